@@ -1,0 +1,39 @@
+"""Sparse winning tickets from few labelled images, on TensorFlow and Keras.
+
+Importing the package switches TensorFlow to legacy Keras (tf_keras), which the pruning wrappers need, and imports
+nothing heavy: TensorFlow is loaded when something needs it.
+"""
+
+import importlib
+import os
+import sys
+
+__version__ = "0.1.0"
+
+if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+    raise ImportError(
+        "tf_tickets needs legacy Keras, but TensorFlow was imported before it: import tf_tickets first, "
+        "or set TF_USE_LEGACY_KERAS=1 in the environment"
+    )
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+_LAZY = {
+    "Config": ("tf_tickets.config", "Config"),
+    "imp": ("tf_tickets.experiments.imp", "imp"),
+    "train": ("tf_tickets.experiments.train", "train"),
+    "Ticket": ("tf_tickets.export.ticket", "Ticket"),
+    **{room: (f"tf_tickets.{room}", None) for room in ("augment", "data", "models", "pruning")},
+}
+
+
+def __getattr__(name):
+    if name not in _LAZY:
+        raise AttributeError(f"module 'tf_tickets' has no attribute {name!r}")
+    module_name, attribute = _LAZY[name]
+    module = importlib.import_module(module_name)
+    return module if attribute is None else getattr(module, attribute)
+
+
+def __dir__():
+    return sorted(list(globals()) + list(_LAZY))

@@ -1,0 +1,1 @@
+"""Data sets: facts, subsets, sources and the input pipeline."""

@@ -1,0 +1,179 @@
+"""Which images are in use: stratified, nested subsets, long tails and held-out parts, in numpy alone.
+
+The images of each class are put in one order, drawn by `subset_seed` from the images' original order; a subset takes
+the first n_c of each class, so a smaller subset lies inside a larger one.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tf_tickets import seeds
+from tf_tickets.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Subset:
+    """Chosen images, as sorted positions in the original order.
+
+    Attributes:
+      train: int64 array of the images trained on.
+      validation: int64 array of the images held out, empty without a validation split.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def long_tail_counts(counts, factor, profile):
+    """Images per class of a long tail (Cui et al. 2019; SCIENCE: n_c = n mu^(c/(C-1)), rounded down).
+
+    Args:
+      counts: images per class of the full set.
+      factor: rarest over most frequent, in (0, 1].
+      profile: `exp`, or `step` (the second half of the classes is rare).
+
+    Returns:
+      A tuple of counts, in class order.
+    """
+    largest, classes = max(counts), len(counts)
+    if profile == "exp":
+        wanted = [int(largest * factor ** (c / (classes - 1.0))) for c in range(classes)]
+    else:
+        wanted = [largest if c < (classes + 1) // 2 else int(largest * factor) for c in range(classes)]
+    return tuple(min(w, n) for w, n in zip(wanted, counts))
+
+
+def stratified_counts(counts, total):
+    """Images per class of a stratified subset of `total` images.
+
+    Seats go one by one to the class with the smallest (given + 1/2) / count (Sainte-Lague). For equal classes this
+    is largest-remainder rounding; for unequal ones it differs from that rule at most by one image, and, unlike it,
+    never takes an image away when the total grows, which nesting needs.
+
+    Args:
+      counts: images per class of the full set.
+      total: images wanted.
+
+    Returns:
+      A tuple of counts that sums to `total`.
+    """
+    counts = np.asarray(counts, np.int64)
+    quotients = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    classes = np.repeat(np.arange(len(counts)), counts)
+    chosen = classes[np.argsort(quotients, kind="stable")[:total]]
+    return tuple(int(n) for n in np.bincount(chosen, minlength=len(counts)))
+
+
+def counts_of(data, counts):
+    """Images per class that a `Data` configuration asks for; UsageError where a class has too few.
+
+    Args:
+      data: a config.Data; `subset_file` is not looked at.
+      counts: images per class of the full training set.
+
+    Returns:
+      A tuple of counts.
+    """
+    total = sum(counts)
+    if data.imbalance is not None:
+        return long_tail_counts(counts, data.imbalance, data.imbalance_profile)
+    if data.per_class is not None:
+        short = [c for c, n in enumerate(counts) if n < data.per_class]
+        if short:
+            raise UsageError(
+                f"--per_class={data.per_class}: class {short[0]} of {data.dataset} has only {counts[short[0]]} images"
+            )
+        return (data.per_class,) * len(counts)
+    if data.images is not None and data.images > total:
+        raise UsageError(f"--images={data.images}: {data.dataset} has only {total} training images")
+    wanted = data.images
+    if data.fraction is not None:
+        wanted = int(np.floor(data.fraction * total + 0.5))
+    if wanted is None:
+        return tuple(counts)
+    found = stratified_counts(counts, wanted)
+    if min(found) == 0:
+        flag = f"--fraction={data.fraction}" if data.images is None else f"--images={data.images}"
+        raise UsageError(f"{flag} leaves class {found.index(0)} of {data.dataset} without an image: ask for more")
+    return found
+
+
+def class_order(positions, subset_seed, label, stream="subset"):
+    """The order in which a class's images enter subsets; `original` keeps the data set's own."""
+    if subset_seed == "original":
+        return positions
+    key = seeds.fold(stream, int(subset_seed), int(label))
+    return positions[np.argsort(seeds.spread(key, positions), kind="stable")]
+
+
+def choose(data, labels, ids=None):
+    """Draws the subset and its validation part.
+
+    Args:
+      data: a config.Data.
+      labels: int array [n], the labels of the full training set in original order.
+      ids: list of the images' ids, needed for `subset_file`.
+
+    Returns:
+      A Subset.
+    """
+    labels = np.asarray(labels)
+    classes = int(labels.max()) + 1
+    members = [np.flatnonzero(labels == c) for c in range(classes)]
+    if data.subset_file is not None:
+        listed = _listed(data.subset_file, ids)
+        chosen = [listed[labels[listed] == c] for c in range(classes)]
+    else:
+        counts = counts_of(data, [len(m) for m in members])
+        chosen = [class_order(m, data.subset_seed, c)[:n] for c, (m, n) in enumerate(zip(members, counts))]
+    train, held = [], []
+    for label, positions in enumerate(chosen):
+        mine = _held_out(data, positions, label)
+        train.append(positions[~mine])
+        held.append(positions[mine])
+    return Subset(np.sort(np.concatenate(train)), np.sort(np.concatenate(held)))
+
+
+def validation_count(validation, count):
+    """How many of a class's `count` images a validation setting holds out; at least one of each kind stays."""
+    if not validation or count < 2:
+        return 0
+    if validation.startswith("fold:"):
+        index, folds = (int(part) for part in validation[5:].split("/"))
+        return len(range(index, count, folds))
+    return min(max(int(np.floor(float(validation) * count + 0.5)), 1), count - 1)
+
+
+def _held_out(data, positions, label):
+    held = np.zeros(len(positions), bool)
+    count = validation_count(data.validation, len(positions))
+    if not count:
+        return held
+    order = np.argsort(positions)
+    if data.subset_seed != "original":
+        order = np.argsort(seeds.spread(seeds.fold("validation", int(data.subset_seed), label), positions), kind="stable")
+    if data.validation.startswith("fold:"):
+        index, folds = (int(part) for part in data.validation[5:].split("/"))
+        held[order[index::folds]] = True
+    else:
+        held[order[:count]] = True
+    return held
+
+
+def _listed(path, ids):
+    try:
+        with open(path, encoding="utf-8") as file:
+            wanted = [line.strip() for line in file if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--subset_file={path} cannot be read: {error}") from None
+    where = {name: position for position, name in enumerate(ids)}
+    unknown = [name for name in wanted if name not in where]
+    if unknown:
+        raise UsageError(f"--subset_file={path}: '{unknown[0]}' is no training image; ids look like {ids[0]}")
+    if len(set(wanted)) != len(wanted):
+        twice = next(name for name in wanted if wanted.count(name) > 1)
+        raise UsageError(f"--subset_file={path}: '{twice}' stands there twice")
+    if not wanted:
+        raise UsageError(f"--subset_file={path} names no image")
+    return np.sort(np.array([where[name] for name in wanted], np.int64))

@@ -1,0 +1,37 @@
+"""What can go wrong, by exit status. Every message is one line for a person: what, where, how to fix."""
+
+
+class TicketError(Exception):
+    """An expected failure; `exit_status` is the process's exit status."""
+
+    exit_status = 1
+
+
+class UsageError(TicketError):
+    """A bad flag, flagfile or input. Nothing was created or changed."""
+
+    exit_status = 2
+
+
+class StateError(TicketError):
+    """State on disk is damaged, has a wrong hash, or cannot be written."""
+
+    exit_status = 3
+
+
+class LockedError(TicketError):
+    """The run folder is in use by another process."""
+
+    exit_status = 4
+
+
+class DivergedError(TicketError):
+    """The training loss stopped being finite; complete rounds are kept."""
+
+    exit_status = 5
+
+
+class StopRequested(TicketError):
+    """SIGTERM or SIGINT: the state is saved, the same command continues."""
+
+    exit_status = 75

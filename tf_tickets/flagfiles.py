@@ -1,0 +1,133 @@
+"""Flagfiles and command-line words, read strictly.
+
+absl ignores a flagfile line without dashes and any stray word; here both are refused, with file and line. Nested
+`--flagfile` paths are relative to the file that names them and stay inside the folder of the flagfile given on the
+command line, so a recipe from somebody else cannot pull in other files.
+"""
+
+import dataclasses
+import difflib
+import os
+import stat
+
+from tf_tickets.errors import UsageError
+
+_LARGEST = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Token:
+    """One word of a command line or one line of a flagfile, and where it stands."""
+
+    text: str
+    place: str = ""
+
+    def fail(self, message):
+        """A UsageError that names the place."""
+        return UsageError(f"{message} ({self.place})" if self.place else message)
+
+
+def expand(words, is_switch=lambda name: False):
+    """Replaces every `--flagfile` by the lines of the file, recursively.
+
+    Args:
+      words: command-line words after the program's name.
+      is_switch: name -> whether that flag takes no value, so that the next word is not its value.
+
+    Returns:
+      A list of Tokens: `--name=value`, `--name`, or plain words.
+    """
+    tokens, words = [], list(words)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            tokens += [Token(rest) for rest in words]
+            break
+        if not word.startswith("-") or word == "-":
+            tokens.append(Token(word))
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        if not equals and not is_switch(name):
+            if not words or (words[0].startswith("--") and len(words[0]) > 2):
+                raise UsageError(f"--{name} needs a value: write --{name}=VALUE")
+            value = words.pop(0)
+            equals = "="
+        if name == "flagfile":
+            if not value:
+                raise UsageError("--flagfile needs a file")
+            root = os.path.dirname(os.path.realpath(value))
+            tokens += _read(value, Token(f"--flagfile={value}"), root, ())
+        else:
+            tokens.append(Token(f"--{name}{equals}{value}"))
+    return tokens
+
+
+def _read(path, source, root, parents):
+    real = os.path.realpath(path)
+    if real in parents:
+        chain = " -> ".join(os.path.basename(p) for p in (*parents, real))
+        raise source.fail(f"flagfiles nest in a circle: {chain}")
+    if os.path.commonpath([root, real]) != root:
+        raise source.fail(f"flagfile {path} lies outside {root}: keep nested flagfiles in that folder")
+    parents = (*parents, real)
+    tokens = []
+    for number, line in enumerate(_lines(path, source), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        token = Token(line, f"{path}, line {number}")
+        if not line.startswith("--") or line == "--":
+            raise token.fail(f"'{line}' is not a flag: flagfile lines read --name=value or start with #")
+        name, equals, value = line[2:].partition("=")
+        if name == "flagfile":
+            if not value:
+                raise token.fail("--flagfile needs a file")
+            tokens += _read(os.path.join(os.path.dirname(path), value), token, root, parents)
+        elif name != name.strip() or " " in name:
+            raise token.fail(f"'{line}' is not a flag: write --{name.split()[0]}=VALUE, one a line")
+        else:
+            tokens.append(token)
+    return tokens
+
+
+def _lines(path, source):
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise source.fail(f"flagfile {path} is not a regular file")
+        if status.st_size > _LARGEST:
+            raise source.fail(f"flagfile {path} is larger than {_LARGEST} bytes: is it a flagfile?")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except UnicodeDecodeError:
+        raise source.fail(f"flagfile {path} is not UTF-8 text") from None
+    except OSError as error:
+        raise source.fail(f"flagfile {path} cannot be read: {error.strerror}") from None
+    if "\x00" in text:
+        raise source.fail(f"flagfile {path} is not text")
+    return text.splitlines()
+
+
+def split_assignment(token, options):
+    """A `--name=value` token to (option, text); raises UsageError for unknown names and missing values."""
+    name, equals, value = token.text[2:].partition("=")
+    if name not in options and name.startswith("no") and name[2:] in options and options[name[2:]].type is bool:
+        if equals:
+            raise token.fail(f"--{name} takes no value: write --{name[2:]}={value}")
+        return options[name[2:]], "false"
+    if name not in options:
+        close = difflib.get_close_matches(name, options, 1)
+        raise token.fail(f"--{name} is no flag{f'; did you mean --{close[0]}?' if close else '; --help lists them'}")
+    if not equals:
+        if options[name].type is not bool:
+            raise token.fail(f"--{name} needs a value: write --{name}=VALUE")
+        value = "true"
+    return options[name], value
+
+
+def parse_value(option, text, token):
+    """Parses one flag's text; the error names flag, value and place."""
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        raise token.fail(f"--{option.name}={text} {error}") from None

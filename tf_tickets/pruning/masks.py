@@ -1,0 +1,144 @@
+"""Masks as numpy arrays: ranking, exact counts, controls and density.
+
+Masks and weights are dicts from layer name to an array in Keras layout, in the network's order. A mask is boolean,
+True where the weight stays. Ties are broken by that order, then by flat index (the release leaves them to the sort).
+"""
+
+import numpy as np
+
+from tf_tickets import seeds
+
+
+def removed_count(remaining, rate):
+    """How many of `remaining` weights one pruning removes: round half to even of rate x remaining (parity: prune_counts)."""
+    return round(rate * remaining)
+
+
+def remaining_counts(total, rate, rounds, floor=0):
+    """Weights left in each of `rounds` rounds, round 0 dense; `floor` of them can never be removed."""
+    counts = [total]
+    for _ in range(rounds - 1):
+        counts.append(counts[-1] - min(removed_count(counts[-1], rate), counts[-1] - floor))
+    return counts
+
+
+def dense(weights):
+    """Masks of ones."""
+    return {name: np.ones(np.shape(array), bool) for name, array in weights.items()}
+
+
+def count(masks):
+    """Weights left over all masks."""
+    return sum(int(np.count_nonzero(mask)) for mask in masks.values())
+
+
+def density(masks):
+    """The fraction of prunable weights kept, in [0, 1]."""
+    return count(masks) / sum(mask.size for mask in masks.values())
+
+
+def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
+    """Removes the smallest remaining weights of all layers together (SCIENCE, IMP step 2).
+
+    Args:
+      weights: dict of float arrays; entries already removed are ignored.
+      masks: dict of masks of the same shapes; None means dense.
+      rate: share of the remaining weights to remove, in (0, 1).
+      min_per_layer: weights of largest magnitude that every layer keeps.
+
+    Returns:
+      New masks, each a subset of the old; exactly `removed_count` weights fewer, unless `min_per_layer` forbids.
+    """
+    scores = {name: np.abs(np.asarray(array)) for name, array in weights.items()}
+    return _remove_smallest(scores, masks, rate, min_per_layer)
+
+
+def random_removal(weights, masks, rate, min_per_layer=0, *, seed, round_index):
+    """The `random` control: as many weights as `global_magnitude` would remove, drawn uniformly (nested)."""
+    scores = {
+        name: seeds.uniform(seeds.fold("random_mask", seed, round_index, name), np.size(array)).reshape(np.shape(array))
+        for name, array in weights.items()
+    }
+    return _remove_smallest(scores, masks, rate, min_per_layer)
+
+
+def layer_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
+    """`scope=layer`: the rule of `global_magnitude` inside each layer."""
+    masks = dense(weights) if masks is None else masks
+    found = {}
+    for name in weights:
+        found |= global_magnitude({name: weights[name]}, {name: masks[name]}, rate, min_per_layer)
+    return found
+
+
+def _remove_smallest(scores, masks, rate, min_per_layer):
+    if not 0.0 < rate < 1.0:
+        raise ValueError(f"rate={rate} is not in (0, 1): 0.2 removes a fifth of the remaining weights")
+    masks = dense(scores) if masks is None else masks
+    _check_same_layers(scores, masks)
+    for name, score in scores.items():
+        if not np.isfinite(score[masks[name]]).all():
+            raise ValueError(f"layer {name} holds weights that are not finite: nothing to rank")
+    kept = np.concatenate([masks[name].ravel() for name in scores])
+    flat = np.concatenate([scores[name].ravel() for name in scores])
+    positions = np.flatnonzero(kept)
+    if min_per_layer:
+        positions = positions[~_protected(scores, masks, min_per_layer)[positions]]
+    amount = min(removed_count(int(np.count_nonzero(kept)), rate), len(positions))
+    kept[_smallest(flat, positions, amount)] = False
+    found, start = {}, 0
+    for name, score in scores.items():
+        found[name] = kept[start : start + score.size].reshape(score.shape)
+        start += score.size
+    return found
+
+
+def _smallest(scores, positions, amount):
+    """The `amount` positions of smallest score, the earlier position first among equals."""
+    if amount <= 0:
+        return positions[:0]
+    values = scores[positions]
+    threshold = np.partition(values, amount - 1)[amount - 1]
+    below, equal = positions[values < threshold], positions[values == threshold]
+    return np.concatenate([below, equal[: amount - len(below)]])
+
+
+def _protected(scores, masks, least):
+    """Flat booleans over all layers: the `least` remaining weights of largest score in each."""
+    parts = []
+    for name, score in scores.items():
+        mine = np.zeros(score.size, bool)
+        inside = np.flatnonzero(masks[name].ravel())
+        removable = max(len(inside) - least, 0)
+        keep = np.ones(score.size, bool)
+        keep[_smallest(score.ravel(), inside, removable)] = False
+        mine[inside] = keep[inside]
+        parts.append(mine)
+    return np.concatenate(parts)
+
+
+def _check_same_layers(scores, masks):
+    if list(scores) != list(masks):
+        odd = sorted(set(scores) ^ set(masks)) or ["their order"]
+        raise ValueError(f"weights and masks name different layers: {', '.join(odd)}")
+    for name, score in scores.items():
+        if score.shape != masks[name].shape or masks[name].dtype != bool:
+            raise ValueError(
+                f"mask of {name} is {masks[name].dtype}{list(masks[name].shape)}, not bool{list(score.shape)}"
+            )
+
+
+def density_rows(masks):
+    """One row per layer: layer, shape, kept, total, density."""
+    return [
+        {
+            "layer": name, "shape": "x".join(map(str, mask.shape)), "kept": int(np.count_nonzero(mask)),
+            "total": mask.size, "density": float(np.count_nonzero(mask) / mask.size),
+        }
+        for name, mask in masks.items()
+    ]  # fmt: skip
+
+
+def empty_layers(masks):
+    """The layers left without a weight."""
+    return [name for name, mask in masks.items() if not mask.any()]

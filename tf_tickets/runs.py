@@ -1,0 +1,196 @@
+"""A run folder: every file name, atomic writing, "is complete", and the lock.
+
+A file appears by write-to-temporary, fsync, rename, fsync of the folder: after a kill or a power cut a name holds
+either the old or the new content. Arrays are npz, read without pickle.
+"""
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+import socket
+import time
+import zipfile
+
+import numpy as np
+
+from tf_tickets.errors import LockedError, StateError
+
+_TEMPORARY = ".writing"
+
+
+def write_bytes(path, data):
+    """Writes `data` to `path` atomically and durably."""
+    temporary = path + _TEMPORARY
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(os.path.dirname(path))
+    except OSError as error:
+        raise StateError(f"{path} cannot be written: {error.strerror}; free or fix the disk and run again") from error
+
+
+def sync_folder(path):
+    """Makes renames inside `path` durable."""
+    descriptor = os.open(path or ".", os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path, value):
+    """Writes a JSON document with sorted keys; non-finite numbers are refused."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8"))
+
+
+def read_json(path):
+    """Reads a JSON document; a damaged one is a StateError that names the file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, ValueError) as error:
+        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
+
+
+def write_csv(path, rows, columns):
+    """Writes dict rows as CSV; a missing or None value is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="raise")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode("utf-8"))
+
+
+def read_csv(path):
+    """Reads CSV rows as dicts of text."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise StateError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def write_arrays(path, arrays, compress=False):
+    """Writes named arrays as npz. The bytes depend on names and contents alone."""
+    buffer = io.BytesIO()
+    (np.savez_compressed if compress else np.savez)(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path):
+    """Reads an npz whole, without pickle; a damaged one is a StateError that names the file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise StateError(f"{path} is damaged: {error}; delete it to redo what made it") from None
+
+
+def remove(path):
+    """Removes a file or folder if it is there."""
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
+
+
+class RoundFolder:
+    """The files of one round; `summary.json`, written last, makes the round complete."""
+
+    def __init__(self, path, index):
+        self.folder, self.index = path, index
+
+    def path(self, name):
+        """The path of one of the round's files."""
+        return os.path.join(self.folder, name)
+
+    mask = property(lambda self: self.path("mask.npz"))
+    density = property(lambda self: self.path("density.csv"))
+    epochs = property(lambda self: self.path("epochs.csv"))
+    weights = property(lambda self: self.path("weights.npz"))
+    evaluations = property(lambda self: self.path("evaluations.csv"))
+    timing = property(lambda self: self.path("timing.json"))
+    summary = property(lambda self: self.path("summary.json"))
+
+    @property
+    def checkpoints(self):
+        """The two generations of the round's checkpoint."""
+        return [self.path("checkpoint-a.npz"), self.path("checkpoint-b.npz")]
+
+    @property
+    def complete(self):
+        """Whether the round is finished."""
+        return os.path.exists(self.summary)
+
+
+class RunFolder:
+    """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`."""
+
+    def __init__(self, path):
+        self.folder = path
+
+    @classmethod
+    def of(cls, config, command="imp", content=()):
+        """The folder that a configuration names."""
+        name = f"{config.data.dataset}-{config.network.model}-{config.digest(command, content)}"
+        seed = f"seed_{config.run.seed}"
+        if config.data.subset_seed != "0":
+            seed += f"-subset_{config.data.subset_seed}"
+        if config.order_seed != config.run.seed:
+            seed += f"-order_{config.order_seed}"
+        return cls(os.path.join(config.run.out, name, seed))
+
+    def path(self, name):
+        """The path of one of the run's files or folders."""
+        return os.path.join(self.folder, name)
+
+    config = property(lambda self: self.path("config.cfg"))
+    manifest = property(lambda self: self.path("manifest.json"))
+    subset = property(lambda self: self.path("subset.csv"))
+    rewind = property(lambda self: self.path("rewind.npz"))
+    ticket = property(lambda self: self.path("ticket"))
+    tensorboard = property(lambda self: self.path("tensorboard"))
+    table = property(lambda self: self.path("table.csv"))
+
+    def round(self, index):
+        """The folder of round `index`."""
+        return RoundFolder(self.path(f"round_{index:02d}"), index)
+
+    def summaries(self):
+        """The summaries of the complete rounds, from round 0 to the first incomplete one."""
+        found, index = [], 0
+        while self.round(index).complete:
+            found.append(read_json(self.round(index).summary))
+            index += 1
+        return found
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Holds the run's lock; LockedError names the holder. The system frees the lock of a dead process."""
+        path = self.path("lock")
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise StateError(f"{path} cannot be written: {error.strerror}; choose another --out") from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another process"
+                raise LockedError(f"{self.folder} is in use by {holder}; wait for it, or choose another --out") from None
+            holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode("utf-8"), 0)
+            yield
+        finally:
+            os.close(descriptor)
