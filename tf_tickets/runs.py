@@ -26,7 +26,7 @@ def write_bytes(path, data):
     """Writes `data` to `path` atomically and durably."""
     temporary = path + _TEMPORARY
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
@@ -38,7 +38,7 @@ def write_bytes(path, data):
 
 
 def sync_folder(path):
-    """Makes renames inside `path` durable."""
+    """Makes a file's bytes, or the renames inside a folder, durable."""
     descriptor = os.open(path or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -46,9 +46,22 @@ def sync_folder(path):
         os.close(descriptor)
 
 
+def sync_tree(path):
+    """Makes every file and folder below `path` durable; TensorFlow's own writers never sync."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            sync_folder(os.path.join(folder, name))
+        sync_folder(folder)
+
+
+def json_bytes(value):
+    """A JSON document with sorted keys; non-finite numbers are refused."""
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8")
+
+
 def write_json(path, value):
-    """Writes a JSON document with sorted keys; non-finite numbers are refused."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8"))
+    """Writes `json_bytes`."""
+    write_bytes(path, json_bytes(value))
 
 
 def read_json(path):
@@ -74,8 +87,8 @@ def read_csv(path):
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
-    except OSError as error:
-        raise StateError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
 
 
 def write_arrays(path, arrays, compress=False):

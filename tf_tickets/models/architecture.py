@@ -135,6 +135,14 @@ def describe(model, *, classes, image_shape, stem="small", width=64):
     return ResNet(stem, tuple(image_shape), width, classes, tuple(blocks))
 
 
+def from_config(network, data_set):
+    """Describes the network of a config.Network on a data.catalog.DataSet; stem=auto is the data set's."""
+    stem = data_set.stem if network.stem == "auto" else network.stem
+    return describe(
+        network.model, classes=data_set.classes, image_shape=data_set.image_shape, stem=stem, width=network.width
+    )
+
+
 def names():
     """The names that `describe` knows."""
     return tuple(_DEPTHS)

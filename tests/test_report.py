@@ -1,0 +1,300 @@
+"""Statistics, tables, figures and the report of finished runs."""
+
+import filecmp
+import os
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas
+import pytest
+from scipy import stats
+
+from tf_tickets import runs
+from tf_tickets.analysis import statistics
+from tf_tickets.config import Config
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.report import command, plots, tables
+
+TOTAL = 10_000
+
+
+def make_run(out, accuracies, seed=0, validation=None, best=None, **values):
+    """A run folder with one complete round for each accuracy."""
+    config = Config.from_values(out=str(out), seed=seed, fraction=0.01, **values)
+    folder = runs.RunFolder.of(config)
+    runs.write_bytes(folder.config, config.flagfile().encode())
+    left = TOTAL
+    for index, accuracy in enumerate(accuracies):
+        runs.write_json(folder.round(index).summary, {
+            "round": index, "density": left / TOTAL, "weights_left": left, "weights_total": TOTAL, "epochs": 200,
+            "train_loss": 0.1, "test_accuracy": accuracy, "test_balanced_accuracy": accuracy - 0.01,
+            "test_accuracy_best_epoch": best, "epochs_evaluated": 2, "validation_accuracy": validation,
+        })  # fmt: skip
+        left -= round(0.2 * left)
+    return folder
+
+
+def six_runs(out, **values):
+    for seed in range(6):
+        make_run(out, [0.5 + 0.01 * seed, 0.52 + 0.01 * seed, 0.53 + 0.012 * seed], seed, **values)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leaves the drawing out where a test is about something else."""
+    monkeypatch.setattr(plots, "accuracy_against_density", lambda *arguments: None)
+
+
+class TestStatistics:
+    def test_interval_by_hand(self):
+        # Mean 2, deviation 1, t(0.975, 2) = 4.302653 over sqrt(3).
+        found = statistics.mean_interval([1.0, 2.0, 3.0])
+        assert found.mean == 2.0
+        assert found.high - 2.0 == pytest.approx(4.302652729749464 / 3**0.5, rel=1e-12)
+
+    def test_exact_p_by_hand(self):
+        # 1 + 2 + 3 = 6 is reached only with all signs alike: 2 of 8 flips.
+        assert statistics.paired_difference([0, 0, 0], [1, 2, 3]).p_value == 0.25
+        # Sums of +-1 +-2 -+3 with |sum| >= 0: all.
+        assert statistics.paired_difference([0, 0, 0], [1, 2, -3]).p_value == 1.0
+        # All alike or one of the six against the rest: 2 (1 + 6) of 64.
+        assert statistics.paired_difference([0.0] * 6, [0.1] * 5 + [-0.1]).p_value == 14 / 64
+
+    @pytest.mark.parametrize("n", [2, 6, 10])
+    def test_agrees_with_scipy(self, n):
+        random = np.random.RandomState(n)
+        dense = random.randint(5000, 5500, n) / 10_000
+        ticket = dense + random.randint(-20, 80, n) / 10_000
+        found = statistics.paired_difference(dense, ticket, 0.9)
+        interval = stats.ttest_rel(ticket, dense).confidence_interval(0.9)
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
+        peer = stats.permutation_test(
+            (ticket, dense), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples",
+            n_resamples=np.inf,
+        )  # fmt: skip
+        assert found.p_value == pytest.approx(peer.pvalue, abs=1e-12)
+
+    def test_many_pairs_are_sampled_the_same_each_time(self):
+        ticket = np.random.RandomState(1).normal(0.05, 0.1, 20)
+        first, second = (statistics.paired_difference(np.zeros(20), ticket) for _ in range(2))
+        assert first == second and not first.exact and "exact" not in first.sentence()
+        assert first.p_value == pytest.approx(stats.ttest_1samp(ticket, 0).pvalue, abs=0.01)
+
+    def test_sentence(self):
+        found = statistics.PairedDifference(0.021, 0.008, 0.034, 6, 0.03125)
+        assert found.sentence() == (
+            "ticket - dense: +2.1 points, 95 % interval [+0.8, +3.4], 6 pairs, exact sign-flip p = 0.031"
+        )
+        around_zero = statistics.PairedDifference(0.001, -0.002, 0.004, 6, 0.5)
+        assert around_zero.sentence().endswith("p = 0.500; no difference shown")
+
+    def test_few_pairs_show_nothing(self):
+        five = statistics.paired_difference([0.5] * 5, [0.6, 0.61, 0.6, 0.59, 0.6])
+        assert five.low > 0 and five.sentence().endswith("no difference shown")
+        one = statistics.paired_difference([0.5], [0.6])
+        assert (one.low, one.high, one.p_value) == (None, None, 1.0)
+        assert "no interval, 1 pair," in one.sentence() and one.sentence().endswith("no difference shown")
+
+    @pytest.mark.parametrize("dense, ticket", [([], []), ([1.0], [1.0, 2.0]), ([1.0], [float("nan")])])
+    def test_refuses_what_is_no_pair(self, dense, ticket):
+        with pytest.raises(ValueError):
+            statistics.paired_difference(dense, ticket)
+
+
+class TestTables:
+    def test_run_table(self, tmp_path):
+        folder = make_run(tmp_path, [0.5, 0.525, 0.49])
+        frame = tables.run_table(folder, chosen=2)
+        assert list(frame["weights_left"]) == [10_000, 8_000, 6_400] and list(frame["chosen"]) == [False, False, True]
+        assert list(frame["difference_to_dense"]) == pytest.approx([0.0, 2.5, -1.0])
+        assert frame["test_accuracy_best_epoch"].isna().all()
+        with pytest.raises(ValueError, match="chosen=3"):
+            tables.run_table(folder, chosen=3)
+
+    def test_format_table(self, tmp_path):
+        lines = tables.format_table(tables.run_table(make_run(tmp_path, [0.5, 0.525]), 1)).splitlines()
+        titles = "round density weights left test, last epoch balanced best epoch to dense, points"
+        assert " ".join(lines[0].split()) == titles
+        assert " ".join(lines[1].split()) == "0 100.00 % 10,000 50.00 % 49.00 % +0.00"
+        assert " ".join(lines[2].split()) == "* 1 80.00 % 8,000 52.50 % 51.50 % +2.50"
+        assert len(lines[1]) == len(lines[2]) == len(lines[0])
+        text = tables.format_table(tables.run_table(make_run(tmp_path, [0.5], seed=1, validation=0.4, best=0.6)))
+        assert "validation" in text and "40.00 %" in text and "60.00 %" in text and "*" not in text
+
+    def test_collect_and_pair(self, tmp_path):
+        six_runs(tmp_path)
+        frame, problems = tables.collect([str(tmp_path)])
+        assert not problems and len(frame) == 18 and list(frame.columns) == list(tables.COLUMNS)
+        assert frame["run"][0].endswith("/seed_0") and frame["run"][0].split("/")[0].endswith(frame["digest"][0])
+        first, last = tables.paired(frame).to_dict("records")
+        seeds = np.arange(6)
+        peer = statistics.paired_difference(0.5 + 0.01 * seeds, 0.53 + 0.012 * seeds)
+        assert (first["round"], first["n"], first["density"], round(first["difference"], 9)) == (1, 6, 0.8, 2.0)
+        assert last["low"] == pytest.approx(100 * peer.low) and last["p_value"] == peer.p_value == 2 / 64
+
+    def test_order_seeds_are_no_further_pairs(self, tmp_path):
+        make_run(tmp_path, [0.5, 0.6])
+        make_run(tmp_path, [0.5, 0.8], order_seed=7)
+        make_run(tmp_path, [0.5, 0.5], subset_seed="1")
+        (row,) = tables.paired(tables.collect([str(tmp_path)])[0]).to_dict("records")
+        assert row["n"] == 2 and row["ticket_accuracy"] == pytest.approx(0.6)
+
+    def test_a_run_given_twice_counts_once(self, tmp_path):
+        folder = make_run(tmp_path / "a", [0.5, 0.6])
+        once = tables.collect([str(tmp_path)])[0]
+        assert tables.collect([str(tmp_path), folder.folder])[0].equals(once)
+        make_run(tmp_path / "b", [0.5, 0.7])
+        frame, problems = tables.collect([folder.folder, str(tmp_path / "b")])
+        assert frame.equals(once) and len(problems) == 1 and str(tmp_path / "b") in problems[0]
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"round": 0}', "\udc80"])
+    def test_damaged_summary_is_named(self, tmp_path, text):
+        damaged, _ = make_run(tmp_path, [0.5, 0.6]), make_run(tmp_path, [0.5, 0.6], seed=1)
+        runs.write_bytes(damaged.round(1).summary, text.encode("utf-8", "surrogateescape"))
+        frame, problems = tables.collect([str(tmp_path)])
+        assert set(frame["seed"]) == {1}
+        assert len(problems) == 1 and damaged.round(1).summary in problems[0]
+
+    def test_other_damage_is_named(self, tmp_path):
+        config, percents, none, good = (make_run(tmp_path, [0.5, 0.6], seed=s) for s in range(4))
+        with open(config.config, "a") as file:
+            file.write("--no_such_flag=1\n")
+        summary = runs.read_json(percents.round(0).summary)
+        runs.write_json(percents.round(0).summary, {**summary, "test_accuracy": 50.0})
+        os.remove(none.round(0).summary)
+        frame, problems = tables.collect([str(tmp_path)])
+        assert set(frame["seed"]) == {3} and len(problems) == 3
+        assert "no_such_flag" in problems[0] and "50.0" in problems[1] and "no complete round" in problems[2]
+
+    def test_paths_without_runs(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+        for name in ("empty", "missing", "missing.csv", "other.csv"):
+            with pytest.raises(UsageError, match=name):
+                tables.collect([str(tmp_path / name)])
+
+    def test_rows_read_back(self, tmp_path):
+        make_run(tmp_path, [1 / 3, 0.6], best=0.7, subset_seed="original")
+        make_run(tmp_path, [0.1, 0.2], seed=1, validation=0.3, augment="none")
+        frame, _ = tables.collect([str(tmp_path)])
+        frame.loc[frame["seed"] == 1, "digest"] = "12345678"
+        path = str(tmp_path / "rows.csv")
+        tables.write_rows(frame, path)
+        assert (tables.read_rows(path).dtypes == frame.dtypes).all()
+        assert tables.read_rows(path).equals(frame) and tables.collect([path])[0].equals(frame)
+        text = (tmp_path / "rows.csv").read_text()
+        assert str(tmp_path) not in text and "nan" not in text.lower()
+        (tmp_path / "rows.csv").write_text(text.replace("0.6,", "sixty,"))
+        with pytest.raises(UsageError, match=r"row \d: test_accuracy is 'sixty'"):
+            tables.read_rows(path)
+
+
+class TestFigures:
+    def test_one_run(self, tmp_path):
+        frame = tables.run_table(make_run(tmp_path, [0.5, 0.6, 0.4]), 1)
+        (axes,) = plots.figure(frame, "title").axes
+        lines = {line.get_label(): line for line in axes.lines}
+        assert list(lines["dense"].get_ydata()) == [50.0, 50.0]
+        assert list(lines["after pruning"].get_xdata()) == list(frame["density"])
+        assert list(lines["after pruning"].get_ydata()) == pytest.approx([50.0, 60.0, 40.0])
+        assert lines["chosen round"].get_xydata().tolist() == [[0.8, 60.0]]
+        assert axes.get_xscale() == "log" and axes.get_xlim()[0] > 1.0 > 0.64 > axes.get_xlim()[1]
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["100 %", "80 %", "64 %"]
+
+    def test_several_groups(self, tmp_path):
+        six_runs(tmp_path)
+        six_runs(tmp_path, control="random")
+        frame, _ = tables.collect([str(tmp_path)])
+        (axes,) = plots.figure(frame, "").axes
+        means = [line for line in axes.lines if "mean of 6 runs" in line.get_label()]
+        assert len(axes.lines) == 2 * (1 + 6 + 1) and len(axes.collections) == 2
+        assert {line.get_label().split(":")[0] for line in means} == {"magnitude", "random pruning"}
+        assert len({line.get_color() for line in means}) == 2
+        wanted = 100 * frame.groupby("round")["test_accuracy"].mean()
+        assert means[0].get_ydata() == pytest.approx(list(wanted))
+        band = axes.collections[0].get_paths()[0].vertices[:, 1]
+        spread = statistics.mean_interval(100 * np.array([0.53 + 0.012 * seed for seed in range(6)]))
+        assert np.isclose(band, spread.high).any() and np.isclose(band, spread.low).any()
+
+    def test_mean_covers_rounds_that_all_have_reached(self, tmp_path):
+        make_run(tmp_path, [0.5, 0.6, 0.7])
+        make_run(tmp_path, [0.5, 0.6], seed=1)
+        (axes,) = plots.figure(tables.collect([str(tmp_path)])[0], "").axes
+        assert [len(line.get_xdata()) for line in axes.lines if "mean" in line.get_label()] == [2]
+
+    @pytest.mark.parametrize("rounds, rate", [(1, 0.8), (5, 0.98), (16, 0.8), (16, 0.99), (20, 0.5), (9, 0.1)])
+    def test_tick_labels_have_room(self, rounds, rate):
+        densities = pandas.Series([rate**k for k in range(rounds)])
+        ticks = plots._ticks(densities)
+        assert min(rounds, 3) <= len(ticks) <= 9 and ticks[0] == pytest.approx(1.0)
+        assert (-np.diff(np.log(ticks)) > 0.07 * np.log(1 / densities.min())).all()
+
+
+class TestCommand:
+    def test_report(self, tmp_path, no_figures):
+        six_runs(tmp_path / "runs")
+        text, problems = command.report([str(tmp_path / "runs")], str(tmp_path / "out"))
+        assert not problems and "Last round 2, density 64.00 %: ticket - dense: +3.5 points, 95 % interval" in text
+        assert "6 pairs, exact sign-flip p = 0.031." in text and "not allowed" in text
+        assert "mean test accuracy" in text and "52.50 %" in text
+
+    def test_csv_redraws_the_same_bytes(self, tmp_path):
+        six_runs(tmp_path / "runs")
+        make_run(tmp_path / "runs", [0.4, 0.5], control="random", validation=0.3)
+        command.report([str(tmp_path / "runs")])
+        again = tmp_path / "again"
+        command.report([str(tmp_path / "runs" / "report.csv")], str(again))
+        assert sorted(os.listdir(again)) == ["accuracy.png", "accuracy.svg", "paired.csv", "report.csv"]
+        for name in os.listdir(again):
+            assert (again / name).read_bytes() == (tmp_path / "runs" / name).read_bytes(), name
+
+    def test_other_settings_of_matplotlib_change_nothing(self, tmp_path):
+        frame = tables.run_table(make_run(tmp_path, [0.5, 0.6]), 1)
+        first = plots.accuracy_against_density(frame, str(tmp_path / "first"), "title")
+        with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9}):
+            again = plots.accuracy_against_density(frame, str(tmp_path / "again"), "title")
+            assert matplotlib.rcParams["font.size"] == 20
+        assert all(filecmp.cmp(one, other, shallow=False) for one, other in zip(first, again))
+
+    def test_inputs_are_not_overwritten(self, tmp_path, no_figures):
+        make_run(tmp_path / "a", [0.5, 0.6])
+        make_run(tmp_path / "b", [0.5, 0.6], seed=1)
+        tables.write_rows(tables.collect([str(tmp_path / "a")])[0], str(tmp_path / "a" / "report.csv"))
+        with pytest.raises(UsageError, match="--out"):
+            command.report([str(tmp_path / "a" / "report.csv"), str(tmp_path / "b")])
+        assert len(tables.read_rows(str(tmp_path / "a" / "report.csv"))) == 2
+
+    def test_damaged_runs(self, tmp_path, no_figures):
+        folder = make_run(tmp_path, [0.5, 0.6])
+        make_run(tmp_path, [0.5, 0.6], seed=1)
+        runs.write_bytes(folder.round(0).summary, b"{")
+        text, problems = command.report([str(tmp_path)])
+        assert len(problems) == 1 and folder.folder in problems[0]
+        assert "1 run" in text and "no interval, 1 pair" in text
+        with pytest.raises(StateError, match="seed_0"):
+            command.report([folder.folder])
+        with pytest.raises(UsageError):
+            command.report([])
+
+    def test_dense_runs_alone(self, tmp_path, no_figures):
+        make_run(tmp_path, [0.5])
+        assert "No ticket to compare" in command.report([str(tmp_path)])[0]
+
+    def test_finish_run(self, tmp_path):
+        folder = make_run(tmp_path, [0.5, 0.6])
+        text = command.finish_run(folder, 1)
+        rows = runs.read_csv(folder.table)
+        assert (rows[1]["test_accuracy"], rows[1]["chosen"], rows[1]["validation_accuracy"]) == ("0.6", "True", "")
+        assert folder.table in text and "* the chosen round" in text
+        for suffix in (".png", ".svg"):
+            assert folder.path("accuracy") + suffix in text and os.path.exists(folder.path("accuracy") + suffix)
+
+
+def test_no_tensorflow():
+    code = (
+        "import sys, tf_tickets.report.command, tf_tickets.analysis.statistics; "
+        "assert not {'tensorflow', 'keras', 'tf_keras', 'matplotlib.pyplot'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=os.path.dirname(os.path.dirname(__file__)))

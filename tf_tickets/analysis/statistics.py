@@ -1,0 +1,145 @@
+"""Paired comparisons over seeds: a t interval beside a sign-flip permutation test.
+
+Runs that share their seeds share their luck, so dense and ticket are compared pair by pair. The t interval gives the
+size of the difference; the permutation test needs no normal distribution and is exact for few pairs.
+"""
+
+import dataclasses
+import typing
+
+import numpy as np
+from scipy import special
+
+_EXACT_PAIRS = 16
+_DRAWS = 100_000
+
+
+class Interval(typing.NamedTuple):
+    """A mean and its confidence interval, in the unit of the values; `low` and `high` are None below two values."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedDifference:
+    """Ticket minus dense over pairs of runs.
+
+    Attributes:
+      mean: mean difference, in the unit of the accuracies (fractions).
+      low, high: bounds of the t interval in the same unit, None below two pairs.
+      n: number of pairs.
+      p_value: two-sided sign-flip p-value, exact for up to 16 pairs.
+      confidence: level of the interval, in (0, 1).
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+    p_value: float
+    confidence: float = 0.95
+
+    @property
+    def exact(self):
+        """Whether the p-value counts all sign flips rather than a sample of them."""
+        return self.n <= _EXACT_PAIRS
+
+    @property
+    def shown(self):
+        """Whether both the interval and the permutation test exclude "no difference".
+
+        With five pairs or fewer even the smallest possible p-value is above 0.05, so a 95 % claim needs six.
+        """
+        outside = self.low is not None and (self.low > 0 or self.high < 0)
+        return bool(outside and self.p_value <= 1 - self.confidence + 1e-12)
+
+    def sentence(self):
+        """The comparison of accuracies given as fractions, in plain words and percentage points."""
+        text = f"ticket - dense: {points(self.mean)} points, "
+        if self.low is None:
+            text += "no interval, "
+        else:
+            text += f"{100 * self.confidence:g} % interval [{points(self.low)}, {points(self.high)}], "
+        text += f"{self.n} pair{'s' if self.n != 1 else ''}, "
+        text += f"{'exact ' if self.exact else ''}sign-flip p = {probability(self.p_value)}"
+        return text if self.shown else f"{text}; no difference shown"
+
+
+def points(fraction, digits=1):
+    """A difference of fractions as signed percentage points; a rounded zero reads +0.0."""
+    return f"{round(100 * fraction, digits) + 0.0:+.{digits}f}"
+
+
+def probability(p_value):
+    """A p-value with three decimals, or more where those would read 0.000."""
+    return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1g}"
+
+
+def mean_interval(values, confidence=0.95):
+    """The mean of `values` and its Student t interval.
+
+    Args:
+      values: finite numbers, [n] with n >= 1.
+      confidence: level of the interval, in (0, 1).
+
+    Returns:
+      An Interval in the unit of the values.
+
+    Raises:
+      ValueError: no values, values that are not finite, or a level outside (0, 1).
+    """
+    values = _checked(values)
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence={confidence} is not in (0, 1)")
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, None, None)
+    error = float(values.std(ddof=1)) / len(values) ** 0.5
+    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired_difference(dense, ticket, confidence=0.95):
+    """Compares ticket with dense over pairs.
+
+    Args:
+      dense, ticket: accuracies as fractions, [n] each; entry i of both comes from the same seeds.
+      confidence: level of the interval, in (0, 1).
+
+    Returns:
+      A PairedDifference.
+
+    Raises:
+      ValueError: lengths differ, no pair, a value that is not finite, or a level outside (0, 1).
+    """
+    dense, ticket = _checked(dense), _checked(ticket)
+    if len(dense) != len(ticket):
+        raise ValueError(f"{len(dense)} dense and {len(ticket)} ticket accuracies are no pairs")
+    differences = ticket - dense
+    mean, low, high = mean_interval(differences, confidence)
+    return PairedDifference(mean, low, high, len(differences), _sign_flip(differences), confidence)
+
+
+def _sign_flip(differences):
+    """Share of sign flips whose sum is at least as far from zero as the observed one."""
+    n = len(differences)
+    if n <= _EXACT_PAIRS:
+        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    else:
+        # RandomState: its stream is frozen, so the p-value never changes with the version of numpy.
+        signs = 1 - 2 * np.random.RandomState(0).randint(0, 2, size=(_DRAWS, n), dtype=np.int8)
+    # Accuracies are multiples of 1/images, so sums often tie; rounding must not break the ties.
+    slack = 1e-12 * np.abs(differences).sum()
+    extreme = int(np.count_nonzero(np.abs(signs @ differences) >= abs(differences.sum()) - slack))
+    if n <= _EXACT_PAIRS:
+        return extreme / 2**n
+    return (extreme + 1) / (_DRAWS + 1)
+
+
+def _checked(values):
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError("accuracies are not a list of at least one finite number")
+    return values

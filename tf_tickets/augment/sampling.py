@@ -1,0 +1,38 @@
+"""Draws inside TensorFlow: one 64-bit key per image, one slot per draw, no generator state.
+
+The integer hash is the SplitMix64 finalizer of `tf_tickets.seeds`, so a draw is the same eagerly, inside tf.data with
+any number of threads, and in any batch.
+"""
+
+from tf_tickets import seeds
+from tf_tickets.backend import tf
+
+
+def _mix(values):
+    shift, xor = tf.bitwise.right_shift, tf.bitwise.bitwise_xor
+    values = xor(values, shift(values, tf.constant(30, tf.uint64))) * tf.constant(int(seeds.MIX_1), tf.uint64)
+    values = xor(values, shift(values, tf.constant(27, tf.uint64))) * tf.constant(int(seeds.MIX_2), tf.uint64)
+    return xor(values, shift(values, tf.constant(31, tf.uint64)))
+
+
+def uniform(keys, slot, low=0.0, high=1.0):
+    """One draw per image.
+
+    Args:
+      keys: int64 tensor [n], from `seeds.image_keys`.
+      slot: int, which of an image's draws this is.
+      low, high: range of the draw, high excluded.
+
+    Returns:
+      float32 tensor [n] in [low, high).
+    """
+    offset = tf.constant(seeds.fold("slot", slot), tf.uint64)
+    bits = _mix(tf.bitwise.bitwise_xor(tf.bitcast(keys, tf.uint64), offset))
+    # 24 bits are what a float32 in [0, 1) holds exactly.
+    unit = tf.cast(tf.bitwise.right_shift(bits, tf.constant(40, tf.uint64)), tf.float32) * 2.0**-24
+    return low + (high - low) * unit
+
+
+def integers(keys, slot, count):
+    """One int32 in 0..count-1 per image."""
+    return tf.minimum(tf.cast(uniform(keys, slot) * float(count), tf.int32), count - 1)

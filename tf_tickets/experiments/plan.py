@@ -1,0 +1,167 @@
+"""A run resolved on paper: images, steps, rounds, weights. No TensorFlow, nothing touched."""
+
+import dataclasses
+import glob
+import os
+import statistics
+
+from tf_tickets import config as configs
+from tf_tickets import runs
+from tf_tickets.data import catalog, subsets
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.models import architecture
+from tf_tickets.pruning import masks
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a configuration amounts to.
+
+    Attributes:
+      config: the Config.
+      data_set: its catalog.DataSet.
+      network: its architecture description.
+      train_counts, validation_counts: images per class; None when `subset_file` decides.
+      train_images, validation_images: their sums.
+      steps_per_epoch: batches of an epoch.
+      rewind_step: the global step of the rewind point.
+      weights: prunable weights left in each round.
+    """
+
+    config: configs.Config
+    data_set: catalog.DataSet
+    network: object
+    train_counts: tuple | None
+    validation_counts: tuple | None
+    train_images: int
+    validation_images: int
+    steps_per_epoch: int
+    rewind_step: int
+    weights: tuple
+
+    @property
+    def last_step(self):
+        """The global step at which every round ends."""
+        return self.config.training.epochs * self.steps_per_epoch
+
+    def first_step(self, round_index):
+        """The global step at which a round starts."""
+        return 0 if round_index == 0 else self.rewind_step
+
+    @property
+    def prunable(self):
+        """Names of the layers that the ranking sees, in its order."""
+        return [kernel.name for kernel in self.network.kernels() if kernel.prunable]
+
+
+def resolve(config):
+    """Makes the Plan; UsageError for whatever the data set and network rule out."""
+    data_set = catalog.CATALOG[config.data.dataset]
+    check_writable(config.run.out)
+    train_counts, held_counts, total = _counts(config.data, data_set)
+    held = sum(held_counts) if held_counts else 0
+    steps = -(-(total - held) // config.data.batch_size)
+    kind, amount = configs.rewind_parts(config.pruning.rewind)
+    rewind_step = amount if kind == "step" else amount * steps
+    if rewind_step >= config.training.epochs * steps:
+        raise UsageError(
+            f"--rewind={config.pruning.rewind} must lie before the last of the round's "
+            f"{config.training.epochs * steps} steps ({steps} an epoch)"
+        )
+    network = architecture.from_config(config.network, data_set)
+    sizes = [kernel.size for kernel in network.kernels() if kernel.prunable]
+    least = config.pruning.min_per_layer
+    if least > min(sizes):
+        raise UsageError(f"--min_per_layer={least}: the smallest layer has only {min(sizes)} weights")
+    return Plan(
+        config, data_set, network, train_counts, held_counts, total - held, held, steps, rewind_step,
+        tuple(_weights(config.pruning, sizes)),
+    )  # fmt: skip
+
+
+def _weights(pruning, sizes):
+    if pruning.scope == "layer":
+        each = [masks.remaining_counts(n, pruning.rate, pruning.rounds, min(pruning.min_per_layer, n)) for n in sizes]
+        return [sum(column) for column in zip(*each)]
+    return masks.remaining_counts(sum(sizes), pruning.rate, pruning.rounds, pruning.min_per_layer * len(sizes))
+
+
+def _counts(data, data_set):
+    """(train counts per class, validation counts per class, images in all); the counts are None with subset_file."""
+    if data.subset_file is not None:
+        try:
+            with open(data.subset_file, encoding="utf-8") as file:
+                total = sum(1 for line in file if line.strip())
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--subset_file={data.subset_file} cannot be read: {error}") from None
+        if not total:
+            raise UsageError(f"--subset_file={data.subset_file} names no image")
+        return None, None, total
+    counts = subsets.counts_of(data, data_set.train_counts)
+    held = tuple(subsets.validation_count(data.validation, n) for n in counts)
+    return tuple(n - h for n, h in zip(counts, held)), held, sum(counts)
+
+
+def check_writable(out):
+    """UsageError unless `out` is a folder that can be written, or can be made."""
+    path = os.path.abspath(out)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise UsageError(f"--out={out}: {path} is a file, not a folder; choose another --out")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"--out={out}: {path} cannot be written; choose another --out")
+
+
+def recorded_rate(config):
+    """Median training images/s of rounds like these under `out`, or None."""
+    alike = ("dataset", "model", "width", "stem", "batch_size", "augment", "precision", "strategy", "jit")
+    wanted = {name: config.values()[name] for name in alike}
+    rates = []
+    for path in glob.glob(os.path.join(glob.escape(config.run.out), "*", "seed_*", "config.cfg")):
+        try:
+            other = configs.Config.from_flagfile(path).values()
+            if any(other[name] != value for name, value in wanted.items()):
+                continue
+            for timing in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "round_*", "timing.json")):
+                rates.append(runs.read_json(timing)["images_per_second"])
+        except (UsageError, StateError, KeyError):
+            continue  # another program's folder, or a damaged run: no record of a rate
+    return statistics.median(rates) if rates else None
+
+
+def _spread(counts):
+    if counts is None:
+        return "as the file says"
+    low, high = min(counts), max(counts)
+    return f"{low} per class" if low == high else f"{low} to {high} per class"
+
+
+def text(plan, command):
+    """The plan for people."""
+    config, pruning = plan.config, plan.config.pruning
+    rounds = pruning.rounds if command == "imp" else 1
+    skipped = plan.rewind_step if rounds > 1 else 0
+    steps = plan.last_step + (rounds - 1) * (plan.last_step - skipped)
+    rate = recorded_rate(config)
+    trained = steps * plan.train_images / plan.steps_per_epoch
+    minutes = f"{trained / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}" if rate else "unknown"
+    network = plan.network
+    lines = [
+        f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "
+        + (f"{plan.validation_images} held out; " if config.data.validation else "")
+        + f"{sum(plan.data_set.test_counts)} test images",
+        f"network     {config.network.model}, {network.stem} stem, width {network.width}: "
+        f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
+        f"round       {config.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
+        f"(step {plan.rewind_step})",
+        f"in all      {rounds} rounds, {steps:,} steps, {trained:,.0f} image passes",
+        f"minutes     {minutes}",
+        "",
+        "round   density   weights left",
+    ]
+    lines += [
+        f"{index:5d}  {100 * left / plan.weights[0]:7.2f} %  {left:13,d}"
+        for index, left in enumerate(plan.weights[:rounds])
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,113 @@
+"""What all rounds of a run share: data in memory, the network built and traced once, evaluation."""
+
+import functools
+
+import numpy as np
+
+from tf_tickets import augment, backend
+from tf_tickets.data import pipeline, sources, subsets
+from tf_tickets.evaluation import accuracy
+from tf_tickets.models import registry, state
+from tf_tickets.pruning import wrapping
+from tf_tickets.training import optimizers
+from tf_tickets.training.steps import Steps
+
+
+class Session:
+    """Data, network and compiled steps of one run.
+
+    Attributes:
+      plan: the experiments.plan.Plan.
+      devices: the backend.Devices.
+      source: the data.sources.Source.
+      subset: the data.subsets.Subset drawn.
+      train, validation: data.pipeline.Images; validation is None without a split.
+      steps: training.steps.Steps around the wrapped network.
+      initial: the network's state before any training.
+    """
+
+    def __init__(self, plan):
+        self.plan, config = plan, plan.config
+        self.devices = backend.start(config.run)
+        self.source = sources.load(config.data.dataset, config.data.data_dir)
+        self.subset = subsets.choose(config.data, self.source.labels, self.source.ids)
+        self.train = self._images(self.subset.train)
+        self.validation = self._images(self.subset.validation) if len(self.subset.validation) else None
+        pipeline.chunks(len(self.train), config.data.batch_size, self.devices.replicas)
+        network = plan.network
+        with self.devices.strategy.scope():
+            model = registry.build(
+                config.network.model, classes=network.classes, image_shape=network.image_shape, stem=network.stem,
+                width=network.width, seed=config.run.seed, precision=config.run.precision,
+            )  # fmt: skip
+            self.initial = state.get_state(model)
+            wrapped = wrapping.wrap(model, plan.prunable)
+            optimizer = optimizers.build(config.training, config.run.precision)
+        self.steps = Steps(wrapped, optimizer, self.devices)
+
+    def _images(self, positions):
+        return pipeline.Images(
+            self.source.images(positions), np.asarray(self.source.labels)[positions], np.asarray(positions, np.int64)
+        )
+
+    @functools.cached_property
+    def test(self):
+        """The test images."""
+        pixels, labels = self.source.test()
+        return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
+
+    def batches(self, round_index, first_step):
+        """The training batches of a round from a global step on."""
+        config, data_set = self.plan.config, self.plan.data_set
+        policy = augment.resolve(config.data.augment, data_set)
+        return pipeline.training_batches(
+            self.train, data_set=data_set, augment=functools.partial(augment.apply, policy),
+            batch_size=config.data.batch_size, order_seed=config.order_seed, round_index=round_index,
+            first_step=first_step, epochs=config.training.epochs, devices=self.devices,
+        )  # fmt: skip
+
+    def evaluate(self, images):
+        """Metrics of the current weights on a split."""
+        logits = accuracy.logits_of(self.steps.logits, images, self.plan.data_set)
+        return accuracy.metrics(logits, images.labels, self.plan.data_set.classes)
+
+    def evaluations(self):
+        """Columns of one epoch's evaluation: test, and validation where there is a split."""
+        test = self.evaluate(self.test)
+        row = {f"test_{name}": value for name, value in test.items()}
+        if self.validation is not None:
+            row["validation_accuracy"] = self.evaluate(self.validation)["accuracy"]
+        return row
+
+    def manifest(self, identity):
+        """What the bits of a run depend on, beside its settings."""
+        return {
+            "identity": identity,
+            "devices": self.devices.description,
+            "replicas": self.devices.replicas,
+            "versions": backend.versions(),
+            "processor": _processor(),
+            "training_images": len(self.train),
+            "network": {
+                "trainable_parameters": self.plan.network.trainable_parameters(),
+                "prunable_weights": self.plan.weights[0],
+                "prunable_layers": self.plan.prunable,
+            },
+        }
+
+    def subset_rows(self):
+        """The images in use: id, label, part."""
+        parts = [("train", self.subset.train), ("validation", self.subset.validation)]
+        return [
+            {"id": self.source.ids[position], "label": int(self.source.labels[position]), "part": part}
+            for part, positions in parts
+            for position in positions
+        ]
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "unknown"

@@ -1,0 +1,86 @@
+"""`train`: one round, dense or with a ticket's mask, on the same or another data set or subset."""
+
+import os
+
+import numpy as np
+
+from tf_tickets import runs
+from tf_tickets.errors import UsageError
+from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.imp import Result, export_ticket, open_folder
+
+
+def train(config, stop=lambda: False):
+    """Trains or continues one round.
+
+    With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
+    round's draws, when data set, subset and network are the ticket's; otherwise from epoch 0, with a new head where
+    the classes differ.
+
+    Args:
+      config: a Config.
+      stop: function asked between blocks of steps.
+
+    Returns:
+      An experiments.imp.Result with one round.
+    """
+    ticket, content = None, ()
+    if config.pruning.ticket:
+        from tf_tickets.export.ticket import Ticket
+
+        ticket = Ticket.load(config.pruning.ticket)
+        content = [("ticket", ticket.content_digest)]
+        config = config.replace(rewind=ticket.settings["rewind"])
+    plan = plans.resolve(config.replace(rounds=1))
+    if ticket:
+        _check_fits(ticket, plan)
+    folder = runs.RunFolder.of(config, "train", content)
+    with folder.locked():
+        if not folder.round(0).complete:
+            _train_round(plan, folder, ticket, stop)
+        export_ticket(folder, 0)
+    return Result(folder.folder, 1, 0)
+
+
+def _check_fits(ticket, plan):
+    wanted = {kernel.name: tuple(kernel.shape) for kernel in plan.network.kernels() if kernel.prunable}
+    given = {name: mask.shape for name, mask in ticket.masks.items()}
+    if wanted != given:
+        odd = next(name for name in {**wanted, **given} if wanted.get(name) != given.get(name))
+        raise UsageError(
+            f"--ticket={plan.config.pruning.ticket} is a {ticket.network['name']} of width {ticket.network['width']}: its "
+            f"layer {odd} is {given.get(odd)}, the network asked for has {wanted.get(odd)}; set --model, --width, --stem"
+        )
+
+
+def _train_round(plan, folder, ticket, stop):
+    from tf_tickets.experiments import rounds as stages
+    from tf_tickets.experiments.session import Session
+    from tf_tickets.export.ticket import ids_digest
+
+    identity = f"{os.path.basename(os.path.dirname(folder.folder))}/{os.path.basename(folder.folder)}"
+    session = Session(plan)
+    open_folder(folder, session, "train", identity)
+    mine = folder.round(0)
+    if not os.path.exists(mine.mask):
+        masks = ticket.masks if ticket else stages.next_masks(folder, 0, plan)
+        runs.write_arrays(mine.mask, masks, compress=True)
+    first_step, key_round = 0, 0
+    if ticket:
+        key_round = ticket.round
+        same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == ids_digest(session.subset_rows())
+        first_step = plan.rewind_step if same and ticket.network["classes"] == plan.network.classes else 0
+    stages.train_round(
+        session, folder, 0, identity=f"{identity}/round_00", masks=stages.read_masks(mine.mask, plan),
+        start=lambda: _start_state(session.initial, ticket), first_step=first_step, key_round=key_round, stop=stop,
+    )  # fmt: skip
+
+
+def _start_state(initial, ticket):
+    """The ticket's rewound state; what does not fit, the head of other classes, as first drawn."""
+    if ticket is None:
+        return initial
+    return {
+        name: ticket.rewound[name] if np.shape(ticket.rewound.get(name)) == array.shape else array
+        for name, array in initial.items()
+    }

@@ -1,0 +1,1 @@
+"""Tickets as artefacts: writing, loading, verifying."""

@@ -1,0 +1,50 @@
+"""The ticket as a SavedModel that TensorFlow alone loads: preprocessing, labels and three signatures inside."""
+
+from tf_tickets.backend import keras, tf
+
+
+class _Served(tf.Module):
+    def __init__(self, ticket):
+        super().__init__()
+        model = ticket.build()
+        self.network = keras.Model(model.input, [model.output, model.get_layer("features").output])
+        self.labels = tf.constant(ticket.labels)
+        self.mean = tf.constant(ticket.data["mean"], tf.float32)
+        self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
+        shape = [None, *ticket.data["image_shape"]]
+        self.signatures = {
+            "serving_default": tf.function(self._stored, [tf.TensorSpec(shape, tf.uint8, "images")]),
+            "float": tf.function(self._unit, [tf.TensorSpec(shape, tf.float32, "images")]),
+            "features": tf.function(self._features, [tf.TensorSpec(shape, tf.uint8, "images")]),
+        }
+
+    def _run(self, pixels):
+        # The same operations in the same order as in training: the same logits.
+        return self.network((pixels / 255.0 - self.mean) / self.deviation, training=False)
+
+    def _answer(self, pixels):
+        logits, _ = self._run(pixels)
+        chosen = tf.argmax(logits, -1)
+        return {
+            "logits": logits, "probabilities": tf.nn.softmax(logits), "class": chosen,
+            "label": tf.gather(self.labels, chosen),
+        }  # fmt: skip
+
+    def _stored(self, images):
+        return self._answer(tf.cast(images, tf.float32))
+
+    def _unit(self, images):
+        return self._answer(images * 255.0)
+
+    def _features(self, images):
+        return {"features": self._run(tf.cast(images, tf.float32))[1]}
+
+
+def save(ticket, folder):
+    """Writes the SavedModel of a Ticket.
+
+    Signatures, all on images [n, height, width, channels]: `serving_default` (uint8) and `float` (float32 in [0, 1])
+    give logits, probabilities, class and label; `features` (uint8) gives what the head sees.
+    """
+    module = _Served(ticket)
+    tf.saved_model.save(module, folder, signatures=module.signatures)

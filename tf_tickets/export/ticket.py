@@ -1,0 +1,210 @@
+"""`Ticket`: compressed mask, surviving weights trained and rewound, all other variables, settings.
+
+A ticket folder holds a SavedModel beside ticket.npz and ticket.json; a round's folder loads as a ticket too. Loading
+reads arrays and JSON alone: nothing in a ticket is executed.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+
+import numpy as np
+
+from tf_tickets import config as configs
+from tf_tickets import runs
+from tf_tickets.data import catalog
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.models import architecture
+
+DOCUMENT, ARRAYS, LABELS = "ticket.json", "ticket.npz", "labels.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ticket:
+    """A sparse network and where it came from.
+
+    Attributes:
+      masks: dict from layer name to boolean array, Keras layout, in network order.
+      trained: the full state after training, removed weights exactly zero.
+      rewound: the full state at the rewind point, removed weights exactly zero.
+      network: dict with name, classes, image_shape, stem, width.
+      data: dict with dataset, labels, mean, deviation, image_shape.
+      settings: dict of the settings that made it, seeds included.
+      ids_digest: SHA-256 over the ids of the training images.
+      round: the round it comes from.
+    """
+
+    masks: dict
+    trained: dict
+    rewound: dict
+    network: dict
+    data: dict
+    settings: dict
+    ids_digest: str
+    round: int
+
+    @classmethod
+    def load(cls, folder):
+        """Loads a ticket folder or a round's folder.
+
+        Raises:
+          UsageError: the folder is neither.
+          StateError: a file is damaged or does not have the recorded hash.
+        """
+        if os.path.exists(os.path.join(folder, DOCUMENT)):
+            from tf_tickets.export import verify
+
+            document = verify.read_document(folder)
+            verify.check_hash(folder, ARRAYS, document)
+            return from_document(document, runs.read_arrays(os.path.join(folder, ARRAYS)))
+        mine = runs.RoundFolder(folder, None)
+        run = runs.RunFolder(os.path.dirname(os.path.abspath(folder)))
+        if os.path.exists(mine.mask) and os.path.exists(run.config):
+            return from_round(run, mine)
+        raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder")
+
+    @property
+    def density(self):
+        """The fraction of prunable weights kept, in [0, 1]."""
+        kept = sum(int(mask.sum()) for mask in self.masks.values())
+        return kept / sum(mask.size for mask in self.masks.values())
+
+    @property
+    def labels(self):
+        """Class names, in the order of the logits."""
+        return tuple(self.data["labels"])
+
+    @property
+    def content_digest(self):
+        """SHA-256 over arrays, settings and ids: equal for equal tickets, wherever and whenever they were written."""
+        digest = hashlib.sha256()
+        for name, array in sorted(to_arrays(self).items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        facts = [self.network, self.data, self.settings, self.ids_digest, self.round]
+        digest.update(canonical(facts))
+        return digest.hexdigest()
+
+    def build(self):
+        """A plain Keras network with the trained, masked weights; float32 normalised images in, logits out."""
+        from tf_tickets.models import registry, state
+
+        model = registry.build(**self.network | {"image_shape": tuple(self.network["image_shape"])})
+        state.set_state(model, self.trained)
+        return model
+
+    @functools.cached_property
+    def _compute(self):
+        from tf_tickets.backend import tf
+
+        model = self.build()
+        return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+
+    def predict(self, images):
+        """Class probabilities of stored images.
+
+        Args:
+          images: uint8 [n, height, width, channels], as the data set stores them.
+
+        Returns:
+          float32 [n, classes], rows summing to one.
+        """
+        images = np.asarray(images)
+        shape = tuple(self.data["image_shape"])
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            raise UsageError(f"images are {images.dtype}{list(images.shape)}: this ticket takes uint8 [n, {shape}]")
+        data_set = catalog.CATALOG[self.data["dataset"]]
+        parts = [np.zeros((0, len(self.labels)), np.float32)]
+        for start in range(0, len(images), 500):
+            logits = self._compute(data_set.normalise(images[start : start + 500].astype(np.float32))).numpy()
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            parts.append(powers / powers.sum(axis=1, keepdims=True))
+        return np.concatenate(parts)
+
+
+def canonical(value):
+    """Canonical JSON bytes: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def ids_digest(rows):
+    """SHA-256 over the training images' ids, from the rows of subset.csv."""
+    ids = sorted(row["id"] for row in rows if row["part"] == "train")
+    return hashlib.sha256("\n".join(ids).encode("utf-8")).hexdigest()
+
+
+def settings_of(config):
+    """The settings that decide the numbers, seeds included; folders and display are left out."""
+    values = config.values()
+    chosen = {n: values[n] for n, option in configs.options().items() if option.metadata["digest"] and n != "ticket"}
+    seeds = {"seed": values["seed"], "order_seed": config.order_seed, "subset_seed": values["subset_seed"]}
+    return {**chosen, **seeds}
+
+
+def from_round(run, mine):
+    """Assembles the Ticket of a complete round of a run folder."""
+    config = configs.Config.from_flagfile(run.config)
+    data_set = catalog.CATALOG[config.data.dataset]
+    described = architecture.from_config(config.network, data_set)
+    summary = runs.read_json(mine.summary)
+    arrays = runs.read_arrays(mine.mask)
+    masks = {kernel.name: arrays[kernel.name] for kernel in described.kernels() if kernel.prunable}
+    network = {
+        "name": config.network.model, "classes": described.classes, "image_shape": list(described.image_shape),
+        "stem": described.stem, "width": described.width,
+    }  # fmt: skip
+    data = {
+        "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
+        "deviation": list(data_set.deviation), "image_shape": list(data_set.image_shape),
+    }  # fmt: skip
+    return Ticket(
+        masks, _masked(runs.read_arrays(mine.weights), masks), _masked(runs.read_arrays(run.rewind), masks), network,
+        data, settings_of(config), ids_digest(runs.read_csv(run.subset)), summary["round"],
+    )  # fmt: skip
+
+
+def _masked(arrays, masks):
+    return {
+        name: np.where(masks[name.removesuffix("/kernel")], array, np.float32(0.0))
+        if name.removesuffix("/kernel") in masks
+        else array
+        for name, array in arrays.items()
+    }
+
+
+def to_arrays(ticket):
+    """The arrays of ticket.npz: packed masks, surviving weights in flat order, all other variables."""
+    found = {}
+    for name, mask in ticket.masks.items():
+        found[f"mask/{name}"] = np.packbits(mask.ravel())
+        found[f"trained/{name}"] = ticket.trained[f"{name}/kernel"][mask]
+        found[f"rewound/{name}"] = ticket.rewound[f"{name}/kernel"][mask]
+    kernels = {f"{name}/kernel" for name in ticket.masks}
+    for prefix, arrays in (("trained_variables", ticket.trained), ("rewound_variables", ticket.rewound)):
+        found |= {f"{prefix}/{name}": array for name, array in arrays.items() if name not in kernels}
+    return found
+
+
+def from_document(document, arrays):
+    """The inverse of `to_arrays`, with the facts of ticket.json."""
+    try:
+        masks, trained, rewound = {}, {}, {}
+        for layer in document["layers"]:
+            name, shape = layer["layer"], tuple(layer["shape"])
+            size = int(np.prod(shape))
+            mask = np.unpackbits(arrays[f"mask/{name}"], count=size).astype(bool).reshape(shape)
+            masks[name] = mask
+            for part, state in (("trained", trained), ("rewound", rewound)):
+                kernel = np.zeros(shape, np.float32)
+                kernel[mask] = arrays[f"{part}/{name}"]
+                state[f"{name}/kernel"] = kernel
+        for prefix, state in (("trained_variables/", trained), ("rewound_variables/", rewound)):
+            state |= {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+        return Ticket(
+            masks, trained, rewound, document["network"], document["data"], document["settings"],
+            document["ids_digest"], document["round"],
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise StateError(f"{ARRAYS} and {DOCUMENT} do not fit each other: {error}; restore the ticket") from None

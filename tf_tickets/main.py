@@ -1,0 +1,109 @@
+"""The command line: flags to Config to one command, and the exit status."""
+
+import os
+import signal
+import sys
+
+from absl import app, flags
+
+from tf_tickets import cli
+from tf_tickets.errors import TicketError
+
+
+def main(request):
+    """Runs one parsed request; returns the exit status."""
+    if request.config.run.dry_run:
+        from tf_tickets.experiments import plan
+
+        print(plan.text(plan.resolve(request.config), request.command))
+        return 0
+    return _COMMANDS[request.command](request)
+
+
+def _imp(request):
+    from tf_tickets.experiments.imp import imp
+
+    return _finish(imp(request.config, _stop))
+
+
+def _train(request):
+    from tf_tickets.experiments.train import train
+
+    return _finish(train(request.config, _stop))
+
+
+def _finish(result):
+    from tf_tickets import runs
+    from tf_tickets.report import command
+
+    print(command.finish_run(runs.RunFolder(result.folder), result.chosen))
+    return 0
+
+
+def _report(request):
+    from tf_tickets.report import command
+
+    text, problems = command.report(request.paths, request.config.run.out if request.given("out") else None)
+    print(text)
+    for problem in problems:
+        print(f"tf-tickets: {problem}", file=sys.stderr)
+    return 3 if problems else 0
+
+
+def _verify(request):
+    from tf_tickets.export.verify import verify
+
+    for path in request.paths:
+        print(verify(path))
+    return 0
+
+
+def _prepare(request):
+    from tf_tickets.data.prepare import prepare
+
+    print(prepare(request.paths[0], request.config.command.archive, request.config.data.data_dir))
+    return 0
+
+
+_COMMANDS = {"imp": _imp, "train": _train, "report": _report, "verify": _verify, "prepare": _prepare}
+
+_stopping = []
+
+
+def _stop():
+    return bool(_stopping)
+
+
+def _on_signal(number, frame):
+    # The first request waits for the running block of steps; the second leaves at once, with what is already saved.
+    if _stopping:
+        os._exit(75)
+    _stopping.append(number)
+
+
+def _run(request):
+    # Before TensorFlow loads, which takes seconds in which a stop request must not be lost.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _on_signal)
+    try:
+        return main(request)
+    except TicketError as error:
+        print(f"tf-tickets: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def _parse(argv):
+    try:
+        return cli.parse(argv, flags.FLAGS)
+    except TicketError as error:
+        print(f"tf-tickets: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+
+
+def entry_point():
+    """The console script."""
+    app.run(_run, flags_parser=_parse)
+
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,93 @@
+"""A network's state as named arrays: `layer1.0.conv1/kernel`, and PyTorch's names and layout at the door."""
+
+import re
+
+import numpy as np
+
+from tf_tickets.backend import keras
+from tf_tickets.errors import UsageError
+
+_TORCH_LEAVES = {
+    "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+}  # fmt: skip
+
+# torchvision's ResNet names, as the release's.
+_TORCHVISION = (
+    (r"^conv1\.", "pre_conv.0."),
+    (r"^bn1\.", "pre_conv.1."),
+    (r"\.downsample\.", ".shortcut."),
+    (r"^fc\.", "linear."),
+)
+
+
+def variables(model):
+    """The network's own variables by name, in layer order; a pruning wrapper's masks and counters are not state."""
+    found = {}
+    for layer in model.layers:
+        inner = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
+        for variable in inner.variables:
+            found[f"{inner.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
+    return found
+
+
+def get_state(model):
+    """All variables as float32 arrays by name."""
+    return {name: np.asarray(variable) for name, variable in variables(model).items()}
+
+
+def set_state(model, arrays):
+    """Assigns every variable; names and shapes have to fit exactly (ValueError)."""
+    mine = variables(model)
+    if set(mine) != set(arrays):
+        odd = sorted(set(mine) ^ set(arrays))
+        raise ValueError(f"state does not fit the network: {odd[0]} and {len(odd) - 1} more names differ")
+    for name, variable in mine.items():
+        variable.assign(arrays[name])
+
+
+def _torch_name(name):
+    layer, leaf = name.rsplit("/", 1)
+    return f"{layer}.{_TORCH_LEAVES[leaf]}"
+
+
+def _to_keras(array):
+    if array.ndim == 4:
+        return array.transpose(2, 3, 1, 0)
+    return array.T if array.ndim == 2 else array
+
+
+def load_state(model, arrays, strict=True):
+    """Loads PyTorch-named arrays into a network.
+
+    Args:
+      model: a network of `models.build`, wrapped or not.
+      arrays: dict of arrays in torch's layout (out, in, height, width), under the release's names or, for ResNets,
+        torchvision's. `num_batches_tracked` is ignored.
+      strict: raise if anything is missing or left over.
+
+    Returns:
+      (missing, left_over), two lists of names; both empty when strict.
+
+    Raises:
+      UsageError: a shape differs, or, when strict, names are missing or left over.
+    """
+    given = {}
+    for name, array in arrays.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        for pattern, replacement in _TORCHVISION:
+            name = re.sub(pattern, replacement, name)
+        given[name] = np.asarray(array)
+    wanted = {_torch_name(name): variable for name, variable in variables(model).items()}
+    missing = [name for name in wanted if name not in given]
+    left_over = [name for name in given if name not in wanted]
+    if strict and (missing or left_over):
+        raise UsageError(f"state does not fit the network: missing {missing or 'nothing'}, left over {left_over or 'nothing'}")
+    fitting = {name: _to_keras(given[name]) for name in wanted if name in given}
+    for name, array in fitting.items():
+        if tuple(wanted[name].shape) != array.shape:
+            raise UsageError(f"{name} has shape {array.shape}, the network wants {tuple(wanted[name].shape)}")
+    for name, array in fitting.items():
+        wanted[name].assign(array)
+    return missing, left_over

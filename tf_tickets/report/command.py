@@ -1,0 +1,117 @@
+"""What the commands print and write about finished runs."""
+
+import os
+
+import pandas
+
+from tf_tickets.analysis import statistics
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.report import plots, tables
+
+_RULE = (
+    "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
+    "its test accuracy is not allowed: fix it in advance, or choose it on validation."
+)
+
+
+def report(paths, out=None):
+    """Compares dense and ticket over all runs below `paths`; writes report.csv, paired.csv, accuracy.png and .svg.
+
+    Args:
+      paths: run folders, folders above them, or CSV files of an earlier report.
+      out: folder to write to; None means the first path, or the folder of the first path if that is a CSV.
+
+    Returns:
+      (text, problems): the text to print, and one line for each run that was left out.
+
+    Raises:
+      UsageError: no path, a path without any run, or an input that the report would overwrite with other rows.
+      StateError: every run is damaged or unfinished, or the files cannot be written.
+    """
+    if not paths:
+        raise UsageError("report needs at least one run folder, a folder above run folders, or a report.csv")
+    frame, problems = tables.collect(paths)
+    if frame.empty:
+        raise StateError("; ".join(problems))
+    if out is None:
+        out = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(os.path.abspath(paths[0]))
+    target, pairs = os.path.join(out, "report.csv"), tables.paired(frame)
+    _refuse_overwriting(frame, target, paths)
+    tables.write_rows(frame, target)
+    tables.write_table(pairs, os.path.join(out, "paired.csv"))
+    title, names = plots.labels(frame)
+    plots.accuracy_against_density(frame, os.path.join(out, "accuracy"), title)
+    parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
+    if not pairs.empty:
+        parts.append(_RULE)
+    parts.append(f"Wrote report.csv, paired.csv, accuracy.png and accuracy.svg to {out}")
+    return "\n\n".join(parts), problems
+
+
+def finish_run(folder, chosen):
+    """Writes table.csv, accuracy.png and accuracy.svg into a run folder.
+
+    Args:
+      folder: a runs.RunFolder with at least one complete round.
+      chosen: index of the round that became the ticket.
+
+    Returns:
+      The table as text, and the lines that name the files.
+
+    Raises:
+      StateError: the run's state is damaged, or the files cannot be written.
+      UsageError: its config.cfg is damaged.
+      ValueError: `chosen` is no complete round.
+    """
+    frame = tables.run_table(folder, chosen)
+    known = tables.settings(folder)
+    tables.write_table(frame, folder.table)
+    title, picture = plots.labels(pandas.DataFrame([known]))[0], folder.path("accuracy")
+    plots.accuracy_against_density(frame, picture, title)
+    return f"{tables.format_table(frame)}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"
+
+
+def _refuse_overwriting(frame, target, paths):
+    same = [path for path in paths if os.path.exists(target) and os.path.realpath(path) == os.path.realpath(target)]
+    if same and not tables.read_rows(target).equals(frame):
+        raise UsageError(f"{same[0]} is read and would be replaced by other rows: name another folder with --out")
+
+
+def _group_text(frame, pairs, digest, name):
+    """Heading, table by round and headline sentence of one digest."""
+    group, pairs = frame[frame["digest"] == digest], pairs[pairs["digest"] == digest].set_index("round")
+    found = group["run"].nunique()
+    heading = f"{group['run'].iloc[0].split('/')[0]}, {found} run{'s' if found != 1 else ''}"
+    if name != digest:
+        heading += f": {name}"
+    rounds = group.groupby("round")[["density", "test_accuracy"]].mean()
+    rows = [pairs.loc[index] if index in pairs.index else None for index in rounds.index]
+    text = tables.align({
+        "round": [str(index) for index in rounds.index],
+        "density": map(tables.percent, rounds["density"]),
+        "runs": [str(count) for count in group.groupby("round")["run"].nunique()],
+        "mean test accuracy": map(tables.percent, rounds["test_accuracy"]),
+        "to dense, points": ["" if row is None else _points(row["difference"]) for row in rows],
+        "95 % interval": ["" if row is None else _interval(row) for row in rows],
+        "pairs": ["" if row is None else str(int(row["n"])) for row in rows],
+        "p": ["" if row is None else statistics.probability(row["p_value"]) for row in rows],
+    })  # fmt: skip
+    return f"{heading}\n{text}\n{_headline(frame, digest, rounds, found)}"
+
+
+def _headline(frame, digest, rounds, found):
+    last = rounds.index[-1]
+    result = tables.pair(frame, digest, last) if last else None
+    if result is None:
+        return "No ticket to compare: no run has both a dense round 0 and a later round."
+    reached = frame[(frame["digest"] == digest) & (frame["round"] == last)]["run"].nunique()
+    part = "" if reached == found else f" (reached by {reached} of {found} runs)"
+    return f"Last round {last}{part}, density {tables.percent(result[0])}: {result[3].sentence()}."
+
+
+def _points(value):
+    return statistics.points(value / 100, 2)
+
+
+def _interval(row):
+    return "" if pandas.isna(row["low"]) else f"[{_points(row['low'])}, {_points(row['high'])}]"

@@ -1,0 +1,164 @@
+"""Accuracy against density, as PNG and SVG whose bytes depend on the frame alone."""
+
+import io
+import math
+import os
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from tf_tickets import runs
+from tf_tickets.analysis import statistics
+
+# Okabe and Ito's palette, readable with colour-blind eyes; markers tell the groups apart without colour.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_LOOK = {
+    "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "font.size": 10.0, "axes.titlesize": 10.0,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
+}  # fmt: skip
+_NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
+
+
+def accuracy_against_density(frame, path_without_suffix, title):
+    """Writes the figure of `figure` as PNG and SVG.
+
+    Args:
+      frame: a frame of `tables.collect` or of `tables.run_table`.
+      path_without_suffix: `.png` and `.svg` are appended.
+      title: text above the axes.
+
+    Returns:
+      The two paths.
+    """
+    with matplotlib.rc_context():
+        # A reader's own matplotlibrc must not change the figure.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_LOOK)
+        drawn, paths = figure(frame, title), []
+        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+            data = io.BytesIO()
+            drawn.savefig(data, format=suffix[1:], dpi=200, metadata=metadata)
+            paths.append(os.path.abspath(path_without_suffix) + suffix)
+            runs.write_bytes(paths[-1], data.getvalue())
+    return paths
+
+
+def figure(frame, title):
+    """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
+
+    One colour per digest. A group of one run is a line with markers, its chosen round ringed; a group of several is
+    a thin line per run, and their mean with a 95 % t interval over the rounds that all of them have reached.
+    """
+    drawn = Figure(figsize=(5.6, 3.8), layout="constrained")
+    drawn.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    FigureCanvasAgg(drawn)
+    axes = drawn.add_subplot()
+    frame = frame[frame["density"] > 0]
+    if "digest" not in frame:
+        frame = frame.assign(digest="", run="")
+    names = labels(frame)[1]
+    for number, (digest, group) in enumerate(frame.groupby("digest", sort=False)):
+        alone = len(names) == 1
+        _draw_group(axes, group, number, "" if alone else names[digest], "#444444" if alone else None)
+    _density_axis(axes, frame["density"])
+    _accuracy_axis(axes, 100 * frame["test_accuracy"])
+    axes.set_title(title)
+    axes.legend(loc="best", handlelength=2.4)
+    return drawn
+
+
+def labels(frame):
+    """What the groups of a frame share and what tells them apart.
+
+    Returns:
+      (title, names): the shared settings as text, and a dict from digest to a label, in the frame's order.
+    """
+    digests = list(dict.fromkeys(frame["digest"]))
+    columns = [name for name in _NAMED if name in frame]
+    shared = [name for name in columns if frame[name].nunique() == 1]
+    # The title has little room: of the shared settings it names the data and the network.
+    title = ", ".join(_setting(name, frame[name].iloc[0]) for name in shared if name in _NAMED[:3])
+    names = {}
+    for digest in digests:
+        first = frame[frame["digest"] == digest].iloc[0]
+        names[digest] = ", ".join(_setting(name, first[name]) for name in columns if name not in shared)
+    texts = list(names.values())
+    return title, {d: text if text and texts.count(text) == 1 else f"{text} {d}".strip() for d, text in names.items()}
+
+
+def _setting(name, value):
+    if name == "control":
+        return "magnitude" if value == "none" else f"{value} pruning"
+    return f"{name} {value}" if name in ("augment", "rewind") else str(value)
+
+
+def _draw_group(axes, group, number, name, dense_colour):
+    colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+    lines = {run: rows.sort_values("round") for run, rows in group.groupby("run", sort=False)}
+    dense = group[(group["round"] == 0) & (group["density"] == 1.0)]["test_accuracy"]
+    if len(dense):
+        label = f"{name}: dense" if name else "dense"
+        axes.axhline(100 * dense.mean(), color=dense_colour or colour, linestyle="--", linewidth=1.1, label=label)
+    look = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.8, "zorder": 3}
+    if len(lines) == 1:
+        (rows,) = lines.values()
+        axes.plot(rows["density"], 100 * rows["test_accuracy"], label=name or "after pruning", **look)
+        if "chosen" in rows and rows["chosen"].any():
+            one = rows[rows["chosen"]]
+            axes.plot(
+                one["density"], 100 * one["test_accuracy"], linestyle="none", marker="o", markersize=11,
+                markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.3, zorder=4, label="chosen round",
+            )  # fmt: skip
+        return
+    for rows in lines.values():
+        axes.plot(rows["density"], 100 * rows["test_accuracy"], color=colour, linewidth=0.7, alpha=0.4)
+    # A mean over fewer and fewer runs would jump where one drops out.
+    reached = min(len(rows) for rows in lines.values())
+    values = np.array([rows["test_accuracy"][:reached] for rows in lines.values()])
+    density = np.mean([rows["density"][:reached] for rows in lines.values()], axis=0)
+    spread = [statistics.mean_interval(100 * column) for column in values.T]
+    axes.fill_between(density, [s.low for s in spread], [s.high for s in spread], color=colour, alpha=0.18, linewidth=0)
+    summary = f"mean of {len(lines)} runs, 95 % band"
+    axes.plot(density, [s.mean for s in spread], label=f"{name}: {summary}" if name else summary, **look)
+
+
+def _density_axis(axes, densities):
+    axes.set_xscale("log")
+    least = densities.min()
+    margin = max((1.0 / least) ** 0.04, 1.01)
+    axes.set_xlim(densities.max() * margin, least / margin)
+    ticks = _ticks(densities)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{100 * tick:.3g} %" for tick in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("density: prunable weights left (log scale)")
+
+
+def _ticks(densities):
+    """At most nine densities for labels: 100 50 20 10 ... per cent, else decades, else some that occur."""
+    most, least = densities.max(), densities.min()
+    decades = range(math.floor(math.log10(least)) - 1, 1)
+    within = [d for d in (m * 10.0**k for k in decades for m in (1, 2, 5)) if least * 0.999 <= d <= most * 1.001]
+    if 3 <= len(within) <= 9:
+        return sorted(within, reverse=True)
+    if len(within) > 9:
+        tens = [10.0**k for k in decades if least * 0.999 <= 10.0**k <= most * 1.001]
+        return tens[:: -math.ceil(len(tens) / 9)]
+    ticks, room = [], math.log(most / least) / 6
+    for density in sorted(set(densities), reverse=True):
+        if not ticks or math.log(ticks[-1] / density) > room:
+            ticks.append(density)
+    return ticks
+
+
+def _accuracy_axis(axes, percents):
+    # The interval of two or three runs can be wider than everything else: the lines set the scale, the band is cut.
+    low, high = percents.min(), percents.max()
+    room = max(0.12 * (high - low), 0.5)
+    axes.set_ylim(max(low - room, 0.0 - 0.02 * room), min(high + room, 100.0 + 0.02 * room))
+    axes.set_ylabel("test accuracy, last epoch (%)")

@@ -1,0 +1,276 @@
+"""Frames of complete rounds: of one run, of many runs, and of dense against ticket over seeds.
+
+Accuracies are fractions in frames and CSV files; differences to dense are percentage points.
+"""
+
+import csv
+import math
+import os
+import re
+
+import pandas
+
+from tf_tickets import runs
+from tf_tickets.analysis import statistics
+from tf_tickets.config import Config
+from tf_tickets.errors import StateError, UsageError
+
+_TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest")
+_SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])
+_WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs")
+_OPTIONAL = ("train_loss", "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy")
+_FRACTIONS = ("density", "test_accuracy", *_OPTIONAL[1:])
+_ROUND = (
+    "round", "density", "weights_left", "weights_total", "epochs", "train_loss", "test_accuracy",
+    "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy",
+)  # fmt: skip
+COLUMNS = _SETTINGS + _ROUND
+
+
+def run_table(folder, chosen=None):
+    """One row per complete round of a run.
+
+    Args:
+      folder: a runs.RunFolder.
+      chosen: index of the round that became the ticket, or None.
+
+    Returns:
+      A frame with round, density, weights_left, test_accuracy, test_balanced_accuracy, test_accuracy_best_epoch,
+      validation_accuracy, difference_to_dense (points; NaN where round 0 is not dense) and chosen.
+
+    Raises:
+      StateError: no complete round, or a summary that is damaged.
+      ValueError: `chosen` is no complete round.
+    """
+    frame = _frame(_rounds(folder), _ROUND).drop(columns=["weights_total", "epochs", "train_loss"])
+    if chosen is not None and chosen not in set(frame["round"]):
+        raise ValueError(f"chosen={chosen} is not among the {len(frame)} complete rounds of {folder.folder}")
+    dense = frame["test_accuracy"][0] if frame["density"][0] == 1.0 else math.nan
+    frame["difference_to_dense"] = 100 * (frame["test_accuracy"] - dense)
+    frame["chosen"] = frame["round"] == chosen
+    return frame
+
+
+def percent(fraction):
+    """A fraction as text in per cent, blank where missing; tiny densities keep their digits."""
+    if pandas.isna(fraction):
+        return ""
+    return f"{100 * fraction:.2f} %" if fraction == 0 or fraction >= 1e-3 else f"{100 * fraction:.3g} %"
+
+
+def format_table(frame):
+    """The frame of `run_table` as aligned text; the chosen round is marked with a star."""
+    columns = {
+        "round": [f"{'* ' if chosen else ''}{number}" for number, chosen in zip(frame["round"], frame["chosen"])],
+        "density": map(percent, frame["density"]),
+        "weights left": [f"{count:,}" for count in frame["weights_left"]],
+        "test, last epoch": map(percent, frame["test_accuracy"]),
+        "balanced": map(percent, frame["test_balanced_accuracy"]),
+        "best epoch": map(percent, frame["test_accuracy_best_epoch"]),
+    }
+    if frame["validation_accuracy"].notna().any():
+        columns["validation"] = map(percent, frame["validation_accuracy"])
+    columns["to dense, points"] = [
+        "" if pandas.isna(value) else statistics.points(value / 100, 2) for value in frame["difference_to_dense"]
+    ]
+    note = "\n* the chosen round" if frame["chosen"].any() else ""
+    return align(columns) + note
+
+
+def align(columns):
+    """Text cells by column title as right-aligned lines under their titles."""
+    cells = [[title, *values] for title, values in columns.items()]
+    widths = [max(map(len, column)) for column in cells]
+    lines = zip(*cells)
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def write_table(frame, path):
+    """Writes a frame as CSV, atomically; missing values are empty cells and every float reads back exactly."""
+    rows = [
+        {name: None if pandas.isna(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]  # fmt: skip
+    runs.write_csv(os.path.abspath(path), rows, list(frame.columns))
+
+
+def write_rows(frame, path):
+    """Writes the frame of `collect` as CSV, from which `read_rows` and `collect` make the same frame again."""
+    write_table(frame[list(COLUMNS)], path)
+
+
+def read_rows(path):
+    """Reads a CSV of `write_rows`; UsageError names the file and what is wrong in it."""
+    try:
+        rows = runs.read_csv(path)
+    except (StateError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} is not a readable CSV file: {error}") from None
+    missing = [name for name in COLUMNS if rows and name not in rows[0]]
+    if missing or not rows:
+        problem = f"column {missing[0]} is missing" if missing else "it has no rows"
+        raise UsageError(f"{path} is no table of rounds: {problem}; give a report.csv that report wrote")
+    try:
+        return _frame([_checked(row, COLUMNS, f"row {number}: ") for number, row in enumerate(rows, 1)], COLUMNS)
+    except ValueError as error:
+        raise UsageError(f"{path}, {error}") from None
+
+
+def collect(paths):
+    """Gathers the complete rounds of many runs.
+
+    Args:
+      paths: run folders, folders that contain run folders, and CSV files of `write_rows`.
+
+    Returns:
+      (frame, problems): a frame of COLUMNS in the order given, each run once; and one line for each run left out.
+
+    Raises:
+      UsageError: a path without any run, or a CSV that is no table of rounds.
+    """
+    known, problems = {}, []
+    for path in paths:
+        for name, load in _sources(path):
+            try:
+                rows = load()
+            except (StateError, UsageError) as error:
+                problems.append(f"{name} is left out: {error}")
+                continue
+            if known.setdefault(rows[0]["run"], rows) != rows:
+                problems.append(f"{name} is left out: an earlier path has other numbers for run {rows[0]['run']}")
+    return _frame([row for rows in known.values() for row in rows], COLUMNS), problems
+
+
+def _sources(path):
+    """(name, function that reads the rows) for each run at `path`."""
+    if os.path.isfile(path) and path.endswith(".csv"):
+        frame = read_rows(path)
+        rows = [_checked(row, COLUMNS) for row in frame.astype(object).where(frame.notna(), None).to_dict("records")]
+        for run in dict.fromkeys(row["run"] for row in rows):
+            yield f"{run} in {path}", lambda run=run: [row for row in rows if row["run"] == run]
+        return
+    found = []
+    for folder, inner, files in os.walk(path):
+        inner.sort()
+        if "config.cfg" in files and "round_00" in inner:
+            found.append(folder)
+            inner.clear()
+    if not found:
+        problem = "holds no run: no config.cfg beside a round_00"
+        if not os.path.isdir(path):
+            problem = "is neither a folder nor a CSV file"
+        raise UsageError(f"{path} {problem}; give run folders, a folder above them, or a report.csv")
+    for folder in found:
+        yield folder, lambda folder=folder: _run_rows(runs.RunFolder(folder))
+
+
+def _run_rows(folder):
+    known = settings(folder)
+    return [{**known, **row} for row in _rounds(folder)]
+
+
+def settings(folder):
+    """The settings of a run that frames carry, from its config.cfg and its folder's name."""
+    config = Config.from_flagfile(folder.config)
+    parent, name = os.path.abspath(folder.folder).split(os.sep)[-2:]
+    digest = re.search(r"-([0-9a-f]{8})$", parent)
+    return {
+        "run": f"{parent}/{name}", "dataset": config.data.dataset, "model": config.network.model,
+        "data": _data_text(config.data), "augment": config.data.augment, "control": config.pruning.control,
+        "rewind": config.pruning.rewind, "seed": config.run.seed, "order_seed": config.order_seed,
+        "subset_seed": config.data.subset_seed, "digest": digest[1] if digest else config.digest(),
+    }  # fmt: skip
+
+
+def _data_text(data):
+    text = "all images"
+    if data.fraction is not None:
+        text = f"{100 * data.fraction:g} % of the images"
+    elif data.per_class is not None:
+        text = f"{data.per_class} images a class"
+    elif data.images is not None:
+        text = f"{data.images} images"
+    elif data.subset_file is not None:
+        text = "listed images"
+    return text if data.imbalance is None else f"{text}, long tail {data.imbalance:g}"
+
+
+def _rounds(folder):
+    rows = []
+    for index, summary in enumerate(folder.summaries()):
+        path = folder.round(index).summary
+        try:
+            row = _checked(summary, _ROUND)
+            if row["round"] != index:
+                raise ValueError(f"round is {row['round']}, not {index}")
+        except (ValueError, TypeError) as error:
+            raise StateError(f"{path} is damaged: {error}; delete its folder to redo it") from None
+        rows.append(row)
+    if not rows:
+        raise StateError(f"{folder.folder} has no complete round yet")
+    return rows
+
+
+def _checked(values, columns, place=""):
+    """The cells of one row in their types; ValueError names the column."""
+    row = {}
+    for name in columns:
+        if name not in values:
+            raise ValueError(f"{place}{name} is missing")
+        value = values[name]
+        if value in (None, "") and name in _OPTIONAL:
+            row[name] = None
+            continue
+        try:
+            if value in (None, ""):
+                raise ValueError
+            row[name] = str(value) if name in _TEXTS else int(value) if name in _WHOLE else float(value)
+            if name not in _TEXTS and not math.isfinite(row[name]):
+                raise ValueError
+        except (ValueError, TypeError, OverflowError):
+            raise ValueError(f"{place}{name} is {value!r}") from None
+        if name in _FRACTIONS and not 0.0 <= row[name] <= 1.0:
+            raise ValueError(f"{place}{name} is {value!r}, not a fraction from 0 to 1")
+    return row
+
+
+def _frame(rows, columns):
+    types = {name: "int64" if name in _WHOLE else "float64" for name in columns if name not in _TEXTS}
+    return pandas.DataFrame(rows, columns=list(columns)).astype(types)
+
+
+def pair(frame, digest, index):
+    """Compares round `index` with round 0 over the runs of one digest that have both; None where no run does.
+
+    A pair is a (seed, subset_seed). Runs that differ in order_seed alone are averaged first: they share initial
+    weights and images, so counting each would make the pairs look more independent than they are.
+
+    Returns:
+      (density, dense, ticket, statistics.PairedDifference), the first three as fractions, accuracies as means; or None.
+    """
+    group = frame[frame["digest"] == digest]
+    dense = group[(group["round"] == 0) & (group["density"] == 1.0)].set_index("run")
+    ticket = group[group["round"] == index].set_index("run")
+    both = dense.assign(ticket=ticket["test_accuracy"]).dropna(subset=["ticket"])
+    if both.empty:
+        return None
+    dense, ticket = both.groupby(["seed", "subset_seed"])[["test_accuracy", "ticket"]].mean().to_numpy().T
+    density = group[group["round"] == index]["density"].median()
+    return density, dense.mean(), ticket.mean(), statistics.paired_difference(dense, ticket)
+
+
+def paired(frame):
+    """Dense against ticket per digest and round from 1 on, over pairs of (seed, subset_seed).
+
+    Returns:
+      A frame with digest, round, density, n (pairs), dense_accuracy and ticket_accuracy (mean fractions), difference,
+      low and high (points, ticket minus dense, 95 % t interval) and p_value (sign flips).
+    """
+    rows = []
+    for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
+        found = pair(frame, digest, index) if index else None
+        if found:
+            density, dense, ticket, result = found
+            low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
+            rows.append((digest, index, density, result.n, dense, ticket, 100 * result.mean, low, high, result.p_value))
+    columns = "digest round density n dense_accuracy ticket_accuracy difference low high p_value".split()
+    return pandas.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})

@@ -1,0 +1,1 @@
+"""Training of one round: steps, optimizers, schedules, callbacks. Knows nothing of pruning."""

@@ -1,0 +1,100 @@
+"""`fit`: runs steps from one global step to another, and tells callbacks where it is."""
+
+import math
+import time
+
+import numpy as np
+
+from tf_tickets.backend import keras
+from tf_tickets.errors import DivergedError, StopRequested
+
+# An execution block, in which no Python runs, lasts about this long at most: a stop request is seen after it.
+_BLOCK_SECONDS = 5.0
+
+
+def fit(
+    *, steps, batches, steps_per_epoch, first_step, last_step, learning_rate, callbacks=(), evaluate=None, boundaries=(),
+    partial=None, stop=lambda: False,
+):  # fmt: skip
+    """Trains from `first_step` to `last_step`.
+
+    Args:
+      steps: a training.steps.Steps; its variables are trained.
+      batches: an iterable that starts at `first_step`, from `data.pipeline.training_batches`.
+      steps_per_epoch: batches of an epoch.
+      first_step, last_step: global steps, counted from the start of the round's epoch 0.
+      learning_rate: function epoch -> float.
+      callbacks: keras.callbacks.Callback; `on_train_begin({"step"})`,
+        `on_epoch_begin(epoch, logs)`, `on_train_batch_end(step, logs)` after each
+        block with `step` the global steps done and `partial` the epoch's outcomes so far, `on_epoch_end(epoch, row)`.
+      evaluate: function epoch -> dict of columns, empty when the epoch is not evaluated; called before on_epoch_end.
+      boundaries: global steps at which a block has to end.
+      partial: float32 [k, 3], the outcomes of the first epoch's batches before `first_step`, when resuming inside it.
+      stop: function that says whether to stop; asked after each block.
+
+    Returns:
+      One dict per epoch: epoch (done, from 1), learning_rate, train_loss, train_accuracy, and evaluate's columns.
+
+    Raises:
+      DivergedError: a loss is not finite; names epoch and step.
+      StopRequested: `stop()` said so; raised after the callbacks have seen the block.
+    """
+    calls = keras.callbacks.CallbackList(list(callbacks), model=steps.model)
+    rows, iterator, step = [], iter(batches), first_step
+    outcomes = [] if partial is None else [partial]
+    block = _BlockLength()
+    calls.on_train_begin({"step": first_step})
+    while step < last_step:
+        epoch = step // steps_per_epoch
+        rate = learning_rate(epoch)
+        if not outcomes:
+            calls.on_epoch_begin(epoch)
+        epoch_end = min((epoch + 1) * steps_per_epoch, last_step)
+        ends = [epoch_end, *(b for b in boundaries if step < b < epoch_end)]
+        count = min(min(ends) - step, block.steps)
+        started = time.perf_counter()
+        outcomes.append(steps.train(iterator, count, rate))
+        block.took(count, time.perf_counter() - started)
+        _check_finite(outcomes, epoch, step, count)
+        step += count
+        done = np.concatenate(outcomes)
+        if step == epoch_end:
+            steps.synchronise()
+            row = {"epoch": epoch + 1, "learning_rate": rate, **_means(done)}
+            row |= evaluate(epoch + 1) if evaluate else {}
+            rows.append(row)
+            outcomes, done = [], done[:0]
+            calls.on_epoch_end(epoch, row)
+        calls.on_train_batch_end(step, {"partial": done})
+        if step < last_step and stop():
+            raise StopRequested(f"stopped on request after step {step}; the state is saved, run again to continue")
+    calls.on_train_end()
+    return rows
+
+
+class _BlockLength:
+    """Doubles the steps of a block while blocks are short, so that Python's share vanishes and stops stay prompt."""
+
+    def __init__(self):
+        self.steps = 1
+
+    def took(self, count, seconds):
+        per_step = max(seconds / count, 1e-6)
+        self.steps = max(1, min(2 * max(count, self.steps), int(_BLOCK_SECONDS / per_step)))
+
+
+def _means(outcomes):
+    # float64 over the steps in order: the same sums however the epoch was cut into blocks.
+    loss, correct, examples = outcomes.astype(np.float64).sum(axis=0)
+    return {"train_loss": loss / examples, "train_accuracy": correct / examples}
+
+
+def _check_finite(outcomes, epoch, step, count):
+    bad = np.flatnonzero(~np.isfinite(outcomes[-1][:, 0]))
+    if len(bad):
+        value = outcomes[-1][bad[0], 0]
+        word = "NaN" if math.isnan(value) else "infinite"
+        raise DivergedError(
+            f"the training loss is {word} in epoch {epoch + 1}, step {step + int(bad[0]) + 1}; lower --learning_rate or "
+            "set --warmup; complete rounds are kept"
+        )

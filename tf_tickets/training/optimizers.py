@@ -1,0 +1,76 @@
+"""PyTorch's update rules as tf_keras optimizers.
+
+tf_keras' SGD multiplies each gradient by the learning rate on its way into the momentum, and decays weights outside
+it. Under a falling learning rate that is a different optimizer. Here decay is coupled, wd x w joins the gradient, and
+the learning rate multiplies the whole buffer at use (parity: sgd_steps).
+"""
+
+import numpy as np
+
+from tf_tickets.backend import keras, tf
+
+
+class SGD(keras.optimizers.SGD):
+    """v <- m v + (g + wd w); w <- w - lr v."""
+
+    def __init__(self, learning_rate, momentum=0.9, coupled_weight_decay=0.0):
+        super().__init__(learning_rate=learning_rate, momentum=momentum, jit_compile=False)
+        self.coupled_weight_decay = coupled_weight_decay
+
+    def update_step(self, gradient, variable):
+        """One variable's update; decay is added here, once, after the replicas' gradients are summed."""
+        update = gradient + self.coupled_weight_decay * variable
+        if self.momentum:
+            velocity = self.momentums[self._index_dict[self._var_key(variable)]]
+            update = velocity.assign(self.momentum * velocity + update)
+        variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * update)
+
+
+class Adam(keras.optimizers.Adam):
+    """Adam with PyTorch's epsilon, outside the bias-corrected root, and coupled decay before the moments."""
+
+    def __init__(self, learning_rate, coupled_weight_decay=0.0):
+        super().__init__(learning_rate=learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, jit_compile=False)
+        self.coupled_weight_decay = coupled_weight_decay
+
+    def update_step(self, gradient, variable):
+        """One variable's update."""
+        index = self._index_dict[self._var_key(variable)]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        update = gradient + self.coupled_weight_decay * variable
+        first = self._momentums[index].assign(self.beta_1 * self._momentums[index] + (1.0 - self.beta_1) * update)
+        second = self._velocities[index].assign(
+            self.beta_2 * self._velocities[index] + (1.0 - self.beta_2) * tf.square(update)
+        )
+        first = first / (1.0 - tf.pow(tf.constant(self.beta_1, variable.dtype), step))
+        second = second / (1.0 - tf.pow(tf.constant(self.beta_2, variable.dtype), step))
+        rate = tf.cast(self.learning_rate, variable.dtype)
+        variable.assign_sub(rate * first / (tf.sqrt(second) + self.epsilon))
+
+
+def build(training, precision):
+    """The optimizer of a config.Training; under mixed_float16 with dynamic loss scaling around it."""
+    if training.optimizer == "sgd":
+        optimizer = SGD(training.learning_rate, training.momentum, training.weight_decay)
+    else:
+        optimizer = Adam(training.learning_rate, training.weight_decay)
+    return keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
+
+
+def _variables(optimizer):
+    found = optimizer.variables
+    return list(found() if callable(found) else found)
+
+
+def get_state(optimizer):
+    """All slots and counters, by position."""
+    return {f"{index:04d}": np.asarray(variable) for index, variable in enumerate(_variables(optimizer))}
+
+
+def set_state(optimizer, arrays):
+    """Assigns what `get_state` returned; a different number of slots is a ValueError."""
+    variables = _variables(optimizer)
+    if len(variables) != len(arrays):
+        raise ValueError(f"optimizer has {len(variables)} variables, the state {len(arrays)}")
+    for index, variable in enumerate(variables):
+        variable.assign(arrays[f"{index:04d}"])

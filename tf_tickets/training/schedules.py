@@ -1,0 +1,24 @@
+"""The learning rate as a pure function of the epoch (SCIENCE, Training; parity: lr_schedules)."""
+
+import math
+
+
+def learning_rate(training, epoch):
+    """The learning rate of one epoch, constant within it.
+
+    Args:
+      training: a config.Training.
+      epoch: counted from 0.
+
+    Returns:
+      A float; linear warm-up first, then cosine to zero, a tenth at each milestone, or a constant.
+    """
+    base, warmup = training.learning_rate, training.warmup
+    if epoch < warmup:
+        return base * (epoch + 1) / warmup
+    if training.schedule == "cosine":
+        return base / 2.0 * (1.0 + math.cos(math.pi * (epoch - warmup) / (training.epochs - warmup)))
+    if training.schedule == "steps":
+        passed = sum(epoch >= int(milestone) for milestone in training.milestones.split(","))
+        return base * 0.1**passed
+    return base

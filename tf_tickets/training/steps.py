@@ -1,0 +1,97 @@
+"""The training step, traced once per run, under any strategy."""
+
+import numpy as np
+
+from tf_tickets.backend import tf
+from tf_tickets.training import losses, optimizers
+
+
+class Steps:
+    """A network, its optimizer and the compiled functions that train it and read logits from it.
+
+    Rounds assign into the same variables, so one trace serves them all.
+
+    Attributes:
+      model: a Keras network with logits out.
+      optimizer: built, in the strategy's scope.
+      devices: a backend.Devices.
+    """
+
+    def __init__(self, model, optimizer, devices):
+        self.model, self.optimizer, self.devices = model, optimizer, devices
+        self._scaled = hasattr(optimizer, "get_scaled_loss")
+        with devices.strategy.scope():
+            optimizer.build(model.trainable_variables)
+        self._fresh = optimizers.get_state(optimizer)
+        step = self._replica_step
+        self._step = tf.function(step, jit_compile=True) if devices.jit else step
+        self._block = tf.function(self._train_block)
+        self._logits = tf.function(self._replica_logits, reduce_retracing=True)
+
+    def reset_optimizer(self):
+        """Empties every slot and the step counter."""
+        optimizers.set_state(self.optimizer, self._fresh)
+
+    @property
+    def traces(self):
+        """How often the training step has been traced."""
+        return self._block.experimental_get_tracing_count()
+
+    def _replica_step(self, images, targets, weight):
+        """One replica's part of a step; returns [sum of losses, correct, examples]."""
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.model(images, training=True), tf.float32)
+            per_example = losses.cross_entropy(targets, logits)
+            # `weight` is one over the global batch, so replicas' gradients add up to the mean over its examples.
+            loss = tf.reduce_sum(per_example) * weight
+            scaled = self.optimizer.get_scaled_loss(loss) if self._scaled else loss
+        gradients = tape.gradient(scaled, self.model.trainable_variables)
+        if self._scaled:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables))
+        correct = tf.equal(tf.argmax(logits, -1), tf.argmax(targets, -1))
+        return tf.stack([
+            tf.reduce_sum(per_example), tf.reduce_sum(tf.cast(correct, tf.float32)),
+            tf.cast(tf.shape(images)[0], tf.float32),
+        ])  # fmt: skip
+
+    def _train_block(self, iterator, count):
+        results = tf.TensorArray(tf.float32, size=count, element_shape=[3])
+        for index in tf.range(count):
+            batch = next(iterator)
+            outcome = self.devices.strategy.run(self._step, args=batch)
+            outcome = self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, outcome, axis=None)
+            results = results.write(index, outcome)
+        return results.stack()
+
+    def train(self, iterator, count, learning_rate):
+        """Runs `count` steps.
+
+        Args:
+          iterator: yields (images, targets, weight) per replica, from `data.pipeline`.
+          count: steps.
+          learning_rate: of all of them.
+
+        Returns:
+          float32 [count, 3]: per step the sum of the losses, the correctly classified and the examples.
+        """
+        self.optimizer.learning_rate = learning_rate
+        return self._block(iterator, tf.constant(count, tf.int32)).numpy()
+
+    def _replica_logits(self, images):
+        return tf.cast(self.model(images, training=False), tf.float32)
+
+    def logits(self, images):
+        """Logits of normalised float32 images [n, height, width, channels], computed on the first replica."""
+        return self._logits(images).numpy()
+
+    def synchronise(self):
+        """Gives all replicas the mean of their normalisation statistics.
+
+        Each replica keeps its own between synchronisations; doing this at every epoch's end makes a resumed run, which
+        can only know the mean, equal to an uninterrupted one.
+        """
+        if self.devices.replicas > 1:
+            for variable in self.model.non_trainable_variables:
+                if variable.synchronization == tf.VariableSynchronization.ON_READ:
+                    variable.assign(np.asarray(variable))
