@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from tf_tickets import cli
 from tf_tickets.errors import TicketError
@@ -82,6 +82,8 @@ def _on_signal(number, frame):
 
 
 def _run(request):
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)  # TensorFlow's export is chatty at absl's own default
     # Before TensorFlow loads, which takes seconds in which a stop request must not be lost.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)

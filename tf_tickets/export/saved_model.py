@@ -11,8 +11,12 @@ class _Served(tf.Module):
         self.labels = tf.constant(ticket.labels)
         self.mean = tf.constant(ticket.data["mean"], tf.float32)
         self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
-        shape = [None, *ticket.data["image_shape"]]
-        self.signatures = {
+        self._shape = [None, *ticket.data["image_shape"]]
+
+    def entries(self):
+        """The signatures by name."""
+        shape = self._shape
+        return {
             "serving_default": tf.function(self._stored, [tf.TensorSpec(shape, tf.uint8, "images")]),
             "float": tf.function(self._unit, [tf.TensorSpec(shape, tf.float32, "images")]),
             "features": tf.function(self._features, [tf.TensorSpec(shape, tf.uint8, "images")]),
@@ -47,4 +51,4 @@ def save(ticket, folder):
     give logits, probabilities, class and label; `features` (uint8) gives what the head sees.
     """
     module = _Served(ticket)
-    tf.saved_model.save(module, folder, signatures=module.signatures)
+    tf.saved_model.save(module, folder, signatures=module.entries())

@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 
-from tf_tickets.backend import keras
 from tf_tickets.errors import DivergedError, StopRequested
 
 # An execution block, in which no Python runs, lasts about this long at most: a stop request is seen after it.
@@ -39,16 +38,21 @@ def fit(
       DivergedError: a loss is not finite; names epoch and step.
       StopRequested: `stop()` said so; raised after the callbacks have seen the block.
     """
-    calls = keras.callbacks.CallbackList(list(callbacks), model=steps.model)
+    # Not keras.callbacks.CallbackList, whose timing of batches would warn of every checkpoint.
+    def tell(hook, *facts):
+        for callback in callbacks:
+            getattr(callback, hook)(*facts)
+
     rows, iterator, step = [], iter(batches), first_step
     outcomes = [] if partial is None else [partial]
     block = _BlockLength()
-    calls.on_train_begin({"step": first_step})
+    tell("set_model", steps.model)
+    tell("on_train_begin", {"step": first_step})
     while step < last_step:
         epoch = step // steps_per_epoch
         rate = learning_rate(epoch)
         if not outcomes:
-            calls.on_epoch_begin(epoch)
+            tell("on_epoch_begin", epoch)
         epoch_end = min((epoch + 1) * steps_per_epoch, last_step)
         ends = [epoch_end, *(b for b in boundaries if step < b < epoch_end)]
         count = min(min(ends) - step, block.steps)
@@ -64,11 +68,11 @@ def fit(
             row |= evaluate(epoch + 1) if evaluate else {}
             rows.append(row)
             outcomes, done = [], done[:0]
-            calls.on_epoch_end(epoch, row)
-        calls.on_train_batch_end(step, {"partial": done})
+            tell("on_epoch_end", epoch, row)
+        tell("on_train_batch_end", step, {"partial": done})
         if step < last_step and stop():
             raise StopRequested(f"stopped on request after step {step}; the state is saved, run again to continue")
-    calls.on_train_end()
+    tell("on_train_end")
     return rows
 
 
