@@ -15,19 +15,21 @@ def build(described, *, seed, precision, name):
     Args:
       described: the description whose layers are walked.
       seed: draws the initial weights.
-      precision: Keras dtype policy of every layer but the head, which is float32.
+      precision: Keras dtype policy of every layer but the head, which is float32;
+        float64 makes all of it float64, for comparisons.
       name: the model's name.
 
     Returns:
       A keras.Model.
     """
     policy = keras.mixed_precision.Policy(precision)
-    images = keras.Input(described.image_shape, dtype="float32", name="images")
+    logits_type = "float64" if precision == "float64" else "float32"
+    images = keras.Input(described.image_shape, dtype=logits_type, name="images")
     x = _stem(images, described, policy)
     for block in described.blocks:
         x = _block(x, block, policy)
     x = keras.layers.GlobalAveragePooling2D(name="features", dtype=policy)(x)
-    logits = keras.layers.Dense(described.classes, name="linear", kernel_initializer="zeros", dtype="float32")(x)
+    logits = keras.layers.Dense(described.classes, name="linear", kernel_initializer="zeros", dtype=logits_type)(x)
     model = keras.Model(images, logits, name=name)
     draw_initial(model, described, seed)
     return model

@@ -40,7 +40,7 @@ class Steps:
     def _replica_step(self, images, targets, weight):
         """One replica's part of a step; returns [sum of losses, correct, examples]."""
         with tf.GradientTape() as tape:
-            logits = tf.cast(self.model(images, training=True), tf.float32)
+            logits = self.model(images, training=True)
             per_example = losses.cross_entropy(targets, logits)
             # `weight` is one over the global batch, so replicas' gradients add up to the mean over its examples.
             loss = tf.reduce_sum(per_example) * weight
@@ -50,10 +50,8 @@ class Steps:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables))
         correct = tf.equal(tf.argmax(logits, -1), tf.argmax(targets, -1))
-        return tf.stack([
-            tf.reduce_sum(per_example), tf.reduce_sum(tf.cast(correct, tf.float32)),
-            tf.cast(tf.shape(images)[0], tf.float32),
-        ])  # fmt: skip
+        counts = tf.reduce_sum(tf.cast(correct, tf.float32)), tf.cast(tf.shape(images)[0], tf.float32)
+        return tf.stack([tf.cast(tf.reduce_sum(per_example), tf.float32), *counts])
 
     def _train_block(self, iterator, count):
         results = tf.TensorArray(tf.float32, size=count, element_shape=[3])
@@ -79,7 +77,7 @@ class Steps:
         return self._block(iterator, tf.constant(count, tf.int32)).numpy()
 
     def _replica_logits(self, images):
-        return tf.cast(self.model(images, training=False), tf.float32)
+        return self.model(images, training=False)
 
     def logits(self, images):
         """Logits of normalised float32 images [n, height, width, channels], computed on the first replica."""

@@ -1,0 +1,52 @@
+"""Shared by all tests: legacy Keras first, fixtures, and the smallest useful configuration."""
+
+import json
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+import tf_tickets
+
+DATA = pathlib.Path(__file__).parent / "data"
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_keras_home(tmp_path_factory, monkeypatch):
+    """keras-core writes its settings into the home folder when it is imported; tests leave that alone."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.getbasetemp() / "keras"))
+
+
+@pytest.fixture
+def fixture_json():
+    """Reads a JSON fixture by name."""
+    return lambda name: json.loads((DATA / name).read_text())
+
+
+@pytest.fixture
+def fixture_arrays():
+    """Reads an npz fixture by name."""
+
+    def read(name):
+        with np.load(DATA / name) as archive:
+            return {key: archive[key] for key in archive.files}
+
+    return read
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A configuration that trains three rounds on digits in seconds."""
+
+    def make(**changes):
+        values = {
+            "dataset": "digits", "images": 60, "width": 2, "epochs": 4, "rounds": 3, "rewind": "epoch:1",
+            "batch_size": 20, "out": str(tmp_path / "runs"), "progress": "none", "tensorboard": False,
+        } | changes  # fmt: skip
+        return tf_tickets.Config.from_values(**values)
+
+    return make
