@@ -110,13 +110,22 @@ def parse(argv, flag_values):
     if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
         print(help_text())
         sys.exit(0)
+    try:
+        return _parse(argv, flag_values)
+    except UsageError as error:
+        # Words can hold line breaks and terminal codes; the message stays one plain line.
+        raise UsageError("".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))) from None
+
+
+def _parse(argv, flag_values):
     options = configs.options()
     define_flags(flag_values)
     switches = {name for name, option in options.items() if option.type is bool}
+    switches |= {name for name in flag_values if flag_values[name].boolean}  # absl's own, --logtostderr
     switches |= {f"no{name}" for name in switches}
     words, values = [], {}
     for token in flagfiles.expand(argv[1:], lambda name: name in switches):
-        if not token.text.startswith("--"):
+        if not token.is_flag:
             words.append(token.text)
         elif _is_absl(token.text, options, flag_values):
             _set_absl(token, flag_values)

@@ -9,6 +9,7 @@ import difflib
 import functools
 import hashlib
 import math
+import numbers
 import typing
 
 from tf_tickets import flagfiles
@@ -31,27 +32,23 @@ def _option(default, text, *, choices=None, low=None, high=None, above=None, che
 
 
 def _integer(text):
-    try:
-        return int(text)
-    except ValueError:
-        return None
+    """The number that plain digits write; None for signs, spaces and leading zeros, so a setting has one spelling."""
+    return int(text) if text.isascii() and text.isdigit() and text == str(int(text)) else None
 
 
 def _check_rewind(text):
     kind, _, amount = text.partition(":")
-    if kind == "init" and not amount:
+    if text in ("init", "learning_rate", "finetune"):
         return None
     if kind == "step" and (_integer(amount) or 0) >= 1:
         return None
-    if kind == "epoch" and _integer(amount) is not None and int(amount) >= 0:
-        return None
-    if kind in ("learning_rate", "finetune") and (not amount or (_integer(amount) or -1) >= 0):
+    if kind in ("epoch", "learning_rate", "finetune") and _integer(amount) is not None:
         return None
     return "is not init, epoch:K, step:N, learning_rate[:K] or finetune[:K]"
 
 
 def _check_subset_seed(text):
-    if text == "original" or (_integer(text) is not None and int(text) >= 0):
+    if text == "original" or _integer(text) is not None:
         return None
     return "is neither a number of at least 0 nor 'original'"
 
@@ -60,7 +57,7 @@ def _check_validation(text):
     if text.startswith("fold:"):
         index, _, count = text[5:].partition("/")
         index, count = _integer(index), _integer(count)
-        if index is None or count is None or count < 2 or not 0 <= index < count:
+        if index is None or count is None or count < 2 or index >= count:
             return "is not fold:I/K with 0 <= I < K and K >= 2"
         return None
     try:
@@ -71,7 +68,7 @@ def _check_validation(text):
 
 
 def _check_choose(text):
-    if text in ("validation", "last") or (_integer(text) is not None and int(text) >= 0):
+    if text in ("validation", "last") or _integer(text) is not None:
         return None
     return "is not validation, last or the number of a round"
 
@@ -92,7 +89,7 @@ def _check_strategy(text):
 
 def _check_profile_steps(text):
     first, _, last = text.partition(":")
-    if _integer(first) is None or _integer(last) is None or not 0 <= int(first) < int(last):
+    if _integer(first) is None or _integer(last) is None or int(first) >= int(last):
         return "is not FIRST:LAST with 0 <= FIRST < LAST"
     return None
 
@@ -245,7 +242,8 @@ class Option:
                 raise ValueError("is not true or false")
             return text.lower() in ("true", "1")
         try:
-            value = self.type(text)
+            # int and float also read 1_000 and other scripts' digits, which are more likely slips.
+            value = self.type(text if self.type is str or (text.isascii() and "_" not in text) else "")
         except ValueError:
             raise ValueError(f"is not {'a whole number' if self.type is int else 'a number'}") from None
         return self.check(value)
@@ -267,9 +265,8 @@ class Option:
             raise ValueError(f"is not above {limits['above']:g}")
         if limits["high"] is not None and value > limits["high"]:
             raise ValueError(f"is above {limits['high']:g}")
-        if self.type is str and (not value or "\n" in value):
-            raise ValueError("is empty" if not value else "holds a line break")
-        problem = limits["check"](value) if limits["check"] else None
+        problem = _check_text(value) if self.type is str else None
+        problem = problem or (limits["check"](value) if limits["check"] else None)
         if problem:
             raise ValueError(problem)
         return value
@@ -279,6 +276,19 @@ class Option:
         if self.type is bool:
             return f"--{self.name}" if value else f"--no{self.name}"
         return f"--{self.name}={value!r}" if self.type is float else f"--{self.name}={value}"
+
+
+def _check_text(text):
+    """What a flagfile line could not carry there and back."""
+    if not text:
+        return "is empty"
+    if text != text.strip():
+        return "begins or ends with a space"
+    if len(text.splitlines()) != 1 or "\x00" in text:
+        return "holds a line break"
+    if not text.isascii() and text != text.encode("utf-8", "ignore").decode("utf-8"):
+        return "is not UTF-8 text"
+    return None
 
 
 @functools.cache
@@ -388,10 +398,16 @@ class Config:
 
 
 def _checked(option, value):
-    wanted = (int, float) if option.type is float else option.type
-    if not isinstance(value, wanted) or (isinstance(value, bool) and option.type is not bool):
-        raise ValueError(f"is not {option.type.__name__}")
-    return option.check(value)
+    if option.type is bool:
+        if not isinstance(value, bool):
+            raise ValueError("is not True or False")
+        return value
+    # numpy's numbers are numbers too, and a number stands for its text where text is wanted: subset_seed=3.
+    wanted = numbers.Integral if option.type is int else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        raise ValueError(f"is not {'a whole number' if option.type is int else 'a number'}")
+    value = int(value) if isinstance(value, numbers.Integral) else float(value)
+    return option.check(str(value) if option.type is str else value)
 
 
 def rewind_parts(text):
@@ -408,6 +424,8 @@ def _check_conflicts(config):
         (len(sizes) > 1, f"{' and '.join('--' + s for s in sizes)} exclude each other: keep one"),
         (data.imbalance is not None and sizes,
          f"--imbalance and --{sizes[0] if sizes else ''} exclude each other: keep one"),
+        (data.imbalance is None and data.imbalance_profile != Data().imbalance_profile,
+         f"--imbalance_profile={data.imbalance_profile} needs --imbalance, such as --imbalance=0.01"),
         (data.subset_seed == "original" and data.validation and not data.validation.startswith("fold:"),
          "--subset_seed=original draws nothing: hold out with --validation=fold:I/K"),
         (training.schedule == "steps" and training.milestones is None,

@@ -17,10 +17,11 @@ _LARGEST = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Token:
-    """One word of a command line or one line of a flagfile, and where it stands."""
+    """One word of a command line or one line of a flagfile, and where it stands; `is_flag` is False after `--`."""
 
     text: str
     place: str = ""
+    is_flag: bool = True
 
     def fail(self, message):
         """A UsageError that names the place."""
@@ -41,20 +42,19 @@ def expand(words, is_switch=lambda name: False):
     while words:
         word = words.pop(0)
         if word == "--":
-            tokens += [Token(rest) for rest in words]
+            tokens += [Token(rest, is_flag=False) for rest in words]
             break
         if not word.startswith("-") or word == "-":
-            tokens.append(Token(word))
+            tokens.append(Token(word, is_flag=False))
             continue
         name, equals, value = word.lstrip("-").partition("=")
-        if not equals and not is_switch(name):
-            if not words or (words[0].startswith("--") and len(words[0]) > 2):
-                raise UsageError(f"--{name} needs a value: write --{name}=VALUE")
+        # A flag without a value is left to split_assignment, which knows whether there is such a flag.
+        if not equals and not is_switch(name) and words and not words[0].startswith("--"):
             value = words.pop(0)
             equals = "="
         if name == "flagfile":
             if not value:
-                raise UsageError("--flagfile needs a file")
+                raise UsageError("--flagfile needs a file: write --flagfile=FILE")
             root = os.path.dirname(os.path.realpath(value))
             tokens += _read(value, Token(f"--flagfile={value}"), root, ())
         else:
@@ -81,10 +81,13 @@ def _read(path, source, root, parents):
         name, equals, value = line[2:].partition("=")
         if name == "flagfile":
             if not value:
-                raise token.fail("--flagfile needs a file")
-            tokens += _read(os.path.join(os.path.dirname(path), value), token, root, parents)
-        elif name != name.strip() or " " in name:
-            raise token.fail(f"'{line}' is not a flag: write --{name.split()[0]}=VALUE, one a line")
+                raise token.fail("--flagfile needs a file: write --flagfile=FILE")
+            # A link stands for the file it points to, whose neighbours its lines name.
+            folder = os.path.dirname(real if os.path.islink(path) else path)
+            tokens += _read(os.path.join(folder, value), token, root, parents)
+        elif name.split() != [name]:
+            meant = (name.split() or ["NAME"])[0]
+            raise token.fail(f"'{line}' is not a flag: write --{meant}=VALUE, one a line")
         else:
             tokens.append(token)
     return tokens
@@ -97,7 +100,7 @@ def _lines(path, source):
             raise source.fail(f"flagfile {path} is not a regular file")
         if status.st_size > _LARGEST:
             raise source.fail(f"flagfile {path} is larger than {_LARGEST} bytes: is it a flagfile?")
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # some editors begin a file with a byte-order mark
             text = file.read()
     except UnicodeDecodeError:
         raise source.fail(f"flagfile {path} is not UTF-8 text") from None
@@ -105,7 +108,7 @@ def _lines(path, source):
         raise source.fail(f"flagfile {path} cannot be read: {error.strerror}") from None
     if "\x00" in text:
         raise source.fail(f"flagfile {path} is not text")
-    return text.splitlines()
+    return text.split("\n")
 
 
 def split_assignment(token, options):

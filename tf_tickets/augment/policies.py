@@ -72,6 +72,8 @@ def apply(policy, images, keys):
         raise UsageError(f"images {images.shape} and keys {keys.shape} are not [n, height, width, channels] and [n]")
     if images.dtype not in (tf.uint8, tf.float32):
         raise UsageError(f"images are {images.dtype.name}: pass uint8 or float32 in 0..255")
+    if not images.shape[:1].is_compatible_with(keys.shape):
+        raise UsageError(f"{images.shape[0]} images and {keys.shape[0]} keys: pass one key per image")
     result = tf.cast(images, tf.float32)
     for function, slot, arguments in parse(policy):
         result = function(result, keys, slot, *arguments)

@@ -4,6 +4,7 @@ The images of each class are put in one order, drawn by `subset_seed` from the i
 the first n_c of each class, so a smaller subset lies inside a larger one.
 """
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -75,9 +76,26 @@ def counts_of(data, counts):
     Returns:
       A tuple of counts.
     """
+    found = _counts_of(data, counts)
+    if data.validation and not any(validation_count(data.validation, n) for n in found):
+        raise _holds_out_nothing(data, max(found))
+    return found
+
+
+def _holds_out_nothing(data, largest):
+    return UsageError(f"--validation={data.validation} holds nothing out of {largest} images a class: take more images")
+
+
+def _counts_of(data, counts):
     total = sum(counts)
     if data.imbalance is not None:
-        return long_tail_counts(counts, data.imbalance, data.imbalance_profile)
+        found = long_tail_counts(counts, data.imbalance, data.imbalance_profile)
+        if min(found) == 0:
+            raise UsageError(
+                f"--imbalance={data.imbalance} leaves class {found.index(0)} of {data.dataset} without an image: "
+                "choose it larger"
+            )
+        return found
     if data.per_class is not None:
         short = [c for c, n in enumerate(counts) if n < data.per_class]
         if short:
@@ -132,6 +150,8 @@ def choose(data, labels, ids=None):
         mine = _held_out(data, positions, label)
         train.append(positions[~mine])
         held.append(positions[mine])
+    if data.validation and not any(map(len, held)):
+        raise _holds_out_nothing(data, max(map(len, chosen)))
     return Subset(np.sort(np.concatenate(train)), np.sort(np.concatenate(held)))
 
 
@@ -171,9 +191,9 @@ def _listed(path, ids):
     unknown = [name for name in wanted if name not in where]
     if unknown:
         raise UsageError(f"--subset_file={path}: '{unknown[0]}' is no training image; ids look like {ids[0]}")
-    if len(set(wanted)) != len(wanted):
-        twice = next(name for name in wanted if wanted.count(name) > 1)
-        raise UsageError(f"--subset_file={path}: '{twice}' stands there twice")
+    twice = [name for name, times in collections.Counter(wanted).items() if times > 1]
+    if twice:
+        raise UsageError(f"--subset_file={path}: '{twice[0]}' stands there more than once")
     if not wanted:
         raise UsageError(f"--subset_file={path} names no image")
     return np.sort(np.array([where[name] for name in wanted], np.int64))

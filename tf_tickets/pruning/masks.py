@@ -65,6 +65,7 @@ def random_removal(weights, masks, rate, min_per_layer=0, *, seed, round_index):
 def layer_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
     """`scope=layer`: the rule of `global_magnitude` inside each layer."""
     masks = dense(weights) if masks is None else masks
+    _check_same_layers({name: np.asarray(array) for name, array in weights.items()}, masks)
     found = {}
     for name in weights:
         found |= global_magnitude({name: weights[name]}, {name: masks[name]}, rate, min_per_layer)

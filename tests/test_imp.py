@@ -1,0 +1,319 @@
+"""What a run of iterative magnitude pruning leaves behind, and how it continues."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import trees
+from conftest import ROOT
+
+import tf_tickets as tt
+from tf_tickets import errors, runs
+from tf_tickets.backend import tf
+from tf_tickets.experiments import imp as experiment
+from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments import rounds as stages
+from tf_tickets.models import state
+from tf_tickets.pruning import masks as pruning_masks
+
+SETTINGS = {
+    "dataset": "digits", "images": 70, "width": 2, "epochs": 5, "rounds": 3, "rewind": "epoch:1", "batch_size": 20,
+    "progress": "none", "validation": "0.2", "eval_every": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One finished run: (result, config, traces of the training step by round)."""
+    config = tt.Config.from_values(**SETTINGS, out=str(tmp_path_factory.mktemp("runs")))
+    traces, original = [], stages.train_round
+
+    def counted(session, *arguments, **options):
+        options["stop"] = lambda: traces.append(session.steps.traces) or False
+        original(session, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "train_round", counted)
+        result = tt.imp(config)
+    return result, config, traces
+
+
+def folder_of(finished):
+    return runs.RunFolder(finished[0].folder)
+
+
+def masks_of(folder, index):
+    return runs.read_arrays(folder.round(index).mask)
+
+
+def test_densities_are_exact_and_masks_nest(finished):
+    folder, config, _ = folder_of(finished), *finished[1:]
+    total = plans.resolve(config).weights[0]
+    expected = pruning_masks.remaining_counts(total, 0.2, 3)
+    before = None
+    for index, summary in enumerate(folder.summaries()):
+        masks = masks_of(folder, index)
+        assert summary["weights_left"] == pruning_masks.count(masks) == expected[index]
+        assert summary["density"] == expected[index] / total
+        if before:
+            assert all((masks[name] <= before[name]).all() for name in masks)
+        before = masks
+    assert list(plans.resolve(config).weights) == expected
+
+
+def test_masks_remove_the_smallest_weights_of_the_last_epoch(finished):
+    folder = folder_of(finished)
+    weights, before = runs.read_arrays(folder.round(0).weights), masks_of(folder, 0)
+    removed = np.concatenate([np.abs(weights[f"{n}/kernel"][~m]) for n, m in masks_of(folder, 1).items()])
+    kept = np.concatenate([np.abs(weights[f"{n}/kernel"][m]) for n, m in masks_of(folder, 1).items()])
+    assert pruning_masks.density(before) == 1.0
+    assert removed.max() <= kept.min()
+
+
+def test_removed_weights_are_exactly_zero_wherever_they_are_kept(finished):
+    folder = folder_of(finished)
+    for index in (1, 2):
+        for name, mask in masks_of(folder, index).items():
+            assert not runs.read_arrays(folder.round(index).weights)[f"{name}/kernel"][~mask].any()
+    checkpoint, masks = runs.read_arrays(folder.round(2).checkpoints[0]), masks_of(folder, 2)
+    assert all(not checkpoint[f"model/{name}/kernel"][~mask].any() for name, mask in masks.items())
+    ticket = tt.Ticket.load(folder.ticket)
+    chosen = masks_of(folder, finished[0].chosen)
+    for name, mask in chosen.items():
+        assert (ticket.masks[name] == mask).all()
+        assert not ticket.trained[f"{name}/kernel"][~mask].any()
+        assert not ticket.rewound[f"{name}/kernel"][~mask].any()
+
+
+def test_the_training_step_is_traced_once_per_run(finished):
+    traces = finished[2]
+    assert len(traces) > 10
+    assert set(traces) == {traces[0]}
+
+
+def test_later_rounds_train_the_epochs_after_the_rewind_point(finished):
+    folder = folder_of(finished)
+    epochs = [[int(row["epoch"]) for row in runs.read_csv(folder.round(r).epochs)] for r in range(3)]
+    assert epochs == [[1, 2, 3, 4, 5], [2, 3, 4, 5], [2, 3, 4, 5]]
+    rates = [[row["learning_rate"] for row in runs.read_csv(folder.round(r).epochs)] for r in range(3)]
+    assert rates[1] == rates[0][1:]
+    evaluated = [[row["epoch"] for row in runs.read_csv(folder.round(r).epochs) if row["test_accuracy"]] for r in range(3)]
+    assert evaluated == [["2", "4", "5"]] * 3
+
+
+def test_rounds_do_not_replay_the_dense_round_s_draws(finished):
+    folder = folder_of(finished)
+    losses = [runs.read_csv(folder.round(r).epochs)[-1]["train_loss"] for r in range(3)]
+    assert len(set(losses)) == 3
+
+
+def test_the_ticket_is_chosen_on_validation(finished):
+    result, config, _ = finished
+    accuracies = [summary["validation_accuracy"] for summary in folder_of(finished).summaries()]
+    assert accuracies[result.chosen] == max(accuracies)
+    assert config.choose == "validation"
+    assert tt.Ticket.load(folder_of(finished).ticket).round == result.chosen
+
+
+def test_the_best_epoch_is_reported_only_when_every_epoch_is_tested(finished):
+    assert all(summary["test_accuracy_best_epoch"] is None for summary in folder_of(finished).summaries())
+
+
+def test_subset_and_settings_are_kept(finished):
+    result, config, _ = finished
+    rows = runs.read_csv(folder_of(finished).subset)
+    assert len(rows) == 70
+    assert {row["part"] for row in rows} == {"train", "validation"}
+    assert tt.Config.from_flagfile(folder_of(finished).config).values() == config.values()
+    assert result.table["round"].tolist() == [0, 1, 2]
+
+
+def test_asked_again_it_trains_nothing(finished, monkeypatch):
+    result, config, _ = finished
+    before = trees.contents(result.folder)
+    monkeypatch.setattr(stages, "train_round", lambda *a, **k: pytest.fail("trained again"))
+    assert tt.imp(config) == result
+    trees.assert_equal(trees.contents(result.folder), before)
+
+
+def test_only_the_last_round_keeps_a_checkpoint(finished):
+    folder = folder_of(finished)
+    kept = [[os.path.basename(p) for p in folder.round(r).checkpoints if os.path.exists(p)] for r in range(3)]
+    assert kept == [[], [], ["checkpoint-a.npz"]]
+
+
+def test_ticket_predicts_what_the_saved_model_and_the_evaluation_say(finished):
+    result, config, _ = finished
+    folder, ticket = folder_of(finished), tt.Ticket.load(folder_of(finished).ticket)
+    from tf_tickets.data import sources
+
+    images, labels = sources.load("digits", None).test()
+    probabilities = ticket.predict(images)
+    served = tf.saved_model.load(folder.ticket).signatures
+    outputs = served["serving_default"](images=tf.constant(images))
+    np.testing.assert_allclose(outputs["probabilities"], probabilities, atol=1e-5)
+    assert (outputs["class"].numpy() == outputs["logits"].numpy().argmax(1)).all()
+    assert outputs["label"].numpy()[0].decode() == ticket.labels[int(outputs["class"][0])]
+    unit = served["float"](images=tf.constant(images / 255.0, tf.float32))
+    np.testing.assert_allclose(unit["logits"], outputs["logits"], atol=1e-4)
+    assert served["features"](images=tf.constant(images))["features"].shape == (len(images), 16)
+    summary = runs.read_json(folder.round(result.chosen).summary)
+    assert (probabilities.argmax(1) == labels).mean() == summary["test_accuracy"]
+
+
+def test_a_round_folder_loads_as_the_same_ticket(finished):
+    result = finished[0]
+    assert tt.Ticket.load(result.best.folder).content_digest == tt.Ticket.load(folder_of(finished).ticket).content_digest
+
+
+def test_more_rounds_continue_the_same_run(finished):
+    result, config, _ = finished
+    before = trees.contents(result.folder)
+    more = tt.imp(config.replace(rounds=4, choose="0"))
+    assert more.folder == result.folder
+    assert len(runs.RunFolder(more.folder).summaries()) == 4
+    after = trees.contents(result.folder)
+    same = [n for n in before if n.startswith("round_0") and "checkpoint" not in n]
+    assert all(after[name] == before[name] for name in same)
+    assert tt.Ticket.load(runs.RunFolder(more.folder).ticket).round == 0
+
+
+class StopAfter:
+    """Says stop after some blocks of steps."""
+
+    def __init__(self, blocks):
+        self.left = blocks
+
+    def __call__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
+    from tf_tickets.training import callbacks
+
+    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
+    config = tt.Config.from_values(**SETTINGS | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
+    whole = trees.contents(tt.imp(config).folder)
+    parts, attempts = config.replace(out=str(tmp_path / "parts")), 0
+    for blocks in (0, 1, 2, 3, 40):
+        try:
+            folder = tt.imp(parts, StopAfter(blocks)).folder
+            break
+        except errors.StopRequested:
+            attempts += 1
+    assert attempts >= 4
+    trees.assert_equal(trees.contents(folder), whole)
+
+
+def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):
+    config = tt.Config.from_values(**SETTINGS | {"rounds": 2}, out=str(tmp_path / "runs"))
+    folder = runs.RunFolder.of(config)
+    original = stages.rate_of
+
+    def explode(config, round_index):
+        return (lambda epoch: 1e30) if round_index == 1 else original(config, round_index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "rate_of", explode)
+        with pytest.raises(errors.DivergedError, match=r"round 1: .* epoch \d+, step \d+"):
+            tt.imp(config)
+    assert folder.round(0).complete
+    assert not folder.round(1).complete
+    assert not os.path.exists(folder.ticket)
+    assert tt.imp(config).rounds == 2
+
+
+@pytest.mark.parametrize("rewind", ["init", "learning_rate:1", "finetune:1"])
+def test_other_kinds_of_rewinding(rewind, tmp_path):
+    config = tt.Config.from_values(
+        **SETTINGS | {"rounds": 2, "rewind": rewind, "weight_decay": 0.0, "learning_rate": 1e-20}, out=str(tmp_path)
+    )
+    folder = runs.RunFolder(tt.imp(config).folder)
+    first, second = (runs.read_arrays(folder.round(r).weights) for r in (0, 1))
+    mask = masks_of(folder, 1)
+    rows = runs.read_csv(folder.round(1).epochs)
+    assert len(rows) == (5 if rewind == "init" else 4)
+    if rewind == "finetune:1":
+        assert all(float(row["learning_rate"]) == pytest.approx(1e-22) for row in rows)
+    # With next to no learning rate, a round ends where it starts: mask x what the kind says.
+    start = runs.read_arrays(folder.rewind) if rewind == "init" else first
+    for name in mask:
+        np.testing.assert_array_equal(second[f"{name}/kernel"], np.where(mask[name], start[f"{name}/kernel"], 0))
+    if rewind == "init":
+        assert not start["pre_conv.1/moving_mean"].any()
+        assert not np.array_equal(second["pre_conv.1/moving_mean"], first["pre_conv.1/moving_mean"])
+
+
+def test_train_retrains_a_ticket_like_its_round(finished, tmp_path):
+    result, config, _ = finished
+    folder = folder_of(finished)
+    again = tt.train(config.replace(ticket=folder.round(2).folder, out=str(tmp_path)))
+    retrained = runs.RunFolder(again.folder)
+    assert trees.contents(retrained.folder)["round_00/weights.npz"] == trees.contents(folder.folder)["round_02/weights.npz"]
+    assert [row["epoch"] for row in runs.read_csv(retrained.round(0).epochs)] == ["2", "3", "4", "5"]
+    assert retrained.summaries()[0]["density"] == folder.summaries()[2]["density"]
+    other = tt.train(config.replace(ticket=folder.round(2).folder, out=str(tmp_path), images=80, rounds=1))
+    assert len(runs.read_csv(runs.RunFolder(other.folder).round(0).epochs)) == 5
+
+
+def test_a_ticket_of_another_width_is_refused(finished, tmp_path):
+    with pytest.raises(errors.UsageError, match="width 2"):
+        tt.train(finished[1].replace(ticket=folder_of(finished).ticket, width=3, out=str(tmp_path)))
+
+
+def test_a_run_in_use_is_left_alone(tmp_path):
+    config = tt.Config.from_values(**SETTINGS, out=str(tmp_path))
+    with runs.RunFolder.of(config).locked(), pytest.raises(errors.LockedError, match=f"process {os.getpid()}"):
+        experiment.imp(config)
+
+
+def test_masked_weights_do_not_reach_the_logits():
+    from tf_tickets.pruning import wrapping
+
+    model = tt.models.build("resnet18", classes=4, image_shape=(8, 8, 1), width=2)
+    names = [layer.name for layer in model.layers if layer.__class__.__name__ == "Conv2D"]
+    wrapped = wrapping.wrap(model, names)
+    masks = {name: np.random.RandomState(0).rand(*mask.shape) < 0.3 for name, mask in wrapping.read_masks(wrapped).items()}
+    wrapping.write_masks(wrapped, masks)
+    images = np.random.RandomState(1).randn(3, 8, 8, 1).astype(np.float32)
+    before = wrapped(images).numpy()
+    dead = state.variables(wrapped)["layer1.0.conv1/kernel"]
+    dead.assign(np.where(masks["layer1.0.conv1"], dead.numpy(), 7.0))
+    np.testing.assert_array_equal(wrapped(images).numpy(), before)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(wrapped(images, training=True) ** 2)
+    gradient = tape.gradient(loss, dead).numpy()
+    assert not gradient[~masks["layer1.0.conv1"]].any()
+    assert gradient[masks["layer1.0.conv1"]].any()
+
+
+def run_command(arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tf_tickets.main", *arguments], cwd=ROOT, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_two_logical_devices_train_stop_and_resume(tmp_path):
+    flags = [f"--{name}={value}" for name, value in SETTINGS.items() if name not in ("validation", "eval_every")]
+    flags += ["--strategy=cpu:2", "--rounds=2", "--notensorboard"]
+    whole = run_command([*flags, f"--out={tmp_path}/whole"])
+    parts = run_command([*flags, f"--out={tmp_path}/parts"])
+    config = runs.RunFolder.of(tt.Config.from_values(**SETTINGS | {"validation": None, "eval_every": None, "rounds": 2}, out=f"{tmp_path}/parts"))
+    while parts.poll() is None and not os.path.exists(config.subset):
+        tf.timestamp()
+    parts.send_signal(signal.SIGTERM)
+    output, error = parts.communicate(timeout=120)
+    assert parts.returncode == 75, error
+    assert "run again" in error
+    again = run_command([*flags, f"--out={tmp_path}/parts"])
+    assert again.wait(120) == 0, again.communicate()[1]
+    assert whole.wait(120) == 0, whole.communicate()[1]
+    trees.assert_equal(trees.contents(config.folder), trees.contents(config.folder.replace("/parts/", "/whole/")))
+    one_device = run_command([*[f for f in flags if "strategy" not in f], f"--out={tmp_path}/parts", "--rounds=3"])
+    assert one_device.wait(120) == 2
+    assert "2 devices" in one_device.communicate()[1]

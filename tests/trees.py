@@ -1,0 +1,26 @@
+"""Comparing run folders: every npz and csv bit for bit; seconds and dates live in timing.json alone."""
+
+import pathlib
+
+from tf_tickets import runs
+
+
+def contents(folder):
+    """Bytes of every npz and csv below a folder, and the ticket's content digest, by relative path."""
+    folder = pathlib.Path(folder)
+    found = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".npz", ".csv")
+    }
+    document = folder / "ticket" / "ticket.json"
+    if document.exists():
+        found["content_digest"] = runs.read_json(str(document))["content_digest"]
+    return found
+
+
+def assert_equal(found, expected):
+    """Names the files that differ."""
+    assert sorted(found) == sorted(expected)
+    differing = [name for name in expected if found[name] != expected[name]]
+    assert not differing, f"not bitwise equal: {differing}"
