@@ -100,7 +100,8 @@ def test_later_rounds_train_the_epochs_after_the_rewind_point(finished):
     assert epochs == [[1, 2, 3, 4, 5], [2, 3, 4, 5], [2, 3, 4, 5]]
     rates = [[row["learning_rate"] for row in runs.read_csv(folder.round(r).epochs)] for r in range(3)]
     assert rates[1] == rates[0][1:]
-    evaluated = [[row["epoch"] for row in runs.read_csv(folder.round(r).epochs) if row["test_accuracy"]] for r in range(3)]
+    rows = [runs.read_csv(folder.round(r).epochs) for r in range(3)]
+    evaluated = [[row["epoch"] for row in of_round if row["test_accuracy"]] for of_round in rows]
     assert evaluated == [["2", "4", "5"]] * 3
 
 
@@ -166,7 +167,8 @@ def test_ticket_predicts_what_the_saved_model_and_the_evaluation_say(finished):
 
 def test_a_round_folder_loads_as_the_same_ticket(finished):
     result = finished[0]
-    assert tt.Ticket.load(result.best.folder).content_digest == tt.Ticket.load(folder_of(finished).ticket).content_digest
+    exported = tt.Ticket.load(folder_of(finished).ticket)
+    assert tt.Ticket.load(result.best.folder).content_digest == exported.content_digest
 
 
 def test_more_rounds_continue_the_same_run(finished):
@@ -253,7 +255,8 @@ def test_train_retrains_a_ticket_like_its_round(finished, tmp_path):
     folder = folder_of(finished)
     again = tt.train(config.replace(ticket=folder.round(2).folder, out=str(tmp_path)))
     retrained = runs.RunFolder(again.folder)
-    assert trees.contents(retrained.folder)["round_00/weights.npz"] == trees.contents(folder.folder)["round_02/weights.npz"]
+    original = trees.contents(folder.folder)
+    assert trees.contents(retrained.folder)["round_00/weights.npz"] == original["round_02/weights.npz"]
     assert [row["epoch"] for row in runs.read_csv(retrained.round(0).epochs)] == ["2", "3", "4", "5"]
     assert retrained.summaries()[0]["density"] == folder.summaries()[2]["density"]
     other = tt.train(config.replace(ticket=folder.round(2).folder, out=str(tmp_path), images=80, rounds=1))
@@ -277,7 +280,8 @@ def test_masked_weights_do_not_reach_the_logits():
     model = tt.models.build("resnet18", classes=4, image_shape=(8, 8, 1), width=2)
     names = [layer.name for layer in model.layers if layer.__class__.__name__ == "Conv2D"]
     wrapped = wrapping.wrap(model, names)
-    masks = {name: np.random.RandomState(0).rand(*mask.shape) < 0.3 for name, mask in wrapping.read_masks(wrapped).items()}
+    ones = wrapping.read_masks(wrapped)
+    masks = {name: np.random.RandomState(0).rand(*mask.shape) < 0.3 for name, mask in ones.items()}
     wrapping.write_masks(wrapped, masks)
     images = np.random.RandomState(1).randn(3, 8, 8, 1).astype(np.float32)
     before = wrapped(images).numpy()
@@ -303,7 +307,8 @@ def test_two_logical_devices_train_stop_and_resume(tmp_path):
     flags += ["--strategy=cpu:2", "--rounds=2", "--notensorboard"]
     whole = run_command([*flags, f"--out={tmp_path}/whole"])
     parts = run_command([*flags, f"--out={tmp_path}/parts"])
-    config = runs.RunFolder.of(tt.Config.from_values(**SETTINGS | {"validation": None, "eval_every": None, "rounds": 2}, out=f"{tmp_path}/parts"))
+    values = SETTINGS | {"validation": None, "eval_every": None, "rounds": 2}
+    config = runs.RunFolder.of(tt.Config.from_values(**values, out=f"{tmp_path}/parts"))
     while parts.poll() is None and not os.path.exists(config.subset):
         tf.timestamp()
     parts.send_signal(signal.SIGTERM)

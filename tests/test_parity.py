@@ -113,8 +113,8 @@ def five_steps(arrays, precision):
     steps, _ = steps_of(arrays, precision)
     rates = [float(rate) for rate in arrays["learning_rates"]]
     rows = fit(
-        steps=steps, batches=fixed_batches(arrays["x"], arrays["y"], steps.devices, precision), steps_per_epoch=1, first_step=0,
-        last_step=5, learning_rate=lambda epoch: rates[epoch],
+        steps=steps, batches=fixed_batches(arrays["x"], arrays["y"], steps.devices, precision), steps_per_epoch=1,
+        first_step=0, last_step=5, learning_rate=lambda epoch: rates[epoch],
     )  # fmt: skip
     return [row["train_loss"] for row in rows], torch_state(state.get_state(steps.model))
 
@@ -200,7 +200,8 @@ def test_three_rounds_equal_pytorch_in_float64(fixture_arrays, tmp_path):
     np.testing.assert_allclose(losses[:9], reference["losses"][:9], rtol=1e-2)
     np.testing.assert_allclose(losses[9], reference["losses"][9], rtol=0.15)
     for number, found in enumerate(masks, 1):
-        assert np.float32(100 * pruning_masks.density(found)) == pytest.approx(arrays[f"round{number}/density"][0], abs=1e-5)
+        percent = np.float32(100 * pruning_masks.density(found))
+        assert percent == pytest.approx(arrays[f"round{number}/density"][0], abs=1e-5)
         assert agreement(found, reference, number) >= (0.999 if number == 1 else 0.99), number
 
 
@@ -210,7 +211,8 @@ def test_three_rounds_in_float32_stay_as_close_as_pytorch_does(fixture_arrays, t
     losses, masks, rewind = three_rounds(arrays, "float32", tmp_path)
     np.testing.assert_allclose(losses[0], arrays["losses"][0], rtol=1e-2)
     for number, found in enumerate(masks, 1):
-        assert np.float32(100 * pruning_masks.density(found)) == pytest.approx(arrays[f"round{number}/density"][0], abs=1e-5)
+        percent = np.float32(100 * pruning_masks.density(found))
+        assert percent == pytest.approx(arrays[f"round{number}/density"][0], abs=1e-5)
         assert agreement(found, arrays, number) > 0.9
     for key, reference in arrays.items():
         if key.startswith("rewind/") and reference.ndim == 4:

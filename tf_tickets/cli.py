@@ -83,13 +83,18 @@ def help_text():
         for name, option in configs.options().items():
             if option.group != group:
                 continue
-            shown = "unset" if option.default is None else str(option.default).lower() if option.type is bool else option.default
+            shown = "unset" if option.default is None else option.default
+            if option.type is bool:
+                shown = str(shown).lower()
             lines.append(f"  --{name}  (default: {shown})")
             choices = option.metadata["choices"]
             tail = f" [{', '.join(choices)}]" if choices else ""
             lines.append(f"      {option.metadata['help']}{tail}")
-    lines += ["", "exit status: 0 done, 2 bad flag or input, 3 state on disk damaged or not writable, 4 run folder in use,",
-              "             5 training diverged, 75 stopped on request (run again to continue), 1 a defect of ours"]  # fmt: skip
+    lines += [
+        "",
+        "exit status: 0 done, 2 bad flag or input, 3 state on disk damaged or not writable, 4 run folder in use,",
+        "             5 training diverged, 75 stopped on request (run again to continue), 1 a defect of ours",
+    ]
     return "\n".join(lines)
 
 
@@ -162,12 +167,15 @@ def _command(words):
     paths = words[1:] if words and words[0] in configs.COMMANDS else words
     if command in ("imp", "train") and paths:
         close = difflib.get_close_matches(paths[0], configs.COMMANDS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
+        known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
+        hint = f"did you mean {close[0]}?" if close else known
         raise UsageError(f"'{paths[0]}' is a stray word: {hint}")
     if command in ("report", "verify", "prepare") and not paths:
         raise UsageError(f"{command} needs {'a data set' if command == 'prepare' else 'a path'}: {_SUMMARIES[command]}")
     if command == "prepare" and len(paths) > 1:
-        raise UsageError(f"'{paths[1]}' is a stray word: prepare takes one data set; give the archive as --archive=FILE")
+        raise UsageError(
+            f"'{paths[1]}' is a stray word: prepare takes one data set; give the archive as --archive=FILE"
+        )
     for path in paths if command in ("report", "verify") else ():
         if not os.path.exists(path):
             raise UsageError(f"{path} does not exist: {_SUMMARIES[command]}")

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import math
 import numbers
+import re
 import typing
 
 from tf_tickets import flagfiles
@@ -33,7 +34,7 @@ def _option(default, text, *, choices=None, low=None, high=None, above=None, che
 
 def _integer(text):
     """The number that plain digits write; None for signs, spaces and leading zeros, so a setting has one spelling."""
-    return int(text) if text.isascii() and text.isdigit() and text == str(int(text)) else None
+    return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None
 
 
 def _check_rewind(text):
@@ -130,7 +131,8 @@ class Network:
     model: str = _option("resnet18", "network", choices=MODELS)
     width: int = _option(64, "channels of the first stage", low=1, high=4096)
     stem: str = _option(
-        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling; auto: the data set's", choices=("auto", "small", "full")
+        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling; auto: the data set's",
+        choices=("auto", "small", "full"),
     )  # fmt: skip
 
 
@@ -205,8 +207,8 @@ class Run:
         None, "FIRST:LAST, steps of this process's first round to profile", check=_check_profile_steps, digest=False
     )
     progress: str = _option(
-        "auto", "line: one live line; log: plain lines; auto: line on a terminal", choices=("auto", "line", "log", "none"),
-        digest=False,
+        "auto", "line: one live line; log: plain lines; auto: line on a terminal",
+        choices=("auto", "line", "log", "none"), digest=False,
     )  # fmt: skip
     dry_run: bool = _option(False, "print the resolved plan and touch nothing", digest=False)
 

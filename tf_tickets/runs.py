@@ -200,7 +200,8 @@ class RunFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another process"
-                raise LockedError(f"{self.folder} is in use by {holder}; wait for it, or choose another --out") from None
+                message = f"{self.folder} is in use by {holder}; wait for it, or choose another --out"
+                raise LockedError(message) from None
             holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, holder.encode("utf-8"), 0)

@@ -24,6 +24,7 @@ class Images:
     ids: np.ndarray
 
     def __len__(self):
+        """Number of images."""
         return len(self.labels)
 
 

@@ -172,7 +172,8 @@ def _held_out(data, positions, label):
         return held
     order = np.argsort(positions)
     if data.subset_seed != "original":
-        order = np.argsort(seeds.spread(seeds.fold("validation", int(data.subset_seed), label), positions), kind="stable")
+        keys = seeds.spread(seeds.fold("validation", int(data.subset_seed), label), positions)
+        order = np.argsort(keys, kind="stable")
     if data.validation.startswith("fold:"):
         index, folds = (int(part) for part in data.validation[5:].split("/"))
         held[order[index::folds]] = True

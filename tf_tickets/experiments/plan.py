@@ -145,7 +145,9 @@ def text(plan, command):
     steps = plan.last_step + (rounds - 1) * (plan.last_step - skipped)
     rate = recorded_rate(config)
     trained = steps * plan.train_images / plan.steps_per_epoch
-    minutes = f"{trained / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}" if rate else "unknown"
+    minutes = "unknown"
+    if rate:
+        minutes = f"{trained / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
     network = plan.network
     lines = [
         f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "

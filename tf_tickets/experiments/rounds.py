@@ -91,7 +91,8 @@ def is_evaluated(config, epoch):
 
 
 def train_round(
-    session, folder, round_index, *, identity, masks, start, first_step, key_round=None, stop=lambda: False, steps_after=0,
+    session, folder, round_index, *, identity, masks, start, first_step, key_round=None, stop=lambda: False,
+    steps_after=0,
 ):  # fmt: skip
     """Trains one round to the end, from its beginning or its last checkpoint, and writes its artefacts.
 

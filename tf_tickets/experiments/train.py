@@ -48,8 +48,9 @@ def _check_fits(ticket, plan):
     if wanted != given:
         odd = next(name for name in {**wanted, **given} if wanted.get(name) != given.get(name))
         raise UsageError(
-            f"--ticket={plan.config.pruning.ticket} is a {ticket.network['name']} of width {ticket.network['width']}: its "
-            f"layer {odd} is {given.get(odd)}, the network asked for has {wanted.get(odd)}; set --model, --width, --stem"
+            f"--ticket={plan.config.pruning.ticket} is a {ticket.network['name']} of width {ticket.network['width']}: "
+            f"its layer {odd} is {given.get(odd)}, the network asked for has {wanted.get(odd)}; "
+            "set --model, --width, --stem"
         )
 
 

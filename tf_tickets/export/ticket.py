@@ -63,7 +63,9 @@ class Ticket:
         run = runs.RunFolder(os.path.dirname(os.path.abspath(folder)))
         if os.path.exists(mine.mask) and os.path.exists(run.config):
             return from_round(run, mine)
-        raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder")
+        raise UsageError(
+            f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder"
+        )
 
     @property
     def density(self):

@@ -83,7 +83,9 @@ def load_state(model, arrays, strict=True):
     missing = [name for name in wanted if name not in given]
     left_over = [name for name in given if name not in wanted]
     if strict and (missing or left_over):
-        raise UsageError(f"state does not fit the network: missing {missing or 'nothing'}, left over {left_over or 'nothing'}")
+        raise UsageError(
+            f"state does not fit the network: missing {missing or 'nothing'}, left over {left_over or 'nothing'}"
+        )
     fitting = {name: _to_keras(given[name]) for name in wanted if name in given}
     for name, array in fitting.items():
         if tuple(wanted[name].shape) != array.shape:

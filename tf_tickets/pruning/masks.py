@@ -10,7 +10,7 @@ from tf_tickets import seeds
 
 
 def removed_count(remaining, rate):
-    """How many of `remaining` weights one pruning removes: round half to even of rate x remaining (parity: prune_counts)."""
+    """How many of `remaining` weights one pruning removes: rate x remaining, half to even (parity: prune_counts)."""
     return round(rate * remaining)
 
 

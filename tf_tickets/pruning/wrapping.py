@@ -17,9 +17,11 @@ class NeverUpdate(tfmot.sparsity.keras.PruningSchedule):
     """A schedule that never fires: masks are assigned between rounds, never inside one."""
 
     def __call__(self, step):
+        """Never, whatever the step."""
         return False, 0.0
 
     def get_config(self):
+        """Nothing to configure."""
         """No settings."""
         return {"class_name": type(self).__name__, "config": {}}
 

@@ -12,8 +12,8 @@ _BLOCK_SECONDS = 5.0
 
 
 def fit(
-    *, steps, batches, steps_per_epoch, first_step, last_step, learning_rate, callbacks=(), evaluate=None, boundaries=(),
-    partial=None, stop=lambda: False,
+    *, steps, batches, steps_per_epoch, first_step, last_step, learning_rate, callbacks=(), evaluate=None,
+    boundaries=(), partial=None, stop=lambda: False,
 ):  # fmt: skip
     """Trains from `first_step` to `last_step`.
 
@@ -99,6 +99,6 @@ def _check_finite(outcomes, epoch, step, count):
         value = outcomes[-1][bad[0], 0]
         word = "NaN" if math.isnan(value) else "infinite"
         raise DivergedError(
-            f"the training loss is {word} in epoch {epoch + 1}, step {step + int(bad[0]) + 1}; lower --learning_rate or "
-            "set --warmup; complete rounds are kept"
+            f"the training loss is {word} in epoch {epoch + 1}, step {step + int(bad[0]) + 1}; "
+            "lower --learning_rate or set --warmup; complete rounds are kept"
         )

@@ -1,0 +1,187 @@
+"""Augmentation: the pixels a direct numpy version gives, a pure function of image and key."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tf_tickets import augment, seeds
+from tf_tickets.augment import policies, sampling
+from tf_tickets.backend import tf
+from tf_tickets.data import catalog
+from tf_tickets.errors import UsageError
+
+COUNT = 24000
+FLIP_SLOT = 64  # the second operation of crop(4)|flip
+
+
+def pictures(count=40, shape=(12, 10, 3)):
+    """Random uint8 images, no two rows alike."""
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def keys(count=40, order_seed=0, round_index=1, epoch=2):
+    """The keys of images 0..count-1."""
+    return augment.keys(order_seed, round_index, epoch, np.arange(count))
+
+
+def unit(image_keys, slot):
+    """`sampling.uniform` in numpy: 24 bits of a mixed key."""
+    bits = seeds.mix(image_keys.view(np.uint64) ^ np.uint64(seeds.fold("slot", slot)))
+    return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def crop(images, image_keys, slot, padding):
+    """A crop of each image in turn."""
+    top = (unit(image_keys, slot) * np.float32(2 * padding + 1)).astype(int)
+    left = (unit(image_keys, slot + 1) * np.float32(2 * padding + 1)).astype(int)
+    height, width = images.shape[1:3]
+    padded = np.pad(images, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+    return np.stack([p[t : t + height, s : s + width] for p, t, s in zip(padded, top, left)])
+
+
+def flip(images, image_keys, slot):
+    """Each image mirrored where its draw says so."""
+    return np.stack([p[:, ::-1] if u < 0.5 else p for p, u in zip(images, unit(image_keys, slot))])
+
+
+def base(images, image_keys, padding=4):
+    """crop(padding)|flip in numpy."""
+    return flip(crop(images, image_keys, 0, padding), image_keys, FLIP_SLOT)
+
+
+@pytest.mark.parametrize("shape", [(12, 10, 3), (8, 8, 1)])
+def test_operations_equal_a_direct_numpy_version(shape):
+    images, image_keys = pictures(shape=shape), keys()
+    for policy, expected in [
+        ("crop(4)", crop(images, image_keys, 0, 4)), ("crop(1)", crop(images, image_keys, 0, 1)),
+        ("crop(0)", images), ("flip", flip(images, image_keys, 0)), ("base", base(images, image_keys)),
+        ("crop( 4 ) | flip()", base(images, image_keys)),
+        ("flip|crop(2)", crop(flip(images, image_keys, 0), image_keys, FLIP_SLOT, 2)), ("none", images), ("", images),
+    ]:  # fmt: skip
+        np.testing.assert_array_equal(augment.apply(policy, images, image_keys), expected, err_msg=policy)
+
+
+def test_crops_and_flips_take_every_value():
+    images = np.zeros((400, 9, 9, 1), np.uint8)
+    images[:, 4, 4] = 255
+    _, rows, columns, _ = np.nonzero(augment.apply("crop(4)", images, keys(400)).numpy())
+    assert set(rows) == set(columns) == set(range(9))
+    images = np.zeros((400, 1, 2, 1), np.uint8)
+    images[:, 0, 0] = 255
+    mirrored = augment.apply("flip", images, keys(400)).numpy()[:, 0, 1, 0] == 255
+    assert 150 < mirrored.sum() < 250
+
+
+def test_type_and_shape_stay():
+    for dtype in (np.uint8, np.float32):
+        found = augment.apply("base", pictures().astype(dtype), keys())
+        assert found.dtype == dtype and found.shape == (40, 12, 10, 3)
+    exact = augment.apply("base", pictures().astype(np.float32), keys())
+    np.testing.assert_array_equal(exact, augment.apply("base", pictures(), keys()).numpy().astype(np.float32))
+    fine = pictures().astype(np.float32) + 0.25
+    np.testing.assert_array_equal(augment.apply("flip", fine, keys()), flip(fine, keys(), 0))
+
+
+@pytest.mark.parametrize(("batch", "calls"), [(1, 1), (7, 8), (40, 1), (13, 8)])
+def test_the_same_key_gives_the_same_pixels_in_any_batch_and_thread(batch, calls):
+    images, image_keys = pictures(), keys()
+    expected = augment.apply("base", images, image_keys).numpy()
+    batches = tf.data.Dataset.from_tensor_slices((images, image_keys)).batch(batch)
+    batches = batches.map(lambda i, k: augment.apply("base", i, k), num_parallel_calls=calls)
+    np.testing.assert_array_equal(np.concatenate(list(batches.as_numpy_iterator())), expected)
+    order = np.random.default_rng(1).permutation(40)[:batch]
+    np.testing.assert_array_equal(augment.apply("base", images[order], image_keys[order]), expected[order])
+
+
+def test_seed_round_epoch_and_image_each_change_the_draws():
+    images = np.repeat(pictures(1), 40, axis=0)
+    seen = [
+        augment.apply("base", images, keys(40, *where)).numpy()
+        for where in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    ]
+    for index, one in enumerate(seen):
+        assert len(np.unique(one, axis=0)) > 20
+        for other in seen[:index]:
+            assert (one != other).any(axis=(1, 2, 3)).sum() > 30
+    np.testing.assert_array_equal(seen[0], augment.apply("base", images, keys(40, 0, 0, 0)))
+
+
+def test_draws_equal_the_numpy_formula():
+    image_keys = keys(COUNT)
+    for slot in (0, 1, FLIP_SLOT):
+        expected = unit(image_keys, slot)
+        np.testing.assert_array_equal(sampling.uniform(tf.constant(image_keys), slot), expected)
+        np.testing.assert_array_equal(
+            sampling.integers(tf.constant(image_keys), slot, 9), (expected * np.float32(9)).astype(np.int32)
+        )
+    scaled = sampling.uniform(tf.constant(image_keys), 0, -30.0, 30.0).numpy()
+    assert scaled.min() >= -30.0 and scaled.max() < 30.0 and abs(scaled.mean()) < 1.0
+
+
+def test_frozen_draws_stay():
+    """A changed stream would silently change what every seed means."""
+    assert keys(3).tolist() == [-8975849097966144840, 2836463063672554616, 5431930471574111544]
+    assert sampling.integers(tf.constant(keys(12)), 0, 1000).numpy().tolist() == [
+        149, 652, 909, 65, 383, 658, 504, 763, 807, 954, 647, 255,
+    ]  # fmt: skip
+
+
+def test_draws_are_uniform_and_slots_independent():
+    image_keys = tf.constant(keys(COUNT))
+    nines = [sampling.integers(image_keys, slot, 9).numpy() for slot in (0, 1)]
+    for draws in nines:
+        assert stats.chisquare(np.bincount(draws, minlength=9)).pvalue > 1e-4
+    assert stats.chisquare(np.bincount(nines[0] * 9 + nines[1], minlength=81)).pvalue > 1e-4
+    halves = sampling.uniform(image_keys, FLIP_SLOT).numpy()
+    assert stats.chisquare(np.histogram(halves, 64, (0.0, 1.0))[0]).pvalue > 1e-4
+    # Neighbouring images and the same image in the next epoch are unrelated.
+    later = sampling.integers(tf.constant(keys(COUNT, epoch=3)), 0, 9).numpy()
+    for pairs in (nines[0] * 9 + later, nines[0][:-1] * 9 + nines[0][1:]):
+        assert stats.chisquare(np.bincount(pairs, minlength=81)).pvalue > 1e-4
+
+
+def test_base_means_what_the_data_set_allows():
+    assert {name: augment.resolve("base", data_set) for name, data_set in catalog.CATALOG.items()} == {
+        "cifar10": "crop(4)|flip", "cifar100": "crop(4)|flip", "digits": "crop(1)",
+    }  # fmt: skip
+    assert augment.resolve("none", catalog.CATALOG["digits"]) == ""
+    assert augment.resolve("crop(2)|flip", catalog.CATALOG["cifar10"]) == "crop(2)|flip"
+
+
+def test_digits_are_never_flipped():
+    chain = augment.resolve("base", catalog.CATALOG["digits"])
+    images, image_keys = pictures(200, (8, 8, 1)), keys(200)
+    np.testing.assert_array_equal(augment.apply(chain, images, image_keys), crop(images, image_keys, 0, 1))
+
+
+@pytest.mark.parametrize(("policy", "message"), [
+    ("rnad", "'rnad' is unknown: known are none, base, crop, flip"),
+    ("crop(4)|", "'' is unknown: known are none, base, crop, flip"),
+    ("base|flip", "'base' is unknown"),
+    ("crop(4.5)", "arguments are whole numbers"),
+    ("crop(-1)", "arguments are whole numbers"),
+    ("crop(4", "unknown"),
+    ("crop", "takes 1 numbers, not 0"),
+    ("flip(2)", "takes 0 numbers, not 1"),
+    ("crop(1, 2)", "takes 1 numbers, not 2"),
+])  # fmt: skip
+def test_an_unknown_policy_is_refused_with_the_known_ones(policy, message):
+    with pytest.raises(UsageError) as caught:
+        augment.apply(policy, pictures(), keys())
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("images", "image_keys", "message"), [
+    (pictures()[0], keys(), "not \\[n, height, width, channels\\]"),
+    (pictures(), keys()[:, None], "not \\[n, height, width, channels\\]"),
+    (pictures().astype(np.int32), keys(), "int32: pass uint8 or float32"),
+    (pictures(), keys(1), "40 images and 1 keys"),
+])  # fmt: skip
+def test_unfit_arrays_are_refused(images, image_keys, message):
+    with pytest.raises(UsageError, match=message):
+        augment.apply("flip", images, image_keys)
+
+
+def test_operations_draw_from_their_own_slots():
+    slots = [slot for _, slot, _ in policies.parse("crop(4)|flip|crop(1)")]
+    assert slots == [0, FLIP_SLOT, 2 * FLIP_SLOT]

@@ -1,0 +1,24 @@
+"""SIGKILL at random moments: the restarted run ends in the same bits."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import trees
+from conftest import ROOT
+
+
+def test_ten_kills_change_no_bit(tmp_path):
+    script = pathlib.Path(__file__).parent / "kill_runs.py"
+    done = subprocess.run(
+        [sys.executable, script, tmp_path, "10", "0"], capture_output=True, text=True, cwd=ROOT, timeout=600,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert len(result["stages"]) == 10
+    assert result["stages"].count("training epoch") >= 5
+    for folder in result["killed"]:
+        trees.assert_equal(trees.contents(folder), trees.contents(result["whole"]))

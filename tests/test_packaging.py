@@ -1,0 +1,167 @@
+"""What a person gets by installing: nothing missing, nothing heavy at import, nothing of this machine."""
+
+import ast
+import configparser
+import importlib
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import setuptools
+from conftest import ROOT
+
+import tf_tickets
+
+MODULES = sorted((ROOT / "tf_tickets").rglob("*.py"))
+LIGHT = [
+    "tf_tickets", "tf_tickets.cli", "tf_tickets.config", "tf_tickets.errors", "tf_tickets.experiments.plan",
+    "tf_tickets.export.verify", "tf_tickets.flagfiles", "tf_tickets.main", "tf_tickets.models.architecture",
+    "tf_tickets.pruning.masks", "tf_tickets.report.command", "tf_tickets.runs", "tf_tickets.seeds",
+]  # fmt: skip
+HEAVY = {
+    "keras", "keras_core", "keras_cv", "tensorflow", "tensorflow_datasets", "tensorflow_model_optimization", "tf_keras",
+}  # fmt: skip
+# These two set TensorFlow up; that is what they are for.
+ACTING = {"tf_tickets/__init__.py", "tf_tickets/backend.py"}
+
+
+def relative(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def python(code, **environment):
+    """Runs code in a process of its own that has not heard of legacy Keras."""
+    kept = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def settings():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def requirement_names(text):
+    return {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in text.split("\n") if line.strip()}
+
+
+def tracked_files():
+    """What a commit would hold: tracked files, and new ones that git does not ignore."""
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
+
+
+def test_light_modules_import_no_tensorflow():
+    code = f"import importlib, sys\nfor name in {LIGHT}:\n    importlib.import_module(name)\n"
+    done = python(code + f"print(sorted({HEAVY} & set(sys.modules)), sys.modules['tf_tickets'].__version__)")
+    assert (done.stdout, done.stderr) == (f"[] {tf_tickets.__version__}\n", "")
+
+
+def test_version_can_be_read_without_running_anything(settings):
+    assert settings["metadata"]["version"] == "attr: tf_tickets.__version__"
+    tree = ast.parse((ROOT / "tf_tickets" / "__init__.py").read_text())
+    written = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__"
+    ]
+    assert written == [tf_tickets.__version__]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", tf_tickets.__version__)
+
+
+@pytest.mark.parametrize("value", [None, "0"])
+def test_importing_after_tensorflow_with_keras_3_is_one_clear_error(value):
+    environment = {} if value is None else {"TF_USE_LEGACY_KERAS": value}
+    done = python("import sys\nsys.modules['tensorflow'] = sys\nimport tf_tickets", **environment)
+    assert done.returncode == 1
+    last = done.stderr.strip().split("\n")[-1]
+    assert last.startswith("ImportError: tf_tickets needs legacy Keras")
+    assert "import tf_tickets first" in last and "TF_USE_LEGACY_KERAS=1" in last
+
+
+def test_importing_after_tensorflow_with_legacy_keras_works():
+    done = python("import sys\nsys.modules['tensorflow'] = sys\nimport tf_tickets", TF_USE_LEGACY_KERAS="1")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def defines_names(node):
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "__name__ == '__main__'"
+    return isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.ClassDef)
+
+
+def test_modules_define_names_and_do_nothing_else():
+    acting = [
+        (relative(path), ast.unparse(node))
+        for path in MODULES
+        if relative(path) not in ACTING
+        for node in ast.parse(path.read_text()).body
+        if not defines_names(node)
+    ]
+    assert not acting
+
+
+def test_modules_fit_on_a_few_screens():
+    lines = {relative(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert not {name: count for name, count in lines.items() if count > 300}
+
+
+def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
+    packages = setuptools.find_packages(str(ROOT), include=[settings["options.packages.find"]["include"]])
+    assert sorted(packages) == sorted({relative(path.parent).replace("/", ".") for path in MODULES})
+    assert all(name.split(".")[0] == "tf_tickets" for name in packages)
+    # Only Python files are installed, so there must be no others.
+    other = [path for path in tracked_files() if (ROOT / "tf_tickets") in path.parents and path.suffix != ".py"]
+    assert not other
+
+
+def test_every_imported_package_is_required(settings):
+    required = requirement_names(settings["options"]["install_requires"])
+    providers = importlib.metadata.packages_distributions()
+    missing = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for top in {name.split(".")[0] for name in names} - {"tf_tickets"} - sys.stdlib_module_names:
+                found = {name.lower().replace("_", "-") for name in providers[top]}
+                if not found & required:
+                    missing.add((relative(path), top))
+    assert not missing
+
+
+def test_requirements_have_upper_bounds(settings):
+    lines = settings["options"]["install_requires"].split("\n")
+    lines += [line for extra in settings["options.extras_require"].values() for line in extra.split("\n")]
+    assert not [line for line in lines if line and not re.fullmatch(r"[\w.\[\]-]+>=[\d.]+,<[\d.]+", line)]
+    assert all(extra.strip() for extra in settings["options.extras_require"].values())
+
+
+def test_console_script_points_at_a_function(settings):
+    name, target = (part.strip() for part in settings["options.entry_points"]["console_scripts"].strip().split("="))
+    module, function = target.split(":")
+    assert name == "tf-tickets"
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_no_file_names_a_folder_of_some_machine():
+    folder = re.compile(rb"(?<![\w.}/-])/(work|root|home|Users|opt/wheels|opt/pypi)/[\w.-]")
+    assert not [relative(path) for path in tracked_files() if folder.search(path.read_bytes())]
+
+
+def test_pyproject_is_a_stub_and_the_licence_is_whole():
+    headings = [line for line in (ROOT / "pyproject.toml").read_text().split("\n") if line.startswith("[")]
+    assert headings == ["[build-system]"]
+    licence = (ROOT / "LICENSE").read_text()
+    assert "Apache License" in licence and "END OF TERMS AND CONDITIONS" in licence
