@@ -1,296 +1,28 @@
-"""Every setting, said once: a field of a frozen dataclass is a flag with a type, a default, choices and help.
+"""The whole configuration of a run: flat values and flagfiles in, a checked Config out, and its digest.
 
-Library code takes a `Config`; only `main` sees flags. This module imports no TensorFlow, so `--help`, `--dry_run` and
-every flag error answer at once.
+Library code takes a `Config`; only `main` and `cli` see flags. This module imports no TensorFlow, so `--help`,
+`--dry_run` and every flag error answer at once.
 """
 
 import dataclasses
 import difflib
 import functools
 import hashlib
-import math
-import numbers
-import re
 import typing
 
 from tf_tickets import flagfiles
 from tf_tickets.errors import UsageError
+from tf_tickets.options import Option, checked
+from tf_tickets.settings import DATASETS, MODELS, Choice, Command, Data, Network, Pruning, Run, Training
+
+__all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
 
 COMMANDS = ("imp", "train", "report", "verify", "prepare")
-DATASETS = ("cifar10", "cifar100", "digits")
-MODELS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-
-
-def _option(default, text, *, choices=None, low=None, high=None, above=None, check=None, digest=True):
-    """A field that is a flag; `low`/`high` are inclusive bounds, `above` an exclusive one, `check(text) -> problem`."""
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "help": text, "choices": choices, "low": low, "high": high, "above": above, "check": check,
-            "digest": digest,
-        },
-    )  # fmt: skip
-
-
-def _integer(text):
-    """The number that plain digits write; None for signs, spaces and leading zeros, so a setting has one spelling."""
-    return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None
-
-
-def _check_rewind(text):
-    kind, _, amount = text.partition(":")
-    if text in ("init", "learning_rate", "finetune"):
-        return None
-    if kind == "step" and (_integer(amount) or 0) >= 1:
-        return None
-    if kind in ("epoch", "learning_rate", "finetune") and _integer(amount) is not None:
-        return None
-    return "is not init, epoch:K, step:N, learning_rate[:K] or finetune[:K]"
-
-
-def _check_subset_seed(text):
-    if text == "original" or _integer(text) is not None:
-        return None
-    return "is neither a number of at least 0 nor 'original'"
-
-
-def _check_validation(text):
-    if text.startswith("fold:"):
-        index, _, count = text[5:].partition("/")
-        index, count = _integer(index), _integer(count)
-        if index is None or count is None or count < 2 or index >= count:
-            return "is not fold:I/K with 0 <= I < K and K >= 2"
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    return None if 0.0 < value < 1.0 else "is neither a fraction in (0, 1) nor fold:I/K"
-
-
-def _check_choose(text):
-    if text in ("validation", "last") or _integer(text) is not None:
-        return None
-    return "is not validation, last or the number of a round"
-
-
-def _check_milestones(text):
-    numbers = [_integer(part) for part in text.split(",")]
-    if None in numbers or any(b <= a for a, b in zip([0, *numbers], numbers)):
-        return "is not a rising list of epochs such as 100,150"
-    return None
-
-
-def _check_strategy(text):
-    kind, _, count = text.partition(":")
-    if text in ("auto", "one_device", "mirrored") or (kind == "cpu" and (_integer(count) or 0) >= 2):
-        return None
-    return "is not auto, one_device, mirrored (all GPUs) or cpu:N with N >= 2 logical devices"
-
-
-def _check_profile_steps(text):
-    first, _, last = text.partition(":")
-    if _integer(first) is None or _integer(last) is None or int(first) >= int(last):
-        return "is not FIRST:LAST with 0 <= FIRST < LAST"
-    return None
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """Which images, and what is done to them."""
-
-    dataset: str = _option("cifar10", "data set", choices=DATASETS)
-    data_dir: str | None = _option(
-        None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default", digest=False
-    )
-    fraction: float | None = _option(
-        None, "share of each class's training images in use, stratified; unset: all", above=0.0, high=1.0
-    )
-    per_class: int | None = _option(None, "training images in use per class", low=1)
-    images: int | None = _option(None, "total training images in use, stratified", low=1)
-    subset_seed: str = _option(
-        "0", "draws the subset and the validation split; 'original' takes the first images of each class",
-        check=_check_subset_seed, digest=False,
-    )  # fmt: skip
-    subset_file: str | None = _option(None, "text file of training image ids in use, one a line")
-    validation: str | None = _option(
-        None, "part of the subset held out: a fraction, or fold:I/K", check=_check_validation
-    )
-    imbalance: float | None = _option(
-        None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
-    )
-    imbalance_profile: str = _option("exp", "how the long tail falls off", choices=("exp", "step"))
-    augment: str = _option("base", "augmentation policy", choices=("none", "base"))
-    batch_size: int = _option(100, "images per step over all devices", low=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """Which network."""
-
-    model: str = _option("resnet18", "network", choices=MODELS)
-    width: int = _option(64, "channels of the first stage", low=1, high=4096)
-    stem: str = _option(
-        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling; auto: the data set's",
-        choices=("auto", "small", "full"),
-    )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """How each round is trained."""
-
-    epochs: int = _option(200, "epochs of a dense round", low=1)
-    optimizer: str = _option("sgd", "optimizer, with PyTorch's update rule", choices=("sgd", "adam"))
-    learning_rate: float = _option(0.1, "learning rate before the schedule", above=0.0)
-    momentum: float = _option(0.9, "momentum of sgd", low=0.0, high=0.999999)
-    weight_decay: float = _option(5e-4, "coupled weight decay on every trainable variable", low=0.0)
-    schedule: str = _option("cosine", "learning rate over the epochs", choices=("cosine", "steps", "constant"))
-    milestones: str | None = _option(
-        None, "epochs at which schedule=steps divides by ten, such as 100,150", check=_check_milestones
-    )
-    warmup: int = _option(0, "epochs of linear warm-up", low=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Pruning:
-    """What is removed after each round, and where the rest goes back to."""
-
-    rounds: int = _option(16, "rounds, the dense round 0 included", low=1, high=1000, digest=False)
-    rate: float = _option(0.2, "share of the remaining weights removed after each round", above=0.0, high=0.999)
-    rewind: str = _option(
-        "epoch:2", "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K]",
-        check=_check_rewind,
-    )  # fmt: skip
-    criterion: str = _option("magnitude", "score by which weights are ranked", choices=("magnitude",))
-    scope: str = _option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
-    min_per_layer: int = _option(0, "weights that every layer keeps at least", low=0)
-    control: str = _option("none", "random: remove the same number of weights at random", choices=("none", "random"))
-    ticket: str | None = _option(None, "with train: a ticket or round folder to retrain")
-    finetune_learning_rate: float | None = _option(
-        None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """Which round becomes the ticket."""
-
-    choose: str | None = _option(
-        None, "validation, last, or a round; unset: validation where there is a split, else last",
-        check=_check_choose, digest=False,
-    )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Seeds, folders and machinery."""
-
-    seed: int = _option(0, "initial weights and random masks", low=0, digest=False)
-    order_seed: int | None = _option(
-        None, "order of the images and augmentation; unset: seed", low=0, digest=False
-    )
-    out: str = _option("runs", "folder of all runs", digest=False)
-    deterministic: bool = _option(True, "same seeds on the same machine give the same bits")
-    precision: str = _option(
-        "float32", "arithmetic of the network", choices=("float32", "mixed_bfloat16", "mixed_float16")
-    )
-    strategy: str = _option(
-        "auto", "auto, one_device, mirrored (all GPUs) or cpu:N logical devices", check=_check_strategy, digest=False
-    )
-    jit: bool = _option(False, "compile the training step with XLA (one device only)")
-    eval_every: int | None = _option(
-        None, "evaluate every N epochs and after the last; unset: the middle and the last epoch", low=1, digest=False
-    )
-    tensorboard: bool = _option(True, "write TensorBoard scalars and hyper-parameters", digest=False)
-    profile_steps: str | None = _option(
-        None, "FIRST:LAST, steps of this process's first round to profile", check=_check_profile_steps, digest=False
-    )
-    progress: str = _option(
-        "auto", "line: one live line; log: plain lines; auto: line on a terminal",
-        choices=("auto", "line", "log", "none"), digest=False,
-    )  # fmt: skip
-    dry_run: bool = _option(False, "print the resolved plan and touch nothing", digest=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """Inputs of single commands."""
-
-    archive: str | None = _option(None, "with prepare: the archive to read", digest=False)
-
 
 GROUPS = {
     "data": Data, "network": Network, "training": Training, "pruning": Pruning, "choice": Choice, "run": Run,
     "command": Command,
 }  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """One field as a flag: its name, group, type and metadata."""
-
-    name: str
-    group: str
-    type: type
-    optional: bool
-    default: object
-    metadata: typing.Mapping
-
-    def parse(self, text):
-        """Text to a checked value; raises ValueError with the problem, without the flag's name."""
-        if self.type is bool:
-            if text.lower() not in ("true", "false", "1", "0"):
-                raise ValueError("is not true or false")
-            return text.lower() in ("true", "1")
-        try:
-            # int and float also read 1_000 and other scripts' digits, which are more likely slips.
-            value = self.type(text if self.type is str or (text.isascii() and "_" not in text) else "")
-        except ValueError:
-            raise ValueError(f"is not {'a whole number' if self.type is int else 'a number'}") from None
-        return self.check(value)
-
-    def check(self, value):
-        """Returns `value` if it is in range and among the choices, else raises ValueError with the problem."""
-        limits = self.metadata
-        if self.type is float:
-            value = float(value)
-            if not math.isfinite(value):
-                raise ValueError("is not a finite number")
-        if limits["choices"] and value not in limits["choices"]:
-            close = difflib.get_close_matches(str(value), limits["choices"], 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"is not one of {', '.join(limits['choices'])}{hint}")
-        if limits["low"] is not None and value < limits["low"]:
-            raise ValueError(f"is below {limits['low']}")
-        if limits["above"] is not None and value <= limits["above"]:
-            raise ValueError(f"is not above {limits['above']:g}")
-        if limits["high"] is not None and value > limits["high"]:
-            raise ValueError(f"is above {limits['high']:g}")
-        problem = _check_text(value) if self.type is str else None
-        problem = problem or (limits["check"](value) if limits["check"] else None)
-        if problem:
-            raise ValueError(problem)
-        return value
-
-    def format(self, value):
-        """The value as one flagfile line; `parse` reads it back exactly."""
-        if self.type is bool:
-            return f"--{self.name}" if value else f"--no{self.name}"
-        return f"--{self.name}={value!r}" if self.type is float else f"--{self.name}={value}"
-
-
-def _check_text(text):
-    """What a flagfile line could not carry there and back."""
-    if not text:
-        return "is empty"
-    if text != text.strip():
-        return "begins or ends with a space"
-    if len(text.splitlines()) != 1 or "\x00" in text:
-        return "holds a line break"
-    if not text.isascii() and text != text.encode("utf-8", "ignore").decode("utf-8"):
-        return "is not UTF-8 text"
-    return None
 
 
 @functools.cache
@@ -337,7 +69,7 @@ class Config:
                 raise UsageError(f"--{name}: needs a value")
             if value is not None:
                 try:
-                    value = option.parse(value) if isinstance(value, str) else _checked(option, value)
+                    value = option.parse(value) if isinstance(value, str) else checked(option, value)
                 except ValueError as error:
                     raise UsageError(f"--{name}={value} {error}") from None
             groups[option.group][name] = value
@@ -397,19 +129,6 @@ class Config:
             if counts and name not in content and value != option.default:
                 lines.append(option.format(value))
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8]
-
-
-def _checked(option, value):
-    if option.type is bool:
-        if not isinstance(value, bool):
-            raise ValueError("is not True or False")
-        return value
-    # numpy's numbers are numbers too, and a number stands for its text where text is wanted: subset_seed=3.
-    wanted = numbers.Integral if option.type is int else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, wanted):
-        raise ValueError(f"is not {'a whole number' if option.type is int else 'a number'}")
-    value = int(value) if isinstance(value, numbers.Integral) else float(value)
-    return option.check(str(value) if option.type is str else value)
 
 
 def rewind_parts(text):

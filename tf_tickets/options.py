@@ -1,0 +1,170 @@
+"""How one setting is declared, parsed and checked: a dataclass field that is also a flag."""
+
+import dataclasses
+import difflib
+import math
+import numbers
+import re
+import typing
+
+
+def option(default, text, *, choices=None, low=None, high=None, above=None, check=None, digest=True):
+    """A field that is a flag; `low`/`high` are inclusive bounds, `above` an exclusive one, `check(text) -> problem`."""
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": text, "choices": choices, "low": low, "high": high, "above": above, "check": check,
+            "digest": digest,
+        },
+    )  # fmt: skip
+
+
+def integer(text):
+    """The number that plain digits write; None for signs, spaces and leading zeros, so a setting has one spelling."""
+    return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None
+
+
+def check_rewind(text):
+    """The problem with a `rewind` value, or None."""
+    kind, _, amount = text.partition(":")
+    if text in ("init", "learning_rate", "finetune"):
+        return None
+    if kind == "step" and (integer(amount) or 0) >= 1:
+        return None
+    if kind in ("epoch", "learning_rate", "finetune") and integer(amount) is not None:
+        return None
+    return "is not init, epoch:K, step:N, learning_rate[:K] or finetune[:K]"
+
+
+def check_subset_seed(text):
+    """The problem with a `subset_seed`, or None."""
+    if text == "original" or integer(text) is not None:
+        return None
+    return "is neither a number of at least 0 nor 'original'"
+
+
+def check_validation(text):
+    """The problem with a `validation` value, or None."""
+    if text.startswith("fold:"):
+        index, _, count = text[5:].partition("/")
+        index, count = integer(index), integer(count)
+        if index is None or count is None or count < 2 or index >= count:
+            return "is not fold:I/K with 0 <= I < K and K >= 2"
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    return None if 0.0 < value < 1.0 else "is neither a fraction in (0, 1) nor fold:I/K"
+
+
+def check_choose(text):
+    """The problem with a `choose` value, or None."""
+    if text in ("validation", "last") or integer(text) is not None:
+        return None
+    return "is not validation, last or the number of a round"
+
+
+def check_milestones(text):
+    """The problem with a list of milestones, or None."""
+    numbers = [integer(part) for part in text.split(",")]
+    if None in numbers or any(b <= a for a, b in zip([0, *numbers], numbers)):
+        return "is not a rising list of epochs such as 100,150"
+    return None
+
+
+def check_strategy(text):
+    """The problem with a `strategy`, or None."""
+    kind, _, count = text.partition(":")
+    if text in ("auto", "one_device", "mirrored") or (kind == "cpu" and (integer(count) or 0) >= 2):
+        return None
+    return "is not auto, one_device, mirrored (all GPUs) or cpu:N with N >= 2 logical devices"
+
+
+def check_profile_steps(text):
+    """The problem with a range of steps, or None."""
+    first, _, last = text.partition(":")
+    if integer(first) is None or integer(last) is None or int(first) >= int(last):
+        return "is not FIRST:LAST with 0 <= FIRST < LAST"
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One field as a flag: its name, group, type and metadata."""
+
+    name: str
+    group: str
+    type: type
+    optional: bool
+    default: object
+    metadata: typing.Mapping
+
+    def parse(self, text):
+        """Text to a checked value; raises ValueError with the problem, without the flag's name."""
+        if self.type is bool:
+            if text.lower() not in ("true", "false", "1", "0"):
+                raise ValueError("is not true or false")
+            return text.lower() in ("true", "1")
+        try:
+            # int and float also read 1_000 and other scripts' digits, which are more likely slips.
+            value = self.type(text if self.type is str or (text.isascii() and "_" not in text) else "")
+        except ValueError:
+            raise ValueError(f"is not {'a whole number' if self.type is int else 'a number'}") from None
+        return self.check(value)
+
+    def check(self, value):
+        """Returns `value` if it is in range and among the choices, else raises ValueError with the problem."""
+        limits = self.metadata
+        if self.type is float:
+            value = float(value)
+            if not math.isfinite(value):
+                raise ValueError("is not a finite number")
+        if limits["choices"] and value not in limits["choices"]:
+            close = difflib.get_close_matches(str(value), limits["choices"], 1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"is not one of {', '.join(limits['choices'])}{hint}")
+        if limits["low"] is not None and value < limits["low"]:
+            raise ValueError(f"is below {limits['low']}")
+        if limits["above"] is not None and value <= limits["above"]:
+            raise ValueError(f"is not above {limits['above']:g}")
+        if limits["high"] is not None and value > limits["high"]:
+            raise ValueError(f"is above {limits['high']:g}")
+        problem = check_text(value) if self.type is str else None
+        problem = problem or (limits["check"](value) if limits["check"] else None)
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    def format(self, value):
+        """The value as one flagfile line; `parse` reads it back exactly."""
+        if self.type is bool:
+            return f"--{self.name}" if value else f"--no{self.name}"
+        return f"--{self.name}={value!r}" if self.type is float else f"--{self.name}={value}"
+
+
+def check_text(text):
+    """What a flagfile line could not carry there and back."""
+    if not text:
+        return "is empty"
+    if text != text.strip():
+        return "begins or ends with a space"
+    if len(text.splitlines()) != 1 or "\x00" in text:
+        return "holds a line break"
+    if not text.isascii() and text != text.encode("utf-8", "ignore").decode("utf-8"):
+        return "is not UTF-8 text"
+    return None
+
+
+def checked(option, value):
+    """A value that is not text, checked against its option's type and range; ValueError with the problem."""
+    if option.type is bool:
+        if not isinstance(value, bool):
+            raise ValueError("is not True or False")
+        return value
+    # numpy's numbers are numbers too, and a number stands for its text where text is wanted: subset_seed=3.
+    wanted = numbers.Integral if option.type is int else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        raise ValueError(f"is not {'a whole number' if option.type is int else 'a number'}")
+    value = int(value) if isinstance(value, numbers.Integral) else float(value)
+    return option.check(str(value) if option.type is str else value)

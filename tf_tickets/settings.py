@@ -1,0 +1,142 @@
+"""The settings, each said once: name, type, default, choices and help of a field of a frozen dataclass."""
+
+import dataclasses
+
+from tf_tickets.options import (
+    check_choose,
+    check_milestones,
+    check_profile_steps,
+    check_rewind,
+    check_strategy,
+    check_subset_seed,
+    check_validation,
+    option,
+)
+
+DATASETS = ("cifar10", "cifar100", "digits")
+MODELS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which images, and what is done to them."""
+
+    dataset: str = option("cifar10", "data set", choices=DATASETS)
+    data_dir: str | None = option(
+        None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default", digest=False
+    )
+    fraction: float | None = option(
+        None, "share of each class's training images in use, stratified; unset: all", above=0.0, high=1.0
+    )
+    per_class: int | None = option(None, "training images in use per class", low=1)
+    images: int | None = option(None, "total training images in use, stratified", low=1)
+    subset_seed: str = option(
+        "0", "draws the subset and the validation split; 'original' takes the first images of each class",
+        check=check_subset_seed, digest=False,
+    )  # fmt: skip
+    subset_file: str | None = option(None, "text file of training image ids in use, one a line")
+    validation: str | None = option(
+        None, "part of the subset held out: a fraction, or fold:I/K", check=check_validation
+    )
+    imbalance: float | None = option(
+        None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
+    )
+    imbalance_profile: str = option("exp", "how the long tail falls off", choices=("exp", "step"))
+    augment: str = option("base", "augmentation policy", choices=("none", "base"))
+    batch_size: int = option(100, "images per step over all devices", low=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Which network."""
+
+    model: str = option("resnet18", "network", choices=MODELS)
+    width: int = option(64, "channels of the first stage", low=1, high=4096)
+    stem: str = option(
+        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling; auto: the data set's",
+        choices=("auto", "small", "full"),
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How each round is trained."""
+
+    epochs: int = option(200, "epochs of a dense round", low=1)
+    optimizer: str = option("sgd", "optimizer, with PyTorch's update rule", choices=("sgd", "adam"))
+    learning_rate: float = option(0.1, "learning rate before the schedule", above=0.0)
+    momentum: float = option(0.9, "momentum of sgd", low=0.0, high=0.999999)
+    weight_decay: float = option(5e-4, "coupled weight decay on every trainable variable", low=0.0)
+    schedule: str = option("cosine", "learning rate over the epochs", choices=("cosine", "steps", "constant"))
+    milestones: str | None = option(
+        None, "epochs at which schedule=steps divides by ten, such as 100,150", check=check_milestones
+    )
+    warmup: int = option(0, "epochs of linear warm-up", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pruning:
+    """What is removed after each round, and where the rest goes back to."""
+
+    rounds: int = option(16, "rounds, the dense round 0 included", low=1, high=1000, digest=False)
+    rate: float = option(0.2, "share of the remaining weights removed after each round", above=0.0, high=0.999)
+    rewind: str = option(
+        "epoch:2", "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K]",
+        check=check_rewind,
+    )  # fmt: skip
+    criterion: str = option("magnitude", "score by which weights are ranked", choices=("magnitude",))
+    scope: str = option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
+    min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
+    control: str = option("none", "random: remove the same number of weights at random", choices=("none", "random"))
+    ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
+    finetune_learning_rate: float | None = option(
+        None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Which round becomes the ticket."""
+
+    choose: str | None = option(
+        None, "validation, last, or a round; unset: validation where there is a split, else last",
+        check=check_choose, digest=False,
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Seeds, folders and machinery."""
+
+    seed: int = option(0, "initial weights and random masks", low=0, digest=False)
+    order_seed: int | None = option(
+        None, "order of the images and augmentation; unset: seed", low=0, digest=False
+    )
+    out: str = option("runs", "folder of all runs", digest=False)
+    deterministic: bool = option(True, "same seeds on the same machine give the same bits")
+    precision: str = option(
+        "float32", "arithmetic of the network", choices=("float32", "mixed_bfloat16", "mixed_float16")
+    )
+    strategy: str = option(
+        "auto", "auto, one_device, mirrored (all GPUs) or cpu:N logical devices", check=check_strategy, digest=False
+    )
+    jit: bool = option(False, "compile the training step with XLA (one device only)")
+    eval_every: int | None = option(
+        None, "evaluate every N epochs and after the last; unset: the middle and the last epoch", low=1, digest=False
+    )
+    tensorboard: bool = option(True, "write TensorBoard scalars and hyper-parameters", digest=False)
+    profile_steps: str | None = option(
+        None, "FIRST:LAST, steps of this process's first round to profile", check=check_profile_steps, digest=False
+    )
+    progress: str = option(
+        "auto", "line: one live line; log: plain lines; auto: line on a terminal",
+        choices=("auto", "line", "log", "none"), digest=False,
+    )  # fmt: skip
+    dry_run: bool = option(False, "print the resolved plan and touch nothing", digest=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Inputs of single commands."""
+
+    archive: str | None = option(None, "with prepare: the archive to read", digest=False)
