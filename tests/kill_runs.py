@@ -104,7 +104,8 @@ def main(folder, kills, seed):
             while not os.path.exists(run.config):
                 time.sleep(0.001)
             wanted = (TRAINING, None)[len(fallen) % 2]
-            found = kill_at(child, stage, wanted, time.monotonic() + draw.uniform(0.0, length))
+            left = length * (1.0 - len(run.summaries()) / config.pruning.rounds)
+            found = kill_at(child, stage, wanted, time.monotonic() + draw.uniform(0.0, left))
             if found is None:
                 break
             fallen.append(found)

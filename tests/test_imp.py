@@ -1,6 +1,7 @@
 """What a run of iterative magnitude pruning leaves behind, and how it continues."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -266,6 +267,29 @@ def test_train_retrains_a_ticket_like_its_round(finished, tmp_path):
 def test_a_ticket_of_another_width_is_refused(finished, tmp_path):
     with pytest.raises(errors.UsageError, match="width 2"):
         tt.train(finished[1].replace(ticket=folder_of(finished).ticket, width=3, out=str(tmp_path)))
+
+
+def test_profiling_leaves_a_trace_and_changes_no_number(finished, tmp_path):
+    _, config, _ = finished
+    plain = tt.imp(config.replace(out=str(tmp_path / "plain"), rounds=1))
+    traced = tt.imp(config.replace(out=str(tmp_path / "traced"), rounds=1, profile_steps="2:4"))
+    folder = runs.RunFolder(traced.folder)
+    assert len(list(pathlib.Path(folder.tensorboard).glob("plugins/profile/*/*.xplane.pb"))) == 1
+    trees.assert_equal(trees.contents(folder.folder), trees.contents(plain.folder))
+
+
+def test_tensorboard_holds_every_epoch_once_and_the_hyper_parameters(finished):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = folder_of(finished)
+    for index, expected in ((0, [1, 2, 3, 4, 5]), (2, [2, 3, 4, 5])):
+        events = EventAccumulator(os.path.join(folder.tensorboard, f"round_{index:02d}"))
+        events.Reload()
+        assert [event.step for event in events.Tensors("train_loss")] == expected
+    rounds = EventAccumulator(os.path.join(folder.tensorboard, "rounds"))
+    rounds.Reload()
+    assert [event.step for event in rounds.Tensors("rounds/test_accuracy")][:3] == [0, 1, 2]
+    assert "_hparams_/session_start_info" in rounds.PluginTagToContent("hparams")
 
 
 def test_a_run_in_use_is_left_alone(tmp_path):
