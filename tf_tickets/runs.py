@@ -17,7 +17,7 @@ import zipfile
 
 import numpy as np
 
-from tf_tickets.errors import LockedError, StateError
+from tf_tickets.errors import LockedError, StateError, UsageError
 
 _TEMPORARY = ".writing"
 
@@ -186,6 +186,13 @@ class RunFolder:
             index += 1
         return found
 
+    def _forget_if_untouched(self):
+        """Removes a folder that holds nothing but the lock: bad input leaves nothing behind."""
+        if os.listdir(self.folder) == ["lock"]:
+            os.remove(self.path("lock"))
+            with contextlib.suppress(OSError):
+                os.removedirs(self.folder)
+
     @contextlib.contextmanager
     def locked(self):
         """Holds the run's lock; LockedError names the holder. The system frees the lock of a dead process."""
@@ -205,6 +212,10 @@ class RunFolder:
             holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, holder.encode("utf-8"), 0)
-            yield
+            try:
+                yield
+            except UsageError:
+                self._forget_if_untouched()
+                raise
         finally:
             os.close(descriptor)

@@ -35,7 +35,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._rows.append(logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves when enough time has passed."""
+        """Saves when enough time has passed, or when the run is about to stop."""
         inside_epoch = len(logs["partial"]) > 0
         if inside_epoch and self._steps.devices.replicas > 1:
             return  # replicas' own normalisation statistics are only one value at an epoch's end
@@ -43,7 +43,7 @@ class Checkpoint(keras.callbacks.Callback):
         if batch == self._last_step:
             self.save(self._folder.checkpoints[0], batch, logs["partial"])
             runs.remove(self._folder.checkpoints[1])
-        elif due:
+        elif due or logs["stopping"]:
             self.save(self._folder.checkpoints[self._next], batch, logs["partial"])
             self._next = 1 - self._next
 

@@ -24,8 +24,8 @@ def fit(
       first_step, last_step: global steps, counted from the start of the round's epoch 0.
       learning_rate: function epoch -> float.
       callbacks: keras.callbacks.Callback; `on_train_begin({"step"})`,
-        `on_epoch_begin(epoch, logs)`, `on_train_batch_end(step, logs)` after each
-        block with `step` the global steps done and `partial` the epoch's outcomes so far, `on_epoch_end(epoch, row)`.
+        `on_epoch_begin(epoch, logs)`, `on_epoch_end(epoch, row)`, and, after each block, `on_train_batch_end(step,
+        logs)` with the global steps done, `partial` the epoch's outcomes so far, and `stopping`.
       evaluate: function epoch -> dict of columns, empty when the epoch is not evaluated; called before on_epoch_end.
       boundaries: global steps at which a block has to end.
       partial: float32 [k, 3], the outcomes of the first epoch's batches before `first_step`, when resuming inside it.
@@ -69,8 +69,10 @@ def fit(
             rows.append(row)
             outcomes, done = [], done[:0]
             tell("on_epoch_end", epoch, row)
-        tell("on_train_batch_end", step, {"partial": done})
-        if step < last_step and stop():
+        # Replicas' own normalisation statistics become one, and can be saved, at an epoch's end.
+        stopping = step < last_step and (steps.devices.replicas == 1 or not len(done)) and stop()
+        tell("on_train_batch_end", step, {"partial": done, "stopping": stopping})
+        if stopping:
             raise StopRequested(f"stopped on request after step {step}; the state is saved, run again to continue")
     tell("on_train_end")
     return rows
