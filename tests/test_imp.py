@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -288,7 +289,7 @@ def test_tensorboard_holds_every_epoch_once_and_the_hyper_parameters(finished):
         assert [event.step for event in events.Tensors("train_loss")] == expected
     rounds = EventAccumulator(os.path.join(folder.tensorboard, "rounds"))
     rounds.Reload()
-    assert [event.step for event in rounds.Tensors("rounds/test_accuracy")][:3] == [0, 1, 2]
+    assert {0, 1, 2} <= {event.step for event in rounds.Tensors("rounds/test_accuracy")}
     assert "_hparams_/session_start_info" in rounds.PluginTagToContent("hparams")
 
 
@@ -334,15 +335,17 @@ def test_two_logical_devices_train_stop_and_resume(tmp_path):
     values = SETTINGS | {"validation": None, "eval_every": None, "rounds": 2}
     config = runs.RunFolder.of(tt.Config.from_values(**values, out=f"{tmp_path}/parts"))
     while parts.poll() is None and not os.path.exists(config.subset):
-        tf.timestamp()
+        time.sleep(0.01)
     parts.send_signal(signal.SIGTERM)
-    output, error = parts.communicate(timeout=120)
+    _, error = parts.communicate(timeout=120)
     assert parts.returncode == 75, error
     assert "run again" in error
     again = run_command([*flags, f"--out={tmp_path}/parts"])
-    assert again.wait(120) == 0, again.communicate()[1]
-    assert whole.wait(120) == 0, whole.communicate()[1]
+    for process in (again, whole):
+        _, error = process.communicate(timeout=200)
+        assert process.returncode == 0, error
     trees.assert_equal(trees.contents(config.folder), trees.contents(config.folder.replace("/parts/", "/whole/")))
     one_device = run_command([*[f for f in flags if "strategy" not in f], f"--out={tmp_path}/parts", "--rounds=3"])
-    assert one_device.wait(120) == 2
-    assert "2 devices" in one_device.communicate()[1]
+    _, error = one_device.communicate(timeout=120)
+    assert one_device.returncode == 2
+    assert "2 devices" in error
