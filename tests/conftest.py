@@ -14,6 +14,12 @@ import tf_tickets
 DATA = pathlib.Path(__file__).parent / "data"
 ROOT = pathlib.Path(__file__).parent.parent
 
+# Three rounds of digits that the tests of whole runs share.
+SETTINGS = {
+    "dataset": "digits", "images": 70, "width": 2, "epochs": 5, "rounds": 3, "rewind": "epoch:1", "batch_size": 20,
+    "progress": "none", "validation": "0.2", "eval_every": 2,
+}  # fmt: skip
+
 
 @pytest.fixture(autouse=True)
 def own_keras_home(tmp_path_factory, monkeypatch):

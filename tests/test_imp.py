@@ -2,29 +2,19 @@
 
 import os
 import pathlib
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import trees
-from conftest import ROOT
+from conftest import SETTINGS
 
 import tf_tickets as tt
 from tf_tickets import errors, runs
 from tf_tickets.backend import tf
-from tf_tickets.experiments import imp as experiment
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import rounds as stages
 from tf_tickets.models import state
 from tf_tickets.pruning import masks as pruning_masks
-
-SETTINGS = {
-    "dataset": "digits", "images": 70, "width": 2, "epochs": 5, "rounds": 3, "rewind": "epoch:1", "batch_size": 20,
-    "progress": "none", "validation": "0.2", "eval_every": 2,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -185,73 +175,6 @@ def test_more_rounds_continue_the_same_run(finished):
     assert tt.Ticket.load(runs.RunFolder(more.folder).ticket).round == 0
 
 
-class StopAfter:
-    """Says stop after some blocks of steps."""
-
-    def __init__(self, blocks):
-        self.left = blocks
-
-    def __call__(self):
-        self.left -= 1
-        return self.left < 0
-
-
-def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
-    from tf_tickets.training import callbacks
-
-    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
-    config = tt.Config.from_values(**SETTINGS | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
-    whole = trees.contents(tt.imp(config).folder)
-    parts, attempts = config.replace(out=str(tmp_path / "parts")), 0
-    for blocks in (0, 1, 2, 3, 40):
-        try:
-            folder = tt.imp(parts, StopAfter(blocks)).folder
-            break
-        except errors.StopRequested:
-            attempts += 1
-    assert attempts >= 4
-    trees.assert_equal(trees.contents(folder), whole)
-
-
-def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):
-    config = tt.Config.from_values(**SETTINGS | {"rounds": 2}, out=str(tmp_path / "runs"))
-    folder = runs.RunFolder.of(config)
-    original = stages.rate_of
-
-    def explode(config, round_index):
-        return (lambda epoch: 1e30) if round_index == 1 else original(config, round_index)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "rate_of", explode)
-        with pytest.raises(errors.DivergedError, match=r"round 1: .* epoch \d+, step \d+"):
-            tt.imp(config)
-    assert folder.round(0).complete
-    assert not folder.round(1).complete
-    assert not os.path.exists(folder.ticket)
-    assert tt.imp(config).rounds == 2
-
-
-@pytest.mark.parametrize("rewind", ["init", "learning_rate:1", "finetune:1"])
-def test_other_kinds_of_rewinding(rewind, tmp_path):
-    config = tt.Config.from_values(
-        **SETTINGS | {"rounds": 2, "rewind": rewind, "weight_decay": 0.0, "learning_rate": 1e-20}, out=str(tmp_path)
-    )
-    folder = runs.RunFolder(tt.imp(config).folder)
-    first, second = (runs.read_arrays(folder.round(r).weights) for r in (0, 1))
-    mask = masks_of(folder, 1)
-    rows = runs.read_csv(folder.round(1).epochs)
-    assert len(rows) == (5 if rewind == "init" else 4)
-    if rewind == "finetune:1":
-        assert all(float(row["learning_rate"]) == pytest.approx(1e-22) for row in rows)
-    # With next to no learning rate, a round ends where it starts: mask x what the kind says.
-    start = runs.read_arrays(folder.rewind) if rewind == "init" else first
-    for name in mask:
-        np.testing.assert_array_equal(second[f"{name}/kernel"], np.where(mask[name], start[f"{name}/kernel"], 0))
-    if rewind == "init":
-        assert not start["pre_conv.1/moving_mean"].any()
-        assert not np.array_equal(second["pre_conv.1/moving_mean"], first["pre_conv.1/moving_mean"])
-
-
 def test_train_retrains_a_ticket_like_its_round(finished, tmp_path):
     result, config, _ = finished
     folder = folder_of(finished)
@@ -293,12 +216,6 @@ def test_tensorboard_holds_every_epoch_once_and_the_hyper_parameters(finished):
     assert "_hparams_/session_start_info" in rounds.PluginTagToContent("hparams")
 
 
-def test_a_run_in_use_is_left_alone(tmp_path):
-    config = tt.Config.from_values(**SETTINGS, out=str(tmp_path))
-    with runs.RunFolder.of(config).locked(), pytest.raises(errors.LockedError, match=f"process {os.getpid()}"):
-        experiment.imp(config)
-
-
 def test_masked_weights_do_not_reach_the_logits():
     from tf_tickets.pruning import wrapping
 
@@ -318,34 +235,3 @@ def test_masked_weights_do_not_reach_the_logits():
     gradient = tape.gradient(loss, dead).numpy()
     assert not gradient[~masks["layer1.0.conv1"]].any()
     assert gradient[masks["layer1.0.conv1"]].any()
-
-
-def run_command(arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "tf_tickets.main", *arguments], cwd=ROOT, stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True, **options,
-    )  # fmt: skip
-
-
-def test_two_logical_devices_train_stop_and_resume(tmp_path):
-    flags = [f"--{name}={value}" for name, value in SETTINGS.items() if name not in ("validation", "eval_every")]
-    flags += ["--strategy=cpu:2", "--rounds=2", "--notensorboard"]
-    whole = run_command([*flags, f"--out={tmp_path}/whole"])
-    parts = run_command([*flags, f"--out={tmp_path}/parts"])
-    values = SETTINGS | {"validation": None, "eval_every": None, "rounds": 2}
-    config = runs.RunFolder.of(tt.Config.from_values(**values, out=f"{tmp_path}/parts"))
-    while parts.poll() is None and not os.path.exists(config.subset):
-        time.sleep(0.01)
-    parts.send_signal(signal.SIGTERM)
-    _, error = parts.communicate(timeout=120)
-    assert parts.returncode == 75, error
-    assert "run again" in error
-    again = run_command([*flags, f"--out={tmp_path}/parts"])
-    for process in (again, whole):
-        _, error = process.communicate(timeout=200)
-        assert process.returncode == 0, error
-    trees.assert_equal(trees.contents(config.folder), trees.contents(config.folder.replace("/parts/", "/whole/")))
-    one_device = run_command([*[f for f in flags if "strategy" not in f], f"--out={tmp_path}/parts", "--rounds=3"])
-    _, error = one_device.communicate(timeout=120)
-    assert one_device.returncode == 2
-    assert "2 devices" in error

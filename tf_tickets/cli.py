@@ -14,6 +14,7 @@ from tf_tickets.errors import UsageError
 _SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
     "train": "one round: dense, or --ticket=DIR retrained",
+    "analyze": "--what=augment: a sheet of the data set's images under every augmentation, into --out",
     "report": "PATH...: one table and figure of all runs below the paths",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
     "prepare": "DATASET --archive=FILE: build the data set's folder from an archive",
@@ -165,7 +166,7 @@ def _set_absl(token, flag_values):
 def _command(words):
     command = words[0] if words and words[0] in configs.COMMANDS else "imp"
     paths = words[1:] if words and words[0] in configs.COMMANDS else words
-    if command in ("imp", "train") and paths:
+    if command in ("imp", "train", "analyze") and paths:
         close = difflib.get_close_matches(paths[0], configs.COMMANDS, 1)
         known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
         hint = f"did you mean {close[0]}?" if close else known
@@ -196,6 +197,8 @@ def _check_command(command, config):
         raise UsageError(f"--ticket={config.pruning.ticket} is no folder; give a ticket or round folder")
     if config.command.archive is not None and command != "prepare":
         raise UsageError(f"--archive belongs to prepare, not {command}")
+    if (config.command.what is None) == (command == "analyze"):
+        raise UsageError("analyze needs --what=augment" if command == "analyze" else f"--what belongs to analyze, not {command}")
     if command == "prepare" and config.command.archive is None:
         raise UsageError("prepare needs --archive=FILE: the archive to read")
     if command == "train" and config.pruning.control != "none":

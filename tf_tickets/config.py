@@ -17,7 +17,7 @@ from tf_tickets.settings import DATASETS, MODELS, Choice, Command, Data, Network
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
 
-COMMANDS = ("imp", "train", "report", "verify", "prepare")
+COMMANDS = ("imp", "train", "analyze", "report", "verify", "prepare")
 
 GROUPS = {
     "data": Data, "network": Network, "training": Training, "pruning": Pruning, "choice": Choice, "run": Run,

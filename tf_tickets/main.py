@@ -40,6 +40,13 @@ def _finish(result):
     return 0
 
 
+def _analyze(request):
+    from tf_tickets.analysis import contact_sheet
+
+    print(contact_sheet.contact_sheet(request.config))
+    return 0
+
+
 def _report(request):
     from tf_tickets.report import command
 
@@ -65,7 +72,9 @@ def _prepare(request):
     return 0
 
 
-_COMMANDS = {"imp": _imp, "train": _train, "report": _report, "verify": _verify, "prepare": _prepare}
+_COMMANDS = {
+    "imp": _imp, "train": _train, "analyze": _analyze, "report": _report, "verify": _verify, "prepare": _prepare,
+}  # fmt: skip
 
 _stopping = []
 

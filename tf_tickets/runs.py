@@ -107,6 +107,17 @@ def read_arrays(path):
         raise StateError(f"{path} is damaged: {error}; delete it to redo what made it") from None
 
 
+def check_writable(out):
+    """UsageError unless `out` is a folder that can be written, or can be made."""
+    path = os.path.abspath(out)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise UsageError(f"--out={out}: {path} is a file, not a folder; choose another --out")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"--out={out}: {path} cannot be written; choose another --out")
+
+
 def remove(path):
     """Removes a file or folder if it is there."""
     if os.path.isdir(path):

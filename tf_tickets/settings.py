@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tf_tickets import policies
 from tf_tickets.options import (
     check_choose,
     check_milestones,
@@ -42,7 +43,10 @@ class Data:
         None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
     )
     imbalance_profile: str = option("exp", "how the long tail falls off", choices=("exp", "step"))
-    augment: str = option("base", "augmentation policy", choices=("none", "base"))
+    augment: str = option(
+        "base", "none, base, contrast, rand, auto, auto(imagenet), auto(svhn), custom, or a chain such as "
+        "'crop(4)|flip|rand(4)|cutout(16)'", check=policies.check,
+    )  # fmt: skip
     batch_size: int = option(100, "images per step over all devices", low=1)
 
 
@@ -140,3 +144,6 @@ class Command:
     """Inputs of single commands."""
 
     archive: str | None = option(None, "with prepare: the archive to read", digest=False)
+    what: str | None = option(
+        None, "with analyze: augment (a contact sheet of every operation and preset)", choices=("augment",), digest=False
+    )

@@ -1,28 +1,209 @@
-"""Operations on whole batches: `(images, keys, slot, arguments) -> images`, float32 [n, height, width, channels]."""
+"""What each operation of a policy does to a batch: `(images, keys, slot, *arguments) -> images`.
 
-from tf_tickets.augment import sampling
+Where every image draws its own operation, the images are grouped by what they drew, each operation runs once on its
+group, and the images go back to their places.
+"""
+
+import functools
+
+import numpy as np
+
+from tf_tickets.augment import colour, geometry, levels, sampling, tables
 from tf_tickets.backend import tf
 
+_MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 
-def crop(images, keys, slot, padding):
-    """Random crop of the original size from the image padded with black on every side.
+_LEVELS = {
+    "identity": lambda images, value: images,
+    "autocontrast": lambda images, value: levels.autocontrast(images),
+    "equalize": lambda images, value: levels.equalize(images),
+    "invert": lambda images, value: levels.invert(images),
+    "solarize": levels.solarize, "posterize": levels.posterize, "brightness": levels.brightness,
+    "contrast": levels.contrast, "color": colour.color, "sharpness": colour.sharpness, "hue": colour.hue,
+}  # fmt: skip
+
+
+def operate(name, images, value, fill=geometry.BLACK, bicubic_shear=False):
+    """One operation on a batch.
+
+    Args:
+      name: a name in RAND or AUTO, or hue.
+      images: [n, height, width, channels]; uint8 unless the operation only moves pixels.
+      value: float32 [n]: degrees, share, factor, threshold or bits.
+      fill: grey level of what comes from outside.
+      bicubic_shear: shears interpolate (`auto`) instead of copying the nearest pixel (`rand`).
+    """
+    if name in ("shear_x", "shear_y") and bicubic_shear:
+        return geometry.shear_bicubic(images, value, axis=int(name == "shear_y"), fill=fill)
+    if name in _MOVES:
+        return geometry.move(images, fill, **{name: value})
+    return _LEVELS[name](images, value)
+
+
+def operate_each(images, choice, value, names, fill=geometry.BLACK, bicubic_shear=False):
+    """Applies to each image its own operation, `names[choice]`, with its own value.
+
+    Args:
+      images: uint8 [n, height, width, channels].
+      choice: int32 [n], indices into `names`.
+      value: float32 [n].
+      names, fill, bicubic_shear: as in `operate`.
+
+    Returns:
+      Images in the order they came.
+    """
+    # What moves pixels by nearest neighbour is one group with one matrix per image.
+    moves = [name for name in names if name in _MOVES and not (bicubic_shear and name.startswith("shear"))]
+    kinds = [name for name in names if name not in moves] + ["move"]
+    kind = tf.gather(np.array([kinds.index("move" if name in moves else name) for name in names], np.int32), choice)
+
+    def move(part, values):
+        drawn = {name: tf.where(values[:, 1] == float(names.index(name)), values[:, 0], 0.0) for name in moves}
+        return geometry.move(part, fill, **drawn)
+
+    functions = [
+        lambda part, values, name=name: operate(name, part, values[:, 0], fill, bicubic_shear) for name in kinds[:-1]
+    ] + [move]
+    return grouped(images, kind, tf.stack([value, tf.cast(choice, tf.float32)], axis=1), functions)
+
+
+def grouped(images, choice, values, functions):
+    """Applies to each image the function that it chose.
 
     Args:
       images: [n, height, width, channels].
-      keys: int64 [n].
-      slot: first of the two draws taken.
-      padding: pixels on every side.
+      choice: int32 [n], which of the functions.
+      values: float32 [n, k], handed to the function with its group.
+      functions: list of (images, values) -> images.
+
+    Returns:
+      Images in the order they came.
     """
-    height, width = images.shape[1], images.shape[2]
-    padded = tf.pad(images, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
-    top = sampling.integers(keys, slot, 2 * padding + 1)
-    left = sampling.integers(keys, slot + 1, 2 * padding + 1)
-    rows = tf.gather(padded, top[:, None] + tf.range(height), axis=1, batch_dims=1)
-    columns = tf.gather(tf.transpose(rows, [0, 2, 1, 3]), left[:, None] + tf.range(width), axis=1, batch_dims=1)
-    return tf.transpose(columns, [0, 2, 1, 3])
+    count = len(functions)
+    groups = tf.dynamic_partition(images, choice, count)
+    parts = tf.dynamic_partition(values, choice, count)
+    places = tf.dynamic_partition(tf.range(tf.shape(images)[0]), choice, count)
+    done = [function(group, part) for function, group, part in zip(functions, groups, parts)]
+    return tf.ensure_shape(tf.dynamic_stitch(places, done), images.shape)
 
 
-def flip(images, keys, slot):
-    """Mirrors left and right with probability 1/2."""
-    mirrored = sampling.uniform(keys, slot) < 0.5
-    return tf.where(mirrored[:, None, None, None], tf.reverse(images, [2]), images)
+# The 14 operations of `rand` and the range of their values (the paper's release).
+RAND = (
+    ("identity", 0.0, 0.0), ("autocontrast", 0.0, 0.0), ("equalize", 0.0, 0.0), ("rotate", -30.0, 30.0),
+    ("solarize", 0.0, 256.0), ("color", 0.05, 0.95), ("contrast", 0.05, 0.95), ("brightness", 0.05, 0.95),
+    ("sharpness", 0.05, 0.95), ("shear_x", -0.1, 0.1), ("shear_y", -0.1, 0.1), ("translate_x", -0.1, 0.1),
+    ("translate_y", -0.1, 0.1), ("posterize", 4.0, 8.0),
+)  # fmt: skip
+
+
+def rand_draws(keys, slot):
+    """One draw of `rand` per image: (index into RAND, value), int32 [n] and float32 [n]."""
+    choice = sampling.integers(keys, slot, len(RAND))
+    low, high = (tf.gather(tf.constant([row[i] for row in RAND], tf.float32), choice) for i in (1, 2))
+    return choice, low + (high - low) * sampling.uniform(keys, slot + 1)
+
+
+def rand(images, keys, slot, count):
+    """`count` operations drawn with replacement, one after the other."""
+    for turn in range(count):
+        images = operate_each(images, *rand_draws(keys, slot + 2 * turn), [name for name, _, _ in RAND])
+    return images
+
+
+AUTO = ("identity", *sorted({name for table in tables.TABLES.values() for sub in table for name, _, _ in sub}))
+
+
+@functools.cache
+def _auto_arrays(name):
+    """Of each sub-policy's two operations: index into AUTO, probability, value for sign -1 and +1; [25, 2(, 2)]."""
+    table = tables.TABLES[name]
+    index = np.array([[AUTO.index(operation) for operation, _, _ in sub] for sub in table], np.int32)
+    probability = np.array([[p for _, p, _ in sub] for sub in table], np.float32)
+    value = np.array([[[tables.value(o, level, s) for s in (-1, 1)] for o, _, level in sub] for sub in table])
+    return index, probability, value.astype(np.float32)
+
+
+def auto_draws(keys, slot, table):
+    """The draws of `auto`: [(index into AUTO, value)] of the two turns; identity where the probability said no."""
+    indices, probabilities, values = _auto_arrays(table)
+    policy = sampling.integers(keys, slot, len(indices))
+    turns = []
+    for turn in (0, 1):
+        applied = sampling.uniform(keys, slot + 1 + 2 * turn) < tf.gather(probabilities[:, turn], policy)
+        sign = sampling.integers(keys, slot + 2 + 2 * turn, 2)
+        value = tf.gather_nd(values[:, turn], tf.stack([policy, sign], axis=1))
+        turns.append((tf.where(applied, tf.gather(indices[:, turn], policy), 0), value))
+    return turns
+
+
+def auto(images, keys, slot, table):
+    """One sub-policy of an AutoAugment table; fill grey, shears bicubic."""
+    for choice, value in auto_draws(keys, slot, table):
+        images = operate_each(images, choice, value, AUTO, fill=geometry.GREY, bicubic_shear=True)
+    return images
+
+
+def jitter(images, keys, slot, brightness, contrast, saturation, hue, probability):
+    """Brightness, contrast, saturation and hue in random order, all or none of them (SimCLR's colour jitter)."""
+    parts = (("brightness", brightness), ("contrast", contrast), ("color", saturation), ("hue", hue))
+    values = [
+        sampling.uniform(keys, slot + i, -size, size) + (0.0 if name == "hue" else 1.0)
+        for i, (name, size) in enumerate(parts)
+    ]
+    order = random_order(keys, slot + len(parts), len(parts))
+    applied = sampling.uniform(keys, slot + 2 * len(parts)) < probability
+    names = [name for name, _ in parts] + ["identity"]
+    for turn in range(len(parts)):
+        value = tf.gather(tf.stack(values, axis=1), order[:, turn], batch_dims=1)
+        images = operate_each(images, tf.where(applied, order[:, turn], len(parts)), value, names)
+    return images
+
+
+def random_order(keys, slot, count):
+    """A random order of 0..count-1 per image, int32 [n, count]; takes `count` slots."""
+    return tf.argsort(tf.stack([sampling.uniform(keys, slot + i) for i in range(count)], axis=1), stable=True)
+
+
+def grey(images, keys, slot, probability):
+    """The grey image, with a probability."""
+    chosen = sampling.uniform(keys, slot) < probability
+    return sampling.select(chosen, colour.grey(images), images)
+
+
+def blur(images, keys, slot, probability):
+    """Gaussian blur with sigma U(0.1, 2), with a probability."""
+    sigma = sampling.uniform(keys, slot + 1, 0.1, 2.0)
+    applied = tf.cast(sampling.uniform(keys, slot) < probability, tf.int32)
+    blurred = [lambda part, _: part, lambda part, values: colour.blur(part, values[:, 0])]
+    return grouped(images, applied, sigma[:, None], blurred)
+
+
+def _between(name, low, high):
+    """A single operation with its value drawn from U(low(argument), high(argument))."""
+
+    def operation(images, keys, slot, *arguments):
+        value = sampling.uniform(keys, slot, low(*arguments), high(*arguments))
+        return operate(name, images, value)
+
+    return operation
+
+
+def _single(name):
+    if name in ("autocontrast", "equalize", "invert"):
+        return _between(name, lambda: 0.0, lambda: 0.0)
+    if name == "solarize":
+        return _between(name, lambda: 0.0, lambda: 256.0)
+    if name == "posterize":
+        return _between(name, float, lambda bits: 8.0)
+    if name in ("color", "contrast", "brightness", "sharpness"):
+        return _between(name, lambda x: 1.0 - x, lambda x: 1.0 + x)
+    return _between(name, lambda x: -x, lambda x: x)
+
+
+SINGLE = {
+    name: _single(name)
+    for name in (
+        "autocontrast", "equalize", "invert", "solarize", "posterize", "color", "contrast", "brightness", "sharpness",
+        "hue", "rotate", "shear_x", "shear_y", "translate_x", "translate_y",
+    )
+}

@@ -1,20 +1,21 @@
-"""Policies: a readable chain of operations, `crop(4)|flip`, and the presets that stand for one."""
+"""Policies applied to batches; the language itself is `tf_tickets.policies`."""
 
 import functools
-import re
 
-from tf_tickets import seeds
-from tf_tickets.augment import operations
+from tf_tickets import policies, seeds
+from tf_tickets.augment import custom, geometry, mixing, operations
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError
 
 # Each operation of a policy draws from its own range of slots.
 _SLOTS_PER_OPERATION = 64
 
-# name -> (function, number of integer arguments)
-_OPERATIONS = {"crop": (operations.crop, 1), "flip": (operations.flip, 0)}
-
-_PRESETS = {"none": "", "base": "crop(4)|flip"}
+_FUNCTIONS = {
+    "crop": geometry.crop, "flip": geometry.flip, "vertical_flip": geometry.vertical_flip, "cutout": geometry.cutout,
+    "rand": operations.rand, "autoaugment": operations.auto, "jitter": operations.jitter, "grey": operations.grey,
+    "blur": operations.blur, "imgaug": custom.custom, "mixup": mixing.mixup, "cutmix": mixing.cutmix,
+    **operations.SINGLE,
+}  # fmt: skip
 
 
 def keys(order_seed, round_index, epoch, ids):
@@ -22,51 +23,87 @@ def keys(order_seed, round_index, epoch, ids):
     return seeds.image_keys(order_seed, round_index, epoch, ids)
 
 
-def resolve(policy, data_set):
-    """The chain that a preset means on one data set.
-
-    Args:
-      policy: a preset or a chain.
-      data_set: a data.catalog.DataSet; its crop padding and flips are those of `base`.
-
-    Returns:
-      A chain such as "crop(4)|flip", "" for none.
-    """
-    if policy == "base":
-        return "|".join([f"crop({data_set.crop_padding})", *(["flip"] if data_set.flip else [])])
-    return _PRESETS.get(policy, policy)
-
-
-@functools.cache
-def parse(policy):
-    """A preset or chain as a tuple of (function, first slot, arguments); UsageError for unknown names."""
-    chain = _PRESETS.get(policy, policy)
-    steps = []
-    for position, part in enumerate(chain.split("|") if chain else []):
-        found = re.fullmatch(r"\s*([a-z_]+)\s*(?:\(\s*(\d+(?:\s*,\s*\d+)*)?\s*\))?\s*", part)
-        if not found or found[1] not in _OPERATIONS:
-            known = ", ".join([*_PRESETS, *_OPERATIONS])
-            raise UsageError(f"augmentation '{part}' is unknown: known are {known}; arguments are whole numbers")
-        function, wanted = _OPERATIONS[found[1]]
-        arguments = tuple(int(number) for number in found[2].split(",")) if found[2] else ()
-        if len(arguments) != wanted:
-            raise UsageError(f"augmentation '{part}' takes {wanted} numbers, not {len(arguments)}")
-        steps.append((function, position * _SLOTS_PER_OPERATION, arguments))
-    return tuple(steps)
-
-
 def apply(policy, images, keys):
     """Augments a batch.
 
     Args:
-      policy: a preset or chain.
-      images: uint8 or float32 [n, height, width, channels] in 0..255, array or tensor.
+      policy: a preset or a chain, `tf_tickets.policies`.
+      images: uint8 or float32 [n, height, width, channels] in 0..255, array or tensor. Operations on grey levels round
+        float images first, as Pillow would; the others copy pixels as they are.
       keys: int64 [n], one key per image, from `keys`.
 
     Returns:
       A tensor of the input's type and shape. The same image under the same key gives the same pixels, whatever the
       rest of the batch.
+
+    Raises:
+      UsageError: for an unknown or mixing policy, unfit arrays, or colours where there are none.
     """
+    images, keys = _checked(images, keys)
+    steps = _parsed(policy, images.shape[3])
+    if steps and steps[-1].operation.mixing:
+        raise UsageError(f"augmentation '{policy}' mixes images and labels: use augment.mix with the one-hot labels")
+    return _run(steps, images, keys)
+
+
+def mix(policy, images, one_hot, keys):
+    """Augments a batch and mixes its images and labels.
+
+    Args:
+      policy: a chain whose last operation is mixup(a) or cutmix(a).
+      images: as in `apply`.
+      one_hot: float32 [n, classes].
+      keys: int64 [n].
+
+    Returns:
+      (images, labels), of the inputs' types and shapes. An image's partner comes from the same batch.
+
+    Raises:
+      UsageError: as `apply`, and for a policy that mixes nothing.
+    """
+    images, keys = _checked(images, keys)
+    one_hot = tf.convert_to_tensor(one_hot)
+    if one_hot.shape.rank != 2 or not one_hot.shape[:1].is_compatible_with(keys.shape) or not one_hot.dtype.is_floating:
+        raise UsageError(f"labels {one_hot.dtype.name} {one_hot.shape} are not one-hot [{keys.shape[0]}, classes]")
+    steps = _parsed(policy, images.shape[3])
+    if not steps or not steps[-1].operation.mixing:
+        raise UsageError(f"augmentation '{policy}' mixes nothing: end it with mixup(0.2) or cutmix(1), or use apply")
+    images = _run(steps[:-1], images, keys)
+    last, slot = steps[-1], (len(steps) - 1) * _SLOTS_PER_OPERATION
+    return _FUNCTIONS[last.name](images, one_hot, keys, slot, *last.arguments)
+
+
+def augmenter(policy):
+    """The function (images, one_hot, keys) -> (images, one_hot) of a policy, mixing or not; images as in `apply`."""
+    steps = _parsed(policy)
+    if steps and steps[-1].operation.mixing:
+        return functools.partial(mix, policy)
+    return lambda images, one_hot, keys: (apply(policy, images, keys), one_hot)
+
+
+def resolve(policy, data_set):
+    """The chain that a policy means on one data set, such as "crop(4)|flip|rand(4)|cutout(16)"; "" for none.
+
+    Args:
+      policy: a preset or a chain.
+      data_set: a data.catalog.DataSet; `base` and the presets' cutout are its own.
+    """
+    return policies.expand(policy, data_set.base, data_set.cutout_side)
+
+
+@functools.cache
+def _parsed(policy, channels=None):
+    try:
+        steps = policies.parse(policy)
+    except ValueError as error:
+        raise UsageError(f"augmentation '{policy}' {error}") from None
+    problem = policies.check_channels(steps, channels) if channels else None
+    if problem:
+        raise UsageError(f"augmentation {problem}")
+    return steps
+
+
+def _checked(images, keys):
     images, keys = tf.convert_to_tensor(images), tf.convert_to_tensor(keys, tf.int64)
     if images.shape.rank != 4 or keys.shape.rank != 1:
         raise UsageError(f"images {images.shape} and keys {keys.shape} are not [n, height, width, channels] and [n]")
@@ -74,9 +111,13 @@ def apply(policy, images, keys):
         raise UsageError(f"images are {images.dtype.name}: pass uint8 or float32 in 0..255")
     if not images.shape[:1].is_compatible_with(keys.shape):
         raise UsageError(f"{images.shape[0]} images and {keys.shape[0]} keys: pass one key per image")
-    result = tf.cast(images, tf.float32)
-    for function, slot, arguments in parse(policy):
-        result = function(result, keys, slot, *arguments)
-    if images.dtype == tf.uint8:
-        result = tf.cast(tf.clip_by_value(tf.round(result), 0.0, 255.0), tf.uint8)
-    return tf.ensure_shape(result, images.shape)
+    return images, keys
+
+
+def _run(steps, images, keys):
+    result = images
+    if any(step.operation.levels for step in steps) and images.dtype != tf.uint8:
+        result = tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
+    for position, step in enumerate(steps):
+        result = _FUNCTIONS[step.name](result, keys, position * _SLOTS_PER_OPERATION, *step.arguments)
+    return tf.ensure_shape(tf.cast(result, images.dtype), images.shape)

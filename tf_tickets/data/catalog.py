@@ -20,6 +20,7 @@ class DataSet:
       mean, deviation: per channel, of pixels in [0, 1].
       crop_padding: pixels of black on every side before the random crop of `base`.
       flip: whether `base` mirrors left and right.
+      cutout_side: the side of the presets' cutout, in pixels.
       stem: the network's stem, small or full.
       source: tfds or digits.
     """
@@ -33,6 +34,7 @@ class DataSet:
     deviation: tuple
     crop_padding: int
     flip: bool
+    cutout_side: int
     stem: str
     source: str
 
@@ -40,6 +42,11 @@ class DataSet:
     def classes(self):
         """The number of classes."""
         return len(self.labels)
+
+    @property
+    def base(self):
+        """The chain that the policy `base` means, such as crop(4)|flip."""
+        return f"crop({self.crop_padding})" + ("|flip" if self.flip else "")
 
     def normalise(self, pixels):
         """(pixels / 255 - mean) / deviation, on float32 [..., channels] in 0..255."""
@@ -64,17 +71,17 @@ CATALOG = {
     for data_set in (
         DataSet(
             "cifar10", _CIFAR10, (5000,) * 10, (1000,) * 10, (32, 32, 3),
-            (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), 4, True, "small", "tfds",
+            (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), 4, True, 16, "small", "tfds",
         ),
         DataSet(
             "cifar100", _CIFAR100, (500,) * 100, (100,) * 100, (32, 32, 3),
-            (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761), 4, True, "small", "tfds",
+            (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761), 4, True, 16, "small", "tfds",
         ),
         # scikit-learn's 1,797 digits in their original order: the first 1,197 train, the last 600 (other writers'
         # pages) test. 0..16 is stored as round(value * 255 / 16).
         DataSet(
             "digits", tuple("0123456789"), (119, 120, 117, 121, 119, 123, 120, 118, 118, 122),
-            (59, 62, 60, 62, 62, 59, 61, 61, 56, 58), (8, 8, 1), (0.3064,), (0.3753,), 1, False, "small", "digits",
+            (59, 62, 60, 62, 62, 59, 61, 61, 56, 58), (8, 8, 1), (0.3064,), (0.3753,), 1, False, 4, "small", "digits",
         ),
     )
 }  # fmt: skip

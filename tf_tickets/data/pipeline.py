@@ -58,7 +58,7 @@ def training_batches(images, *, data_set, augment, batch_size, order_seed, round
     Args:
       images: Images.
       data_set: a catalog.DataSet, for normalisation and the number of classes.
-      augment: function (uint8 images, int64 keys) -> images of the same type.
+      augment: function (uint8 images, float32 one-hot labels, int64 keys) -> (images, labels).
       batch_size: over all replicas.
       order_seed, round_index: with the epoch and image id, they fix order and augmentation.
       first_step: global step to start at, epoch x steps per epoch + batch.
@@ -84,9 +84,9 @@ def training_batches(images, *, data_set, augment, batch_size, order_seed, round
         )
 
     def load(order, keys, size):
-        batch = augment(tf.gather(pixels, order), keys)
-        batch = tf.ensure_shape(batch, [None, *data_set.image_shape])
         targets = tf.one_hot(tf.gather(labels, order), data_set.classes)
+        batch, targets = augment(tf.gather(pixels, order), targets, keys)
+        batch = tf.ensure_shape(batch, [None, *data_set.image_shape])
         return data_set.normalise(tf.cast(batch, tf.float32)), targets, 1.0 / tf.cast(size, tf.float32)
 
     def make(_):

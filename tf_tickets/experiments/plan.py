@@ -6,7 +6,7 @@ import os
 import statistics
 
 from tf_tickets import config as configs
-from tf_tickets import runs
+from tf_tickets import policies, runs
 from tf_tickets.data import catalog, subsets
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.models import architecture
@@ -57,7 +57,8 @@ class Plan:
 def resolve(config):
     """Makes the Plan; UsageError for whatever the data set and network rule out."""
     data_set = catalog.CATALOG[config.data.dataset]
-    check_writable(config.run.out)
+    runs.check_writable(config.run.out)
+    _check_augment(config.data.augment, data_set)
     train_counts, held_counts, total = _counts(config.data, data_set)
     held = sum(held_counts) if held_counts else 0
     steps = -(-(total - held) // config.data.batch_size)
@@ -102,17 +103,6 @@ def _counts(data, data_set):
     return tuple(n - h for n, h in zip(counts, held)), held, sum(counts)
 
 
-def check_writable(out):
-    """UsageError unless `out` is a folder that can be written, or can be made."""
-    path = os.path.abspath(out)
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    if not os.path.isdir(path):
-        raise UsageError(f"--out={out}: {path} is a file, not a folder; choose another --out")
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise UsageError(f"--out={out}: {path} cannot be written; choose another --out")
-
-
 def recorded_rate(config):
     """Median training images/s of rounds like these under `out`, or None."""
     alike = ("dataset", "model", "width", "stem", "batch_size", "augment", "precision", "strategy", "jit")
@@ -128,6 +118,13 @@ def recorded_rate(config):
         except (UsageError, StateError, KeyError):
             continue  # another program's folder, or a damaged run: no record of a rate
     return statistics.median(rates) if rates else None
+
+
+def _check_augment(policy, data_set):
+    steps = policies.parse(policies.expand(policy, data_set.base, data_set.cutout_side))
+    problem = policies.check_channels(steps, data_set.image_shape[2])
+    if problem:
+        raise UsageError(f"--augment={policy} on {data_set.name}: {problem}")
 
 
 def _spread(counts):
@@ -153,6 +150,7 @@ def text(plan, command):
         f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "
         + (f"{plan.validation_images} held out; " if config.data.validation else "")
         + f"{sum(plan.data_set.test_counts)} test images",
+        f"augment     {policies.expand(config.data.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
         f"network     {config.network.model}, {network.stem} stem, width {network.width}: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
         f"round       {config.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "

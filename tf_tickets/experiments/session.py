@@ -61,7 +61,7 @@ class Session:
         config, data_set = self.plan.config, self.plan.data_set
         policy = augment.resolve(config.data.augment, data_set)
         return pipeline.training_batches(
-            self.train, data_set=data_set, augment=functools.partial(augment.apply, policy),
+            self.train, data_set=data_set, augment=augment.augmenter(policy),
             batch_size=config.data.batch_size, order_seed=config.order_seed, round_index=round_index,
             first_step=first_step, epochs=config.training.epochs, devices=self.devices,
         )  # fmt: skip

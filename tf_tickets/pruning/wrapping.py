@@ -21,7 +21,6 @@ class NeverUpdate(tfmot.sparsity.keras.PruningSchedule):
         return False, 0.0
 
     def get_config(self):
-        """Nothing to configure."""
         """No settings."""
         return {"class_name": type(self).__name__, "config": {}}
 

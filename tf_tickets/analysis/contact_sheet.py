@@ -1,0 +1,81 @@
+"""What every augmentation does to eight images, on one sheet."""
+
+import io
+import os
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tf_tickets import augment, policies, runs
+from tf_tickets.data import catalog, sources
+
+COLUMNS = 8
+_GAP = 2
+
+# One use of each operation; a row whose operation the images rule out (colours on 13 bands) is left out.
+_EXAMPLES = (
+    "crop(4)", "flip", "vertical_flip", "rotate(30)", "shear_x(0.3)", "shear_y(0.3)", "translate_x(0.3)",
+    "translate_y(0.3)", "autocontrast", "equalize", "invert", "solarize", "posterize(4)", "color(0.9)", "contrast(0.9)",
+    "brightness(0.9)", "sharpness(0.9)", "hue(0.5)", "jitter(0.4,0.4,0.4,0.1,1)", "grey(1)", "blur(1)", "cutout(16)",
+    "rand(4)", "autoaugment(cifar10)", "autoaugment(imagenet)", "autoaugment(svhn)", "imgaug", "mixup(1)", "cutmix(1)",
+)  # fmt: skip
+
+
+def contact_sheet(config):
+    """Writes `augmentations.png` into `config.run.out`.
+
+    Args:
+      config: a Config; its data set gives the images, its order_seed the draws.
+
+    Returns:
+      The figure's path.
+    """
+    runs.check_writable(config.run.out)
+    data_set = catalog.CATALOG[config.data.dataset]
+    images, labels = _examples(sources.load(data_set.name, config.data.data_dir))
+    keys = augment.keys(config.order_seed, 0, 0, np.arange(len(images)))
+    rows = [("original", images)]
+    for policy in (*_EXAMPLES, *(preset for preset in policies.PRESETS if preset not in ("none", "auto(cifar10)"))):
+        chain = augment.resolve(policy, data_set)
+        if policies.check_channels(policies.parse(chain), images.shape[3]) is None:
+            one_hot = np.eye(len(images), dtype=np.float32)
+            rows.append((policy, np.asarray(augment.augmenter(chain)(images, one_hot, keys)[0])))
+    path = os.path.join(os.path.abspath(config.run.out), "augmentations.png")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    runs.write_bytes(path, _drawn(rows, [data_set.labels[label] for label in labels]))
+    return path
+
+
+def _examples(source):
+    """The first image of each of eight classes, spread over the classes: uint8 [8, h, w, c] and labels."""
+    labels = np.asarray(source.labels)
+    classes = np.linspace(0, labels.max(), COLUMNS).round().astype(int)
+    positions = [int(np.flatnonzero(labels == label)[0]) for label in classes]
+    return source.images(positions), labels[positions]
+
+
+def _drawn(rows, names):
+    """PNG bytes: one line of images per row, its policy beside it."""
+    height, width, channels = rows[0][1].shape[1:]
+    sheet = np.full((len(rows) * (height + _GAP), COLUMNS * (width + _GAP), 3), 255, np.uint8)
+    for line, (_, images) in enumerate(rows):
+        for column, image in enumerate(images):
+            shown = image if channels == 3 else np.repeat(image[..., :1], 3, axis=2)
+            top, left = line * (height + _GAP), column * (width + _GAP)
+            sheet[top : top + height, left : left + width] = shown
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["font.size"] = 8.0
+        figure = Figure(figsize=(7.6, 0.62 * len(rows) + 0.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_yticks([line * (height + _GAP) + height / 2 for line in range(len(rows))], [name for name, _ in rows])
+        axes.set_xticks([column * (width + _GAP) + width / 2 for column in range(COLUMNS)], names)
+        axes.tick_params(length=0, labeltop=True, labelbottom=False)
+        axes.spines[:].set_visible(False)
+        data = io.BytesIO()
+        figure.savefig(data, format="png", dpi=150, metadata={"Software": None})
+    return data.getvalue()

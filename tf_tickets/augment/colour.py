@@ -1,0 +1,109 @@
+"""Operations that mix the channels or the neighbours of a pixel: uint8 [n, height, width, channels] in and out.
+
+`color`, `sharpness`, `hue` and `grey` are keras-cv's transforms, called with parameters that are drawn here.
+"""
+
+import contextlib
+import functools
+import io
+
+import numpy as np
+
+from tf_tickets.backend import tf
+
+_BLUR_STEPS = 2048
+_BLUR_LARGEST = 3.0
+_BLUR_RADIUS = 8
+
+
+@functools.cache
+def _keras_cv():
+    """keras-cv's layers. Loading them takes a second and a half: only policies that need them do."""
+    with contextlib.redirect_stderr(io.StringIO()):  # keras-core says there that it uses TensorFlow
+        from keras_cv import layers
+    return layers
+
+
+def _levels(images):
+    """Float pixels as Pillow stores them: cut off, not rounded."""
+    return tf.cast(tf.clip_by_value(images, 0.0, 255.0), tf.uint8)
+
+
+def color(images, factor):
+    """Blends with the grey image: 0 is grey, 1 the image, above 1 more colourful; float32 [n]."""
+    if images.shape[3] == 1:
+        return images
+    layer = _layer("RandomColorDegeneration", 0.5)
+    pixels = tf.cast(images, tf.float32)
+    return _levels(layer.augment_images(pixels, transformations=1.0 - factor[:, None, None, None]))
+
+
+def sharpness(images, factor):
+    """Blends with the smoothed image: 0 is smooth, 1 the image, above 1 sharper; float32 [n]."""
+    layer = _layer("RandomSharpness", 0.5, value_range=(0, 255))
+    pixels = tf.cast(images, tf.float32)
+    return _levels(layer.augment_images(pixels, transformations=1.0 - factor[:, None, None, None]))
+
+
+@functools.cache
+def _layer(name, *arguments, **settings):
+    return getattr(_keras_cv(), name)(*arguments, **settings)
+
+
+def hue(images, turn):
+    """Turns the hue by `turn` of the full circle, float32 [n] in -1/2..1/2; grey images stay."""
+    if images.shape[3] == 1:
+        return images
+    layer = _layer("RandomHue", 0.5, value_range=(0, 255))
+    return _rounded(layer.augment_images(tf.cast(images, tf.float32), transformations=turn))
+
+
+def saturate(images, factor):
+    """Multiplies the saturation (of hue, saturation, value) by `factor`, float32 [n]."""
+    if images.shape[3] == 1:
+        return images
+    layer = _layer("RandomSaturation", 0.5)
+    return _rounded(255.0 * layer.augment_images(tf.cast(images, tf.float32) / 255.0, transformations=factor))
+
+
+def grey(images):
+    """The grey image, in as many channels."""
+    if images.shape[3] == 1:
+        return images
+    return _rounded(_layer("Grayscale", output_channels=3).augment_images(tf.cast(images, tf.float32)))
+
+
+def blur(images, sigma):
+    """Gaussian blur, float32 [n] in (0, 3) pixels; the edge pixel is repeated outside.
+
+    keras-cv blurs a whole batch with one sigma, so this is ours: the weights come from a table of 2,048 sigmas, because
+    TensorFlow's exponential rounds differently in the vectorised and the left-over part of a loop.
+    """
+    row = tf.cast(sigma * (_BLUR_STEPS / _BLUR_LARGEST), tf.int32)
+    weights = tf.gather(tf.constant(_blur_table()), tf.clip_by_value(row, 0, _BLUR_STEPS - 1))
+    pixels = tf.cast(images, tf.float32)
+    for axis in (1, 2):
+        pixels = _weighted(pixels, weights, axis)
+    return _rounded(pixels)
+
+
+def _weighted(pixels, weights, axis):
+    """The sum of shifted copies along one axis, weights [n, radius + 1] from the middle outwards."""
+    size = pixels.shape[axis]
+    total = pixels * weights[:, 0, None, None, None]
+    for distance in range(1, _BLUR_RADIUS + 1):
+        places = (np.clip(np.arange(size) + shift, 0, size - 1) for shift in (-distance, distance))
+        before, after = (tf.gather(pixels, place, axis=axis) for place in places)
+        total += (before + after) * weights[:, distance, None, None, None]
+    return total
+
+
+@functools.cache
+def _blur_table():
+    sigma = (np.arange(_BLUR_STEPS) + 0.5)[:, None] * _BLUR_LARGEST / _BLUR_STEPS
+    weights = np.exp(-0.5 * (np.arange(_BLUR_RADIUS + 1) / sigma) ** 2)
+    return (weights / (weights[:, :1] + 2 * weights[:, 1:].sum(axis=1, keepdims=True))).astype(np.float32)
+
+
+def _rounded(images):
+    return tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
