@@ -1,5 +1,6 @@
 """A Config survives its own flagfile, and its digest stays what it was."""
 
+import dataclasses
 import subprocess
 import sys
 from unittest import mock
@@ -63,7 +64,7 @@ def configs(draw):
 def test_a_config_survives_its_flagfile(made, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "round_trip.cfg"
     path.write_text(made.flagfile(), encoding="utf-8", newline="")
-    unwritten = {"archive": made.command.archive, "dry_run": made.run.dry_run}
+    unwritten = {"dry_run": made.run.dry_run, **dataclasses.asdict(made.command)}
     read = Config.from_flagfile(path, **unwritten)
     assert read == made
     assert read.digest() == made.digest() and read.flagfile() == made.flagfile()
@@ -90,11 +91,13 @@ def test_every_other_setting_changes_the_digest():
         "dataset": "digits", "fraction": 0.1, "per_class": 5, "images": 500, "subset_file": "x", "validation": "0.2",
         "imbalance": 0.1, "augment": "none", "batch_size": 50, "model": "resnet34", "width": 32, "stem": "full",
         "epochs": 100, "optimizer": "adam", "learning_rate": 0.2, "momentum": 0.8, "weight_decay": 0.0,
-        "schedule": "constant", "warmup": 5, "rate": 0.3, "rewind": "init", "scope": "layer", "min_per_layer": 1,
-        "control": "random", "ticket": "x", "deterministic": False, "precision": "mixed_bfloat16", "jit": True,
+        "schedule": "constant", "warmup": 5, "loss": "label_smoothing", "head": "cosine", "rate": 0.3, "rewind": "init",
+        "scope": "layer", "min_per_layer": 1, "control": "random", "ticket": "x", "deterministic": False, "precision": "mixed_bfloat16", "jit": True,
     }  # fmt: skip
     together = {
         "imbalance_profile": {"imbalance": 0.1, "imbalance_profile": "step"},
+        "kappa": {"head": "tvmf", "kappa": 8.0},
+        "prunable": {"model": "vit_small", "prunable": "feed_forward"},
         "milestones": {"schedule": "steps", "milestones": "9"},
         "finetune_learning_rate": {"rewind": "finetune", "finetune_learning_rate": 0.1},
     }

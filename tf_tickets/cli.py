@@ -197,8 +197,10 @@ def _check_command(command, config):
         raise UsageError(f"--ticket={config.pruning.ticket} is no folder; give a ticket or round folder")
     if config.command.archive is not None and command != "prepare":
         raise UsageError(f"--archive belongs to prepare, not {command}")
-    if (config.command.what is None) == (command == "analyze"):
-        raise UsageError("analyze needs --what=augment" if command == "analyze" else f"--what belongs to analyze, not {command}")
+    if command == "analyze" and config.command.what is None:
+        raise UsageError("analyze needs --what=augment")
+    if command != "analyze" and config.command.what is not None:
+        raise UsageError(f"--what belongs to analyze, not {command}")
     if command == "prepare" and config.command.archive is None:
         raise UsageError("prepare needs --archive=FILE: the archive to read")
     if command == "train" and config.pruning.control != "none":

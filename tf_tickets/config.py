@@ -13,7 +13,18 @@ import typing
 from tf_tickets import flagfiles
 from tf_tickets.errors import UsageError
 from tf_tickets.options import Option, checked
-from tf_tickets.settings import DATASETS, MODELS, Choice, Command, Data, Network, Pruning, Run, Training
+from tf_tickets.settings import (
+    DATASETS,
+    MODELS,
+    Choice,
+    Command,
+    Data,
+    Network,
+    Pruning,
+    Run,
+    Training,
+    default_width,
+)  # fmt: skip
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
 
@@ -126,7 +137,9 @@ class Config:
         for name, option in sorted(options().items()):
             counts = option.metadata["digest"] or (name == "eval_every" and chooses)
             value = getattr(getattr(self, option.group), name)
-            if counts and name not in content and value != option.default:
+            # A width that is written out and the same one left to the network are one run.
+            usual = (None, default_width(self.network.model)) if name == "width" else (option.default,)
+            if counts and name not in content and value not in usual:
                 lines.append(option.format(value))
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8]
 
@@ -171,6 +184,10 @@ def _check_conflicts(config):
         (run.jit and run.precision == "mixed_float16",
          "--jit and --precision=mixed_float16 exclude each other: the loss scale changes outside the compiled step; "
          "use mixed_bfloat16"),
+        (config.network.head != "tvmf" and config.network.kappa != Network().kappa,
+         f"--kappa belongs to --head=tvmf, not {config.network.head}"),
+        (pruning.prunable != "all" and config.network.model != "vit_small",
+         f"--prunable={pruning.prunable} belongs to --model=vit_small, not {config.network.model}"),
         (training.optimizer == "adam" and training.momentum != Training().momentum,
          "--momentum belongs to --optimizer=sgd, not adam"),
     ]  # fmt: skip

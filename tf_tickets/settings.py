@@ -15,7 +15,16 @@ from tf_tickets.options import (
 )
 
 DATASETS = ("cifar10", "cifar100", "digits")
-MODELS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+MODELS = (
+    *_RESNETS, *(f"harmonic_{name}" for name in _RESNETS), *(f"full_conv_{name}" for name in _RESNETS),
+    "vgg11", "vgg13", "vgg16", "vgg19", "mobilenet_v2", "vit_small",
+)  # fmt: skip
+
+
+def default_width(model):
+    """The width that `--width` unset means."""
+    return {"mobilenet_v2": 32, "vit_small": 384}.get(model, 64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +64,16 @@ class Network:
     """Which network."""
 
     model: str = option("resnet18", "network", choices=MODELS)
-    width: int = option(64, "channels of the first stage", low=1, high=4096)
+    width: int | None = option(
+        None, "channels of the first stage, of vit_small the embedding; unset: 64, mobilenet_v2 32, vit_small 384",
+        low=1, high=4096,
+    )  # fmt: skip
     stem: str = option(
         "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling; auto: the data set's",
         choices=("auto", "small", "full"),
     )  # fmt: skip
+    head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
+    kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +90,12 @@ class Training:
         None, "epochs at which schedule=steps divides by ten, such as 100,150", check=check_milestones
     )
     warmup: int = option(0, "epochs of linear warm-up", low=0)
+    loss: str = option(
+        "cross_entropy",
+        "cross_entropy; cross_entropy_cosine: a tenth of it plus 1 - cosine of logits and label; label_smoothing: 0.1; "
+        "logit_adjusted: for long tails, with the classes' frequencies",
+        choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted"),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +110,9 @@ class Pruning:
     )  # fmt: skip
     criterion: str = option("magnitude", "score by which weights are ranked", choices=("magnitude",))
     scope: str = option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
+    prunable: str = option(
+        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=("all", "feed_forward")
+    )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
     control: str = option("none", "random: remove the same number of weights at random", choices=("none", "random"))
     ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
@@ -145,5 +168,5 @@ class Command:
 
     archive: str | None = option(None, "with prepare: the archive to read", digest=False)
     what: str | None = option(
-        None, "with analyze: augment (a contact sheet of every operation and preset)", choices=("augment",), digest=False
+        None, "with analyze: augment (a sheet of every operation and preset)", choices=("augment",), digest=False
     )

@@ -24,13 +24,14 @@ def logits_of(compute, images, data_set, batch=BATCH):
     return np.concatenate(parts)
 
 
-def metrics(logits, labels, classes):
-    """Accuracy, balanced accuracy (mean of per-class recall over the classes present) and mean cross-entropy.
+def metrics(logits, labels, classes, loss="cross_entropy"):
+    """Accuracy, balanced accuracy (mean of per-class recall over the classes present) and mean loss.
 
     Args:
       logits: float [n, classes].
       labels: int [n].
       classes: their number.
+      loss: the run's `--loss`; cross_entropy_cosine is evaluated as itself, all others as cross-entropy.
 
     Returns:
       dict with accuracy, balanced_accuracy (fractions) and loss.
@@ -41,8 +42,12 @@ def metrics(logits, labels, classes):
     recall = np.bincount(labels, correct, classes)[present > 0] / present[present > 0]
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_probability = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    value = -log_probability[np.arange(len(labels)), labels].mean()
+    if loss == "cross_entropy_cosine":
+        length = np.maximum(np.linalg.norm(logits, axis=1), 1e-12)
+        value = 0.1 * value + 1.0 - (logits[np.arange(len(labels)), labels] / length).mean()
     return {
         "accuracy": float(correct.mean()),
         "balanced_accuracy": float(recall.mean()),
-        "loss": float(-log_probability[np.arange(len(labels)), labels].mean()),
+        "loss": float(value),
     }

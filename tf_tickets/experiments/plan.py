@@ -51,7 +51,12 @@ class Plan:
     @property
     def prunable(self):
         """Names of the layers that the ranking sees, in its order."""
-        return [kernel.name for kernel in self.network.kernels() if kernel.prunable]
+        return [kernel.name for kernel in self.kernels]
+
+    @property
+    def kernels(self):
+        """The kernels that the ranking sees, in its order."""
+        return self.network.prunable(self.config.pruning.prunable)
 
 
 def resolve(config):
@@ -70,7 +75,7 @@ def resolve(config):
             f"{config.training.epochs * steps} steps ({steps} an epoch)"
         )
     network = architecture.from_config(config.network, data_set)
-    sizes = [kernel.size for kernel in network.kernels() if kernel.prunable]
+    sizes = [kernel.size for kernel in network.prunable(config.pruning.prunable)]
     least = config.pruning.min_per_layer
     if least > min(sizes):
         raise UsageError(f"--min_per_layer={least}: the smallest layer has only {min(sizes)} weights")
@@ -151,7 +156,7 @@ def text(plan, command):
         + (f"{plan.validation_images} held out; " if config.data.validation else "")
         + f"{sum(plan.data_set.test_counts)} test images",
         f"augment     {policies.expand(config.data.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
-        f"network     {config.network.model}, {network.stem} stem, width {network.width}: "
+        f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
         f"round       {config.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})",

@@ -41,7 +41,7 @@ def next_masks(folder, round_index, plan):
     """
     pruning = plan.config.pruning
     if round_index == 0:
-        shapes = {kernel.name: kernel.shape for kernel in plan.network.kernels() if kernel.prunable}
+        shapes = {kernel.name: kernel.shape for kernel in plan.kernels}
         return {name: np.ones(shape, bool) for name, shape in shapes.items()}
     before = folder.round(round_index - 1)
     masks = read_masks(before.mask, plan)

@@ -9,7 +9,7 @@ from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
 from tf_tickets.models import registry, state
 from tf_tickets.pruning import wrapping
-from tf_tickets.training import optimizers
+from tf_tickets.training import losses, optimizers
 from tf_tickets.training.steps import Steps
 
 
@@ -38,12 +38,13 @@ class Session:
         with self.devices.strategy.scope():
             model = registry.build(
                 config.network.model, classes=network.classes, image_shape=network.image_shape, stem=network.stem,
-                width=network.width, seed=config.run.seed, precision=config.run.precision,
+                width=network.width, head=network.head, kappa=network.kappa, seed=config.run.seed, precision=config.run.precision,
             )  # fmt: skip
             self.initial = state.get_state(model)
             wrapped = wrapping.wrap(model, plan.prunable)
             optimizer = optimizers.build(config.training, config.run.precision)
-        self.steps = Steps(wrapped, optimizer, self.devices)
+        counts = np.bincount(self.train.labels, minlength=plan.data_set.classes)
+        self.steps = Steps(wrapped, optimizer, self.devices, losses.build(config.training.loss, counts))
 
     def _images(self, positions):
         return pipeline.Images(
@@ -69,7 +70,9 @@ class Session:
     def evaluate(self, images):
         """Metrics of the current weights on a split."""
         logits = accuracy.logits_of(self.steps.logits, images, self.plan.data_set)
-        return accuracy.metrics(logits, images.labels, self.plan.data_set.classes)
+        return accuracy.metrics(
+            logits, images.labels, self.plan.data_set.classes, self.plan.config.training.loss
+        )
 
     def evaluations(self):
         """Columns of one epoch's evaluation: test, and validation where there is a split."""

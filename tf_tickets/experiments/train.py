@@ -43,7 +43,7 @@ def train(config, stop=lambda: False):
 
 
 def _check_fits(ticket, plan):
-    wanted = {kernel.name: tuple(kernel.shape) for kernel in plan.network.kernels() if kernel.prunable}
+    wanted = {kernel.name: tuple(kernel.shape) for kernel in plan.kernels}
     given = {name: mask.shape for name, mask in ticket.masks.items()}
     if wanted != given:
         odd = next(name for name in {**wanted, **given} if wanted.get(name) != given.get(name))

@@ -152,10 +152,10 @@ def from_round(run, mine):
     described = architecture.from_config(config.network, data_set)
     summary = runs.read_json(mine.summary)
     arrays = runs.read_arrays(mine.mask)
-    masks = {kernel.name: arrays[kernel.name] for kernel in described.kernels() if kernel.prunable}
+    masks = {kernel.name: arrays[kernel.name] for kernel in described.prunable(config.pruning.prunable)}
     network = {
         "name": config.network.model, "classes": described.classes, "image_shape": list(described.image_shape),
-        "stem": described.stem, "width": described.width,
+        "stem": described.stem, "width": described.width, "head": described.head, "kappa": described.kappa,
     }  # fmt: skip
     data = {
         "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),

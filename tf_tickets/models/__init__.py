@@ -1,13 +1,16 @@
 """Networks: descriptions without TensorFlow, their Keras builders, and their state as named arrays."""
 
 
-def build(name, *, classes, image_shape, stem="small", width=64, seed=0, precision="float32"):
+def build(
+    name, *, classes, image_shape, stem="small", width=None, head="linear", kappa=16.0, seed=0, precision="float32"
+):
     """Builds a functional Keras network with logits out; see `registry.build`."""
     from tf_tickets.models import registry
 
     return registry.build(
-        name, classes=classes, image_shape=image_shape, stem=stem, width=width, seed=seed, precision=precision
-    )
+        name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa, seed=seed,
+        precision=precision,
+    )  # fmt: skip
 
 
 def load_state(model, arrays, strict=True):

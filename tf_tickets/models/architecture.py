@@ -8,6 +8,9 @@ import dataclasses
 import math
 
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import default_width
+
+HEADS = ("linear", "cosine", "tvmf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,133 +19,146 @@ class Kernel:
 
     Attributes:
       name: the layer's name, such as layer1.0.conv1.
-      shape: (height, width, in, out), or (in, out) of the linear head.
+      shape: (height, width, in, out); (height, width, channels, 1) of a depthwise one; (in, out) of a dense one.
       prunable: whether the global ranking sees it.
+      kind: plain, depthwise, harmonic (coefficients of cosine filters, i-major in the first two axes) or dense.
+      start: how it is drawn: fan_in (PyTorch's default), fan_out (He's normal), small (normal 0.01) or token
+        (normal 0.02).
+      bias: whether the layer adds one.
     """
 
     name: str
     shape: tuple
     prunable: bool
+    kind: str = "plain"
+    start: str = "fan_in"
+    bias: bool = False
 
     @property
     def size(self):
         """The number of weights."""
         return math.prod(self.shape)
 
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """One residual block.
-
-    Attributes:
-      name: prefix of its layers, such as layer2.0.
-      channels_in, channels, channels_out: of its input, its inner convolutions and its output.
-      stride: of its spatial convolution and shortcut.
-      bottleneck: 1x1, 3x3, 1x1 instead of two 3x3.
-    """
-
-    name: str
-    channels_in: int
-    channels: int
-    channels_out: int
-    stride: int
-    bottleneck: bool
+    @property
+    def outputs(self):
+        """The number of output channels."""
+        return self.shape[2] if self.kind == "depthwise" else self.shape[-1]
 
     @property
-    def projects(self):
-        """Whether the shortcut is a 1x1 convolution."""
-        return self.stride != 1 or self.channels_in != self.channels_out
+    def fan_in(self):
+        """Inputs of one output."""
+        return math.prod(self.shape[:2]) if self.kind == "depthwise" else math.prod(self.shape[:-1])
 
 
 @dataclasses.dataclass(frozen=True)
-class ResNet:
-    """A residual network (He et al. 2016) as the release builds it.
+class Network:
+    """What all networks have.
 
     Attributes:
-      stem: small (one 3x3 convolution) or full (7x7 of stride 2, then max-pooling).
+      model: the name in the registry.
+      stem: small or full.
       image_shape: (height, width, channels).
-      width: channels of the first stage.
-      classes: of the linear head.
-      blocks: the residual blocks.
+      width: channels of the first stage; of a vision transformer, the embedding.
+      classes: of the head.
+      head: linear, cosine or tvmf.
+      kappa: the concentration of a tvmf head.
     """
 
+    model: str
     stem: str
     image_shape: tuple
     width: int
     classes: int
-    blocks: tuple
+    head: str
+    kappa: float
+
+    # The head is drawn as the family says.
+    head_start = "fan_in"
 
     @property
     def features(self):
         """Length of the vector that the head sees."""
-        return self.blocks[-1].channels_out
+        raise NotImplementedError
+
+    def body(self):
+        """The kernels before the head, in the order in which ties are broken."""
+        raise NotImplementedError
+
+    def other_parameters(self):
+        """Trainable numbers that are neither kernels nor biases: normalisation scale and shift, tokens."""
+        raise NotImplementedError
 
     def kernels(self):
-        """All convolution kernels and the head's, in the order in which ties are broken."""
-        size = 3 if self.stem == "small" else 7
-        found = [Kernel("pre_conv.0", (size, size, self.image_shape[2], self.width), True)]
-        for block in self.blocks:
-            c_in, c, c_out = block.channels_in, block.channels, block.channels_out
-            if block.bottleneck:
-                shapes = [(1, 1, c_in, c), (3, 3, c, c), (1, 1, c, c_out)]
-            else:
-                shapes = [(3, 3, c_in, c), (3, 3, c, c_out)]
-            found += [Kernel(f"{block.name}.conv{i}", shape, True) for i, shape in enumerate(shapes, 1)]
-            if block.projects:
-                found.append(Kernel(f"{block.name}.shortcut.0", (1, 1, c_in, c_out), True))
-        return [*found, Kernel("linear", (self.features, self.classes), False)]
+        """All kernels in the order in which ties are broken, the head's last."""
+        shape = (self.features, self.classes)
+        start = self.head_start if self.head == "linear" else "fan_in"
+        return [*self.body(), Kernel("linear", shape, False, "dense", start, bias=self.head == "linear")]
 
     def trainable_parameters(self):
-        """All trainable numbers: kernels, normalisation scale and shift, the head's bias."""
+        """All trainable numbers."""
         kernels = self.kernels()
-        normalisation = sum(2 * kernel.shape[-1] for kernel in kernels if kernel.prunable)
-        return sum(kernel.size for kernel in kernels) + normalisation + self.classes
+        biases = sum(kernel.outputs for kernel in kernels if kernel.bias)
+        scale = 0 if self.head == "linear" else 1
+        return sum(kernel.size for kernel in kernels) + biases + scale + self.other_parameters()
+
+    def prunable(self, part="all"):
+        """The kernels that the ranking sees; `part` is all or feed_forward (of a vision transformer)."""
+        if part != "all":
+            raise UsageError(f"--prunable={part} belongs to vit_small, not {self.model}")
+        return [kernel for kernel in self.body() if kernel.prunable]
 
 
-_DEPTHS = {
-    "resnet18": ((2, 2, 2, 2), False),
-    "resnet34": ((3, 4, 6, 3), False),
-    "resnet50": ((3, 4, 6, 3), True),
-    "resnet101": ((3, 4, 23, 3), True),
-    "resnet152": ((3, 8, 36, 3), True),
-}
+def _families():
+    from tf_tickets.models import residual, sequential, transformer
+
+    return {
+        **{name: residual.describe for name in residual.NAMES},
+        **{name: sequential.describe_vgg for name in sequential.VGG_NAMES},
+        "mobilenet_v2": sequential.describe_mobilenet,
+        "vit_small": transformer.describe,
+    }
 
 
-def describe(model, *, classes, image_shape, stem="small", width=64):
+def describe(model, *, classes, image_shape, stem="small", width=None, head="linear", kappa=16.0):
     """Describes a network by name.
 
     Args:
       model: a name of `names()`.
       classes: of the head, at least 2.
       image_shape: (height, width, channels).
-      stem: small or full.
-      width: channels of the first stage.
+      stem: small (32-pixel images) or full (224-pixel images).
+      width: channels of the first stage; None for `settings.default_width`.
+      head: linear, cosine or tvmf.
+      kappa: of a tvmf head.
 
     Returns:
-      A ResNet.
+      A Network.
+
+    Raises:
+      UsageError: an unknown name, or a size that the network cannot have.
     """
-    if model not in _DEPTHS:
-        raise UsageError(f"--model={model} is not one of {', '.join(_DEPTHS)}")
-    stages, bottleneck = _DEPTHS[model]
-    blocks, channels_in = [], width
-    for stage, count in enumerate(stages, 1):
-        channels = width * 2 ** (stage - 1)
-        channels_out = channels * 4 if bottleneck else channels
-        for index in range(count):
-            stride = 2 if stage > 1 and index == 0 else 1
-            blocks.append(Block(f"layer{stage}.{index}", channels_in, channels, channels_out, stride, bottleneck))
-            channels_in = channels_out
-    return ResNet(stem, tuple(image_shape), width, classes, tuple(blocks))
+    families = _families()
+    if model not in families:
+        raise UsageError(f"--model={model} is not one of {', '.join(families)}")
+    if head not in HEADS:
+        raise UsageError(f"--head={head} is not one of {', '.join(HEADS)}")
+    width = default_width(model) if width is None else width
+    common = {
+        "model": model, "stem": stem, "image_shape": tuple(image_shape), "width": width, "classes": classes,
+        "head": head, "kappa": kappa,
+    }  # fmt: skip
+    return families[model](common)
 
 
 def from_config(network, data_set):
     """Describes the network of a config.Network on a data.catalog.DataSet; stem=auto is the data set's."""
     stem = data_set.stem if network.stem == "auto" else network.stem
     return describe(
-        network.model, classes=data_set.classes, image_shape=data_set.image_shape, stem=stem, width=network.width
-    )
+        network.model, classes=data_set.classes, image_shape=data_set.image_shape, stem=stem, width=network.width,
+        head=network.head, kappa=network.kappa,
+    )  # fmt: skip
 
 
 def names():
     """The names that `describe` knows."""
-    return tuple(_DEPTHS)
+    return tuple(_families())

@@ -1,18 +1,52 @@
-"""Initial weights, PyTorch's defaults, from stateless draws: a layer's values depend on the seed and its name alone."""
+"""Initial weights from stateless draws: a layer's values depend on the seed and its name alone (SCIENCE, Training)."""
 
 import math
 
 import numpy as np
+from scipy import special
 
 from tf_tickets import seeds
 
 
-def uniform_fan_in(seed, layer, variable, shape, fan_in):
-    """Uniform in +-1/sqrt(fan_in), PyTorch's default for convolution and linear layers.
+def unit(seed, layer, variable, shape):
+    """Uniform draws in [0, 1) of a variable, float64 of `shape`."""
+    return seeds.uniform(seeds.fold("initial", seed, layer, variable), math.prod(shape)).reshape(shape)
 
-    Returns:
-      float32 array of `shape`.
-    """
+
+def normal(seed, layer, variable, shape, deviation):
+    """Normal draws of a variable, float32 of `shape`."""
+    draws = np.clip(unit(seed, layer, variable, shape), 2.0**-54, 1.0 - 2.0**-53)
+    return (deviation * special.ndtri(draws)).astype(np.float32)
+
+
+def uniform_fan_in(seed, layer, variable, shape, fan_in):
+    """Uniform in +-1/sqrt(fan_in), PyTorch's default for convolution and linear layers, float32 of `shape`."""
     bound = 1.0 / math.sqrt(fan_in)
-    unit = seeds.uniform(seeds.fold("initial", seed, layer, variable), math.prod(shape))
-    return ((2.0 * unit - 1.0) * bound).astype(np.float32).reshape(shape)
+    return ((2.0 * unit(seed, layer, variable, shape) - 1.0) * bound).astype(np.float32)
+
+
+def kernel(described, seed):
+    """The initial kernel of an architecture.Kernel."""
+    name, shape = described.name, described.shape
+    if described.start == "fan_in":
+        return uniform_fan_in(seed, name, "kernel", shape, described.fan_in)
+    area = math.prod(shape[:-2]) if len(shape) == 4 else 1
+    deviation = {"small": 0.01, "token": 0.02, "fan_out": math.sqrt(2.0 / (described.outputs * area))}[described.start]
+    return normal(seed, name, "kernel", shape, deviation)
+
+
+def bias(described, seed):
+    """The initial bias of an architecture.Kernel: PyTorch's default, or zeros."""
+    shape = (described.outputs,)
+    if described.start == "fan_in":
+        return uniform_fan_in(seed, described.name, "bias", shape, described.fan_in)
+    return np.zeros(shape, np.float32)
+
+
+def draw(model, described, seed):
+    """Assigns the initial weights of a Network to its Keras model."""
+    for part in described.kernels():
+        layer = model.get_layer(part.name)
+        layer.kernel.assign(kernel(part, seed))
+        if part.bias:
+            layer.bias.assign(bias(part, seed))

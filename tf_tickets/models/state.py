@@ -7,17 +7,19 @@ import numpy as np
 from tf_tickets.backend import keras
 from tf_tickets.errors import UsageError
 
+# A residual network of torchvision has them where ours has pre_conv; MobileNetV2 has them itself.
+_TORCHVISION_STEM = ((r"^conv1\.", "pre_conv.0."), (r"^bn1\.", "pre_conv.1."))
+
 _TORCH_LEAVES = {
     "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
-    "moving_mean": "running_mean", "moving_variance": "running_var",
+    "moving_mean": "running_mean", "moving_variance": "running_var", "s": "s",
 }  # fmt: skip
 
-# torchvision's ResNet names, as the release's.
-_TORCHVISION = (
-    (r"^conv1\.", "pre_conv.0."),
-    (r"^bn1\.", "pre_conv.1."),
+# Other names of the same tensors: torchvision's, and those of the release's harmonic, full-convolution and ViT files.
+_OTHER_NAMES = (
     (r"\.downsample\.", ".shortcut."),
-    (r"^fc\.", "linear."),
+    (r"^(?:fc|head)\.", "linear."),
+    (r"^vit\.", ""),
 )
 
 
@@ -48,12 +50,19 @@ def set_state(model, arrays):
 
 def _torch_name(name):
     layer, leaf = name.rsplit("/", 1)
-    return f"{layer}.{_TORCH_LEAVES[leaf]}"
+    return leaf if layer == "tokens" else f"{layer}.{_TORCH_LEAVES[leaf]}"
 
 
-def _to_keras(array):
-    if array.ndim == 4:
-        return array.transpose(2, 3, 1, 0)
+def _to_keras(array, shape):
+    """Torch's layout to that of a variable of `shape`."""
+    if array.ndim == 5:
+        # Coefficients of cosine filters, (out, in, size^2, 1, 1).
+        out, channels, count = array.shape[:3]
+        side = round(count**0.5)
+        return array.reshape(out, channels, side, side).transpose(2, 3, 1, 0)
+    if array.ndim == 4 and len(shape) == 4:
+        depthwise = shape[3] == 1 and array.shape[0] == shape[2] and array.shape[1] == 1
+        return array.transpose(2, 3, 0, 1) if depthwise else array.transpose(2, 3, 1, 0)
     return array.T if array.ndim == 2 else array
 
 
@@ -73,10 +82,12 @@ def load_state(model, arrays, strict=True):
       UsageError: a shape differs, or, when strict, names are missing or left over.
     """
     given = {}
+    residual = any(layer.name == "pre_conv.1" for layer in model.layers)
+    patterns = (*_OTHER_NAMES, *(_TORCHVISION_STEM if residual else ()))
     for name, array in arrays.items():
         if name.endswith("num_batches_tracked"):
             continue
-        for pattern, replacement in _TORCHVISION:
+        for pattern, replacement in patterns:
             name = re.sub(pattern, replacement, name)
         given[name] = np.asarray(array)
     wanted = {_torch_name(name): variable for name, variable in variables(model).items()}
@@ -86,7 +97,7 @@ def load_state(model, arrays, strict=True):
         raise UsageError(
             f"state does not fit the network: missing {missing or 'nothing'}, left over {left_over or 'nothing'}"
         )
-    fitting = {name: _to_keras(given[name]) for name in wanted if name in given}
+    fitting = {name: _to_keras(given[name], wanted[name].shape) for name in wanted if name in given}
     for name, array in fitting.items():
         if tuple(wanted[name].shape) != array.shape:
             raise UsageError(f"{name} has shape {array.shape}, the network wants {tuple(wanted[name].shape)}")

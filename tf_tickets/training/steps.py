@@ -15,10 +15,11 @@ class Steps:
       model: a Keras network with logits out.
       optimizer: built, in the strategy's scope.
       devices: a backend.Devices.
+      loss: function (targets, logits) -> per-example loss, from `losses.build`.
     """
 
-    def __init__(self, model, optimizer, devices):
-        self.model, self.optimizer, self.devices = model, optimizer, devices
+    def __init__(self, model, optimizer, devices, loss=losses.cross_entropy):
+        self.model, self.optimizer, self.devices, self.loss = model, optimizer, devices, loss
         self._scaled = hasattr(optimizer, "get_scaled_loss")
         with devices.strategy.scope():
             optimizer.build(model.trainable_variables)
@@ -41,7 +42,7 @@ class Steps:
         """One replica's part of a step; returns [sum of losses, correct, examples]."""
         with tf.GradientTape() as tape:
             logits = self.model(images, training=True)
-            per_example = losses.cross_entropy(targets, logits)
+            per_example = self.loss(targets, logits)
             # `weight` is one over the global batch, so replicas' gradients add up to the mean over its examples.
             loss = tf.reduce_sum(per_example) * weight
             scaled = self.optimizer.get_scaled_loss(loss) if self._scaled else loss

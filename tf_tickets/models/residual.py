@@ -1,0 +1,117 @@
+"""Residual networks without TensorFlow: plain, harmonic and full-convolution."""
+
+import dataclasses
+
+from tf_tickets.models.architecture import Kernel, Network
+
+_DEPTHS = {
+    "resnet18": ((2, 2, 2, 2), False),
+    "resnet34": ((3, 4, 6, 3), False),
+    "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
+    "resnet152": ((3, 8, 36, 3), True),
+}
+_PREFIXES = {"": "plain", "harmonic_": "harmonic", "full_conv_": "full"}
+NAMES = tuple(prefix + name for prefix in _PREFIXES for name in _DEPTHS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """One residual block.
+
+    Attributes:
+      name: prefix of its layers, such as layer2.0.
+      channels_in, channels, channels_out: of its input, its inner convolutions and its output.
+      stride: of its spatial convolution and shortcut.
+      bottleneck: 1x1, 3x3, 1x1 instead of two 3x3.
+      convolution: plain, harmonic or full.
+    """
+
+    name: str
+    channels_in: int
+    channels: int
+    channels_out: int
+    stride: int
+    bottleneck: bool
+    convolution: str
+
+    @property
+    def projects(self):
+        """Whether the shortcut is a 1x1 convolution."""
+        return self.stride != 1 or self.channels_in != self.channels_out
+
+    def kernels(self, start):
+        """The block's kernels, shortcut last."""
+        c_in, c, c_out = self.channels_in, self.channels, self.channels_out
+        if self.bottleneck:
+            shapes = [(1, 1, c_in, c), (3, 3, c, c), (1, 1, c, c_out)]
+        else:
+            shapes = [(3, 3, c_in, c), (3, 3, c, c_out)]
+        found = []
+        for index, shape in enumerate(shapes, 1):
+            harmonic = self.convolution == "harmonic" and shape[0] == 3
+            name, kind = ("harm", "harmonic") if harmonic else ("conv", "plain")
+            found.append(Kernel(f"{self.name}.{name}{index}", shape, True, kind, start))
+        if self.projects:
+            found.append(Kernel(f"{self.name}.shortcut.0", (1, 1, c_in, c_out), True, "plain", start))
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNet(Network):
+    """A residual network (He et al. 2016) as the release builds it.
+
+    Harmonic (Ulicny et al. 2019): 3x3 kernels are sums of nine fixed cosine filters with learned coefficients, the stem
+    normalises the filters' responses and mixes them with a 1x1 kernel. Full convolution (Kayhan & van Gemert 2020):
+    every 3x3 convolution pads two pixels, so that all positions see the same filters.
+
+    Attributes:
+      blocks: the residual blocks.
+      convolution: plain, harmonic or full.
+    """
+
+    blocks: tuple
+    convolution: str
+
+    @property
+    def features(self):
+        """Length of the vector that the head sees."""
+        return self.blocks[-1].channels_out
+
+    @property
+    def stem_size(self):
+        """The side of the first filters: 3, or 7 of a full stem."""
+        return 3 if self.stem == "small" else 7
+
+    def body(self):
+        """Stem, then blocks."""
+        start = "fan_in" if self.convolution == "plain" else "fan_out"
+        size, channels = self.stem_size, self.image_shape[2]
+        harmonic = self.convolution == "harmonic"
+        shape = (1, 1, channels * size**2, self.width) if harmonic else (size, size, channels, self.width)
+        stem = Kernel("pre_conv.0", shape, True, "plain", start)
+        return [stem, *(kernel for block in self.blocks for kernel in block.kernels(start))]
+
+    def other_parameters(self):
+        """Scale and shift after each convolution; the harmonic stem's own normalisation has none."""
+        return sum(2 * kernel.outputs for kernel in self.body())
+
+
+def describe(common):
+    """A ResNet from what all networks have."""
+    name = common["model"]
+    prefix = next(p for p in sorted(_PREFIXES, key=len, reverse=True) if name.startswith(p))
+    stages, bottleneck = _DEPTHS[name[len(prefix) :]]
+    blocks, channels_in = [], common["width"]
+    for stage, count in enumerate(stages, 1):
+        channels = common["width"] * 2 ** (stage - 1)
+        channels_out = channels * 4 if bottleneck else channels
+        for index in range(count):
+            stride = 2 if stage > 1 and index == 0 else 1
+            blocks.append(
+                Block(
+                    f"layer{stage}.{index}", channels_in, channels, channels_out, stride, bottleneck, _PREFIXES[prefix]
+                )
+            )
+            channels_in = channels_out
+    return ResNet(**common, blocks=tuple(blocks), convolution=_PREFIXES[prefix])
