@@ -92,7 +92,8 @@ def test_every_other_setting_changes_the_digest():
         "imbalance": 0.1, "augment": "none", "batch_size": 50, "model": "resnet34", "width": 32, "stem": "full",
         "epochs": 100, "optimizer": "adam", "learning_rate": 0.2, "momentum": 0.8, "weight_decay": 0.0,
         "schedule": "constant", "warmup": 5, "loss": "label_smoothing", "head": "cosine", "rate": 0.3, "rewind": "init",
-        "scope": "layer", "min_per_layer": 1, "control": "random", "ticket": "x", "deterministic": False, "precision": "mixed_bfloat16", "jit": True,
+        "scope": "layer", "min_per_layer": 1, "control": "random", "ticket": "x", "deterministic": False,
+        "precision": "mixed_bfloat16", "jit": True,
     }  # fmt: skip
     together = {
         "imbalance_profile": {"imbalance": 0.1, "imbalance_profile": "step"},

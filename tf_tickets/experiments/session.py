@@ -38,7 +38,8 @@ class Session:
         with self.devices.strategy.scope():
             model = registry.build(
                 config.network.model, classes=network.classes, image_shape=network.image_shape, stem=network.stem,
-                width=network.width, head=network.head, kappa=network.kappa, seed=config.run.seed, precision=config.run.precision,
+                width=network.width, head=network.head, kappa=network.kappa, seed=config.run.seed,
+                precision=config.run.precision,
             )  # fmt: skip
             self.initial = state.get_state(model)
             wrapped = wrapping.wrap(model, plan.prunable)

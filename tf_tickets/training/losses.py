@@ -24,7 +24,8 @@ def build(name, class_counts):
         offset = np.log(np.maximum(prior, 0.5 / np.sum(class_counts))).astype(np.float32)
         return functools.partial(logit_adjusted, offset)
     return {
-        "cross_entropy": cross_entropy, "cross_entropy_cosine": cross_entropy_cosine, "label_smoothing": label_smoothing,
+        "cross_entropy": cross_entropy, "cross_entropy_cosine": cross_entropy_cosine,
+        "label_smoothing": label_smoothing,
     }[name]  # fmt: skip
 
 
