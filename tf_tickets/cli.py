@@ -13,7 +13,7 @@ from tf_tickets.errors import UsageError
 
 _SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
-    "train": "one round: dense, or --ticket=DIR retrained",
+    "train": "one round: dense, or --ticket=DIR retrained, or a --control",
     "analyze": "--what=augment: a sheet of the data set's images under every augmentation, into --out",
     "report": "PATH...: one table and figure of all runs below the paths",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
@@ -203,5 +203,14 @@ def _check_command(command, config):
         raise UsageError(f"--what belongs to analyze, not {command}")
     if command == "prepare" and config.command.archive is None:
         raise UsageError("prepare needs --archive=FILE: the archive to read")
-    if command == "train" and config.pruning.control != "none":
-        raise UsageError(f"--control={config.pruning.control} belongs to imp, not train")
+    _check_control(command, config.pruning)
+
+
+def _check_control(command, pruning):
+    where = {
+        "random": "imp", "one_shot": "train without --ticket",
+        **dict.fromkeys(("random_layerwise", "reinitialize", "small_dense"), "train --ticket=DIR"),
+    }.get(pruning.control)  # fmt: skip
+    here = command if command == "imp" else f"train {'without --ticket' if pruning.ticket is None else '--ticket=DIR'}"
+    if command in ("imp", "train") and where not in (None, here):
+        raise UsageError(f"--control={pruning.control} belongs to {where}, not {here}")

@@ -147,7 +147,7 @@ class Config:
 def rewind_parts(text):
     """Splits a `rewind` value into (kind, amount); the amount of learning_rate and finetune defaults to epoch 2."""
     kind, _, amount = text.partition(":")
-    return kind, int(amount) if amount else (0 if kind == "init" else 2)
+    return kind, int(amount) if amount else (0 if kind in ("init", "trained") else 2)
 
 
 def _check_conflicts(config):
@@ -174,6 +174,10 @@ def _check_conflicts(config):
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
         (pruning.control == "random" and pruning.scope == "layer",
          "--control=random ranks all weights together: --scope=layer conflicts"),
+        (pruning.control == "one_shot" and pruning.scope == "layer",
+         "--control=one_shot ranks all weights together: --scope=layer conflicts"),
+        (pruning.control == "one_shot" and pruning.rounds < 2,
+         f"--control=one_shot prunes to the density of the last of --rounds: {pruning.rounds} has none"),
         (config.choice.choose == "validation" and data.validation is None,
          "--choose=validation needs --validation, such as --validation=0.2"),
         (config.choice.choose is not None and config.choice.choose.isdigit()

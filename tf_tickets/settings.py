@@ -105,7 +105,7 @@ class Pruning:
     rounds: int = option(16, "rounds, the dense round 0 included", low=1, high=1000, digest=False)
     rate: float = option(0.2, "share of the remaining weights removed after each round", above=0.0, high=0.999)
     rewind: str = option(
-        "epoch:2", "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K]",
+        "epoch:2", "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained",
         check=check_rewind,
     )  # fmt: skip
     criterion: str = option("magnitude", "score by which weights are ranked", choices=("magnitude",))
@@ -114,7 +114,13 @@ class Pruning:
         "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=("all", "feed_forward")
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
-    control: str = option("none", "random: remove the same number of weights at random", choices=("none", "random"))
+    control: str = option(
+        "none",
+        "imp: random (the same numbers of weights, drawn); train --ticket: random_layerwise (positions drawn in each "
+        "layer), reinitialize (its mask, fresh weights), small_dense (a dense net of as many weights); train: one_shot "
+        "(the last round's density in one pruning)",
+        choices=("none", "random", "random_layerwise", "reinitialize", "small_dense", "one_shot"),
+    )  # fmt: skip
     ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
     finetune_learning_rate: float | None = option(
         None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0

@@ -65,7 +65,7 @@ def imp(config, stop=lambda: False):
         rounds = config.pruning.rounds
         todo = [r for r in range(rounds) if not folder.round(r).complete]
         if todo:
-            _run_rounds(plan, folder, todo, stop)
+            run_rounds(plan, folder, todo, stop)
         chosen = choose_round(config, folder.summaries()[:rounds])
         export_ticket(folder, chosen)
     return Result(folder.folder, rounds, chosen)
@@ -94,14 +94,15 @@ def open_folder(folder, session, command, identity):
         runs.write_csv(folder.subset, rows, ("id", "label", "part"))
 
 
-def _run_rounds(plan, folder, todo, stop):
+def run_rounds(plan, folder, todo, stop, command="imp"):
+    """Trains the rounds `todo`, in order, each from the one before."""
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
 
     config = plan.config
     identity = f"{os.path.basename(os.path.dirname(folder.folder))}/{os.path.basename(folder.folder)}"
     session = Session(plan)
-    open_folder(folder, session, "imp", identity)
+    open_folder(folder, session, command, identity)
     if config.run.tensorboard:
         from tf_tickets.experiments import tensorboard
 

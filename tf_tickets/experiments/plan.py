@@ -86,6 +86,11 @@ def resolve(config):
 
 
 def _weights(pruning, sizes):
+    found = _all_weights(pruning, sizes)
+    return [found[0], found[-1]] if pruning.control == "one_shot" else found
+
+
+def _all_weights(pruning, sizes):
     if pruning.scope == "layer":
         each = [masks.remaining_counts(n, pruning.rate, pruning.rounds, min(pruning.min_per_layer, n)) for n in sizes]
         return [sum(column) for column in zip(*each)]
@@ -142,7 +147,7 @@ def _spread(counts):
 def text(plan, command):
     """The plan for people."""
     config, pruning = plan.config, plan.config.pruning
-    rounds = pruning.rounds if command == "imp" else 1
+    rounds = len(plan.weights) if command == "imp" or pruning.control == "one_shot" else 1
     skipped = plan.rewind_step if rounds > 1 else 0
     steps = plan.last_step + (rounds - 1) * (plan.last_step - skipped)
     rate = recorded_rate(config)

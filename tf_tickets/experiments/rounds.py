@@ -50,6 +50,10 @@ def next_masks(folder, round_index, plan):
         return pruning_masks.random_removal(
             weights, masks, pruning.rate, pruning.min_per_layer, seed=plan.config.run.seed, round_index=round_index
         )
+    if pruning.control == "one_shot":
+        return pruning_masks.global_magnitude(
+            weights, masks, min_per_layer=pruning.min_per_layer, amount=plan.weights[0] - plan.weights[1]
+        )
     remove = pruning_masks.layer_magnitude if pruning.scope == "layer" else pruning_masks.global_magnitude
     found = remove(weights, masks, pruning.rate, pruning.min_per_layer)
     for name in pruning_masks.empty_layers(found):
@@ -72,6 +76,8 @@ def start_state(folder, round_index, session):
     kind, _ = configs.rewind_parts(session.plan.config.pruning.rewind)
     if kind in ("learning_rate", "finetune"):
         return runs.read_arrays(folder.round(round_index - 1).weights)
+    if kind == "trained":
+        return runs.read_arrays(folder.round(0).weights)
     return runs.read_arrays(folder.rewind)
 
 
@@ -172,7 +178,7 @@ def _observers(session, folder, round_index, rows, step, steps_after):
         boundaries += [first, last]
     left = plan.weights[round_index] if round_index < len(plan.weights) else plan.weights[-1]
     observers.append(callbacks.Progress(
-        run.progress, title=f"round {round_index}/{plan.config.pruning.rounds - 1}  "
+        run.progress, title=f"round {round_index}/{len(plan.weights) - 1}  "
         f"density {100 * left / plan.weights[0]:.2f} %", first_step=step, last_step=plan.last_step,
         steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=steps_after,
     ))  # fmt: skip

@@ -1,5 +1,6 @@
 """`train`: one round, dense or with a ticket's mask, on the same or another data set or subset."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -7,7 +8,8 @@ import numpy as np
 from tf_tickets import runs
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import Result, export_ticket, open_folder
+from tf_tickets.experiments.imp import Result, export_ticket, open_folder, run_rounds
+from tf_tickets.pruning import masks as pruning_masks
 
 
 def train(config, stop=lambda: False):
@@ -15,31 +17,80 @@ def train(config, stop=lambda: False):
 
     With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
     round's draws, when data set, subset and network are the ticket's; otherwise from epoch 0, with a new head where
-    the classes differ.
+    the classes differ. With `control`, see SCIENCE (Controls); `one_shot` trains two rounds, the dense one and the
+    pruned.
 
     Args:
       config: a Config.
       stop: function asked between blocks of steps.
 
     Returns:
-      An experiments.imp.Result with one round.
+      An experiments.imp.Result.
     """
+    if config.pruning.control == "one_shot":
+        return _one_shot(config, stop)
     ticket, content = None, ()
     if config.pruning.ticket:
         from tf_tickets.export.ticket import Ticket
 
         ticket = Ticket.load(config.pruning.ticket)
         content = [("ticket", ticket.content_digest)]
-        config = config.replace(rewind=ticket.settings["rewind"])
+        config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
     plan = plans.resolve(config.replace(rounds=1))
+    if config.pruning.control == "small_dense":
+        plan, ticket = _small_dense(plan, ticket), None
     if ticket:
         _check_fits(ticket, plan)
+        ticket = _controlled(ticket, config)
     folder = runs.RunFolder.of(config, "train", content)
     with folder.locked():
         if not folder.round(0).complete:
             _train_round(plan, folder, ticket, stop)
         export_ticket(folder, 0)
     return Result(folder.folder, 1, 0)
+
+
+def _one_shot(config, stop):
+    plan = plans.resolve(config)
+    folder = runs.RunFolder.of(config, "train", [("final_round", config.pruning.rounds - 1)])
+    with folder.locked():
+        todo = [index for index in (0, 1) if not folder.round(index).complete]
+        if todo:
+            run_rounds(plan, folder, todo, stop, "train")
+        export_ticket(folder, 1)
+    return Result(folder.folder, 2, 1)
+
+
+def _small_dense(plan, ticket):
+    """The plan of the widest dense network with no more prunable weights than the ticket; says both counts."""
+    from tf_tickets.experiments.rounds import say
+
+    wanted = sum(int(np.count_nonzero(mask)) for mask in ticket.masks.values())
+    for width in range(ticket.network["width"], 0, -1):
+        try:
+            smaller = plans.resolve(plan.config.replace(width=width, min_per_layer=0))
+        except UsageError:
+            continue  # a width that this network cannot have
+        if smaller.weights[0] <= wanted:
+            say(f"width {width}: {smaller.weights[0]:,} prunable weights, the ticket has {wanted:,}")
+            return smaller
+    raise UsageError(f"--control=small_dense: no {plan.config.network.model} has as few as {wanted:,} prunable weights")
+
+
+def _controlled(ticket, config):
+    """The ticket, with mask or start changed as `control` says."""
+    if config.pruning.control == "none":
+        return ticket
+    if config.pruning.control == "reinitialize":
+        return dataclasses.replace(ticket, rewound={})
+    path = os.path.join(os.path.dirname(os.path.abspath(config.pruning.ticket)), "rewind.npz")
+    if not os.path.exists(path):
+        raise UsageError(
+            f"--control=random_layerwise needs weights that the ticket does not keep: {path} is missing; give the "
+            "ticket inside its run folder"
+        )
+    masks = pruning_masks.random_layerwise(ticket.masks, config.run.seed)
+    return dataclasses.replace(ticket, masks=masks, rewound=runs.read_arrays(path))
 
 
 def _check_fits(ticket, plan):
@@ -70,7 +121,8 @@ def _train_round(plan, folder, ticket, stop):
     if ticket:
         key_round = ticket.round
         same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == ids_digest(session.subset_rows())
-        first_step = plan.rewind_step if same and ticket.network["classes"] == plan.network.classes else 0
+        fresh = not ticket.rewound
+        first_step = plan.rewind_step if same and not fresh and ticket.network["classes"] == plan.network.classes else 0
     stages.train_round(
         session, folder, 0, identity=f"{identity}/round_00", masks=stages.read_masks(mine.mask, plan),
         start=lambda: _start_state(session.initial, ticket), first_step=first_step, key_round=key_round, stop=stop,

@@ -37,7 +37,7 @@ def density(masks):
     return count(masks) / sum(mask.size for mask in masks.values())
 
 
-def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
+def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0, amount=None):
     """Removes the smallest remaining weights of all layers together (SCIENCE, IMP step 2).
 
     Args:
@@ -45,12 +45,13 @@ def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
       masks: dict of masks of the same shapes; None means dense.
       rate: share of the remaining weights to remove, in (0, 1).
       min_per_layer: weights of largest magnitude that every layer keeps.
+      amount: how many to remove, in place of `rate`.
 
     Returns:
       New masks, each a subset of the old; exactly `removed_count` weights fewer, unless `min_per_layer` forbids.
     """
     scores = {name: np.abs(np.asarray(array)) for name, array in weights.items()}
-    return _remove_smallest(scores, masks, rate, min_per_layer)
+    return _remove_smallest(scores, masks, rate, min_per_layer, amount)
 
 
 def random_removal(weights, masks, rate, min_per_layer=0, *, seed, round_index):
@@ -72,7 +73,18 @@ def layer_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
     return found
 
 
-def _remove_smallest(scores, masks, rate, min_per_layer):
+def random_layerwise(masks, seed):
+    """The `random_layerwise` control: each layer keeps as many weights, at positions drawn uniformly."""
+    found = {}
+    for name, mask in masks.items():
+        draws = seeds.uniform(seeds.fold("random_layerwise", seed, name), mask.size)
+        kept = np.zeros(mask.size, bool)
+        kept[_smallest(draws, np.arange(mask.size), int(np.count_nonzero(mask)))] = True
+        found[name] = kept.reshape(mask.shape)
+    return found
+
+
+def _remove_smallest(scores, masks, rate, min_per_layer, amount=None):
     if not 0.0 < rate < 1.0:
         raise ValueError(f"rate={rate} is not in (0, 1): 0.2 removes a fifth of the remaining weights")
     masks = dense(scores) if masks is None else masks
@@ -85,7 +97,8 @@ def _remove_smallest(scores, masks, rate, min_per_layer):
     positions = np.flatnonzero(kept)
     if min_per_layer:
         positions = positions[~_protected(scores, masks, min_per_layer)[positions]]
-    amount = min(removed_count(int(np.count_nonzero(kept)), rate), len(positions))
+    wanted = removed_count(int(np.count_nonzero(kept)), rate) if amount is None else amount
+    amount = min(wanted, len(positions))
     kept[_smallest(flat, positions, amount)] = False
     found, start = {}, 0
     for name, score in scores.items():

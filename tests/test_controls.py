@@ -1,0 +1,106 @@
+"""The controls that a ticket has to beat, and rewinding to trained weights."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from conftest import SETTINGS
+
+import tf_tickets as tt
+from tf_tickets import runs
+from tf_tickets.errors import UsageError
+from tf_tickets.pruning import masks as pruning_masks
+
+# Next to no learning: a round ends with the weights it starts from.
+STILL = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False}
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A finished run of three rounds and the folder of its ticket."""
+    out = str(tmp_path_factory.mktemp("runs"))
+    result = tt.imp(tt.Config.from_values(**SETTINGS | {"tensorboard": False}, out=out))
+    folder = runs.RunFolder(result.folder)
+    return folder, folder.round(2).folder
+
+
+def retrained(searched, **changes):
+    """`train --ticket` with a control: (folder, weights, mask, the ticket's mask)."""
+    folder, ticket = searched
+    values = SETTINGS | STILL | {"ticket": ticket, "out": os.path.dirname(os.path.dirname(folder.folder))} | changes
+    mine = runs.RunFolder(tt.train(tt.Config.from_values(**values)).folder)
+    arrays = runs.read_arrays(mine.round(0).weights), runs.read_arrays(mine.round(0).mask)
+    return mine, *arrays, runs.read_arrays(folder.round(2).mask)
+
+
+def test_random_layerwise_shuffles_positions_inside_each_layer(searched):
+    mine, weights, mask, original = retrained(searched, control="random_layerwise")
+    start = runs.read_arrays(searched[0].rewind)
+    assert any((mask[name] != original[name]).any() for name in mask)
+    for name in mask:
+        assert mask[name].sum() == original[name].sum()
+        kernel = f"{name}/kernel"
+        np.testing.assert_array_equal(weights[kernel], np.where(mask[name], start[kernel], 0))
+    assert len(runs.read_csv(mine.round(0).epochs)) == 4  # from the rewind point on, like its round
+
+
+def test_random_layerwise_needs_the_full_rewind_point(searched, tmp_path):
+    alone = shutil.copytree(searched[0].ticket, tmp_path / "alone" / "ticket")
+    with pytest.raises(UsageError, match=r"rewind.npz is missing; give the ticket inside its run folder"):
+        retrained(searched, control="random_layerwise", ticket=str(alone))
+
+
+def test_reinitialize_keeps_the_mask_and_draws_the_weights(searched):
+    mine, weights, mask, original = retrained(searched, control="reinitialize", seed=5)
+    fresh = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2, seed=5)
+    for name in mask:
+        np.testing.assert_array_equal(mask[name], original[name])
+        kernel = fresh.get_layer(name).kernel.numpy()
+        np.testing.assert_array_equal(weights[f"{name}/kernel"], np.where(mask[name], kernel, 0))
+    assert len(runs.read_csv(mine.round(0).epochs)) == 5  # all epochs
+
+
+def test_small_dense_is_the_widest_net_that_is_no_larger(searched, tmp_path, capfd):
+    mine, _, mask, original = retrained(searched, control="small_dense", out=str(tmp_path))
+    wanted, found = pruning_masks.count(original), pruning_masks.count(mask)
+    assert found <= wanted and all(part.all() for part in mask.values())
+    assert f"{found:,} prunable weights, the ticket has {wanted:,}" in capfd.readouterr().err
+    assert tt.Config.from_flagfile(mine.config).network.width == 1
+
+
+def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
+    config = tt.Config.from_values(**SETTINGS | {"control": "one_shot", "rounds": 4, "tensorboard": False}, out=str(tmp_path))
+    result = tt.train(config)
+    folder = runs.RunFolder(result.folder)
+    left = [summary["weights_left"] for summary in folder.summaries()]
+    total = left[0]
+    assert left == [total, pruning_masks.remaining_counts(total, 0.2, 4)[-1]]
+    weights = runs.read_arrays(folder.round(0).weights)
+    kept = runs.read_arrays(folder.round(1).mask)
+    smallest = min(np.abs(weights[f"{n}/kernel"][m]).min() for n, m in kept.items() if m.any())
+    assert all(np.abs(weights[f"{n}/kernel"][~m]).max(initial=0) <= smallest for n, m in kept.items())
+    assert tt.train(config).folder == result.folder
+
+
+def test_rewinding_to_trained_weights_starts_from_round_0_s_last_epoch(tmp_path):
+    config = tt.Config.from_values(**SETTINGS | STILL | {"rewind": "trained"}, out=str(tmp_path))
+    folder = runs.RunFolder(tt.imp(config).folder)
+    trained = runs.read_arrays(folder.round(0).weights)
+    for index in (1, 2):
+        weights, mask = (runs.read_arrays(path) for path in (folder.round(index).weights, folder.round(index).mask))
+        for name in mask:
+            kernel = f"{name}/kernel"
+            np.testing.assert_array_equal(weights[kernel], np.where(mask[name], trained[kernel], 0))
+        rows = runs.read_csv(folder.round(index).epochs)
+        assert [row["learning_rate"] for row in rows] == [
+            row["learning_rate"] for row in runs.read_csv(folder.round(0).epochs)
+        ]
+
+
+def test_drawn_positions_are_uniform_and_depend_on_the_seed():
+    masks = {"a": np.arange(4000).reshape(20, 200) % 4 == 0}
+    first, second = (pruning_masks.random_layerwise(masks, seed)["a"] for seed in (0, 1))
+    assert first.sum() == second.sum() == 1000 and (first != second).any()
+    assert abs(int((first & second).sum()) - 250) < 60
+    np.testing.assert_array_equal(first, pruning_masks.random_layerwise(masks, 0)["a"])
