@@ -70,7 +70,8 @@ def test_small_dense_is_the_widest_net_that_is_no_larger(searched, tmp_path, cap
 
 
 def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
-    config = tt.Config.from_values(**SETTINGS | {"control": "one_shot", "rounds": 4, "tensorboard": False}, out=str(tmp_path))
+    changes = {"control": "one_shot", "rounds": 4, "tensorboard": False}
+    config = tt.Config.from_values(**SETTINGS | changes, out=str(tmp_path))
     result = tt.train(config)
     folder = runs.RunFolder(result.folder)
     left = [summary["weights_left"] for summary in folder.summaries()]
