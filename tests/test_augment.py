@@ -7,9 +7,11 @@ import zlib
 
 import numpy as np
 import pytest
+from conftest import SETTINGS
 from scipy import stats
 
-from tf_tickets import augment, policies, seeds
+import tf_tickets as tt
+from tf_tickets import augment, policies, runs, seeds
 from tf_tickets.augment import sampling
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog
@@ -244,3 +246,12 @@ def test_labels_are_never_touched_and_mixing_is_refused():
         np.testing.assert_array_equal(same, labels)
     with pytest.raises(UsageError, match="mixes images and labels: use augment.mix"):
         augment.apply("base|mixup(0.2)", pictures(4), keys(4))
+
+
+def test_a_run_trains_with_operations_drawn_tables_and_mixing(tmp_path):
+    policy = "base|rand(2)|autoaugment(cifar10)|jitter(0.4,0.4,0.4,0.1,0.8)|mixup(0.2)"
+    changes = {"augment": policy, "epochs": 3, "rewind": "init", "tensorboard": False}
+    config = tt.Config.from_values(**SETTINGS | changes, out=str(tmp_path))
+    folder = tt.train(config).folder
+    assert runs.RunFolder(folder).summaries()[0]["train_loss"] > 0
+    assert tt.Config.from_flagfile(runs.RunFolder(folder).config).data.augment == policy

@@ -3,14 +3,22 @@
 import numpy as np
 import pytest
 
+from tf_tickets import backend
 from tf_tickets.augment import colour, geometry, levels, operations, tables
 from tf_tickets.backend import tf
+from tf_tickets.config import Config
 
 SNAKE = {"shearX": "shear_x", "shearY": "shear_y", "translateX": "translate_x", "translateY": "translate_y"}
 POINT = {
     "identity", "autocontrast", "equalize", "invert", "solarize", "posterize", "color", "contrast", "brightness",
     "sharpness",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deterministic():
+    """As runs are: TensorFlow's deterministic mode, in which keras-cv's layers cannot be made without help."""
+    backend.start(Config.from_values().run)
 
 
 def operate(name, images, value, **settings):

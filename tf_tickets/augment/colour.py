@@ -47,7 +47,18 @@ def sharpness(images, factor):
 
 @functools.cache
 def _layer(name, *arguments, **settings):
-    return getattr(_keras_cv(), name)(*arguments, **settings)
+    """A layer of keras-cv, made once.
+
+    Its constructor asks for TensorFlow's global generator, from which nothing is drawn here, and which deterministic
+    mode only hands out after somebody has set one.
+    """
+    layers = _keras_cv()
+    with tf.init_scope():
+        try:
+            tf.random.get_global_generator()
+        except RuntimeError:
+            tf.random.set_global_generator(tf.random.Generator.from_seed(0))
+        return getattr(layers, name)(*arguments, **settings)
 
 
 def hue(images, turn):
