@@ -19,6 +19,8 @@ SETTINGS = {
     "dataset": "digits", "images": 70, "width": 2, "epochs": 5, "rounds": 3, "rewind": "epoch:1", "batch_size": 20,
     "progress": "none", "validation": "0.2", "eval_every": 2,
 }  # fmt: skip
+# The same on the network that is quickest to trace, for tests that make several runs.
+QUICK = SETTINGS | {"model": "vgg11"}
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import SETTINGS
+from conftest import QUICK
 from scipy import stats
 
 import tf_tickets as tt
@@ -251,7 +251,7 @@ def test_labels_are_never_touched_and_mixing_is_refused():
 def test_a_run_trains_with_operations_drawn_tables_and_mixing(tmp_path):
     policy = "base|rand(2)|autoaugment(cifar10)|jitter(0.4,0.4,0.4,0.1,0.8)|mixup(0.2)"
     changes = {"augment": policy, "epochs": 3, "rewind": "init", "tensorboard": False}
-    config = tt.Config.from_values(**SETTINGS | changes, out=str(tmp_path))
+    config = tt.Config.from_values(**QUICK | changes, out=str(tmp_path))
     folder = tt.train(config).folder
     assert runs.RunFolder(folder).summaries()[0]["train_loss"] > 0
     assert tt.Config.from_flagfile(runs.RunFolder(folder).config).data.augment == policy

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import SETTINGS
+from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import runs
@@ -20,7 +20,7 @@ STILL = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False}
 def searched(tmp_path_factory):
     """A finished run of three rounds and the folder of its ticket."""
     out = str(tmp_path_factory.mktemp("runs"))
-    result = tt.imp(tt.Config.from_values(**SETTINGS | {"tensorboard": False}, out=out))
+    result = tt.imp(tt.Config.from_values(**QUICK | {"tensorboard": False}, out=out))
     folder = runs.RunFolder(result.folder)
     return folder, folder.round(2).folder
 
@@ -28,7 +28,7 @@ def searched(tmp_path_factory):
 def retrained(searched, **changes):
     """`train --ticket` with a control: (folder, weights, mask, the ticket's mask)."""
     folder, ticket = searched
-    values = SETTINGS | STILL | {"ticket": ticket, "out": os.path.dirname(os.path.dirname(folder.folder))} | changes
+    values = QUICK | STILL | {"ticket": ticket, "out": os.path.dirname(os.path.dirname(folder.folder))} | changes
     mine = runs.RunFolder(tt.train(tt.Config.from_values(**values)).folder)
     arrays = runs.read_arrays(mine.round(0).weights), runs.read_arrays(mine.round(0).mask)
     return mine, *arrays, runs.read_arrays(folder.round(2).mask)
@@ -53,7 +53,7 @@ def test_random_layerwise_needs_the_full_rewind_point(searched, tmp_path):
 
 def test_reinitialize_keeps_the_mask_and_draws_the_weights(searched):
     mine, weights, mask, original = retrained(searched, control="reinitialize", seed=5)
-    fresh = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2, seed=5)
+    fresh = tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2, seed=5)
     for name in mask:
         np.testing.assert_array_equal(mask[name], original[name])
         kernel = fresh.get_layer(name).kernel.numpy()
@@ -71,7 +71,7 @@ def test_small_dense_is_the_widest_net_that_is_no_larger(searched, tmp_path, cap
 
 def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
     changes = {"control": "one_shot", "rounds": 4, "tensorboard": False}
-    config = tt.Config.from_values(**SETTINGS | changes, out=str(tmp_path))
+    config = tt.Config.from_values(**QUICK | changes, out=str(tmp_path))
     result = tt.train(config)
     folder = runs.RunFolder(result.folder)
     left = [summary["weights_left"] for summary in folder.summaries()]
@@ -85,7 +85,7 @@ def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
 
 
 def test_rewinding_to_trained_weights_starts_from_round_0_s_last_epoch(tmp_path):
-    config = tt.Config.from_values(**SETTINGS | STILL | {"rewind": "trained"}, out=str(tmp_path))
+    config = tt.Config.from_values(**QUICK | STILL | {"rewind": "trained"}, out=str(tmp_path))
     folder = runs.RunFolder(tt.imp(config).folder)
     trained = runs.read_arrays(folder.round(0).weights)
     for index in (1, 2):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import SETTINGS
+from conftest import QUICK, SETTINGS
 
 import tf_tickets as tt
 from tf_tickets import backend, runs
@@ -150,7 +150,7 @@ def test_bad_combinations_are_refused_early(changes, message):
 
 def test_a_similarity_head_trains_and_ships(tmp_path):
     changes = {"head": "tvmf", "epochs": 3, "rounds": 2, "images": 40, "loss": "cross_entropy_cosine", "rewind": "init"}
-    result = tt.imp(tt.Config.from_values(**SETTINGS | changes, out=str(tmp_path)))
+    result = tt.imp(tt.Config.from_values(**QUICK | changes, out=str(tmp_path)))
     weights = runs.read_arrays(runs.RunFolder(result.folder).round(1).weights)
     assert weights["linear/s"] != 0 and "linear/bias" not in weights
     assert tt.Ticket.load(result.best.folder).predict(np.zeros([1, 8, 8, 1], np.uint8)).shape == (1, 10)

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 import trees
-from conftest import ROOT, SETTINGS
+from conftest import QUICK, ROOT
 
 import tf_tickets as tt
 from tf_tickets import errors, runs
@@ -32,7 +32,7 @@ def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
     from tf_tickets.training import callbacks
 
     monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
-    config = tt.Config.from_values(**SETTINGS | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
+    config = tt.Config.from_values(**QUICK | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
     whole = trees.contents(tt.imp(config).folder)
     parts, attempts = config.replace(out=str(tmp_path / "parts")), 0
     for blocks in (0, 1, 2, 3, 40):
@@ -46,7 +46,7 @@ def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
 
 
 def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):
-    config = tt.Config.from_values(**SETTINGS | {"rounds": 2}, out=str(tmp_path / "runs"))
+    config = tt.Config.from_values(**QUICK | {"rounds": 2}, out=str(tmp_path / "runs"))
     folder = runs.RunFolder.of(config)
     original = stages.rate_of
 
@@ -66,7 +66,7 @@ def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):
 @pytest.mark.parametrize("rewind", ["init", "learning_rate:1", "finetune:1"])
 def test_other_kinds_of_rewinding(rewind, tmp_path):
     config = tt.Config.from_values(
-        **SETTINGS | {"rounds": 2, "rewind": rewind, "weight_decay": 0.0, "learning_rate": 1e-20}, out=str(tmp_path)
+        **QUICK | {"rounds": 2, "rewind": rewind, "weight_decay": 0.0, "learning_rate": 1e-20}, out=str(tmp_path)
     )
     folder = runs.RunFolder(tt.imp(config).folder)
     first, second = (runs.read_arrays(folder.round(r).weights) for r in (0, 1))
@@ -80,12 +80,12 @@ def test_other_kinds_of_rewinding(rewind, tmp_path):
     for name in mask:
         np.testing.assert_array_equal(second[f"{name}/kernel"], np.where(mask[name], start[f"{name}/kernel"], 0))
     if rewind == "init":
-        assert not start["pre_conv.1/moving_mean"].any()
-        assert not np.array_equal(second["pre_conv.1/moving_mean"], first["pre_conv.1/moving_mean"])
+        assert not start["features.1/moving_mean"].any()
+        assert not np.array_equal(second["features.1/moving_mean"], first["features.1/moving_mean"])
 
 
 def test_a_run_in_use_is_left_alone(tmp_path):
-    config = tt.Config.from_values(**SETTINGS, out=str(tmp_path))
+    config = tt.Config.from_values(**QUICK, out=str(tmp_path))
     with runs.RunFolder.of(config).locked(), pytest.raises(errors.LockedError, match=f"process {os.getpid()}"):
         experiment.imp(config)
 
@@ -98,11 +98,11 @@ def run_command(arguments, **options):
 
 
 def test_two_logical_devices_train_stop_and_resume(tmp_path):
-    flags = [f"--{name}={value}" for name, value in SETTINGS.items() if name not in ("validation", "eval_every")]
+    flags = [f"--{name}={value}" for name, value in QUICK.items() if name not in ("validation", "eval_every")]
     flags += ["--strategy=cpu:2", "--rounds=2", "--notensorboard"]
     whole = run_command([*flags, f"--out={tmp_path}/whole"])
     parts = run_command([*flags, f"--out={tmp_path}/parts"])
-    values = SETTINGS | {"validation": None, "eval_every": None, "rounds": 2}
+    values = QUICK | {"validation": None, "eval_every": None, "rounds": 2}
     config = runs.RunFolder.of(tt.Config.from_values(**values, out=f"{tmp_path}/parts"))
     while parts.poll() is None and not os.path.exists(config.subset):
         time.sleep(0.01)

@@ -19,7 +19,7 @@ _BLUR_RADIUS = 8
 @functools.cache
 def _keras_cv():
     """keras-cv's layers. Loading them takes a second and a half: only policies that need them do."""
-    with contextlib.redirect_stderr(io.StringIO()):  # keras-core says there that it uses TensorFlow
+    with contextlib.redirect_stdout(io.StringIO()):  # keras-core says there that it uses TensorFlow
         from keras_cv import layers
     return layers
 
