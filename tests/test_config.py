@@ -93,7 +93,7 @@ def test_every_other_setting_changes_the_digest():
         "epochs": 100, "optimizer": "adam", "learning_rate": 0.2, "momentum": 0.8, "weight_decay": 0.0,
         "schedule": "constant", "warmup": 5, "loss": "label_smoothing", "head": "cosine", "rate": 0.3, "rewind": "init",
         "scope": "layer", "min_per_layer": 1, "control": "random", "ticket": "x", "deterministic": False,
-        "precision": "mixed_bfloat16", "jit": True,
+        "precision": "mixed_bfloat16", "jit": True, "pretrained": "x",
     }  # fmt: skip
     together = {
         "imbalance_profile": {"imbalance": 0.1, "imbalance_profile": "step"},

@@ -126,6 +126,10 @@ def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
     assert not other
 
 
+# Used where the user has it: .pth files are read with torch.
+OPTIONAL = {"torch"}
+
+
 def test_every_imported_package_is_required(settings):
     required = requirement_names(settings["options"]["install_requires"])
     providers = importlib.metadata.packages_distributions()
@@ -134,7 +138,7 @@ def test_every_imported_package_is_required(settings):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
-            for top in {name.split(".")[0] for name in names} - {"tf_tickets"} - sys.stdlib_module_names:
+            for top in {name.split(".")[0] for name in names} - {"tf_tickets", *OPTIONAL} - sys.stdlib_module_names:
                 found = {name.lower().replace("_", "-") for name in providers[top]}
                 if not found & required:
                     missing.add((relative(path), top))

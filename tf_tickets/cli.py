@@ -195,6 +195,8 @@ def _check_command(command, config):
         raise UsageError(f"--ticket belongs to train, not {command}: python -m tf_tickets.main train --ticket=DIR")
     if config.pruning.ticket is not None and not os.path.isdir(config.pruning.ticket):
         raise UsageError(f"--ticket={config.pruning.ticket} is no folder; give a ticket or round folder")
+    if config.network.pretrained is not None and not os.path.isfile(config.network.pretrained):
+        raise UsageError(f"--pretrained={config.network.pretrained} is no file; give a .safetensors, .npz or .pth")
     if config.command.archive is not None and command != "prepare":
         raise UsageError(f"--archive belongs to prepare, not {command}")
     if command == "analyze" and config.command.what is None:

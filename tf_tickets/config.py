@@ -147,7 +147,7 @@ class Config:
 def rewind_parts(text):
     """Splits a `rewind` value into (kind, amount); the amount of learning_rate and finetune defaults to epoch 2."""
     kind, _, amount = text.partition(":")
-    return kind, int(amount) if amount else (0 if kind in ("init", "trained") else 2)
+    return kind, int(amount) if amount else (0 if kind in ("init", "trained", "pretrained") else 2)
 
 
 def _check_conflicts(config):
@@ -188,6 +188,8 @@ def _check_conflicts(config):
         (run.jit and run.precision == "mixed_float16",
          "--jit and --precision=mixed_float16 exclude each other: the loss scale changes outside the compiled step; "
          "use mixed_bfloat16"),
+        (kind == "pretrained" and config.network.pretrained is None,
+         "--rewind=pretrained needs --pretrained=FILE"),
         (config.network.head != "tvmf" and config.network.kappa != Network().kappa,
          f"--kappa belongs to --head=tvmf, not {config.network.head}"),
         (pruning.prunable != "all" and config.network.model != "vit_small",

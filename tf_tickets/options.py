@@ -27,13 +27,13 @@ def integer(text):
 def check_rewind(text):
     """The problem with a `rewind` value, or None."""
     kind, _, amount = text.partition(":")
-    if text in ("init", "learning_rate", "finetune", "trained"):
+    if text in ("init", "learning_rate", "finetune", "trained", "pretrained"):
         return None
     if kind == "step" and (integer(amount) or 0) >= 1:
         return None
     if kind in ("epoch", "learning_rate", "finetune") and integer(amount) is not None:
         return None
-    return "is not init, epoch:K, step:N, learning_rate[:K], finetune[:K] or trained"
+    return "is not init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained or pretrained"
 
 
 def check_subset_seed(text):

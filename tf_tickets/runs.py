@@ -7,6 +7,7 @@ either the old or the new content. Arrays are npz, read without pickle.
 import contextlib
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -107,6 +108,18 @@ def read_arrays(path):
         raise StateError(f"{path} is damaged: {error}; delete it to redo what made it") from None
 
 
+def file_digest(path):
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
+
+
 def check_writable(out):
     """UsageError unless `out` is a folder that can be written, or can be made."""
     path = os.path.abspath(out)
@@ -165,6 +178,8 @@ class RunFolder:
     @classmethod
     def of(cls, config, command="imp", content=()):
         """The folder that a configuration names."""
+        if config.network.pretrained:
+            content = [*content, ("pretrained", file_digest(config.network.pretrained))]
         name = f"{config.data.dataset}-{config.network.model}-{config.digest(command, content)}"
         seed = f"seed_{config.run.seed}"
         if config.data.subset_seed != "0":

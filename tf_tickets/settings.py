@@ -74,6 +74,9 @@ class Network:
     )  # fmt: skip
     head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
     kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)
+    pretrained: str | None = option(
+        None, "backbone to start from: .safetensors, .npz, or .pth where torch is installed; PyTorch's names"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +108,8 @@ class Pruning:
     rounds: int = option(16, "rounds, the dense round 0 included", low=1, high=1000, digest=False)
     rate: float = option(0.2, "share of the remaining weights removed after each round", above=0.0, high=0.999)
     rewind: str = option(
-        "epoch:2", "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained",
+        "epoch:2",
+        "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained, pretrained",
         check=check_rewind,
     )  # fmt: skip
     criterion: str = option("magnitude", "score by which weights are ranked", choices=("magnitude",))

@@ -66,7 +66,7 @@ def _to_keras(array, shape):
     return array.T if array.ndim == 2 else array
 
 
-def load_state(model, arrays, strict=True):
+def load_state(model, arrays, strict=True, replaceable=()):
     """Loads PyTorch-named arrays into a network.
 
     Args:
@@ -74,6 +74,7 @@ def load_state(model, arrays, strict=True):
       arrays: dict of arrays in torch's layout (out, in, height, width), under the release's names or, for ResNets,
         torchvision's. `num_batches_tracked` is ignored.
       strict: raise if anything is missing or left over.
+      replaceable: prefixes of names whose arrays are left out where their shapes differ.
 
     Returns:
       (missing, left_over), two lists of names; both empty when strict.
@@ -91,6 +92,9 @@ def load_state(model, arrays, strict=True):
             name = re.sub(pattern, replacement, name)
         given[name] = np.asarray(array)
     wanted = {_torch_name(name): variable for name, variable in variables(model).items()}
+    for name in [name for name in given if name.startswith(tuple(replaceable)) and name in wanted]:
+        if _to_keras(given[name], wanted[name].shape).shape != tuple(wanted[name].shape):
+            del given[name]
     missing = [name for name in wanted if name not in given]
     left_over = [name for name in given if name not in wanted]
     if strict and (missing or left_over):

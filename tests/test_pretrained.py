@@ -1,0 +1,86 @@
+"""Backbones from files: PyTorch's names in, the head as drawn, every misfit said in one line."""
+
+import numpy as np
+import pytest
+from conftest import SETTINGS
+from safetensors.numpy import save_file
+from test_parity import torch_state
+
+import tf_tickets as tt
+from tf_tickets import runs
+from tf_tickets.errors import UsageError
+from tf_tickets.models import pretrained, state
+
+TORCHVISION = (("pre_conv.0.", "conv1."), ("pre_conv.1.", "bn1."), (".shortcut.", ".downsample."), ("linear.", "fc."))
+
+
+def arrays_of(seed=9, classes=7, channels=1):
+    """Another network's state under torchvision's names."""
+    model = tt.models.build("resnet18", classes=classes, image_shape=(8, 8, channels), width=2, seed=seed)
+    found = {}
+    for name, array in torch_state(state.get_state(model)).items():
+        for ours, theirs in TORCHVISION:
+            name = name.replace(ours, theirs)
+        found[name] = np.ascontiguousarray(array)
+    return found, state.get_state(model)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_a_run_starts_every_round_from_the_backbone(suffix, tmp_path, capfd):
+    arrays, expected = arrays_of()
+    path = str(tmp_path / f"backbone{suffix}")
+    save_file(arrays, path) if suffix == ".safetensors" else np.savez(path, **arrays)
+    still = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False, "rounds": 2, "epochs": 2}
+    config = tt.Config.from_values(
+        **SETTINGS | still | {"pretrained": path, "rewind": "pretrained"}, out=str(tmp_path / "runs")
+    )
+    folder = runs.RunFolder(tt.imp(config).folder)
+    assert "as first drawn: the head; left over: nothing" in capfd.readouterr().err
+    fresh = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2)
+    for index in (0, 1):
+        weights, mask = (runs.read_arrays(p) for p in (folder.round(index).weights, folder.round(index).mask))
+        for name in mask:
+            kernel = f"{name}/kernel"
+            np.testing.assert_array_equal(weights[kernel], np.where(mask[name], expected[kernel], 0))
+        np.testing.assert_array_equal(weights["linear/kernel"], fresh.get_layer("linear").kernel)
+        assert len(runs.read_csv(folder.round(index).epochs)) == 2
+
+
+def test_another_stem_stays_as_drawn_and_is_named():
+    arrays, _ = arrays_of(channels=3)
+    model = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2)
+    before = state.get_state(model)
+    note = pretrained.load(model, arrays)
+    assert "the head, pre_conv.0.weight" in note
+    np.testing.assert_array_equal(state.get_state(model)["pre_conv.0/kernel"], before["pre_conv.0/kernel"])
+
+
+def test_files_of_equal_content_are_one_run(tmp_path):
+    arrays, _ = arrays_of()
+    folders = []
+    for name in ("a.npz", "b.npz"):
+        path = str(tmp_path / name)
+        np.savez(path, **arrays)
+        config = tt.Config.from_values(**SETTINGS, pretrained=path, out=str(tmp_path))
+        folders.append(runs.RunFolder.of(config).folder)
+    np.savez(path, **{**arrays, "fc.bias": arrays["fc.bias"] + 1})
+    assert folders[0] == folders[1] != runs.RunFolder.of(config).folder
+
+
+def test_misfits_and_damage_are_said_in_one_line(tmp_path):
+    arrays, _ = arrays_of()
+    model = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2)
+    wider = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=3)
+    del arrays["layer1.0.conv1.weight"]
+    with pytest.raises(UsageError, match=r"holds no layer1.0.conv1.weight and 0 more"):
+        pretrained.load(model, arrays)
+    with pytest.raises(UsageError, match=r"has shape .* the network wants"):
+        pretrained.load(wider, arrays_of()[0])
+    for name, text in (("a.npz", b"no archive"), ("b.safetensors", b"\x00" * 20), ("c.onnx", b"")):
+        path = tmp_path / name
+        path.write_bytes(text)
+        with pytest.raises(UsageError, match=f"--pretrained=.*{name}") as caught:
+            pretrained.read(str(path))
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="needs --pretrained"):
+        tt.Config.from_values(**SETTINGS | {"rewind": "pretrained"})

@@ -1,0 +1,93 @@
+"""Pretrained backbones from files: PyTorch-named arrays into a network, the head as first drawn."""
+
+import os
+import zipfile
+
+import numpy as np
+
+from tf_tickets.errors import UsageError
+from tf_tickets.models import state
+
+FORMATS = (".safetensors", ".npz", ".pth", ".pt")
+# The head never comes along; the stem does when it fits.
+_REPLACEABLE = ("linear.", "pre_conv.")
+
+
+def read(path):
+    """The arrays of a file by PyTorch's names.
+
+    Args:
+      path: .safetensors, .npz, or, where torch is installed, .pth or .pt, read with weights_only.
+
+    Returns:
+      dict of numpy arrays in torch's layout. A `state_dict` inside and the prefix `module.` are unwrapped.
+
+    Raises:
+      UsageError: the file is missing, damaged, or of another kind.
+    """
+    suffix = os.path.splitext(path)[1]
+    readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".pth": _read_torch, ".pt": _read_torch}
+    if suffix not in readers:
+        raise UsageError(f"--pretrained={path}: '{suffix}' is not one of {', '.join(FORMATS)}")
+    try:
+        arrays = readers[suffix](path)
+    except UsageError:
+        raise
+    except Exception as error:  # each library has its own errors for a damaged file
+        raise UsageError(f"--pretrained={path} cannot be read: {' '.join(str(error).split())}") from None
+    return {name.removeprefix("module."): array for name, array in arrays.items()}
+
+
+def _read_safetensors(path):
+    from safetensors.numpy import load_file
+
+    return load_file(path)
+
+
+def _read_npz(path):
+    with np.load(path, allow_pickle=False) as archive:
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise zipfile.BadZipFile("no npz archive")
+        return {name: archive[name] for name in archive.files}
+
+
+def _read_torch(path):
+    try:
+        import torch
+    except ImportError:
+        raise UsageError(
+            f"--pretrained={path} needs torch to be read: install it, or convert the file to .safetensors"
+        ) from None
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = content.get("state_dict", content)
+    return {name: tensor.numpy() for name, tensor in content.items() if hasattr(tensor, "numpy")}
+
+
+def load(model, arrays):
+    """Loads a backbone into a network.
+
+    Args:
+      model: a network of `models.build`.
+      arrays: from `read`.
+
+    Returns:
+      A sentence that names what stayed as drawn and what was left over.
+
+    Raises:
+      UsageError: the backbone does not fit.
+    """
+    before = state.get_state(model)
+    missing, left_over = state.load_state(model, arrays, strict=False, replaceable=_REPLACEABLE)
+    head = {name: array for name, array in before.items() if name.startswith("linear/")}
+    state.set_state(model, state.get_state(model) | head)
+    backbone = [name for name in missing if not name.startswith(_REPLACEABLE)]
+    if backbone:
+        raise UsageError(
+            f"--pretrained holds no {backbone[0]} and {len(backbone) - 1} more tensors of this network's backbone; "
+            f"it has left over {', '.join(left_over[:3]) or 'nothing'}: set --model and --width to the file's"
+        )
+    drawn = [name for name in missing if not name.startswith("linear.")]
+    return (
+        f"pretrained backbone loaded; as first drawn: the head{''.join(f', {name}' for name in drawn)}; "
+        f"left over: {', '.join(left_over) or 'nothing'}"
+    )
