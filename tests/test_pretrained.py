@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import SETTINGS
 from safetensors.numpy import save_file
-from test_parity import torch_state
+from test_parity import formula_weights, torch_state
 
 import tf_tickets as tt
 from tf_tickets import runs
@@ -14,15 +14,17 @@ from tf_tickets.models import pretrained, state
 TORCHVISION = (("pre_conv.0.", "conv1."), ("pre_conv.1.", "bn1."), (".shortcut.", ".downsample."), ("linear.", "fc."))
 
 
+def torchvision_name(name):
+    for ours, theirs in TORCHVISION:
+        name = name.replace(ours, theirs)
+    return name
+
+
 def arrays_of(seed=9, classes=7, channels=1):
     """Another network's state under torchvision's names."""
     model = tt.models.build("resnet18", classes=classes, image_shape=(8, 8, channels), width=2, seed=seed)
-    found = {}
-    for name, array in torch_state(state.get_state(model)).items():
-        for ours, theirs in TORCHVISION:
-            name = name.replace(ours, theirs)
-        found[name] = np.ascontiguousarray(array)
-    return found, state.get_state(model)
+    mine = state.get_state(model)
+    return {torchvision_name(name): np.ascontiguousarray(array) for name, array in torch_state(mine).items()}, mine
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
@@ -84,3 +86,17 @@ def test_misfits_and_damage_are_said_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="needs --pretrained"):
         tt.Config.from_values(**SETTINGS | {"rewind": "pretrained"})
+
+
+def test_torchvision_s_names_give_pytorch_s_logits(fixture_json, fixture_arrays, tmp_path):
+    facts, fixture = fixture_json("networks.json"), fixture_arrays("networks.npz")
+    model = tt.models.build("resnet18", classes=10, image_shape=(32, 32, 3), width=12)
+    arrays = torch_state(state.get_state(model)) | {"linear.bias": np.zeros(10, np.float32)}
+    arrays |= formula_weights(facts["networks"]["resnet18_small_w12"]["order"], facts["seed"])
+    named = {torchvision_name(name): np.ascontiguousarray(array) for name, array in arrays.items()}
+    assert "layer2.0.downsample.0.weight" in named and "fc.weight" in named and "conv1.weight" in named
+    save_file(named, tmp_path / "a.safetensors")
+    assert tt.models.load_state(model, pretrained.read(str(tmp_path / "a.safetensors"))) == ([], [])
+    found = model(fixture["x"].transpose(0, 2, 3, 1), training=True).numpy()
+    expected = fixture["resnet18_small_w12/logits_train"]
+    assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
