@@ -20,6 +20,7 @@ import pillow_pipeline
 BATCH = 100
 IMAGES = 5000
 PRESETS = ("base", "contrast", "rand", "auto")
+OURS_ALONE = ("none", "custom")
 
 
 def pictures(count=IMAGES):
@@ -118,7 +119,7 @@ def compare(arguments):
             [(name, p, [tables.value(name, level, sign) for sign in (-1, 1)]) for name, p, level in sub]
             for sub in tables.TABLES["cifar10"]
         ]
-        steps = {("ours", preset): ours(tf, preset, images) for preset in PRESETS}
+        steps = {("ours", preset): ours(tf, preset, images) for preset in (*PRESETS, *OURS_ALONE)}
         steps |= {("pillow", preset): pillow(pool, preset, images, table) for preset in PRESETS}
         steps["keras-cv", "rand"] = keras_cv_rand_augment(tf, images)
         rates = {key: [] for key in steps}
@@ -128,7 +129,7 @@ def compare(arguments):
                 rates[kind, preset].append(measure(step, arguments.seconds))
     print(f"{cores} cores, 32x32, batch {BATCH}, median of {arguments.rounds} rounds; images/s")
     print(f"{'preset':10s}{'ours':>9s}{'Pillow':>9s}{'ratio':>7s}{'keras-cv RandAugment(4)':>25s}{'ratio':>7s}")
-    for preset in PRESETS:
+    for preset in (*PRESETS, *OURS_ALONE):
         mine = rates["ours", preset]
         line = f"{preset:10s}{statistics.median(mine):9,.0f}"
         for kind, width in (("pillow", 9), ("keras-cv", 25)):
