@@ -1,13 +1,13 @@
 """What all rounds of a run share: data in memory, the network built and traced once, evaluation."""
 
 import functools
-import sys
 
 import numpy as np
 
 from tf_tickets import augment, backend
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
+from tf_tickets.experiments.rounds import say
 from tf_tickets.models import pretrained, registry, state
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, optimizers
@@ -43,8 +43,7 @@ class Session:
                 precision=config.run.precision,
             )  # fmt: skip
             if config.network.pretrained:
-                note = pretrained.load(model, pretrained.read(config.network.pretrained))
-                print(f"tf-tickets: {note}", file=sys.stderr)
+                say(pretrained.load(model, pretrained.read(config.network.pretrained)))
             self.initial = state.get_state(model)
             wrapped = wrapping.wrap(model, plan.prunable)
             optimizer = optimizers.build(config.training, config.run.precision)
