@@ -13,7 +13,7 @@ from tf_tickets.models import architecture, state
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.pruning.rewind import RewindPoint
-from tf_tickets.training import optimizers, schedules
+from tf_tickets.training import losses, objectives, optimizers, schedules
 from tf_tickets.training.fit import fit
 from tf_tickets.training.steps import Steps
 
@@ -133,7 +133,7 @@ def fixed_batches(x, y, devices, precision="float32"):
     images, targets = x.transpose(0, 1, 3, 4, 2).astype(precision), np.eye(10, dtype=precision)[y]
     weights = np.full(len(x), 1.0 / x.shape[1], precision)
     return devices.strategy.distribute_datasets_from_function(
-        lambda _: tf.data.Dataset.from_tensor_slices((images, targets, weights)).repeat()
+        lambda _: tf.data.Dataset.from_tensor_slices((weights, images, targets)).repeat()
     )
 
 
@@ -144,7 +144,7 @@ def steps_of(arrays, precision="float32"):
         model, described = wrapped_network("resnet18", precision, width=8)
         optimizer = optimizers.build(config.training, "float32")
     tt.models.load_state(model, {k[5:]: v for k, v in arrays.items() if k.startswith("init/")})
-    return Steps(model, optimizer, devices), described
+    return Steps(model, optimizer, devices, objectives.supervised(losses.cross_entropy)), described
 
 
 def five_steps(arrays, precision):

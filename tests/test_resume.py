@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+import stops
 import trees
 from conftest import QUICK, ROOT
 
@@ -15,34 +16,14 @@ import tf_tickets as tt
 from tf_tickets import errors, runs
 from tf_tickets.experiments import imp as experiment
 from tf_tickets.experiments import rounds as stages
-
-
-class StopAfter:
-    """Says stop after some blocks of steps."""
-
-    def __init__(self, blocks):
-        self.left = blocks
-
-    def __call__(self):
-        self.left -= 1
-        return self.left < 0
+from tf_tickets.training import callbacks
 
 
 def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
-    from tf_tickets.training import callbacks
-
     monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
     config = tt.Config.from_values(**QUICK | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
-    whole = trees.contents(tt.imp(config).folder)
-    parts, attempts = config.replace(out=str(tmp_path / "parts")), 0
-    for blocks in (0, 1, 2, 3, 40):
-        try:
-            folder = tt.imp(parts, StopAfter(blocks)).folder
-            break
-        except errors.StopRequested:
-            attempts += 1
+    attempts = stops.assert_stopping_changes_nothing(tt.imp, config, tmp_path / "parts")
     assert attempts >= 4
-    trees.assert_equal(trees.contents(folder), whole)
 
 
 def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):

@@ -205,6 +205,10 @@ def _check_command(command, config):
         raise UsageError(f"--what belongs to analyze, not {command}")
     if command == "prepare" and config.command.archive is None:
         raise UsageError("prepare needs --archive=FILE: the archive to read")
+    usual, training = configs.Training(), config.training
+    attacks = [n for n in ("attack_eps", "attack_step", "attack_steps") if getattr(training, n) != getattr(usual, n)]
+    if attacks and command in ("imp", "train") and not training.adversarial:
+        raise UsageError(f"--{attacks[0]} belongs to --adversarial, which is not set")
     _check_control(command, config.pruning)
 
 

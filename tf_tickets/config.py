@@ -192,6 +192,8 @@ def _check_conflicts(config):
          "--rewind=pretrained needs --pretrained=FILE"),
         (config.network.head != "tvmf" and config.network.kappa != Network().kappa,
          f"--kappa belongs to --head=tvmf, not {config.network.head}"),
+        (training.adversarial and config.network.model == "vit_small",
+         "--adversarial needs batch normalisation, which --model=vit_small has none of"),
         (pruning.prunable != "all" and config.network.model != "vit_small",
          f"--prunable={pruning.prunable} belongs to --model=vit_small, not {config.network.model}"),
         (training.optimizer == "adam" and training.momentum != Training().momentum,

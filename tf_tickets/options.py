@@ -106,6 +106,8 @@ class Option:
             if text.lower() not in ("true", "false", "1", "0"):
                 raise ValueError("is not true or false")
             return text.lower() in ("true", "1")
+        if self.type is float and (parts := re.fullmatch(r"(\d{1,9})/([1-9]\d{0,8})", text, re.ASCII)):
+            return self.check(int(parts[1]) / int(parts[2]))
         try:
             # int and float also read 1_000 and other scripts' digits, which are more likely slips.
             value = self.type(text if self.type is str or (text.isascii() and "_" not in text) else "")

@@ -99,6 +99,12 @@ class Training:
         "logit_adjusted: for long tails, with the classes' frequencies",
         choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted"),
     )  # fmt: skip
+    adversarial: bool = option(
+        False, "AdvProp: also train on attacked images, under a normalisation of their own"
+    )
+    attack_eps: float = option(8 / 255, "largest change of a pixel by an attack; pixels lie in [0, 1]", above=0, high=1)
+    attack_step: float = option(2 / 255, "change of a pixel in one step of an attack", above=0, high=1)
+    attack_steps: int = option(1, "steps of an attack", low=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,9 +50,11 @@ class DataSet:
 
     def normalise(self, pixels):
         """(pixels / 255 - mean) / deviation, on float32 [..., channels] in 0..255."""
-        mean = np.asarray(self.mean, np.float32)
-        deviation = np.asarray(self.deviation, np.float32)
-        return (pixels / np.float32(255.0) - mean) / deviation
+        return self.standardise(pixels / np.float32(255.0))
+
+    def standardise(self, images):
+        """(images - mean) / deviation, on float32 [..., channels] in [0, 1]."""
+        return (images - np.asarray(self.mean, np.float32)) / np.asarray(self.deviation, np.float32)
 
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

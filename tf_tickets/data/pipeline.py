@@ -28,6 +28,73 @@ class Images:
         return len(self.labels)
 
 
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """What a batch's random numbers come from.
+
+    Attributes:
+      keys: int64 [n], one per image.
+      noise: int32 [2], of this replica's share of the batch.
+      shared: int32 [2], of the whole batch.
+    """
+
+    keys: object
+    noise: object
+    shared: object
+
+
+def supervised(data_set, augment):
+    """Loads (normalised float32 images, float32 one-hot targets).
+
+    Args:
+      data_set: a catalog.DataSet.
+      augment: function (uint8 images, float32 one-hot labels, int64 keys) -> (images, labels).
+    """
+    load = _augmented(data_set, augment)
+
+    def normalised(pixels, labels, draws):
+        images, targets = load(pixels, labels, draws.keys)
+        return data_set.normalise(images), targets
+
+    return normalised
+
+
+def attacked(data_set, augment, eps, probability=0.8):
+    """Loads (float32 images in [0, 1], targets, noise that an attack starts from).
+
+    The noise is uniform within `eps`, or, for whole batches, nothing (SCIENCE, Robustness).
+    """
+    load = _augmented(data_set, augment)
+
+    def with_noise(pixels, labels, draws):
+        images, targets = load(pixels, labels, draws.keys)
+        noise = tf.random.stateless_uniform(tf.shape(images), draws.noise, -eps, eps)
+        noisy = tf.random.stateless_uniform([], draws.shared) < probability
+        return images / np.float32(255.0), targets, tf.where(noisy, noise, 0.0)
+
+    return with_noise
+
+
+def two_views(data_set, augment):
+    """Loads two normalised views of every image, drawn apart, for contrastive learning."""
+    load = _augmented(data_set, augment)
+
+    def views(pixels, labels, draws):
+        # An odd multiplier maps keys one to one, so the second view's draws are as distinct as the first's.
+        keys = draws.keys, draws.keys * 0x2545F4914F6CDD1D
+        return tuple(data_set.normalise(load(pixels, labels, part)[0]) for part in keys)
+
+    return views
+
+
+def _augmented(data_set, augment):
+    def load(pixels, labels, keys):
+        images, targets = augment(pixels, tf.one_hot(labels, data_set.classes), keys)
+        return tf.cast(tf.ensure_shape(images, [None, *data_set.image_shape]), tf.float32), targets
+
+    return load
+
+
 def steps_per_epoch(count, batch_size):
     """Steps of an epoch; the last, short batch counts."""
     return -(-count // batch_size)
@@ -52,13 +119,12 @@ def chunks(count, batch_size, replicas):
     return np.array(rows, np.int64)
 
 
-def training_batches(images, *, data_set, augment, batch_size, order_seed, round_index, first_step, epochs, devices):
+def training_batches(images, *, load, batch_size, order_seed, round_index, first_step, epochs, devices):
     """The batches of a round, from `first_step` on.
 
     Args:
       images: Images.
-      data_set: a catalog.DataSet, for normalisation and the number of classes.
-      augment: function (uint8 images, float32 one-hot labels, int64 keys) -> (images, labels).
+      load: makes a batch of images and labels, one of `supervised`, `attacked` and `two_views`.
       batch_size: over all replicas.
       order_seed, round_index: with the epoch and image id, they fix order and augmentation.
       first_step: global step to start at, epoch x steps per epoch + batch.
@@ -66,7 +132,7 @@ def training_batches(images, *, data_set, augment, batch_size, order_seed, round
       devices: a backend.Devices.
 
     Returns:
-      An iterable of (float32 images, float32 one-hot targets, float32 1 / global batch), one element per replica.
+      An iterable of (float32 1 / global batch, *what `load` gives), one element per replica.
     """
     layout = chunks(len(images), batch_size, devices.replicas)
     first_epoch, skipped = divmod(first_step, len(layout) // devices.replicas)
@@ -74,24 +140,27 @@ def training_batches(images, *, data_set, augment, batch_size, order_seed, round
 
     def tables(epoch):
         order = seeds.epoch_order(order_seed, round_index, int(epoch), images.ids)
-        return order, seeds.image_keys(order_seed, round_index, int(epoch), images.ids[order])
+        noise = seeds.tensor_seed("attack", order_seed, round_index, int(epoch))
+        return order, seeds.image_keys(order_seed, round_index, int(epoch), images.ids[order]), noise
 
     def epoch_batches(epoch):
-        order, keys = tf.numpy_function(tables, [epoch], [tf.int64, tf.int64], stateful=False)
+        order, keys, noise = tf.numpy_function(tables, [epoch], [tf.int64, tf.int64, tf.int32], stateful=False)
         order, keys = tf.ensure_shape(order, [len(images)]), tf.ensure_shape(keys, [len(images)])
+        noise = tf.ensure_shape(noise, [2])
         return tf.data.Dataset.from_tensor_slices(layout).map(
-            lambda row: (order[row[0] : row[0] + row[1]], keys[row[0] : row[0] + row[1]], row[2])
+            lambda row: (order[row[0] : row[0] + row[1]], keys[row[0] : row[0] + row[1]], noise, row)
         )
 
-    def load(order, keys, size):
-        targets = tf.one_hot(tf.gather(labels, order), data_set.classes)
-        batch, targets = augment(tf.gather(pixels, order), targets, keys)
-        batch = tf.ensure_shape(batch, [None, *data_set.image_shape])
-        return data_set.normalise(tf.cast(batch, tf.float32)), targets, 1.0 / tf.cast(size, tf.float32)
+    def element(order, keys, noise, row):
+        start, _, size = tf.unstack(row)
+        fold_in = tf.random.experimental.stateless_fold_in
+        draws = Draws(keys, fold_in(noise, 2 * start), fold_in(noise, 2 * (start // batch_size) + 1))
+        batch = load(tf.gather(pixels, order), tf.gather(labels, order), draws)
+        return 1.0 / tf.cast(size, tf.float32), *batch
 
     def make(_):
         batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches).skip(skipped * devices.replicas)
-        batches = batches.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        batches = batches.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return batches.prefetch(4 * devices.replicas)
 
     return devices.strategy.distribute_datasets_from_function(make)

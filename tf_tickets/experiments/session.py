@@ -8,9 +8,9 @@ from tf_tickets import augment, backend
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments.rounds import say
-from tf_tickets.models import pretrained, registry, state
+from tf_tickets.models import auxiliary, pretrained, registry, state
 from tf_tickets.pruning import wrapping
-from tf_tickets.training import losses, optimizers
+from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
 
 
@@ -44,11 +44,17 @@ class Session:
             )  # fmt: skip
             if config.network.pretrained:
                 say(pretrained.load(model, pretrained.read(config.network.pretrained)))
+            if config.training.adversarial:
+                model = auxiliary.add(model)
             self.initial = state.get_state(model)
             wrapped = wrapping.wrap(model, plan.prunable)
             optimizer = optimizers.build(config.training, config.run.precision)
         counts = np.bincount(self.train.labels, minlength=plan.data_set.classes)
-        self.steps = Steps(wrapped, optimizer, self.devices, losses.build(config.training.loss, counts))
+        loss = losses.build(config.training.loss, counts)
+        objective = objectives.supervised(loss)
+        if config.training.adversarial:
+            objective = objectives.advprop(loss, plan.data_set, config.training)
+        self.steps = Steps(wrapped, optimizer, self.devices, objective)
 
     def _images(self, positions):
         return pipeline.Images(
@@ -64,10 +70,12 @@ class Session:
     def batches(self, round_index, first_step):
         """The training batches of a round from a global step on."""
         config, data_set = self.plan.config, self.plan.data_set
-        policy = augment.resolve(config.data.augment, data_set)
+        augmenter = augment.augmenter(augment.resolve(config.data.augment, data_set))
+        load = pipeline.supervised(data_set, augmenter)
+        if config.training.adversarial:
+            load = pipeline.attacked(data_set, augmenter, config.training.attack_eps)
         return pipeline.training_batches(
-            self.train, data_set=data_set, augment=augment.augmenter(policy),
-            batch_size=config.data.batch_size, order_seed=config.order_seed, round_index=round_index,
+            self.train, load=load, batch_size=config.data.batch_size, order_seed=config.order_seed, round_index=round_index,
             first_step=first_step, epochs=config.training.epochs, devices=self.devices,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from tf_tickets import runs
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import Result, export_ticket, open_folder, run_rounds
+from tf_tickets.models import names
 from tf_tickets.pruning import masks as pruning_masks
 
 
@@ -131,9 +132,9 @@ def _train_round(plan, folder, ticket, stop):
 
 def _start_state(initial, ticket):
     """The ticket's rewound state; what does not fit, the head of other classes, as first drawn."""
-    if ticket is None:
+    if ticket is None or not ticket.rewound:
         return initial
+    rewound = names.with_auxiliary(ticket.rewound, initial)
     return {
-        name: ticket.rewound[name] if np.shape(ticket.rewound.get(name)) == array.shape else array
-        for name, array in initial.items()
+        name: rewound[name] if np.shape(rewound.get(name)) == array.shape else array for name, array in initial.items()
     }

@@ -16,7 +16,7 @@ from tf_tickets import config as configs
 from tf_tickets import runs
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.models import architecture
+from tf_tickets.models import architecture, names
 
 DOCUMENT, ARRAYS, LABELS = "ticket.json", "ticket.npz", "labels.txt"
 
@@ -161,9 +161,12 @@ def from_round(run, mine):
         "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
         "deviation": list(data_set.deviation), "image_shape": list(data_set.image_shape),
     }  # fmt: skip
+    trained, rewound = (
+        _masked(names.without_auxiliary(runs.read_arrays(path)), masks) for path in (mine.weights, run.rewind)
+    )
     return Ticket(
-        masks, _masked(runs.read_arrays(mine.weights), masks), _masked(runs.read_arrays(run.rewind), masks), network,
-        data, settings_of(config), ids_digest(runs.read_csv(run.subset)), summary["round"],
+        masks, trained, rewound, network, data, settings_of(config), ids_digest(runs.read_csv(run.subset)),
+        summary["round"],
     )  # fmt: skip
 
 

@@ -28,8 +28,9 @@ def variables(model):
     found = {}
     for layer in model.layers:
         inner = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
-        for variable in inner.variables:
-            found[f"{inner.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
+        for part in getattr(inner, "parts", (inner,)):
+            for variable in part.variables:
+                found[f"{part.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
     return found
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tf_tickets.backend import tf
-from tf_tickets.training import losses, optimizers
+from tf_tickets.training import optimizers
 
 
 class Steps:
@@ -15,11 +15,11 @@ class Steps:
       model: a Keras network with logits out.
       optimizer: built, in the strategy's scope.
       devices: a backend.Devices.
-      loss: function (targets, logits) -> per-example loss, from `losses.build`.
+      objective: what is minimised, from `objectives`: function (model, *batch) -> (loss, correct), float32 [n] both.
     """
 
-    def __init__(self, model, optimizer, devices, loss=losses.cross_entropy):
-        self.model, self.optimizer, self.devices, self.loss = model, optimizer, devices, loss
+    def __init__(self, model, optimizer, devices, objective):
+        self.model, self.optimizer, self.devices, self.objective = model, optimizer, devices, objective
         self._scaled = hasattr(optimizer, "get_scaled_loss")
         with devices.strategy.scope():
             optimizer.build(model.trainable_variables)
@@ -38,11 +38,10 @@ class Steps:
         """How often the training step has been traced."""
         return self._block.experimental_get_tracing_count()
 
-    def _replica_step(self, images, targets, weight):
+    def _replica_step(self, weight, *batch):
         """One replica's part of a step; returns [sum of losses, correct, examples]."""
         with tf.GradientTape() as tape:
-            logits = self.model(images, training=True)
-            per_example = self.loss(targets, logits)
+            per_example, correct = self.objective(self.model, *batch)
             # `weight` is one over the global batch, so replicas' gradients add up to the mean over its examples.
             loss = tf.reduce_sum(per_example) * weight
             scaled = self.optimizer.get_scaled_loss(loss) if self._scaled else loss
@@ -50,9 +49,8 @@ class Steps:
         if self._scaled:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables))
-        correct = tf.equal(tf.argmax(logits, -1), tf.argmax(targets, -1))
-        counts = tf.reduce_sum(tf.cast(correct, tf.float32)), tf.cast(tf.shape(images)[0], tf.float32)
-        return tf.stack([tf.cast(tf.reduce_sum(per_example), tf.float32), *counts])
+        sums = [tf.cast(tf.reduce_sum(column), tf.float32) for column in (per_example, correct)]
+        return tf.stack([*sums, tf.cast(tf.size(correct), tf.float32)])
 
     def _train_block(self, iterator, count):
         results = tf.TensorArray(tf.float32, size=count, element_shape=[3])
@@ -67,7 +65,7 @@ class Steps:
         """Runs `count` steps.
 
         Args:
-          iterator: yields (images, targets, weight) per replica, from `data.pipeline`.
+          iterator: yields (weight, *batch) per replica, from `data.pipeline`.
           count: steps.
           learning_rate: of all of them.
 

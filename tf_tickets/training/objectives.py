@@ -1,0 +1,63 @@
+"""What a training step minimises: functions (model, *batch) -> (loss, correct), float32 [n] each."""
+
+from tf_tickets.backend import tf
+from tf_tickets.models import auxiliary
+from tf_tickets.training import adversarial
+
+
+def supervised(loss):
+    """Classification.
+
+    Args:
+      loss: function (targets, logits) -> float32 [n], from `losses.build`.
+
+    Returns:
+      An objective on batches (images, targets): float32 [n, height, width, channels], normalised, and [n, classes].
+    """
+
+    def objective(model, images, targets):
+        logits = model(images, training=True)
+        return loss(targets, logits), _correct(targets, logits)
+
+    return objective
+
+
+def advprop(loss, data_set, training):
+    """Classification of adversarial images by the auxiliary normalisation and of clean ones by the network's own.
+
+    Xie et al. 2020 (AdvProp), as in SCIENCE, Robustness: untargeted projected gradient descent in pixel space, in
+    inference mode under the auxiliary statistics; the loss is the mean of the two.
+
+    Args:
+      loss: as in `supervised`.
+      data_set: a catalog.DataSet, for normalisation.
+      training: the Training settings; attack_eps, attack_step, attack_steps.
+
+    Returns:
+      An objective on batches (images in [0, 1], targets, noise from which the attack starts), for a network of
+      `models.auxiliary.add`. `correct` counts clean images.
+    """
+
+    def attack(model, images, targets, noise):
+        def gradient_of(pixels):
+            return adversarial.loss_gradient(
+                lambda x: model(data_set.standardise(x), training=False), loss, pixels, targets
+            )
+
+        found = adversarial.pgd(
+            gradient_of, images, training.attack_eps, training.attack_step, training.attack_steps, noise
+        )
+        return tf.stop_gradient(found)
+
+    def objective(model, images, targets, noise):
+        with auxiliary.path():
+            attacked = attack(model, images, targets, noise)
+            adversarial_loss = loss(targets, model(data_set.standardise(attacked), training=True))
+        logits = model(data_set.standardise(images), training=True)
+        return 0.5 * (adversarial_loss + loss(targets, logits)), _correct(targets, logits)
+
+    return objective
+
+
+def _correct(targets, logits):
+    return tf.cast(tf.equal(tf.argmax(logits, -1), tf.argmax(targets, -1)), tf.float32)
