@@ -5,12 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+import stops
 from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import runs
 from tf_tickets.errors import UsageError
 from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.training import callbacks, gradual
 
 # Next to no learning: a round ends with the weights it starts from.
 STILL = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False}
@@ -82,6 +84,38 @@ def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
     smallest = min(np.abs(weights[f"{n}/kernel"][m]).min() for n, m in kept.items() if m.any())
     assert all(np.abs(weights[f"{n}/kernel"][~m]).max(initial=0) <= smallest for n, m in kept.items())
     assert tt.train(config).folder == result.folder
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, monkeypatch, optimizer):
+    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+    changes = {"control": "gradual", "rounds": 3, "rate": 0.5, "optimizer": optimizer, "learning_rate": 0.01}
+    config = tt.Config.from_values(**QUICK | changes | {"tensorboard": False}, out=str(tmp_path / "whole"))
+    assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts") >= 4
+    folder = runs.RunFolder.of(config, "train", [("final_round", 2)])
+    mask, weights = runs.read_arrays(folder.round(0).mask), runs.read_arrays(folder.round(0).weights)
+    total = sum(part.size for part in mask.values())
+    assert pruning_masks.count(mask) == pruning_masks.remaining_counts(total, 0.5, 3)[-1]
+    assert len(runs.read_csv(folder.round(0).epochs)) == 5 + 2 * 4
+    assert runs.read_json(folder.round(0).summary)["weights_left"] == pruning_masks.count(mask)
+    assert all((weights[f"{name}/kernel"][~part] == 0).all() for name, part in mask.items())
+    # Optimizer slots of removed weights are empty: as many zeros as weights were removed, at their places.
+    checkpoint = runs.read_arrays(folder.round(0).checkpoints[0])
+    slots = [array for name, array in checkpoint.items() if name.startswith("optimizer/")]
+    for part in mask.values():
+        mine = [slot for slot in slots if slot.shape == part.shape and (slot[~part] == 0).all() and slot.any()]
+        assert mine or not part.any()
+    assert set(checkpoint) >= {f"mask/{name}" for name in mask}
+    assert tt.Config.from_flagfile(folder.config) == config.replace(out=tt.Config.from_flagfile(folder.config).run.out)
+
+
+def test_gradual_follows_the_cubic_schedule():
+    dense = {"a": np.ones((40, 25), bool)}
+    pruner = gradual.GradualPruning(None, dense, 100, first_epoch=2, last_epoch=12, steps_per_epoch=5)
+    kept = [pruner.wanted(step) for step in range(0, 70)]
+    expected = [1000 * (1 - 0.9 * (1 - (1 - (epoch - 2) / 10) ** 3)) for epoch in range(2, 13)]
+    np.testing.assert_allclose([kept[5 * epoch] for epoch in range(2, 13)], expected, atol=0.51)
+    assert all(kept[step] == 1000 for step in range(60) if step % 5 or step < 10) and set(kept[60:]) == {100}
 
 
 def test_rewinding_to_trained_weights_starts_from_round_0_s_last_epoch(tmp_path):

@@ -31,8 +31,8 @@ def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):
     folder = runs.RunFolder.of(config)
     original = stages.rate_of
 
-    def explode(config, round_index):
-        return (lambda epoch: 1e30) if round_index == 1 else original(config, round_index)
+    def explode(plan, round_index):
+        return (lambda epoch: 1e30) if round_index == 1 else original(plan, round_index)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "rate_of", explode)

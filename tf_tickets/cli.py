@@ -214,7 +214,7 @@ def _check_command(command, config):
 
 def _check_control(command, pruning):
     where = {
-        "random": "imp", "one_shot": "train without --ticket",
+        "random": "imp", **dict.fromkeys(("one_shot", "gradual"), "train without --ticket"),
         **dict.fromkeys(("random_layerwise", "reinitialize", "small_dense"), "train --ticket=DIR"),
     }.get(pruning.control)  # fmt: skip
     here = command if command == "imp" else f"train {'without --ticket' if pruning.ticket is None else '--ticket=DIR'}"

@@ -128,8 +128,9 @@ class Pruning:
         "none",
         "imp: random (the same numbers of weights, drawn); train --ticket: random_layerwise (positions drawn in each "
         "layer), reinitialize (its mask, fresh weights), small_dense (a dense net of as many weights); train: one_shot "
-        "(the last round's density in one pruning)",
-        choices=("none", "random", "random_layerwise", "reinitialize", "small_dense", "one_shot"),
+        "(the last round's density in one pruning), gradual (that density by tfmot's polynomial schedule, in one run "
+        "of as many epochs as all rounds)",
+        choices=("none", "random", "random_layerwise", "reinitialize", "small_dense", "one_shot", "gradual"),
     )  # fmt: skip
     ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
     finetune_learning_rate: float | None = option(

@@ -26,6 +26,7 @@ class Plan:
       steps_per_epoch: batches of an epoch.
       rewind_step: the global step of the rewind point.
       weights: prunable weights left in each round.
+      training: the Training settings of a round; `gradual` has one round of as many epochs as all.
     """
 
     config: configs.Config
@@ -38,11 +39,12 @@ class Plan:
     steps_per_epoch: int
     rewind_step: int
     weights: tuple
+    training: configs.Training
 
     @property
     def last_step(self):
         """The global step at which every round ends."""
-        return self.config.training.epochs * self.steps_per_epoch
+        return self.training.epochs * self.steps_per_epoch
 
     def first_step(self, round_index):
         """The global step at which a round starts."""
@@ -81,13 +83,21 @@ def resolve(config):
         raise UsageError(f"--min_per_layer={least}: the smallest layer has only {min(sizes)} weights")
     return Plan(
         config, data_set, network, train_counts, held_counts, total - held, held, steps, rewind_step,
-        tuple(_weights(config.pruning, sizes)),
+        tuple(_weights(config.pruning, sizes)), _training(config, rewind_step, steps),
     )  # fmt: skip
+
+
+def _training(config, rewind_step, steps):
+    if config.pruning.control != "gradual":
+        return config.training
+    epochs, rounds = config.training.epochs, config.pruning.rounds
+    later = (rounds - 1) * (epochs * steps - rewind_step)
+    return dataclasses.replace(config.training, epochs=epochs + -(-later // steps))
 
 
 def _weights(pruning, sizes):
     found = _all_weights(pruning, sizes)
-    return [found[0], found[-1]] if pruning.control == "one_shot" else found
+    return [found[0], found[-1]] if pruning.control in ("one_shot", "gradual") else found
 
 
 def _all_weights(pruning, sizes):
@@ -163,7 +173,7 @@ def text(plan, command):
         f"augment     {policies.expand(config.data.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
         f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
-        f"round       {config.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
+        f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})",
         f"in all      {rounds} rounds, {steps:,} steps, {trained:,.0f} image passes",
         f"minutes     {minutes}",
@@ -174,4 +184,6 @@ def text(plan, command):
         f"{index:5d}  {100 * left / plan.weights[0]:7.2f} %  {left:13,d}"
         for index, left in enumerate(plan.weights[:rounds])
     ]
+    if pruning.control == "gradual":
+        lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")
     return "\n".join(lines)

@@ -81,24 +81,25 @@ def start_state(folder, round_index, session):
     return runs.read_arrays(folder.rewind)
 
 
-def rate_of(config, round_index):
+def rate_of(plan, round_index):
     """The learning rate as a function of the epoch, in one round."""
-    kind, _ = configs.rewind_parts(config.pruning.rewind)
+    pruning = plan.config.pruning
+    kind, _ = configs.rewind_parts(pruning.rewind)
     if kind == "finetune" and round_index > 0:
-        constant = config.pruning.finetune_learning_rate or config.training.learning_rate / 100.0
+        constant = pruning.finetune_learning_rate or plan.training.learning_rate / 100.0
         return lambda epoch: constant
-    return lambda epoch: schedules.learning_rate(config.training, epoch)
+    return lambda epoch: schedules.learning_rate(plan.training, epoch)
 
 
-def is_evaluated(config, epoch):
+def is_evaluated(plan, epoch):
     """Whether an epoch (done, from 1) is evaluated: the middle and the last, or every `eval_every` and the last."""
-    epochs, every = config.training.epochs, config.run.eval_every
+    epochs, every = plan.training.epochs, plan.config.run.eval_every
     return epoch == epochs or (epoch % every == 0 if every else epoch == epochs // 2)
 
 
 def train_round(
     session, folder, round_index, *, identity, masks, start, first_step, key_round=None, stop=lambda: False,
-    steps_after=0,
+    steps_after=0, gradual=None,
 ):  # fmt: skip
     """Trains one round to the end, from its beginning or its last checkpoint, and writes its artefacts.
 
@@ -113,28 +114,35 @@ def train_round(
       key_round: the round number that order and augmentation draw from; defaults to round_index.
       stop: asked after each block of steps.
       steps_after: steps of later rounds, for the time left.
+      gradual: a training.gradual.GradualPruning that changes the masks on the way, or None.
     """
     plan, config, mine = session.plan, session.plan.config, folder.round(round_index)
     key_round = round_index if key_round is None else key_round
     began = time.time()
-    runs.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
-    step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step)
-    checkpoint = callbacks.Checkpoint(mine, session.steps, identity, plan.last_step, rows)
+    step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step, gradual)
+    checkpoint = callbacks.Checkpoint(
+        mine, session.steps, identity, plan.last_step, rows, gradual.arrays if gradual else dict
+    )
     if kept:
         checkpoint.continue_after(kept)
     observers, boundaries = _observers(session, folder, round_index, rows, step, steps_after)
+    observers += [gradual] if gradual else []
     trained_from = time.monotonic()
     if step < plan.last_step:
         try:
             rows = rows + fit(
                 steps=session.steps, batches=session.batches(key_round, step), steps_per_epoch=plan.steps_per_epoch,
-                first_step=step, last_step=plan.last_step, learning_rate=rate_of(config, round_index),
+                first_step=step, last_step=plan.last_step, learning_rate=rate_of(plan, round_index),
                 callbacks=[*observers, checkpoint], boundaries=boundaries, partial=partial, stop=stop,
-                evaluate=lambda epoch: session.evaluations() if is_evaluated(config, epoch) else {},
+                evaluate=lambda epoch: session.evaluations() if is_evaluated(plan, epoch) else {},
             )  # fmt: skip
         except DivergedError as error:
             raise DivergedError(f"round {round_index}: {error}") from None
     seconds = time.monotonic() - trained_from
+    if gradual:
+        masks = gradual.masks
+        runs.write_arrays(mine.mask, masks, compress=True)
+    runs.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     _write_artefacts(session, folder, mine, rows, masks)
     epochs = len(rows)
     images = (plan.last_step - step) / plan.steps_per_epoch * plan.train_images
@@ -145,7 +153,7 @@ def train_round(
     runs.write_json(mine.summary, summary_of(config, round_index, masks, rows, epochs))
 
 
-def _begin(session, folder, mine, identity, masks, start, first_step):
+def _begin(session, folder, mine, identity, masks, start, first_step, gradual):
     """Loads the round's last checkpoint, or the start state; returns (step, rows, partial, checkpoint's path)."""
     saved = callbacks.load_checkpoint(mine, identity, say)
     wrapping.write_masks(session.steps.model, masks)
@@ -158,6 +166,8 @@ def _begin(session, folder, mine, identity, masks, start, first_step):
     if mine.index == 0 and facts["step"] >= rewind_step and not os.path.exists(folder.rewind):
         raise StateError(f"{folder.rewind} is missing though round 0 is past it; delete {mine.folder} to redo round 0")
     callbacks.restore(session.steps, arrays)
+    if gradual:
+        gradual.restore(arrays)
     partial = arrays["partial"] if len(arrays["partial"]) else None
     return facts["step"], facts["rows"], partial, path
 

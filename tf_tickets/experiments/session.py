@@ -75,8 +75,8 @@ class Session:
         if config.training.adversarial:
             load = pipeline.attacked(data_set, augmenter, config.training.attack_eps)
         return pipeline.training_batches(
-            self.train, load=load, batch_size=config.data.batch_size, order_seed=config.order_seed, round_index=round_index,
-            first_step=first_step, epochs=config.training.epochs, devices=self.devices,
+            self.train, load=load, batch_size=config.data.batch_size, order_seed=config.order_seed,
+            round_index=round_index, first_step=first_step, epochs=self.plan.training.epochs, devices=self.devices,
         )  # fmt: skip
 
     def evaluate(self, images):

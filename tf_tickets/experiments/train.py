@@ -19,7 +19,7 @@ def train(config, stop=lambda: False):
     With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
     round's draws, when data set, subset and network are the ticket's; otherwise from epoch 0, with a new head where
     the classes differ. With `control`, see SCIENCE (Controls); `one_shot` trains two rounds, the dense one and the
-    pruned.
+    pruned; `gradual` removes weights on the way.
 
     Args:
       config: a Config.
@@ -37,7 +37,10 @@ def train(config, stop=lambda: False):
         ticket = Ticket.load(config.pruning.ticket)
         content = [("ticket", ticket.content_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
-    plan = plans.resolve(config.replace(rounds=1))
+    if config.pruning.control == "gradual":
+        plan, content = plans.resolve(config), [("final_round", config.pruning.rounds - 1)]
+    else:
+        plan = plans.resolve(config.replace(rounds=1))
     if config.pruning.control == "small_dense":
         plan, ticket = _small_dense(plan, ticket), None
     if ticket:
@@ -115,7 +118,8 @@ def _train_round(plan, folder, ticket, stop):
     session = Session(plan)
     open_folder(folder, session, "train", identity)
     mine = folder.round(0)
-    if not os.path.exists(mine.mask):
+    gradual = _gradual(plan, session) if plan.config.pruning.control == "gradual" else None
+    if gradual is None and not os.path.exists(mine.mask):
         masks = ticket.masks if ticket else stages.next_masks(folder, 0, plan)
         runs.write_arrays(mine.mask, masks, compress=True)
     first_step, key_round = 0, 0
@@ -125,8 +129,23 @@ def _train_round(plan, folder, ticket, stop):
         fresh = not ticket.rewound
         first_step = plan.rewind_step if same and not fresh and ticket.network["classes"] == plan.network.classes else 0
     stages.train_round(
-        session, folder, 0, identity=f"{identity}/round_00", masks=stages.read_masks(mine.mask, plan),
+        session, folder, 0, identity=f"{identity}/round_00",
+        masks=gradual.masks if gradual else stages.read_masks(mine.mask, plan),
         start=lambda: _start_state(session.initial, ticket), first_step=first_step, key_round=key_round, stop=stop,
+        gradual=gradual,
+    )  # fmt: skip
+
+
+def _gradual(plan, session):
+    """Prunes from the rewind point to three quarters of the run, so that the last quarter trains what is left."""
+    from tf_tickets.training.gradual import GradualPruning
+
+    first = -(-plan.rewind_step // plan.steps_per_epoch)
+    dense = {kernel.name: np.ones(kernel.shape, bool) for kernel in plan.kernels}
+    return GradualPruning(
+        session.steps, dense, plan.weights[1], first_epoch=first,
+        last_epoch=max(first + 1, 3 * plan.training.epochs // 4), steps_per_epoch=plan.steps_per_epoch,
+        min_per_layer=plan.config.pruning.min_per_layer,
     )  # fmt: skip
 
 

@@ -24,8 +24,10 @@ class Checkpoint(keras.callbacks.Callback):
     round is always saved as the first generation, so a finished folder does not tell how often it was interrupted.
     """
 
-    def __init__(self, folder, steps, identity, last_step, rows):
+    def __init__(self, folder, steps, identity, last_step, rows, extra=dict):
+        """`extra`: function -> further arrays to save."""
         super().__init__()
+        self._extra = extra
         self._folder, self._steps, self._identity, self._last_step = folder, steps, identity, last_step
         self._rows = list(rows)
         self._saved, self._cost, self._next = time.monotonic(), 0.1, 0
@@ -54,7 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
         arrays |= {f"optimizer/{name}": array for name, array in optimizers.get_state(self._steps.optimizer).items()}
         facts = {"identity": self._identity, "step": step, "rows": self._rows}
         arrays["facts"] = np.frombuffer(json.dumps(facts, sort_keys=True).encode("utf-8"), np.uint8)
-        runs.write_arrays(path, arrays | {"partial": partial})
+        runs.write_arrays(path, arrays | self._extra() | {"partial": partial})
         self._saved = time.monotonic()
         self._cost = self._saved - started
 

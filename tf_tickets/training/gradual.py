@@ -1,0 +1,59 @@
+"""The `gradual` control: weights removed during one run, by tfmot's polynomial schedule (Zhu & Gupta 2017)."""
+
+from tf_tickets.backend import keras, tf, tfmot
+from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.pruning import wrapping
+from tf_tickets.training import optimizers
+
+
+class GradualPruning(keras.callbacks.Callback):
+    """Removes the smallest weights of all layers together at the end of each epoch between two epochs.
+
+    The fraction removed follows tfmot's PolynomialDecay, power 3, from 0 to 1 - density. tfmot's own wrapper would
+    prune every layer alike; here the ranking is global, as in the rounds that this is compared with, and the last
+    count exact. Removed weights and their optimizer slots are exactly zero from then on.
+
+    Attributes:
+      masks: of the weights kept so far.
+    """
+
+    def __init__(self, steps, masks, left, *, first_epoch, last_epoch, steps_per_epoch, min_per_layer=0):
+        """`left`: weights that remain from the end of `last_epoch` on; nothing is removed before `first_epoch` ends."""
+        super().__init__()
+        self.masks, self._steps, self._left, self._least = masks, steps, left, min_per_layer
+        self._last_step = last_epoch * steps_per_epoch
+        total = sum(mask.size for mask in masks.values())
+        self._schedule = tfmot.sparsity.keras.PolynomialDecay(
+            0.0, 1.0 - left / total, first_epoch * steps_per_epoch, self._last_step, 3, steps_per_epoch
+        )
+
+    def wanted(self, step):
+        """How many weights are kept once `step` steps are done."""
+        if step >= self._last_step:
+            return self._left
+        total = sum(mask.size for mask in self.masks.values())
+        prunes, sparsity = self._schedule(tf.constant(step))
+        kept = round(total * (1.0 - float(sparsity)))
+        return kept if bool(prunes) else pruning_masks.count(self.masks)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Prunes where the schedule says so."""
+        amount = pruning_masks.count(self.masks) - self.wanted(batch)
+        if amount > 0:
+            kernels = wrapping.kernel_variables(self._steps.model)
+            weights = {name: variable.numpy() for name, variable in kernels.items()}
+            self.masks = pruning_masks.global_magnitude(
+                weights, self.masks, min_per_layer=self._least, amount=amount
+            )
+            wrapping.write_masks(self._steps.model, self.masks)
+            for name, variable in kernels.items():
+                optimizers.mask_slots(self._steps.optimizer, variable, self.masks[name])
+
+    def arrays(self):
+        """What a checkpoint keeps."""
+        return {f"mask/{name}": mask for name, mask in self.masks.items()}
+
+    def restore(self, arrays):
+        """Continues with the masks of a checkpoint."""
+        self.masks = {name: arrays[f"mask/{name}"] for name in self.masks}
+        wrapping.write_masks(self._steps.model, self.masks)
