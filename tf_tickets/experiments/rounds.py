@@ -196,7 +196,7 @@ def _observers(session, folder, round_index, rows, step, steps_after):
 
 
 def _write_artefacts(session, folder, mine, rows, masks):
-    weights = wrapping.masked_state(state.get_state(session.steps.model), masks)
+    weights = pruning_masks.masked_state(state.get_state(session.steps.model), masks)
     runs.write_arrays(mine.weights, weights)
     runs.write_csv(mine.epochs, rows, EPOCH_COLUMNS)
     last, sizes = rows[-1], {"test": len(session.test), "validation": len(session.validation or ())}

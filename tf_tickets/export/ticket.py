@@ -17,6 +17,7 @@ from tf_tickets import runs
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.models import architecture, names
+from tf_tickets.pruning.masks import masked_state
 
 DOCUMENT, ARRAYS, LABELS = "ticket.json", "ticket.npz", "labels.txt"
 
@@ -66,6 +67,33 @@ class Ticket:
         raise UsageError(
             f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder"
         )
+
+    @classmethod
+    def from_pytorch(cls, path, config, rewound=None):
+        """Imports a pruned PyTorch state: of the paper's release, of open_lth, of torch.nn.utils.prune.
+
+        Args:
+          path: .safetensors, .npz or, where torch is installed, .pth, with `weight_orig` and `weight_mask`.
+          config: a Config whose data set and network (--model, --width, --stem, --head) are the file's.
+          rewound: a file of the rewind point, masked or not; None retrains from the weights in `path`.
+
+        Returns:
+          A Ticket of round 0 without known training images; `save` writes it for `train --ticket=DIR`.
+
+        Raises:
+          UsageError: a file is missing or damaged, holds no masks, or does not fit the network.
+        """
+        from tf_tickets.export import from_pytorch
+
+        return from_pytorch.read(path, config, rewound)
+
+    def save(self, folder):
+        """Writes a ticket folder: SavedModel, arrays, hashes; an older ticket there is replaced."""
+        from tf_tickets.export import writer
+
+        if os.path.exists(folder) and not os.path.exists(os.path.join(folder, DOCUMENT)):
+            raise UsageError(f"{folder} is there and is no ticket; choose another folder")
+        return writer.write(self, os.path.abspath(folder))
 
     @property
     def density(self):
@@ -153,30 +181,29 @@ def from_round(run, mine):
     summary = runs.read_json(mine.summary)
     arrays = runs.read_arrays(mine.mask)
     masks = {kernel.name: arrays[kernel.name] for kernel in described.prunable(config.pruning.prunable)}
-    network = {
-        "name": config.network.model, "classes": described.classes, "image_shape": list(described.image_shape),
-        "stem": described.stem, "width": described.width, "head": described.head, "kappa": described.kappa,
-    }  # fmt: skip
-    data = {
-        "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
-        "deviation": list(data_set.deviation), "image_shape": list(data_set.image_shape),
-    }  # fmt: skip
     trained, rewound = (
-        _masked(names.without_auxiliary(runs.read_arrays(path)), masks) for path in (mine.weights, run.rewind)
+        masked_state(names.without_auxiliary(runs.read_arrays(path)), masks) for path in (mine.weights, run.rewind)
     )
     return Ticket(
-        masks, trained, rewound, network, data, settings_of(config), ids_digest(runs.read_csv(run.subset)),
-        summary["round"],
+        masks, trained, rewound, network_of(config, described), data_of(data_set), settings_of(config),
+        ids_digest(runs.read_csv(run.subset)), summary["round"],
     )  # fmt: skip
 
 
-def _masked(arrays, masks):
+def network_of(config, described):
+    """The facts of a network that a ticket keeps: what `models.build` takes."""
     return {
-        name: np.where(masks[name.removesuffix("/kernel")], array, np.float32(0.0))
-        if name.removesuffix("/kernel") in masks
-        else array
-        for name, array in arrays.items()
-    }
+        "name": config.network.model, "classes": described.classes, "image_shape": list(described.image_shape),
+        "stem": described.stem, "width": described.width, "head": described.head, "kappa": described.kappa,
+    }  # fmt: skip
+
+
+def data_of(data_set):
+    """The facts of a data set that a ticket keeps."""
+    return {
+        "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
+        "deviation": list(data_set.deviation), "image_shape": list(data_set.image_shape),
+    }  # fmt: skip
 
 
 def to_arrays(ticket):

@@ -13,11 +13,12 @@ FORMATS = (".safetensors", ".npz", ".pth", ".pt")
 _REPLACEABLE = ("linear.", "pre_conv.")
 
 
-def read(path):
+def read(path, said="--pretrained="):
     """The arrays of a file by PyTorch's names.
 
     Args:
       path: .safetensors, .npz, or, where torch is installed, .pth or .pt, read with weights_only.
+      said: what stands before the path in messages.
 
     Returns:
       dict of numpy arrays in torch's layout. A `state_dict` inside and the prefix `module.` are unwrapped.
@@ -28,13 +29,13 @@ def read(path):
     suffix = os.path.splitext(path)[1]
     readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".pth": _read_torch, ".pt": _read_torch}
     if suffix not in readers:
-        raise UsageError(f"--pretrained={path}: '{suffix}' is not one of {', '.join(FORMATS)}")
+        raise UsageError(f"{said}{path}: '{suffix}' is not one of {', '.join(FORMATS)}")
     try:
         arrays = readers[suffix](path)
     except UsageError:
         raise
     except Exception as error:  # each library has its own errors for a damaged file
-        raise UsageError(f"--pretrained={path} cannot be read: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{said}{path} cannot be read: {' '.join(str(error).split())}") from None
     return {name.removeprefix("module."): array for name, array in arrays.items()}
 
 
@@ -56,7 +57,7 @@ def _read_torch(path):
         import torch
     except ImportError:
         raise UsageError(
-            f"--pretrained={path} needs torch to be read: install it, or convert the file to .safetensors"
+            f"{path} needs torch to be read: install it, or convert the file to .safetensors"
         ) from None
     content = torch.load(path, map_location="cpu", weights_only=True)
     content = content.get("state_dict", content)

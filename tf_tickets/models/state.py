@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_tickets.backend import keras
 from tf_tickets.errors import UsageError
+from tf_tickets.models import layers
 
 # A residual network of torchvision has them where ours has pre_conv; MobileNetV2 has them itself.
 _TORCHVISION_STEM = ((r"^conv1\.", "pre_conv.0."), (r"^bn1\.", "pre_conv.1."))
@@ -23,11 +24,14 @@ _OTHER_NAMES = (
 )
 
 
+def _own_layers(model):
+    return [layer.layer if isinstance(layer, keras.layers.Wrapper) else layer for layer in model.layers]
+
+
 def variables(model):
     """The network's own variables by name, in layer order; a pruning wrapper's masks and counters are not state."""
     found = {}
-    for layer in model.layers:
-        inner = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
+    for inner in _own_layers(model):
         for part in getattr(inner, "parts", (inner,)):
             for variable in part.variables:
                 found[f"{part.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
@@ -64,6 +68,25 @@ def _to_keras(array, shape):
     if array.ndim == 4 and len(shape) == 4:
         depthwise = shape[3] == 1 and array.shape[0] == shape[2] and array.shape[1] == 1
         return array.transpose(2, 3, 0, 1) if depthwise else array.transpose(2, 3, 1, 0)
+    return array.T if array.ndim == 2 else array
+
+
+def torch_state(model):
+    """All variables by PyTorch's names, in torch's layout: what `load_state` takes."""
+    kinds = {layer.name: type(layer) for layer in _own_layers(model)}
+    return {
+        _torch_name(name): np.ascontiguousarray(_to_torch(array, kinds.get(name.rsplit("/", 1)[0])))
+        for name, array in get_state(model).items()
+    }
+
+
+def _to_torch(array, kind):
+    """The inverse of `_to_keras`, for a variable of a layer of some class."""
+    if array.ndim == 4 and issubclass(kind, layers.HarmonicConvolution):
+        side, _, channels, out = array.shape
+        return array.transpose(3, 2, 0, 1).reshape(out, channels, side * side, 1, 1)
+    if array.ndim == 4:
+        return array.transpose((2, 3, 0, 1) if issubclass(kind, layers.DepthwiseConvolution) else (3, 2, 0, 1))
     return array.T if array.ndim == 2 else array
 
 

@@ -142,6 +142,14 @@ def _check_same_layers(scores, masks):
             )
 
 
+def masked_state(arrays, masks):
+    """A state whose removed weights are exactly zero."""
+    found = dict(arrays)
+    for name, mask in masks.items():
+        found[f"{name}/kernel"] = np.where(mask, arrays[f"{name}/kernel"], np.float32(0.0))
+    return found
+
+
 def density_rows(masks):
     """One row per layer: layer, shape, kept, total, density."""
     return [

@@ -124,11 +124,3 @@ def kernel_variables(model):
 def kernels(arrays, masks):
     """The prunable kernels of a state, by layer name, in mask order."""
     return {name: arrays[f"{name}/kernel"] for name in masks}
-
-
-def masked_state(arrays, masks):
-    """A state whose removed weights are exactly zero."""
-    found = dict(arrays)
-    for name, mask in masks.items():
-        found[f"{name}/kernel"] = np.where(mask, arrays[f"{name}/kernel"], np.float32(0.0))
-    return found

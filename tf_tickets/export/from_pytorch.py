@@ -1,0 +1,63 @@
+"""Tickets of PyTorch's pruning: `weight_orig` beside `weight_mask`, as torch.nn.utils.prune saves them."""
+
+import numpy as np
+
+from tf_tickets.data import catalog
+from tf_tickets.errors import UsageError
+from tf_tickets.export import ticket as tickets
+from tf_tickets.models import architecture, pretrained, registry, state
+from tf_tickets.pruning.masks import masked_state
+
+_ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
+
+
+def read(path, config, rewound=None):
+    """Assembles a Ticket from PyTorch-named files; see `Ticket.from_pytorch`."""
+    data_set = catalog.CATALOG[config.data.dataset]
+    described = architecture.from_config(config.network, data_set)
+    arrays = pretrained.read(path, said="")
+    masks = {name: array for name, array in arrays.items() if name.endswith(_MASK)}
+    if not masks:
+        raise UsageError(f"{path} holds no *{_MASK}: it is no pruned PyTorch state")
+    network = tickets.network_of(config, described)
+    model = registry.build(**network | {"image_shape": described.image_shape})
+    trained = _state(model, arrays, masks, path)
+    start = trained if rewound is None else _state(model, pretrained.read(rewound, said=""), masks, rewound)
+    kept = _masks(model, masks, described.prunable(config.pruning.prunable), path)
+    return tickets.Ticket(
+        kept, masked_state(trained, kept), masked_state(start, kept), network, tickets.data_of(data_set),
+        tickets.settings_of(config), tickets.ids_digest([]), 0,
+    )  # fmt: skip
+
+
+def _state(model, arrays, masks, path):
+    """The state of a file, masks multiplied in: those of layers outside the ranking, such as the head, count too."""
+    plain = {}
+    for name, array in arrays.items():
+        if not name.endswith(_MASK):
+            array = np.asarray(array, np.float32)
+            mask = masks.get(name.replace(_ORIGINAL, ".weight").removesuffix(".weight") + _MASK)
+            if mask is not None and mask.shape != array.shape:
+                raise UsageError(f"{path}: {name} is {list(array.shape)}, its mask {list(mask.shape)}")
+            plain[name.replace(_ORIGINAL, ".weight")] = array if mask is None else array * mask
+    try:
+        state.load_state(model, plain)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return state.get_state(model)
+
+
+def _masks(model, masks, prunable, path):
+    """Boolean masks in Keras layout; a kernel without one in the file is dense."""
+    ones = {f"{kernel.name}/kernel": np.ones(kernel.shape, np.float32) for kernel in prunable}
+    for name, mask in masks.items():
+        if not np.isin(mask, (0, 1)).all():
+            raise UsageError(f"{path}: {name} holds other values than 0 and 1")
+    state.set_state(model, state.get_state(model) | ones)
+    # Loaded like weights, masks take the way that kernels take from torch's layout to Keras'.
+    weights = {name.replace(_MASK, ".weight"): np.asarray(mask, np.float32) for name, mask in masks.items()}
+    _, left_over = state.load_state(model, weights, strict=False)
+    if left_over:
+        raise UsageError(f"{path}: {left_over[0]}_mask fits no layer of the network")
+    found = state.get_state(model)
+    return {kernel.name: found[f"{kernel.name}/kernel"] > 0.5 for kernel in prunable}
