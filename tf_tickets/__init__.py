@@ -25,6 +25,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 _LAZY = {
     "Config": ("tf_tickets.config", "Config"),
     "imp": ("tf_tickets.experiments.imp", "imp"),
+    "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),
     "train": ("tf_tickets.experiments.train", "train"),
     "Ticket": ("tf_tickets.export.ticket", "Ticket"),
     **{room: (f"tf_tickets.{room}", None) for room in ("augment", "data", "models", "pruning")},

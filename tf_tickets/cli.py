@@ -14,6 +14,7 @@ from tf_tickets.errors import UsageError
 _SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
     "train": "one round: dense, or --ticket=DIR retrained, or a --control",
+    "pretrain": "a self-supervised backbone (SimCLR) from unlabelled images, for --pretrained",
     "analyze": "--what=augment: a sheet of the data set's images under every augmentation, into --out",
     "report": "PATH...: one table and figure of all runs below the paths",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
@@ -166,7 +167,7 @@ def _set_absl(token, flag_values):
 def _command(words):
     command = words[0] if words and words[0] in configs.COMMANDS else "imp"
     paths = words[1:] if words and words[0] in configs.COMMANDS else words
-    if command in ("imp", "train", "analyze") and paths:
+    if command in ("imp", "train", "pretrain", "analyze") and paths:
         close = difflib.get_close_matches(paths[0], configs.COMMANDS, 1)
         known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
         hint = f"did you mean {close[0]}?" if close else known

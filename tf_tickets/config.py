@@ -28,7 +28,7 @@ from tf_tickets.settings import (
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
 
-COMMANDS = ("imp", "train", "analyze", "report", "verify", "prepare")
+COMMANDS = ("imp", "train", "pretrain", "analyze", "report", "verify", "prepare")
 
 GROUPS = {
     "data": Data, "network": Network, "training": Training, "pruning": Pruning, "choice": Choice, "run": Run,
@@ -111,6 +111,11 @@ class Config:
         return self.run.seed if self.run.order_seed is None else self.run.order_seed
 
     @property
+    def augment(self):
+        """The augmentation policy, with its default resolved."""
+        return self.data.augment or "base"
+
+    @property
     def choose(self):
         """The rule that chooses the ticket's round, with its default resolved."""
         return self.choice.choose or ("validation" if self.data.validation else "last")
@@ -137,8 +142,9 @@ class Config:
         for name, option in sorted(options().items()):
             counts = option.metadata["digest"] or (name == "eval_every" and chooses)
             value = getattr(getattr(self, option.group), name)
-            # A width that is written out and the same one left to the network are one run.
-            usual = (None, default_width(self.network.model)) if name == "width" else (option.default,)
+            # What is written out and the same left to its default are one run.
+            defaults = {"width": default_width(self.network.model), "augment": "base"}
+            usual = (option.default, defaults.get(name, option.default))
             if counts and name not in content and value not in usual:
                 lines.append(option.format(value))
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8]

@@ -15,7 +15,12 @@ def main(request):
     if request.config.run.dry_run:
         from tf_tickets.experiments import plan
 
-        print(plan.text(plan.resolve(request.config), request.command))
+        config = request.config
+        if request.command == "pretrain":
+            from tf_tickets.experiments import backbone
+
+            config = backbone.resolved(config)
+        print(plan.text(plan.resolve(config), request.command))
         return 0
     return _COMMANDS[request.command](request)
 
@@ -30,6 +35,15 @@ def _train(request):
     from tf_tickets.experiments.train import train
 
     return _finish(train(request.config, _stop))
+
+
+def _pretrain(request):
+    from tf_tickets import runs
+    from tf_tickets.experiments.pretrain import pretrain
+    from tf_tickets.report import command
+
+    print(command.finish_pretraining(runs.RunFolder(pretrain(request.config, _stop).folder)))
+    return 0
 
 
 def _finish(result):
@@ -73,7 +87,8 @@ def _prepare(request):
 
 
 _COMMANDS = {
-    "imp": _imp, "train": _train, "analyze": _analyze, "report": _report, "verify": _verify, "prepare": _prepare,
+    "imp": _imp, "train": _train, "pretrain": _pretrain, "analyze": _analyze, "report": _report, "verify": _verify,
+    "prepare": _prepare,
 }  # fmt: skip
 
 _stopping = []

@@ -64,6 +64,10 @@ _CHANGE = _amount("largest change")
 
 OPERATIONS = {
     "crop": Operation("random crop from the image padded with black", (Argument("padding", int, 0, 64),), levels=False),
+    "resized_crop": Operation(
+        "a random part of the image, its share of the area U(x, 1), its ratio 3/4 to 4/3, resized to the whole",
+        (_amount("smallest share"),),
+    ),
     "flip": Operation("left-right mirror, probability 1/2", levels=False),
     "vertical_flip": Operation("top-bottom mirror, probability 1/2", levels=False),
     "rand": Operation("operations drawn with replacement from 14", (Argument("count", int, 1, 16),), colours=True),
@@ -109,8 +113,9 @@ PRESETS = {
     "auto": "{base}|autoaugment(cifar10)|cutout({side})",
     **{f"auto({table})": f"{{base}}|autoaugment({table})|cutout({{side}})" for table in AUTO_TABLES},
     "custom": "{base}|imgaug",
+    "simclr": "resized_crop(0.08)|flip|jitter(0.4,0.4,0.4,0.1,0.8)|grey(0.2)",
 }
-SHORT_PRESETS = ("none", "base", "contrast", "rand", "auto", "custom")
+SHORT_PRESETS = ("none", "base", "contrast", "rand", "auto", "custom", "simclr")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -199,6 +199,12 @@ class RunFolder:
     ticket = property(lambda self: self.path("ticket"))
     tensorboard = property(lambda self: self.path("tensorboard"))
     table = property(lambda self: self.path("table.csv"))
+    backbone = property(lambda self: self.path("backbone.safetensors"))
+
+    @property
+    def pretraining(self):
+        """The files of a `pretrain` run, kept like those of a round."""
+        return RoundFolder(self.path("pretraining"), 0)
 
     def round(self, index):
         """The folder of round `index`."""

@@ -52,9 +52,9 @@ class Data:
         None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
     )
     imbalance_profile: str = option("exp", "how the long tail falls off", choices=("exp", "step"))
-    augment: str = option(
-        "base", "none, base, contrast, rand, auto, auto(imagenet), auto(svhn), custom, or a chain such as "
-        "'crop(4)|flip|rand(4)|cutout(16)'", check=policies.check,
+    augment: str | None = option(
+        None, "none, base, contrast, rand, auto, auto(imagenet), auto(svhn), custom, simclr, or a chain such as "
+        "'crop(4)|flip|rand(4)|cutout(16)'; unset: base, with pretrain simclr", check=policies.check,
     )  # fmt: skip
     batch_size: int = option(100, "images per step over all devices", low=1)
 
@@ -105,6 +105,7 @@ class Training:
     attack_eps: float = option(8 / 255, "largest change of a pixel by an attack; pixels lie in [0, 1]", above=0, high=1)
     attack_step: float = option(2 / 255, "change of a pixel in one step of an attack", above=0, high=1)
     attack_steps: int = option(1, "steps of an attack", low=1)
+    temperature: float = option(0.5, "with pretrain: temperature of the contrastive loss", above=0.0)
 
 
 @dataclasses.dataclass(frozen=True)

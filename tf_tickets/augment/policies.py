@@ -3,7 +3,7 @@
 import functools
 
 from tf_tickets import policies, seeds
-from tf_tickets.augment import custom, geometry, mixing, operations
+from tf_tickets.augment import custom, geometry, mixing, operations, resized
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError
 
@@ -11,7 +11,8 @@ from tf_tickets.errors import UsageError
 _SLOTS_PER_OPERATION = 64
 
 _FUNCTIONS = {
-    "crop": geometry.crop, "flip": geometry.flip, "vertical_flip": geometry.vertical_flip, "cutout": geometry.cutout,
+    "crop": geometry.crop, "resized_crop": resized.resized_crop, "flip": geometry.flip,
+    "vertical_flip": geometry.vertical_flip, "cutout": geometry.cutout,
     "rand": operations.rand, "autoaugment": operations.auto, "jitter": operations.jitter, "grey": operations.grey,
     "blur": operations.blur, "imgaug": custom.custom, "mixup": mixing.mixup, "cutmix": mixing.cutmix,
     **operations.SINGLE,

@@ -65,7 +65,7 @@ def resolve(config):
     """Makes the Plan; UsageError for whatever the data set and network rule out."""
     data_set = catalog.CATALOG[config.data.dataset]
     runs.check_writable(config.run.out)
-    _check_augment(config.data.augment, data_set)
+    _check_augment(config.augment, data_set)
     train_counts, held_counts, total = _counts(config.data, data_set)
     held = sum(held_counts) if held_counts else 0
     steps = -(-(total - held) // config.data.batch_size)
@@ -170,9 +170,14 @@ def text(plan, command):
         f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "
         + (f"{plan.validation_images} held out; " if config.data.validation else "")
         + f"{sum(plan.data_set.test_counts)} test images",
-        f"augment     {policies.expand(config.data.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
+        f"augment     {policies.expand(config.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
         f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
+    ]
+    if command == "pretrain":
+        return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
+                           f"views of every image; minutes {minutes}"])  # fmt: skip
+    lines += [
         f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})",
         f"in all      {rounds} rounds, {steps:,} steps, {trained:,.0f} image passes",

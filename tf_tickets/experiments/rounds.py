@@ -144,13 +144,17 @@ def train_round(
         runs.write_arrays(mine.mask, masks, compress=True)
     runs.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     _write_artefacts(session, folder, mine, rows, masks)
-    epochs = len(rows)
-    images = (plan.last_step - step) / plan.steps_per_epoch * plan.train_images
-    runs.write_json(mine.timing, {
+    runs.write_json(mine.timing, timing(plan, began, seconds, step))
+    runs.write_json(mine.summary, summary_of(config, round_index, masks, rows))
+
+
+def timing(plan, began, seconds, first_step):
+    """The contents of timing.json: when this process began, and how fast it trained from `first_step` to the end."""
+    images = (plan.last_step - first_step) / plan.steps_per_epoch * plan.train_images
+    return {
         "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began)), "seconds": seconds,
         "images_per_second": images / seconds if seconds > 0 and images else 0.0,
-    })  # fmt: skip
-    runs.write_json(mine.summary, summary_of(config, round_index, masks, rows, epochs))
+    }  # fmt: skip
 
 
 def _begin(session, folder, mine, identity, masks, start, first_step, gradual):
@@ -211,7 +215,7 @@ def _write_artefacts(session, folder, mine, rows, masks):
     runs.write_csv(mine.evaluations, evaluations, EVALUATION_COLUMNS)
 
 
-def summary_of(config, round_index, masks, rows, epochs):
+def summary_of(config, round_index, masks, rows):
     """The contents of summary.json; the best epoch on test is filled only when every epoch was evaluated."""
     last = rows[-1]
     evaluated = [row["test_accuracy"] for row in rows if row.get("test_accuracy") is not None]
@@ -220,7 +224,7 @@ def summary_of(config, round_index, masks, rows, epochs):
         "density": pruning_masks.density(masks),
         "weights_left": pruning_masks.count(masks),
         "weights_total": sum(mask.size for mask in masks.values()),
-        "epochs": epochs,
+        "epochs": len(rows),
         "train_loss": last["train_loss"],
         "test_accuracy": last["test_accuracy"],
         "test_balanced_accuracy": last["test_balanced_accuracy"],

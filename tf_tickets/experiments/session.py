@@ -35,26 +35,42 @@ class Session:
         self.train = self._images(self.subset.train)
         self.validation = self._images(self.subset.validation) if len(self.subset.validation) else None
         pipeline.chunks(len(self.train), config.data.batch_size, self.devices.replicas)
-        network = plan.network
+        described = plan.network
         with self.devices.strategy.scope():
             model = registry.build(
-                config.network.model, classes=network.classes, image_shape=network.image_shape, stem=network.stem,
-                width=network.width, head=network.head, kappa=network.kappa, seed=config.run.seed,
-                precision=config.run.precision,
+                config.network.model, classes=described.classes, image_shape=described.image_shape,
+                stem=described.stem, width=described.width, head=described.head, kappa=described.kappa,
+                seed=config.run.seed, precision=config.run.precision,
             )  # fmt: skip
-            if config.network.pretrained:
-                say(pretrained.load(model, pretrained.read(config.network.pretrained)))
-            if config.training.adversarial:
-                model = auxiliary.add(model)
-            self.initial = state.get_state(model)
-            wrapped = wrapping.wrap(model, plan.prunable)
+            network = self.prepare(model)
             optimizer = optimizers.build(config.training, config.run.precision)
-        counts = np.bincount(self.train.labels, minlength=plan.data_set.classes)
-        loss = losses.build(config.training.loss, counts)
-        objective = objectives.supervised(loss)
+        self.steps = Steps(network, optimizer, self.devices, self.objective())
+
+    def prepare(self, model):
+        """The network that is trained: the backbone loaded, auxiliary normalisation added, prunable layers wrapped."""
+        config = self.plan.config
+        if config.network.pretrained:
+            say(pretrained.load(model, pretrained.read(config.network.pretrained)))
         if config.training.adversarial:
-            objective = objectives.advprop(loss, plan.data_set, config.training)
-        self.steps = Steps(wrapped, optimizer, self.devices, objective)
+            model = auxiliary.add(model)
+        self.initial = state.get_state(model)
+        return wrapping.wrap(model, self.plan.prunable)
+
+    def objective(self):
+        """What a step minimises."""
+        training = self.plan.config.training
+        counts = np.bincount(self.train.labels, minlength=self.plan.data_set.classes)
+        loss = losses.build(training.loss, counts)
+        if training.adversarial:
+            return objectives.advprop(loss, self.plan.data_set, training)
+        return objectives.supervised(loss)
+
+    def load(self, augmenter):
+        """How images become a batch."""
+        data_set, training = self.plan.data_set, self.plan.config.training
+        if training.adversarial:
+            return pipeline.attacked(data_set, augmenter, training.attack_eps)
+        return pipeline.supervised(data_set, augmenter)
 
     def _images(self, positions):
         return pipeline.Images(
@@ -70,12 +86,9 @@ class Session:
     def batches(self, round_index, first_step):
         """The training batches of a round from a global step on."""
         config, data_set = self.plan.config, self.plan.data_set
-        augmenter = augment.augmenter(augment.resolve(config.data.augment, data_set))
-        load = pipeline.supervised(data_set, augmenter)
-        if config.training.adversarial:
-            load = pipeline.attacked(data_set, augmenter, config.training.attack_eps)
+        augmenter = augment.augmenter(augment.resolve(config.augment, data_set))
         return pipeline.training_batches(
-            self.train, load=load, batch_size=config.data.batch_size, order_seed=config.order_seed,
+            self.train, load=self.load(augmenter), batch_size=config.data.batch_size, order_seed=config.order_seed,
             round_index=round_index, first_step=first_step, epochs=self.plan.training.epochs, devices=self.devices,
         )  # fmt: skip
 

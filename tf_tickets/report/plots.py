@@ -35,11 +35,52 @@ def accuracy_against_density(frame, path_without_suffix, title):
     Returns:
       The two paths.
     """
+    return _write(lambda: figure(frame, title), path_without_suffix)
+
+
+def pretraining_curves(rows, path_without_suffix, title):
+    """Writes the curves of a `pretrain` run as PNG and SVG: loss left, nearest-neighbour accuracy right.
+
+    Args:
+      rows: of its epochs.csv, as text.
+      path_without_suffix: `.png` and `.svg` are appended.
+      title: text above the axes.
+
+    Returns:
+      The two paths.
+    """
+
+    def draw():
+        drawn = _canvas(5.6, 3.2)
+        loss = drawn.add_subplot(title=title, xlabel="epoch", ylabel="contrastive loss")
+        loss.plot([int(r["epoch"]) for r in rows], [float(r["train_loss"]) for r in rows], color=_COLOURS[0])
+        loss.yaxis.label.set_color(_COLOURS[0])
+        seen, right = [row for row in rows if row["neighbour_accuracy"]], loss.twinx()
+        right.grid(False)
+        right.spines["right"].set_visible(True)
+        right.plot(
+            [int(r["epoch"]) for r in seen], [100 * float(r["neighbour_accuracy"]) for r in seen], color=_COLOURS[1],
+            marker="o", markersize=3.5,
+        )  # fmt: skip
+        right.set_ylabel("nearest-neighbour accuracy (%)", color=_COLOURS[1])
+        return drawn
+
+    return _write(draw, path_without_suffix)
+
+
+def _canvas(width, height):
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    drawn.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    FigureCanvasAgg(drawn)
+    return drawn
+
+
+def _write(draw, path_without_suffix):
     with matplotlib.rc_context():
         # A reader's own matplotlibrc must not change the figure.
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK)
-        drawn, paths = figure(frame, title), []
+        drawn, paths = draw(), []
         for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
             data = io.BytesIO()
             drawn.savefig(data, format=suffix[1:], dpi=200, metadata=metadata)
@@ -54,9 +95,7 @@ def figure(frame, title):
     One colour per digest. A group of one run is a line with markers, its chosen round ringed; a group of several is
     a thin line per run, and their mean with a 95 % t interval over the rounds that all of them have reached.
     """
-    drawn = Figure(figsize=(5.6, 3.8), layout="constrained")
-    drawn.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    FigureCanvasAgg(drawn)
+    drawn = _canvas(5.6, 3.8)
     axes = drawn.add_subplot()
     frame = frame[frame["density"] > 0]
     if "digest" not in frame:

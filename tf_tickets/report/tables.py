@@ -175,7 +175,7 @@ def settings(folder):
     digest = re.search(r"-([0-9a-f]{8})$", parent)
     return {
         "run": f"{parent}/{name}", "dataset": config.data.dataset, "model": config.network.model,
-        "data": _data_text(config.data), "augment": config.data.augment, "control": config.pruning.control,
+        "data": _data_text(config.data), "augment": config.augment, "control": config.pruning.control,
         "rewind": config.pruning.rewind, "seed": config.run.seed, "order_seed": config.order_seed,
         "subset_seed": config.data.subset_seed, "digest": digest[1] if digest else config.digest(),
     }  # fmt: skip
