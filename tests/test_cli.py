@@ -26,7 +26,7 @@ BAD = {
     ],
     "wrong type": [
         ({}, ["--width=wide"], ["--width=wide", "whole number"]),
-        ({}, ["--rate=1/5"], ["--rate=1/5", "number"]),
+        ({}, ["--rate=1/0"], ["--rate=1/0", "number"]),
         ({}, ["--seed=1_000"], ["--seed=1_000", "whole number"]),
         ({}, ["--jit=maybe"], ["--jit=maybe", "true or false"]),
         ({"a.cfg": "--epochs=2.5\n"}, ["--flagfile=a.cfg"], ["--epochs=2.5", "whole number", "a.cfg, line 1"]),

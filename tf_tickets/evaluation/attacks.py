@@ -1,0 +1,93 @@
+"""Accuracy under attack: FGSM and PGD in pixel space on a network that normalises (SCIENCE, Robustness)."""
+
+import dataclasses
+
+import numpy as np
+
+from tf_tickets import seeds
+from tf_tickets.backend import tf
+from tf_tickets.training import adversarial, losses
+
+BATCH = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """Which attack.
+
+    Attributes:
+      kind: fgsm or pgd.
+      eps: largest change of a pixel in [0, 1].
+      step, steps: of pgd; fgsm is one step of eps.
+      restarts: random starts of pgd; 0 starts once, at the image itself.
+    """
+
+    kind: str
+    eps: float
+    step: float = 0.0
+    steps: int = 1
+    restarts: int = 0
+
+    @property
+    def setting(self):
+        """The attack in words, such as eps=0.0314,step=0.00784,steps=10,restarts=1."""
+        text = f"eps={self.eps:.4g}"
+        if self.kind == "fgsm":
+            return text
+        return f"{text},step={self.step:.4g},steps={self.steps},restarts={self.restarts}"
+
+
+def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, seed=0, batch=BATCH):
+    """Logits of attacked images, of several restarts those of the highest loss.
+
+    Args:
+      model: network of normalised images, without dropout or in inference mode.
+      images: a data.pipeline.Images.
+      data_set: a catalog.DataSet.
+      attack: an Attack.
+      loss: what the attack climbs, (targets, logits) -> float32 [n].
+      seed: of the random starts; an image's noise depends on it, the restart and the image's id alone.
+      batch: images a call.
+
+    Returns:
+      float32 [len(images), classes].
+    """
+
+    def gradient_of(targets):
+        return lambda pixels: adversarial.loss_gradient(
+            lambda x: model(data_set.standardise(x), training=False), loss, pixels, targets
+        )
+
+    @tf.function(reduce_retracing=True)
+    def attacked(pixels, targets, noise):
+        if attack.kind == "fgsm":
+            found = adversarial.fgsm(gradient_of(targets), pixels, attack.eps)
+        else:
+            found = adversarial.pgd(gradient_of(targets), pixels, attack.eps, attack.step, attack.steps, noise)
+        logits = model(data_set.standardise(found), training=False)
+        return logits, loss(targets, logits)
+
+    parts = []
+    for start in range(0, len(images), batch):
+        chosen = slice(start, start + batch)
+        pixels = tf.constant(images.pixels[chosen].astype(np.float32) / np.float32(255.0))
+        targets = tf.one_hot(images.labels[chosen], data_set.classes)
+        best, worst = None, None
+        for restart in range(max(attack.restarts, 1)):
+            noise = _noise(images.ids[chosen], pixels.shape[1:], attack, seed, restart)
+            logits, value = (part.numpy() for part in attacked(pixels, targets, noise))
+            if best is None:
+                best, worst = logits, value
+            else:
+                higher = value > worst
+                best[higher], worst[higher] = logits[higher], value[higher]
+        parts.append(best)
+    return np.concatenate(parts)
+
+
+def _noise(ids, shape, attack, seed, restart):
+    if not attack.restarts:
+        return tf.zeros([len(ids), *shape])
+    keys = seeds.spread(seeds.fold("evaluation noise", seed, restart), ids)
+    draws = [seeds.uniform(int(key), int(np.prod(shape))).reshape(shape) for key in keys]
+    return tf.constant(np.stack(draws) * 2.0 * attack.eps - attack.eps, tf.float32)
