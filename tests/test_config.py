@@ -93,7 +93,8 @@ def test_every_other_setting_changes_the_digest():
         "epochs": 100, "optimizer": "adam", "learning_rate": 0.2, "momentum": 0.8, "weight_decay": 0.0,
         "schedule": "constant", "warmup": 5, "loss": "label_smoothing", "head": "cosine", "rate": 0.3, "rewind": "init",
         "scope": "layer", "min_per_layer": 1, "control": "random", "ticket": "x", "deterministic": False,
-        "precision": "mixed_bfloat16", "jit": True, "pretrained": "x",
+        "precision": "mixed_bfloat16", "jit": True, "pretrained": "x", "adversarial": True,
+        "attack_eps": 0.1, "attack_step": 0.1, "attack_steps": 3, "temperature": 0.1,
     }  # fmt: skip
     together = {
         "imbalance_profile": {"imbalance": 0.1, "imbalance_profile": "step"},
@@ -202,7 +203,7 @@ def test_a_flag_s_name_is_never_another_switch_s_negation():
 
 
 def test_lists_of_names_agree_with_the_modules_that_own_them():
-    assert tuple(catalog.CATALOG) == config.DATASETS
+    assert (*catalog.CATALOG, "folder") == config.DATASETS
     assert sorted(architecture.names()) == sorted(config.MODELS)
     assert tuple(main._COMMANDS) == tuple(cli._SUMMARIES) == config.COMMANDS
 

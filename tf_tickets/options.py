@@ -45,6 +45,8 @@ def check_subset_seed(text):
 
 def check_validation(text):
     """The problem with a `validation` value, or None."""
+    if text == "official":
+        return None
     if text.startswith("fold:"):
         index, _, count = text[5:].partition("/")
         index, count = integer(index), integer(count)
@@ -55,7 +57,7 @@ def check_validation(text):
         value = float(text)
     except ValueError:
         value = math.nan
-    return None if 0.0 < value < 1.0 else "is neither a fraction in (0, 1) nor fold:I/K"
+    return None if 0.0 < value < 1.0 else "is not a fraction in (0, 1), fold:I/K or official"
 
 
 def check_choose(text):

@@ -195,6 +195,7 @@ class RunFolder:
     config = property(lambda self: self.path("config.cfg"))
     manifest = property(lambda self: self.path("manifest.json"))
     subset = property(lambda self: self.path("subset.csv"))
+    data = property(lambda self: self.path("data.json"))
     rewind = property(lambda self: self.path("rewind.npz"))
     ticket = property(lambda self: self.path("ticket"))
     tensorboard = property(lambda self: self.path("tensorboard"))

@@ -14,7 +14,10 @@ from tf_tickets.options import (
     option,
 )
 
-DATASETS = ("cifar10", "cifar100", "digits")
+DATASETS = (
+    "cifar10", "cifar100", "cifair10", "eurosat_rgb", "eurosat_all", "isic2018", "clamm", "cub", "imagenet50", "mnist",
+    "fashion_mnist", "digits", "folder",
+)  # fmt: skip
 _RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 MODELS = (
     *_RESNETS, *(f"harmonic_{name}" for name in _RESNETS), *(f"full_conv_{name}" for name in _RESNETS),
@@ -31,10 +34,11 @@ def default_width(model):
 class Data:
     """Which images, and what is done to them."""
 
-    dataset: str = option("cifar10", "data set", choices=DATASETS)
+    dataset: str = option("cifar10", "data set; folder: your own pictures in --data_dir", choices=DATASETS)
     data_dir: str | None = option(
-        None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default", digest=False
-    )
+        None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default; with dataset=folder the "
+        "folder that holds one folder of pictures per class", digest=False,
+    )  # fmt: skip
     fraction: float | None = option(
         None, "share of each class's training images in use, stratified; unset: all", above=0.0, high=1.0
     )
@@ -46,7 +50,8 @@ class Data:
     )  # fmt: skip
     subset_file: str | None = option(None, "text file of training image ids in use, one a line")
     validation: str | None = option(
-        None, "part of the subset held out: a fraction, or fold:I/K", check=check_validation
+        None, "part of the subset held out: a fraction, or fold:I/K; official: the data set's own validation part",
+        check=check_validation,
     )
     imbalance: float | None = option(
         None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
@@ -96,8 +101,8 @@ class Training:
     loss: str = option(
         "cross_entropy",
         "cross_entropy; cross_entropy_cosine: a tenth of it plus 1 - cosine of logits and label; label_smoothing: 0.1; "
-        "logit_adjusted: for long tails, with the classes' frequencies",
-        choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted"),
+        "logit_adjusted: for long tails, with the classes' frequencies; class_weighted: every class counts alike",
+        choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted", "class_weighted"),
     )  # fmt: skip
     adversarial: bool = option(
         False, "AdvProp: also train on attacked images, under a normalisation of their own"

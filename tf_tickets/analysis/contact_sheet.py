@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tf_tickets import augment, policies, runs
-from tf_tickets.data import catalog, sources
+from tf_tickets.data import catalog, pipeline, sources
 
 COLUMNS = 8
 _GAP = 2
@@ -33,8 +33,8 @@ def contact_sheet(config):
       The figure's path.
     """
     runs.check_writable(config.run.out)
-    data_set = catalog.CATALOG[config.data.dataset]
-    images, labels = _examples(sources.load(data_set.name, config.data.data_dir))
+    data_set = catalog.of(config.data)
+    images, labels = _examples(sources.load(data_set.name, config.data.data_dir), data_set)
     keys = augment.keys(config.order_seed, 0, 0, np.arange(len(images)))
     rows = [("original", images)]
     for policy in (*_EXAMPLES, *(preset for preset in policies.PRESETS if preset not in ("none", "auto(cifar10)"))):
@@ -48,12 +48,14 @@ def contact_sheet(config):
     return path
 
 
-def _examples(source):
+def _examples(source, data_set):
     """The first image of each of eight classes, spread over the classes: uint8 [8, h, w, c] and labels."""
     labels = np.asarray(source.labels)
     classes = np.linspace(0, labels.max(), COLUMNS).round().astype(int)
     positions = [int(np.flatnonzero(labels == label)[0]) for label in classes]
-    return source.images(positions), labels[positions]
+    chosen = pipeline.Images(source.images(positions), labels[positions], np.asarray(positions))
+    pixels = pipeline.evaluation_pixels(chosen, slice(None), data_set) * np.float32(255.0 / data_set.scale)
+    return np.clip(np.round(pixels), 0, 255).astype(np.uint8), chosen.labels
 
 
 def _drawn(rows, names):

@@ -2,7 +2,7 @@
 
 import functools
 
-from tf_tickets import policies, seeds
+from tf_tickets import pictures, policies, seeds
 from tf_tickets.augment import custom, geometry, mixing, operations, resized
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError
@@ -74,9 +74,17 @@ def mix(policy, images, one_hot, keys):
     return _FUNCTIONS[last.name](images, one_hot, keys, slot, *last.arguments)
 
 
-def augmenter(policy):
-    """The function (images, one_hot, keys) -> (images, one_hot) of a policy, mixing or not; images as in `apply`."""
+def augmenter(policy, shape=None):
+    """The function (images, one_hot, keys) -> (images, one_hot) of a policy, mixing or not.
+
+    Args:
+      policy: a chain.
+      shape: None for images as in `apply`; else (height, width, channels), and images are encoded pictures, string
+        [n]: a policy that begins with resized_crop draws its part of the whole picture, any other sees the middle.
+    """
     steps = _parsed(policy)
+    if shape is not None:
+        return functools.partial(_decoded, steps, tuple(shape))
     if steps and steps[-1].operation.mixing:
         return functools.partial(mix, policy)
     return lambda images, one_hot, keys: (apply(policy, images, keys), one_hot)
@@ -90,6 +98,23 @@ def resolve(policy, data_set):
       data_set: a data.catalog.DataSet; `base` and the presets' cutout are its own.
     """
     return policies.expand(policy, data_set.base, data_set.cutout_side)
+
+
+def _decoded(steps, shape, encoded, one_hot, keys):
+    parts = bool(steps) and steps[0].name == "resized_crop"
+    images = (
+        resized.decoded_crop(encoded, keys, 0, *steps[0].arguments, shape)
+        if parts
+        else pictures.centre_crop(encoded, shape)
+    )
+    # The operations keep the slots that their places in the chain give them.
+    mixing = bool(steps) and steps[-1].operation.mixing
+    inner = steps[int(parts) : len(steps) - int(mixing)]
+    images = _run(inner, images, keys, int(parts))
+    if mixing:
+        slot = (len(steps) - 1) * _SLOTS_PER_OPERATION
+        images, one_hot = _FUNCTIONS[steps[-1].name](images, one_hot, keys, slot, *steps[-1].arguments)
+    return images, one_hot
 
 
 @functools.cache
@@ -115,10 +140,10 @@ def _checked(images, keys):
     return images, keys
 
 
-def _run(steps, images, keys):
+def _run(steps, images, keys, first=0):
     result = images
     if any(step.operation.levels for step in steps) and images.dtype != tf.uint8:
         result = tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
-    for position, step in enumerate(steps):
+    for position, step in enumerate(steps, first):
         result = _FUNCTIONS[step.name](result, keys, position * _SLOTS_PER_OPERATION, *step.arguments)
     return tf.ensure_shape(tf.cast(result, images.dtype), images.shape)

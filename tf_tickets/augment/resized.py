@@ -2,6 +2,7 @@
 
 import math
 
+from tf_tickets import pictures
 from tf_tickets.augment import sampling
 from tf_tickets.backend import tf
 
@@ -44,6 +45,21 @@ def _largest(height, width):
     """The largest box of permitted ratio."""
     ratio = tf.clip_by_value(width / height, *(tf.constant(bound, tf.float64) for bound in _RATIO))
     return tf.minimum(height, tf.round(width / ratio)), tf.minimum(width, tf.round(height * ratio))
+
+
+def decoded_crop(encoded, keys, slot, low, shape):
+    """A random part of each encoded picture, resized with antialiasing.
+
+    Args:
+      encoded: string [n], PNG or JPEG.
+      keys, slot, low: as in `boxes`.
+      shape: (height, width, channels) of the result, uint8.
+    """
+
+    def box(index, height, width):
+        return tuple(part[0] for part in boxes(keys[index : index + 1], slot, height, width, low))
+
+    return pictures.crop(encoded, box, shape)
 
 
 def resized_crop(images, keys, slot, low):

@@ -1,10 +1,11 @@
 """Batches for training: a pure function of (order_seed, round, epoch, image id), startable at any step."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
-from tf_tickets import seeds
+from tf_tickets import pictures, seeds
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError
 
@@ -14,7 +15,7 @@ class Images:
     """A split in memory.
 
     Attributes:
-      pixels: uint8 [n, height, width, channels].
+      pixels: uint8 or uint16 [n, height, width, channels]; pictures of any size stay encoded: bytes, object [n].
       labels: int64 [n].
       ids: int64 [n], positions in the data set's original order; they seed order and augmentation.
     """
@@ -70,7 +71,7 @@ def attacked(data_set, augment, eps, probability=0.8):
         images, targets = load(pixels, labels, draws.keys)
         noise = tf.random.stateless_uniform(tf.shape(images), draws.noise, -eps, eps)
         noisy = tf.random.stateless_uniform([], draws.shared) < probability
-        return images / np.float32(255.0), targets, tf.where(noisy, noise, 0.0)
+        return images / np.float32(data_set.scale), targets, tf.where(noisy, noise, 0.0)
 
     return with_noise
 
@@ -89,10 +90,53 @@ def two_views(data_set, augment):
 
 def _augmented(data_set, augment):
     def load(pixels, labels, keys):
+        if pixels.dtype == tf.uint16:
+            pixels = tf.cast(pixels, tf.float32)
         images, targets = augment(pixels, tf.one_hot(labels, data_set.classes), keys)
         return tf.cast(tf.ensure_shape(images, [None, *data_set.image_shape]), tf.float32), targets
 
     return load
+
+
+def evaluation_pixels(images, chosen, data_set):
+    """What evaluation sees of some images.
+
+    Args:
+      images: Images.
+      chosen: a slice of them.
+      data_set: a catalog.DataSet.
+
+    Returns:
+      float32 [k, height, width, channels] of stored pixel values; of pictures of any size the middle.
+    """
+    part = images.pixels[chosen]
+    if part.dtype == object:
+        part = _centre(tuple(data_set.image_shape))(tf.constant(part.tolist())).numpy()
+    return part.astype(np.float32)
+
+
+@functools.cache
+def _centre(shape):
+    return tf.function(lambda encoded: pictures.centre_crop(encoded, shape), [tf.TensorSpec([None], tf.string)])
+
+
+def measured(data_set, images):
+    """The data set with mean and deviation of these images, per channel, where it has none of its own."""
+    if data_set.mean is not None:
+        return data_set
+    count, total, squares = 0, 0.0, 0.0
+    for start in range(0, len(images), 100):
+        pixels = evaluation_pixels(images, slice(start, start + 100), data_set).astype(np.float64) / data_set.scale
+        pixels = pixels.reshape(-1, pixels.shape[-1])
+        count, total = count + len(pixels), total + pixels.sum(axis=0)
+        squares = squares + np.square(pixels).sum(axis=0)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+    # A constant channel says nothing; dividing by one leaves it so.
+    deviation = np.where(deviation > 1e-6, deviation, 1.0)
+    return dataclasses.replace(
+        data_set, mean=tuple(round(float(m), 6) for m in mean), deviation=tuple(round(float(d), 6) for d in deviation)
+    )
 
 
 def steps_per_epoch(count, batch_size):
@@ -136,7 +180,8 @@ def training_batches(images, *, load, batch_size, order_seed, round_index, first
     """
     layout = chunks(len(images), batch_size, devices.replicas)
     first_epoch, skipped = divmod(first_step, len(layout) // devices.replicas)
-    pixels, labels = tf.constant(images.pixels), tf.constant(images.labels)
+    stored = images.pixels.tolist() if images.pixels.dtype == object else images.pixels
+    pixels, labels = tf.constant(stored), tf.constant(images.labels)
 
     def tables(epoch):
         order = seeds.epoch_order(order_seed, round_index, int(epoch), images.ids)

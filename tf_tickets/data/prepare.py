@@ -1,6 +1,6 @@
-"""Makes TFDS' standard folder of a CIFAR data set from an archive on disk.
+"""`prepare`: makes TFDS' standard folder of a data set from an archive or folder on disk.
 
-The archive is never unpacked to disk: its members are read in memory and checked whole before anything is written.
+Archives are never unpacked to disk: their members are read in memory and checked whole before anything is written.
 """
 
 import collections
@@ -11,11 +11,13 @@ import os
 import struct
 import sys
 import tarfile
+import zipfile
 import zlib
 
 import numpy as np
 
-from tf_tickets.data import catalog, sources
+from tf_tickets.data import batches, catalog, idx, sources, split_files
+from tf_tickets.data.archives import Problem
 from tf_tickets.errors import UsageError
 
 # Of the uint8 arrays: images [n, 32, 32, 3] and labels [n], in the official order.
@@ -34,10 +36,6 @@ _PIXELS = _SIDE * _SIDE
 _PNG_HEADER = struct.Struct(">8sI4sIIBB")
 
 
-class _Problem(Exception):
-    """What is wrong with an archive, in a few words."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Split:
     """One split in the official order: uint8 images [n, 32, 32, 3], uint8 labels [n], and coarse labels or None."""
@@ -48,11 +46,11 @@ class Split:
 
 
 def prepare(name, archive, data_dir):
-    """Builds TFDS' folder of a CIFAR data set from an archive; `tfds.load(name, data_dir=...)` then reads it.
+    """Builds TFDS' folder of a data set; `tfds.load(name, data_dir=...)` then reads it.
 
     Args:
-      name: cifar10 or cifar100.
-      archive: path of one of the archives in `sources.ARCHIVES`; unused where the data set is already prepared.
+      name: one of `sources.ARCHIVES`.
+      archive: what is listed there; unused where the data set is already prepared.
       data_dir: folder of prepared data sets; None: see `sources.data_root`.
 
     Returns:
@@ -74,33 +72,58 @@ def prepare(name, archive, data_dir):
         raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
     sources.check_writable(data_dir)
     try:
-        splits, coarse_names = _read_archive(name, archive)
-        _check_splits(name, splits)
-    except (_Problem, OSError, EOFError, zlib.error, tarfile.TarError, ValueError) as error:
+        split_generators = _opened(name, archive)
+    except (Problem, OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
         reason = getattr(error, "strerror", None) or sources.one_line(error)
         raise UsageError(f"--archive={archive}: {reason}; accepted: {accepted}") from None
-    print(f"preparing {name} in {folder}, about half a minute ...", file=sys.stderr)
+    print(f"preparing {name} in {folder}, half a minute or more ...", file=sys.stderr)
     try:
-        sources.build(name, data_dir, _split_generators(name, splits, coarse_names))
+        sources.build(name, data_dir, split_generators)
+    except UsageError:
+        raise
     except Exception as error:  # TFDS and TensorFlow raise errors of many types when a disk fails or is full
         raise UsageError(f"{folder} cannot be written: {sources.one_line(error)}; choose another --data_dir") from error
     return folder
 
 
+def _opened(name, archive):
+    """The function builder -> {split: examples} of an archive, which has been read and checked."""
+    data_set = catalog.CATALOG[name]
+    if name in ("mnist", "fashion_mnist"):
+        arrays = idx.read(archive, data_set)
+        return lambda builder: {split: _images_and_labels(*arrays[split]) for split in arrays}
+    if name == "cifair10":
+        batches.read(archive, data_set)  # so that a problem is found before anything is written
+        return lambda builder: builder.splits(archive)
+    if name not in HASHES and name != "cifar100":
+        from tf_tickets.data import builders
+
+        split_files.read(archive, builders.suffixes(name), data_set)
+        return lambda builder: builder.splits(archive)
+    splits, coarse_names = _read_archive(name, archive)
+    _check_splits(name, splits)
+    return _split_generators(name, splits, coarse_names)
+
+
+def _images_and_labels(images, labels):
+    for index, (image, label) in enumerate(zip(images, labels)):
+        yield index, {"image": image, "label": int(label)}
+
+
 def _check_splits(name, splits):
-    """Raises _Problem unless labels, counts of the classes and, where they are known, hashes are the data set's."""
+    """Raises Problem unless labels, counts of the classes and, where they are known, hashes are the data set's."""
     data_set = catalog.CATALOG[name]
     wanted = {"train": ("training", data_set.train_counts), "test": ("test", data_set.test_counts)}
     for key, split in splits.items():
         word, counts = wanted[key]
         if split.labels.max() >= data_set.classes or tuple(np.bincount(split.labels)) != counts:
-            raise _Problem(f"its {word} labels are not those of {name}: the images per class differ")
+            raise Problem(f"its {word} labels are not those of {name}: the images per class differ")
         if split.coarse_labels is not None and split.coarse_labels.max() >= COARSE_CLASSES:
-            raise _Problem(f"its {word} coarse labels are not below {COARSE_CLASSES}")
+            raise Problem(f"its {word} coarse labels are not below {COARSE_CLASSES}")
         for kind, array in (("images", split.images), ("labels", split.labels)):
             known = HASHES.get(name, {}).get(f"{word} {kind}")
             if known is not None and hashlib.sha256(np.ascontiguousarray(array)).hexdigest() != known:
-                raise _Problem(f"its {word} {kind} are not those of {name}: their SHA-256 differs")
+                raise Problem(f"its {word} {kind} are not those of {name}: their SHA-256 differs")
 
 
 def _split_generators(name, splits, coarse_names):
@@ -134,7 +157,7 @@ def _read_archive(name, archive):
                 while tar.fileobj.read(1 << 20):  # to the end, where gzip's own checksum is
                     pass
                 return read
-    raise _Problem("holds none of the known files")
+    raise Problem("holds none of the known files")
 
 
 def _members(tar):
@@ -142,7 +165,7 @@ def _members(tar):
     found = collections.defaultdict(list)
     for count, member in enumerate(tar):
         if count >= MOST_MEMBERS or member.size > LARGEST_MEMBER:
-            raise _Problem(f"is no such archive: member {member.name} is too many or too large")
+            raise Problem(f"is no such archive: member {member.name} is too many or too large")
         if member.isreg():
             found[os.path.basename(member.name)].append(member)
     return found
@@ -151,13 +174,13 @@ def _members(tar):
 def _read(tar, members, name, size, most):
     """The bytes of the one member `name`, of exactly `size` or at most `most` bytes."""
     if len(members.get(name, ())) != 1:
-        raise _Problem(f"holds {len(members.get(name, ()))} files {name}, not 1")
+        raise Problem(f"holds {len(members.get(name, ()))} files {name}, not 1")
     (member,) = members[name]
     if (size is not None and member.size != size) or (most is not None and member.size > most):
-        raise _Problem(f"{name} has {member.size} bytes, not {f'{size}' if size is not None else f'at most {most}'}")
+        raise Problem(f"{name} has {member.size} bytes, not {f'{size}' if size is not None else f'at most {most}'}")
     data = tar.extractfile(member).read(member.size)
     if len(data) != member.size:
-        raise _Problem(f"{name} is cut short")
+        raise Problem(f"{name} is cut short")
     return data
 
 
@@ -192,7 +215,7 @@ def _read_binary_100(read, name, members):
         splits[split] = Split(images, labels[:, 1], labels[:, 0])
     names = {kind: read(f"{kind}_label_names.txt", most=SMALL_MEMBER).decode().split() for kind in ("fine", "coarse")}
     if tuple(names["fine"]) != catalog.CATALOG[name].labels or len(set(names["coarse"])) != COARSE_CLASSES:
-        raise _Problem("holds other label names")
+        raise Problem("holds other label names")
     return splits, names["coarse"]
 
 
@@ -213,18 +236,18 @@ def _picture(data, rows):
 
     header = _PNG_HEADER.unpack(data[: _PNG_HEADER.size].ljust(_PNG_HEADER.size, b"\0"))
     if header != (b"\x89PNG\r\n\x1a\n", 13, b"IHDR", _PIXELS, rows, 8, 2):
-        raise _Problem(f"a picture is not an 8-bit RGB PNG of {_PIXELS}x{rows} pixels")
+        raise Problem(f"a picture is not an 8-bit RGB PNG of {_PIXELS}x{rows} pixels")
     try:
         with tf.device("CPU:0"):
             return tf.io.decode_png(data, channels=3).numpy().reshape(rows, _SIDE, _SIDE, 3)
     except tf.errors.OpError:
-        raise _Problem("a picture is damaged") from None
+        raise Problem("a picture is damaged") from None
 
 
 def _label_list(data, count):
     labels = json.loads(data)
     if not isinstance(labels, list) or len(labels) != count:
-        raise _Problem(f"a label file does not hold a list of {count} labels")
+        raise Problem(f"a label file does not hold a list of {count} labels")
     if not all(type(label) is int and 0 <= label < 256 for label in labels):
-        raise _Problem("a label file holds something other than labels")
+        raise Problem("a label file holds something other than labels")
     return np.array(labels, np.uint8)

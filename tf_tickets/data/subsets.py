@@ -125,13 +125,14 @@ def class_order(positions, subset_seed, label, stream="subset"):
     return positions[np.argsort(seeds.spread(key, positions), kind="stable")]
 
 
-def choose(data, labels, ids=None):
+def choose(data, labels, ids=None, official=None):
     """Draws the subset and its validation part.
 
     Args:
       data: a config.Data.
       labels: int array [n], the labels of the full training set in original order.
       ids: list of the images' ids, needed for `subset_file`.
+      official: bool array [n], what `validation=official` holds out; nothing of it enters the subset then.
 
     Returns:
       A Subset.
@@ -139,6 +140,10 @@ def choose(data, labels, ids=None):
     labels = np.asarray(labels)
     classes = int(labels.max()) + 1
     members = [np.flatnonzero(labels == c) for c in range(classes)]
+    if data.validation == "official":
+        data = dataclasses.replace(data, validation=None)
+        drawn = choose(data, np.where(official, -1, labels), ids)
+        return Subset(drawn.train, np.flatnonzero(official))
     if data.subset_file is not None:
         listed = _listed(data.subset_file, ids)
         chosen = [listed[labels[listed] == c] for c in range(classes)]

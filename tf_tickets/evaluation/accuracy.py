@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tf_tickets.data import pipeline
+
 BATCH = 500
 
 
@@ -19,7 +21,7 @@ def logits_of(compute, images, data_set, batch=BATCH):
     """
     parts = []
     for start in range(0, len(images), batch):
-        pixels = images.pixels[start : start + batch].astype(np.float32)
+        pixels = pipeline.evaluation_pixels(images, slice(start, start + batch), data_set)
         parts.append(compute(data_set.normalise(pixels)))
     return np.concatenate(parts)
 

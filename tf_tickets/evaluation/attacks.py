@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_tickets import seeds
 from tf_tickets.backend import tf
+from tf_tickets.data import pipeline
 from tf_tickets.training import adversarial, losses
 
 BATCH = 500
@@ -70,7 +71,7 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
     parts = []
     for start in range(0, len(images), batch):
         chosen = slice(start, start + batch)
-        pixels = tf.constant(images.pixels[chosen].astype(np.float32) / np.float32(255.0))
+        pixels = tf.constant(pipeline.evaluation_pixels(images, chosen, data_set) / np.float32(data_set.scale))
         targets = tf.one_hot(images.labels[chosen], data_set.classes)
         best, worst = None, None
         for restart in range(max(attack.restarts, 1)):

@@ -5,6 +5,7 @@ import functools
 import os
 
 from tf_tickets import runs
+from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import plan as plans
 
@@ -60,7 +61,8 @@ def imp(config, stop=lambda: False):
       UsageError, StateError, LockedError, DivergedError, StopRequested: see `errors`.
     """
     plan = plans.resolve(config)
-    folder = runs.RunFolder.of(config)
+    config = plan.config
+    folder = runs.RunFolder.of(config, "imp", plan.content)
     with folder.locked():
         rounds = config.pruning.rounds
         todo = [r for r in range(rounds) if not folder.round(r).complete]
@@ -86,6 +88,8 @@ def open_folder(folder, session, command, identity):
             )
     else:
         runs.write_json(folder.manifest, manifest)
+    if session.data_set != catalog.CATALOG.get(session.data_set.name):
+        runs.write_json(folder.data, dataclasses.asdict(session.data_set))
     rows = session.subset_rows()
     if os.path.exists(folder.subset):
         if [row["id"] for row in runs.read_csv(folder.subset)] != [row["id"] for row in rows]:

@@ -46,6 +46,15 @@ class Plan:
         """The global step at which every round ends."""
         return self.training.epochs * self.steps_per_epoch
 
+    @property
+    def content(self):
+        """(name, hash) pairs that stand in for paths in the digest: of the user's own pictures."""
+        if self.data_set.name != "folder":
+            return []
+        from tf_tickets.data import folder
+
+        return [("pictures", folder.scan(self.config.data.data_dir).digest)]
+
     def first_step(self, round_index):
         """The global step at which a round starts."""
         return 0 if round_index == 0 else self.rewind_step
@@ -63,7 +72,8 @@ class Plan:
 
 def resolve(config):
     """Makes the Plan; UsageError for whatever the data set and network rule out."""
-    data_set = catalog.CATALOG[config.data.dataset]
+    data_set = catalog.of(config.data)
+    config = _with_official_validation(config, data_set)
     runs.check_writable(config.run.out)
     _check_augment(config.augment, data_set)
     train_counts, held_counts, total = _counts(config.data, data_set)
@@ -85,6 +95,16 @@ def resolve(config):
         config, data_set, network, train_counts, held_counts, total - held, held, steps, rewind_step,
         tuple(_weights(config.pruning, sizes)), _training(config, rewind_step, steps),
     )  # fmt: skip
+
+
+def _with_official_validation(config, data_set):
+    """Own pictures with a validation folder hold it out unless told otherwise; the split must exist when asked for."""
+    if data_set.name == "folder" and data_set.validation_counts and config.data.validation is None:
+        return config.replace(validation="official")
+    if config.data.validation == "official" and data_set.validation_counts is None:
+        fix = "add a folder validation/" if data_set.name == "folder" else "use a fraction, such as --validation=0.2"
+        raise UsageError(f"--validation=official: {data_set.name} has no validation part; {fix}")
+    return config
 
 
 def _training(config, rewind_step, steps):
@@ -118,6 +138,11 @@ def _counts(data, data_set):
         if not total:
             raise UsageError(f"--subset_file={data.subset_file} names no image")
         return None, None, total
+    if data.validation == "official":
+        held = data_set.validation_counts
+        drawn = dataclasses.replace(data, validation=None)
+        counts = subsets.counts_of(drawn, tuple(n - h for n, h in zip(data_set.train_counts, held)))
+        return counts, held, sum(counts) + sum(held)
     counts = subsets.counts_of(data, data_set.train_counts)
     held = tuple(subsets.validation_count(data.validation, n) for n in counts)
     return tuple(n - h for n, h in zip(counts, held)), held, sum(counts)
@@ -143,6 +168,9 @@ def recorded_rate(config):
 def _check_augment(policy, data_set):
     steps = policies.parse(policies.expand(policy, data_set.base, data_set.cutout_side))
     problem = policies.check_channels(steps, data_set.image_shape[2])
+    levels = [step.name for step in steps if step.operation.levels]
+    if levels and data_set.dtype != "uint8":
+        problem = f"'{levels[0]}' works on grey levels of 8 bits, and these have 16"
     if problem:
         raise UsageError(f"--augment={policy} on {data_set.name}: {problem}")
 
@@ -169,7 +197,7 @@ def text(plan, command):
     lines = [
         f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "
         + (f"{plan.validation_images} held out; " if config.data.validation else "")
-        + f"{sum(plan.data_set.test_counts)} test images",
+        + f"{plan.data_set.test_images} test images",
         f"augment     {policies.expand(config.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
         f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",

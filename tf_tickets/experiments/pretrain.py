@@ -55,7 +55,7 @@ def pretrain(config, stop=lambda: False):
     """
     config = backbone.resolved(config)
     plan = plans.resolve(config)
-    folder = runs.RunFolder.of(config, "pretrain")
+    folder = runs.RunFolder.of(config, "pretrain", plan.content)
     with folder.locked():
         if not folder.pretraining.complete:
             _train(plan, folder, stop)
@@ -78,7 +78,7 @@ class _Session(Session):
 
     def load(self, augmenter):
         """Two views of every image."""
-        return pipeline.two_views(self.plan.data_set, augmenter)
+        return pipeline.two_views(self.data_set, augmenter)
 
     def neighbour_accuracy(self):
         """How well neighbours in feature space share a class: training images vote over test images."""
@@ -88,7 +88,7 @@ class _Session(Session):
         # Every k-th: the splits' order is that of the data set, whose classes are mixed.
         chosen = slice(None, None, -(-len(images) // _MONITORED))
         part = pipeline.Images(images.pixels[chosen], images.labels[chosen], images.ids[chosen])
-        return accuracy.logits_of(lambda x: self._features(x).numpy(), part, self.plan.data_set), part.labels
+        return accuracy.logits_of(lambda x: self._features(x).numpy(), part, self.data_set), part.labels
 
 
 def _train(plan, folder, stop):

@@ -21,6 +21,7 @@ class Session:
       plan: the experiments.plan.Plan.
       devices: the backend.Devices.
       source: the data.sources.Source.
+      data_set: its catalog.DataSet, measured on the training images where the table has no mean.
       subset: the data.subsets.Subset drawn.
       train, validation: data.pipeline.Images; validation is None without a split.
       steps: training.steps.Steps around the wrapped network.
@@ -31,8 +32,9 @@ class Session:
         self.plan, config = plan, plan.config
         self.devices = backend.start(config.run)
         self.source = sources.load(config.data.dataset, config.data.data_dir)
-        self.subset = subsets.choose(config.data, self.source.labels, self.source.ids)
+        self.subset = subsets.choose(config.data, self.source.labels, self.source.ids, self.source.held)
         self.train = self._images(self.subset.train)
+        self.data_set = pipeline.measured(self.source.data_set, self.train)
         self.validation = self._images(self.subset.validation) if len(self.subset.validation) else None
         pipeline.chunks(len(self.train), config.data.batch_size, self.devices.replicas)
         described = plan.network
@@ -59,15 +61,15 @@ class Session:
     def objective(self):
         """What a step minimises."""
         training = self.plan.config.training
-        counts = np.bincount(self.train.labels, minlength=self.plan.data_set.classes)
+        counts = np.bincount(self.train.labels, minlength=self.data_set.classes)
         loss = losses.build(training.loss, counts)
         if training.adversarial:
-            return objectives.advprop(loss, self.plan.data_set, training)
+            return objectives.advprop(loss, self.data_set, training)
         return objectives.supervised(loss)
 
     def load(self, augmenter):
         """How images become a batch."""
-        data_set, training = self.plan.data_set, self.plan.config.training
+        data_set, training = self.data_set, self.plan.config.training
         if training.adversarial:
             return pipeline.attacked(data_set, augmenter, training.attack_eps)
         return pipeline.supervised(data_set, augmenter)
@@ -85,8 +87,9 @@ class Session:
 
     def batches(self, round_index, first_step):
         """The training batches of a round from a global step on."""
-        config, data_set = self.plan.config, self.plan.data_set
-        augmenter = augment.augmenter(augment.resolve(config.augment, data_set))
+        config, data_set = self.plan.config, self.data_set
+        policy = augment.resolve(config.augment, data_set)
+        augmenter = augment.augmenter(policy, data_set.image_shape if data_set.encoded else None)
         return pipeline.training_batches(
             self.train, load=self.load(augmenter), batch_size=config.data.batch_size, order_seed=config.order_seed,
             round_index=round_index, first_step=first_step, epochs=self.plan.training.epochs, devices=self.devices,
@@ -94,9 +97,9 @@ class Session:
 
     def evaluate(self, images):
         """Metrics of the current weights on a split."""
-        logits = accuracy.logits_of(self.steps.logits, images, self.plan.data_set)
+        logits = accuracy.logits_of(self.steps.logits, images, self.data_set)
         return accuracy.metrics(
-            logits, images.labels, self.plan.data_set.classes, self.plan.config.training.loss
+            logits, images.labels, self.data_set.classes, self.plan.config.training.loss
         )
 
     def evaluations(self):
@@ -126,11 +129,17 @@ class Session:
     def subset_rows(self):
         """The images in use: id, label, part."""
         parts = [("train", self.subset.train), ("validation", self.subset.validation)]
-        return [
+        rows = [
             {"id": self.source.ids[position], "label": int(self.source.labels[position]), "part": part}
             for part, positions in parts
             for position in positions
         ]
+        if self.data_set.source == "folder":  # a table's test part is always the same
+            rows += [
+                {"id": name, "label": int(label), "part": "test"}
+                for name, label in zip(self.source.test_ids, self.source.test_labels)
+            ]
+        return rows
 
 
 def _processor():

@@ -46,7 +46,8 @@ def train(config, stop=lambda: False):
     if ticket:
         _check_fits(ticket, plan)
         ticket = _controlled(ticket, config)
-    folder = runs.RunFolder.of(config, "train", content)
+    config = plan.config if config.pruning.control != "small_dense" else config
+    folder = runs.RunFolder.of(config, "train", [*content, *plan.content])
     with folder.locked():
         if not folder.round(0).complete:
             _train_round(plan, folder, ticket, stop)
@@ -56,7 +57,8 @@ def train(config, stop=lambda: False):
 
 def _one_shot(config, stop):
     plan = plans.resolve(config)
-    folder = runs.RunFolder.of(config, "train", [("final_round", config.pruning.rounds - 1)])
+    config = plan.config
+    folder = runs.RunFolder.of(config, "train", [("final_round", config.pruning.rounds - 1), *plan.content])
     with folder.locked():
         todo = [index for index in (0, 1) if not folder.round(index).complete]
         if todo:

@@ -13,7 +13,9 @@ _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
 
 def read(path, config, rewound=None):
     """Assembles a Ticket from PyTorch-named files; see `Ticket.from_pytorch`."""
-    data_set = catalog.CATALOG[config.data.dataset]
+    data_set = catalog.of(config.data)
+    if data_set.mean is None:
+        raise UsageError(f"--dataset={data_set.name} is measured in each run: import the ticket for another data set")
     described = architecture.from_config(config.network, data_set)
     arrays = pretrained.read(path, said="")
     masks = {name: array for name, array in arrays.items() if name.endswith(_MASK)}

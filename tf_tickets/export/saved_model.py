@@ -11,20 +11,21 @@ class _Served(tf.Module):
         self.labels = tf.constant(ticket.labels)
         self.mean = tf.constant(ticket.data["mean"], tf.float32)
         self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
-        self._shape = [None, *ticket.data["image_shape"]]
+        self._shape, self._scale = [None, *ticket.data["image_shape"]], float(ticket.data.get("scale", 255.0))
+        self._dtype = tf.as_dtype(ticket.data.get("dtype", "uint8"))
 
     def entries(self):
         """The signatures by name."""
         shape = self._shape
         return {
-            "serving_default": tf.function(self._stored, [tf.TensorSpec(shape, tf.uint8, "images")]),
+            "serving_default": tf.function(self._stored, [tf.TensorSpec(shape, self._dtype, "images")]),
             "float": tf.function(self._unit, [tf.TensorSpec(shape, tf.float32, "images")]),
-            "features": tf.function(self._features, [tf.TensorSpec(shape, tf.uint8, "images")]),
+            "features": tf.function(self._features, [tf.TensorSpec(shape, self._dtype, "images")]),
         }
 
     def _run(self, pixels):
         # The same operations in the same order as in training: the same logits.
-        return self.network((pixels / 255.0 - self.mean) / self.deviation, training=False)
+        return self.network((pixels / self._scale - self.mean) / self.deviation, training=False)
 
     def _answer(self, pixels):
         logits, _ = self._run(pixels)
@@ -38,7 +39,7 @@ class _Served(tf.Module):
         return self._answer(tf.cast(images, tf.float32))
 
     def _unit(self, images):
-        return self._answer(images * 255.0)
+        return self._answer(images * self._scale)
 
     def _features(self, images):
         return {"features": self._run(tf.cast(images, tf.float32))[1]}

@@ -136,19 +136,21 @@ class Ticket:
         """Class probabilities of stored images.
 
         Args:
-          images: uint8 [n, height, width, channels], as the data set stores them.
+          images: uint8 (13 bands: uint16) [n, height, width, channels], as the data set stores them.
 
         Returns:
           float32 [n, classes], rows summing to one.
         """
         images = np.asarray(images)
         shape = tuple(self.data["image_shape"])
-        if images.dtype != np.uint8 or images.shape[1:] != shape:
-            raise UsageError(f"images are {images.dtype}{list(images.shape)}: this ticket takes uint8 [n, {shape}]")
-        data_set = catalog.CATALOG[self.data["dataset"]]
+        dtype, scale = self.data.get("dtype", "uint8"), np.float32(self.data.get("scale", 255.0))
+        if images.dtype != np.dtype(dtype) or images.shape[1:] != shape:
+            raise UsageError(f"images are {images.dtype}{list(images.shape)}: this ticket takes {dtype} [n, {shape}]")
+        mean, deviation = (np.asarray(self.data[name], np.float32) for name in ("mean", "deviation"))
         parts = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(images), 500):
-            logits = self._compute(data_set.normalise(images[start : start + 500].astype(np.float32))).numpy()
+            pixels = images[start : start + 500].astype(np.float32)
+            logits = self._compute((pixels / scale - mean) / deviation).numpy()
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
             parts.append(powers / powers.sum(axis=1, keepdims=True))
         return np.concatenate(parts)
@@ -176,7 +178,7 @@ def settings_of(config):
 def from_round(run, mine):
     """Assembles the Ticket of a complete round of a run folder."""
     config = configs.Config.from_flagfile(run.config)
-    data_set = catalog.CATALOG[config.data.dataset]
+    data_set = data_set_of(run, config)
     described = architecture.from_config(config.network, data_set)
     summary = runs.read_json(mine.summary)
     arrays = runs.read_arrays(mine.mask)
@@ -188,6 +190,17 @@ def from_round(run, mine):
         masks, trained, rewound, network_of(config, described), data_of(data_set), settings_of(config),
         ids_digest(runs.read_csv(run.subset)), summary["round"],
     )  # fmt: skip
+
+
+def data_set_of(run, config):
+    """The catalog.DataSet of a run: as the run measured it, else the table's."""
+    if not os.path.exists(run.data):
+        return catalog.CATALOG[config.data.dataset]
+    facts = runs.read_json(run.data)
+    try:
+        return catalog.DataSet(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+    except TypeError as error:
+        raise StateError(f"{run.data} is damaged: {error}; restore it, or delete the run to redo it") from None
 
 
 def network_of(config, described):
@@ -202,7 +215,8 @@ def data_of(data_set):
     """The facts of a data set that a ticket keeps."""
     return {
         "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
-        "deviation": list(data_set.deviation), "image_shape": list(data_set.image_shape),
+        "deviation": list(data_set.deviation), "image_shape": list(data_set.image_shape), "dtype": data_set.dtype,
+        "scale": data_set.scale,
     }  # fmt: skip
 
 

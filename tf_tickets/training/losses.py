@@ -13,8 +13,8 @@ def build(name, class_counts):
     """The function (targets, logits) -> float32 [n] of a `--loss`.
 
     Args:
-      name: cross_entropy, cross_entropy_cosine, label_smoothing or logit_adjusted.
-      class_counts: training images per class, for logit_adjusted.
+      name: cross_entropy, cross_entropy_cosine, label_smoothing, logit_adjusted or class_weighted.
+      class_counts: training images per class, for the last two.
 
     Targets are float32 [n, classes] with rows summing to one, logits float32 [n, classes].
     """
@@ -23,6 +23,10 @@ def build(name, class_counts):
         # A class without images has no frequency to adjust by; the smallest count there can be stands in.
         offset = np.log(np.maximum(prior, 0.5 / np.sum(class_counts))).astype(np.float32)
         return functools.partial(logit_adjusted, offset)
+    if name == "class_weighted":
+        counts = np.asarray(class_counts, np.float64)
+        weights = np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0.0).astype(np.float32)
+        return functools.partial(class_weighted, weights)
     return {
         "cross_entropy": cross_entropy, "cross_entropy_cosine": cross_entropy_cosine,
         "label_smoothing": label_smoothing,
@@ -49,3 +53,8 @@ def label_smoothing(targets, logits):
 def logit_adjusted(offset, targets, logits):
     """Cross-entropy of logits + log class frequency (Menon et al. 2021; balanced softmax, Ren et al. 2020)."""
     return cross_entropy(targets, logits + tf.cast(offset, logits.dtype))
+
+
+def class_weighted(weights, targets, logits):
+    """Cross-entropy times images / (classes x images of the class): over all images, every class counts alike."""
+    return cross_entropy(targets, logits) * tf.reduce_sum(targets * tf.cast(weights, targets.dtype), -1)

