@@ -109,9 +109,9 @@ def _folders(path):
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; change its permissions") from None
     for entry in entries:
-        if entry.is_symlink() and entry.is_dir():
+        if entry.is_symlink() and os.path.isdir(entry.path):  # a link that leads in circles is none
             raise UsageError(f"{entry.path} is a link to a folder: put the pictures there instead")
-    return {_text(e.name, path): e.path for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] != "."}
+    return {_text(e.name, path): e.path for e in entries if os.path.isdir(e.path) and e.name[0] != "."}
 
 
 def _class_folders(root):
@@ -131,7 +131,7 @@ def _files(folder):
     for path in _folders(folder).values():
         found += _files(path)
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith(".") or entry.name.lower() in _IGNORED or entry.is_dir():
+        if entry.name.startswith(".") or entry.name.lower() in _IGNORED or os.path.isdir(entry.path):
             continue
         _text(entry.name, folder)
         found.append(entry.path)
