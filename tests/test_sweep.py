@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 from conftest import QUICK, ROOT
 
-from tf_tickets import cli, runs
+from tf_tickets import cli, main, runs
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 from tf_tickets.experiments import grid, pool, sweep, workers
 
@@ -181,6 +181,40 @@ def test_each_run_gets_every_flag_that_was_set(tmp_path):
     assert run.folder.folder == runs.RunFolder.of(run.config, "train").folder
 
 
+def test_a_run_is_finished_with_all_rounds_the_chosen_ticket_and_its_table(tmp_path):
+    run = resolve("seed=0", "--images=60", "--validation=0.2", f"--out={tmp_path}")[0]
+    facts = ((run.folder.round(r).summary, {"validation_accuracy": a}) for r, a in ((0, 0.9), (1, 0.5)))
+    document = os.path.join(run.folder.ticket, "ticket.json")
+    assert (run.complete, run.steps_left, run.chosen, run.finished) == (0, 9, None, False)
+    runs.write_json(*next(facts))
+    runs.write_json(document, {"round": 0})
+    runs.write_csv(run.folder.table, [], ["round"])
+    assert (run.complete, run.steps_left, run.chosen, run.finished) == (1, 3, None, False)
+    runs.write_json(*next(facts))
+    assert (run.complete, run.steps_left, run.chosen, run.finished) == (2, 0, 0, True)
+    runs.write_json(document, {"round": 1})
+    assert not run.finished
+    runs.write_bytes(document, b"damaged")
+    assert not run.finished
+    runs.write_json(document, {"round": 0})
+    os.remove(run.folder.table)
+    assert not run.finished
+
+
+def test_stop_requests_within_a_second_are_one(monkeypatch):
+    left, now = [], [100.0]
+    monkeypatch.setattr(main, "_stopping", [])
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for moment in (100.0, 100.3):
+        now[0] = moment
+        main._on_signal(signal.SIGTERM, None)
+        assert main._stop() and not left
+    now[0] = 101.1
+    main._on_signal(signal.SIGINT, None)
+    assert left == [75]
+
+
 def test_dry_run_lists_runs_states_and_totals_and_touches_nothing(tmp_path):
     words = ["sweep", *FLAGS, "--sweep=images=60,80;command=imp,train;seed=0..1", "--dry_run"]
     found = resolve(words[-2].removeprefix("--sweep="), f"--out={tmp_path}/runs")
@@ -301,17 +335,21 @@ def test_the_exit_status_is_the_worst(tmp_path):
     assert sweep.worst([sweep.Outcome(run, 0)]) == 0
 
 
-def test_a_run_that_a_signal_ends_is_a_failure_that_names_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "expected"), [
+    (signal.SIGKILL, (1, "failed (1)", "ended by SIGKILL")), (signal.SIGTERM, (75, "stopped", "ended by SIGTERM")),
+])  # fmt: skip
+def test_a_run_that_a_signal_ends_is_named_with_it(number, expected, tmp_path, monkeypatch):
     program = tmp_path / "python"
-    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.write_text(f"#!/bin/sh\nkill -{number:d} $$\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     found = resolve("seed=0..1", "--images=60", f"--out={tmp_path}/runs", "--workers=1")
     lines = []
     outcomes = sweep.sweep(found, found[0].config, say=lines.append)
-    assert [(o.status, o.state, o.message) for o in outcomes] == [(1, "failed (1)", "ended by SIGKILL")] * 2
-    assert [line.split()[:2] for line in lines] == [["[1/2]", "started"], ["[1/2]", "failed"]] + [
-        ["[2/2]", "started"], ["[2/2]", "failed"]
+    assert [(o.status, o.state, o.message) for o in outcomes] == [expected] * 2
+    word = expected[1].split()[0]
+    assert [" ".join(line.split()[:2]) for line in lines] == [
+        "[1/2] started", f"[1/2] {word}", "[2/2] started", f"[2/2] {word}"
     ]  # fmt: skip
 
 

@@ -226,8 +226,8 @@ def run_point(run, environment, children):
             if process is None:
                 return Outcome(run, None)
             status = process.wait()
-        if status < 0 and children.stopping:
-            return Outcome(run, StopRequested.exit_status)  # it had not yet learnt to stop in its own way
+        if -status in (signal.SIGINT, signal.SIGTERM):  # asked to stop before it had learnt its own way to
+            return Outcome(run, StopRequested.exit_status, message=_reason(run.log, status))
         return Outcome(run, status if status in (0, *_WORST) else 1, message=_reason(run.log, status))
     except OSError as error:
         return Outcome(run, StateError.exit_status, message=f"{error.filename or run.log}: {error.strerror}")
