@@ -223,7 +223,7 @@ def test_a_picture_in_train_and_test_is_refused(tmp_path):
             for index in range(3):
                 save(tmp_path / part / name / f"{index}.png", pixels(50 * len(part) + 10 * label + index))
     (tmp_path / "test" / "a" / "leak.png").write_bytes((tmp_path / "train" / "a" / "1.png").read_bytes())
-    with pytest.raises(UsageError, match="1.png is the same picture as .*leak.png: what is in test/ must not be in train"):
+    with pytest.raises(UsageError, match="1.png is the same picture as .*leak.png: what is in test.* not be in train"):
         folder.scan(str(tmp_path))
     (tmp_path / "test" / "a" / "leak.png").unlink()
     save(tmp_path / "test" / "c" / "0.png", pixels(500))

@@ -19,6 +19,7 @@ _SUMMARIES = {
     "report": "PATH...: one table and figure of all runs below the paths",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
     "prepare": "DATASET --archive=FILE: build the data set's folder from an archive",
+    "sweep": "--sweep='FIELD=A,B;FIELD=0..4': every combination as a run of imp, here; finished ones are skipped",
 }
 
 
@@ -143,10 +144,11 @@ def _parse(argv, flag_values):
     command, paths = _command(words)
     if command == "prepare":
         values["dataset"] = _dataset(paths[0])
-    config = configs.Config.from_values(**values)
+    # What a sweep's flags leave in conflict its grid may settle; each of its runs is checked.
+    config = configs.Config.unchecked(**values) if command == "sweep" else configs.Config.from_values(**values)
     for name, value in config.values().items():
         flag_values[name].value = value
-    _check_command(command, config)
+    check_command(command, config)
     return Request(command, tuple(paths), config, frozenset(values))
 
 
@@ -167,7 +169,7 @@ def _set_absl(token, flag_values):
 def _command(words):
     command = words[0] if words and words[0] in configs.COMMANDS else "imp"
     paths = words[1:] if words and words[0] in configs.COMMANDS else words
-    if command in ("imp", "train", "pretrain", "analyze") and paths:
+    if command in ("imp", "train", "pretrain", "analyze", "sweep") and paths:
         close = difflib.get_close_matches(paths[0], configs.COMMANDS, 1)
         known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
         hint = f"did you mean {close[0]}?" if close else known
@@ -191,7 +193,11 @@ def _dataset(name):
         raise UsageError(f"prepare {name}: {error}") from None
 
 
-def _check_command(command, config):
+def check_command(command, config):
+    """Raises UsageError for flags that do not belong to a command, and for paths that are not there."""
+    _check_sweep(command, config.command)
+    if command == "sweep":
+        return  # the other flags are its runs', which are checked one by one
     if config.pruning.ticket is not None and command != "train":
         raise UsageError(f"--ticket belongs to train, not {command}: python -m tf_tickets.main train --ticket=DIR")
     if config.pruning.ticket is not None and not os.path.isdir(config.pruning.ticket):
@@ -211,6 +217,14 @@ def _check_command(command, config):
     if attacks and command in ("imp", "train") and not training.adversarial:
         raise UsageError(f"--{attacks[0]} belongs to --adversarial, which is not set")
     _check_control(command, config.pruning)
+
+
+def _check_sweep(command, given):
+    if command == "sweep" and given.sweep is None:
+        raise UsageError("sweep needs --sweep='FIELD=A,B;FIELD=0..4', or --sweep=FILE with one field a line")
+    for name in ("sweep", "workers"):
+        if command != "sweep" and getattr(given, name) is not None:
+            raise UsageError(f"--{name} belongs to sweep, not {command}")
 
 
 def _check_control(command, pruning):

@@ -28,7 +28,7 @@ from tf_tickets.settings import (
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
 
-COMMANDS = ("imp", "train", "pretrain", "analyze", "report", "verify", "prepare")
+COMMANDS = ("imp", "train", "pretrain", "analyze", "report", "verify", "prepare", "sweep")
 
 GROUPS = {
     "data": Data, "network": Network, "training": Training, "pruning": Pruning, "choice": Choice, "run": Run,
@@ -70,6 +70,13 @@ class Config:
     @classmethod
     def from_values(cls, **values):
         """Builds a Config from flat values; raises UsageError for an unknown name, a bad value or a conflict."""
+        config = cls.unchecked(**values)
+        _check_conflicts(config)
+        return config
+
+    @classmethod
+    def unchecked(cls, **values):
+        """Like `from_values`, but values may conflict: those of a sweep, whose grid changes some of them."""
         groups = {group: {} for group in GROUPS}
         for name, value in values.items():
             if name not in options():
@@ -84,9 +91,7 @@ class Config:
                 except ValueError as error:
                     raise UsageError(f"--{name}={value} {error}") from None
             groups[option.group][name] = value
-        config = cls(**{group: GROUPS[group](**chosen) for group, chosen in groups.items()})
-        _check_conflicts(config)
-        return config
+        return cls(**{group: GROUPS[group](**chosen) for group, chosen in groups.items()})
 
     @classmethod
     def from_flagfile(cls, path, **overrides):

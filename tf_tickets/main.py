@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 
 from absl import app, flags, logging
 
@@ -12,7 +13,7 @@ from tf_tickets.errors import TicketError
 
 def main(request):
     """Runs one parsed request; returns the exit status."""
-    if request.config.run.dry_run:
+    if request.config.run.dry_run and request.command != "sweep":
         from tf_tickets.experiments import plan
 
         config = request.config
@@ -86,9 +87,35 @@ def _prepare(request):
     return 0
 
 
+def _sweep(request):
+    from tf_tickets.experiments import sweep
+    from tf_tickets.report import sweeps
+
+    config = request.config
+    found = sweep.resolve(config, request.names, cli.check_command)
+    entries = [
+        {"run": run.name, "folder": run.folder, "swept": run.point.texts, "rounds": run.rounds} for run in found
+    ]
+    if config.run.dry_run:
+        states = [{"finished": run.finished, "complete": run.complete, "steps": run.steps_left} for run in found]
+        print(sweeps.listing([entry | state for entry, state in zip(entries, states)]))
+        return 0
+    outcomes = sweep.sweep(found, config, _stop, _say if config.run.progress != "none" else lambda line: None)
+    ends = [{"state": outcome.state, "chosen": outcome.chosen} for outcome in outcomes]
+    print(sweeps.finish(config.run.out, [entry | end for entry, end in zip(entries, ends)]))
+    for outcome in outcomes:
+        if outcome.status != 0:
+            print(f"tf-tickets: {outcome}", file=sys.stderr)
+    return sweep.worst(outcomes)
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
 _COMMANDS = {
     "imp": _imp, "train": _train, "pretrain": _pretrain, "analyze": _analyze, "report": _report, "verify": _verify,
-    "prepare": _prepare,
+    "prepare": _prepare, "sweep": _sweep,
 }  # fmt: skip
 
 _stopping = []
@@ -100,9 +127,11 @@ def _stop():
 
 def _on_signal(number, frame):
     # The first request waits for the running block of steps; the second leaves at once, with what is already saved.
-    if _stopping:
+    # Within a second they are one: Ctrl-C in a terminal reaches a run itself, and again through the sweep around it.
+    if not _stopping:
+        _stopping.append(time.monotonic())
+    elif time.monotonic() - _stopping[0] > 1.0:
         os._exit(75)
-    _stopping.append(number)
 
 
 def _run(request):

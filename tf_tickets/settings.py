@@ -193,3 +193,11 @@ class Command:
     what: str | None = option(
         None, "with analyze: augment (a sheet of every operation and preset)", choices=("augment",), digest=False
     )
+    sweep: str | None = option(
+        None, "with sweep: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or a file "
+        "with one field a line; command=imp,train chooses the command", digest=False,
+    )  # fmt: skip
+    workers: int | None = option(
+        None, "with sweep: runs at a time; unset: one per GPU, or without GPUs one per two cores", low=1, high=1024,
+        digest=False,
+    )  # fmt: skip

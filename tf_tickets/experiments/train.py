@@ -28,26 +28,13 @@ def train(config, stop=lambda: False):
     Returns:
       An experiments.imp.Result.
     """
+    plan, ticket, folder = prepare(config)
     if config.pruning.control == "one_shot":
-        return _one_shot(config, stop)
-    ticket, content = None, ()
-    if config.pruning.ticket:
-        from tf_tickets.export.ticket import Ticket
-
-        ticket = Ticket.load(config.pruning.ticket)
-        content = [("ticket", ticket.content_digest)]
-        config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
-    if config.pruning.control == "gradual":
-        plan, content = plans.resolve(config), [("final_round", config.pruning.rounds - 1)]
-    else:
-        plan = plans.resolve(config.replace(rounds=1))
+        return _one_shot(plan, folder, stop)
     if config.pruning.control == "small_dense":
         plan, ticket = _small_dense(plan, ticket), None
     if ticket:
-        _check_fits(ticket, plan)
         ticket = _controlled(ticket, config)
-    config = plan.config if config.pruning.control != "small_dense" else config
-    folder = runs.RunFolder.of(config, "train", [*content, *plan.content])
     with folder.locked():
         if not folder.round(0).complete:
             _train_round(plan, folder, ticket, stop)
@@ -55,10 +42,35 @@ def train(config, stop=lambda: False):
     return Result(folder.folder, 1, 0)
 
 
-def _one_shot(config, stop):
-    plan = plans.resolve(config)
-    config = plan.config
-    folder = runs.RunFolder.of(config, "train", [("final_round", config.pruning.rounds - 1), *plan.content])
+def prepare(config):
+    """What `train` makes of the settings, on paper. No TensorFlow, nothing touched.
+
+    Args:
+      config: a Config.
+
+    Returns:
+      (plan, ticket, folder): an experiments.plan.Plan, the Ticket that is retrained or None, a runs.RunFolder.
+
+    Raises:
+      UsageError, StateError: the settings conflict, or the ticket is none, is damaged or does not fit the network.
+    """
+    control, ticket, content = config.pruning.control, None, ()
+    if config.pruning.ticket:
+        from tf_tickets.export.ticket import Ticket
+
+        ticket = Ticket.load(config.pruning.ticket)
+        content = [("ticket", ticket.content_digest)]
+        config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
+    if control in ("one_shot", "gradual"):
+        plan, content = plans.resolve(config), [("final_round", config.pruning.rounds - 1)]
+    else:
+        plan = plans.resolve(config.replace(rounds=1))
+    if ticket and control != "small_dense":
+        _check_fits(ticket, plan)
+    return plan, ticket, runs.RunFolder.of(plan.config, "train", [*content, *plan.content])
+
+
+def _one_shot(plan, folder, stop):
     with folder.locked():
         todo = [index for index in (0, 1) if not folder.round(index).complete]
         if todo:

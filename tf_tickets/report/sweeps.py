@@ -1,0 +1,90 @@
+"""What `sweep` prints and writes about its runs: one line each."""
+
+import os
+
+from tf_tickets import runs
+from tf_tickets.analysis import statistics
+from tf_tickets.errors import StateError
+from tf_tickets.report import tables
+
+_MEASURED = ("rounds_done", "chosen", "test_accuracy_round_0", "test_accuracy", "difference")
+
+
+def finish(out, found):
+    """Writes `<out>/sweep/table.csv` and tells what became of the runs.
+
+    Args:
+      out: folder of all runs.
+      found: list of dicts with run (name), folder (runs.RunFolder), swept (dict of texts), state, rounds (how many were
+        asked for) and chosen (index of the round that became the ticket; None stands for the last complete one).
+
+    Returns:
+      The table as text, and the lines that name the file and the next command. Accuracies are fractions in the file,
+      differences to round 0 percentage points.
+
+    Raises:
+      StateError: the table cannot be written.
+    """
+    rows = [_row(entry) for entry in found]
+    swept = list(found[0]["swept"])
+    path = os.path.join(out, "sweep", "table.csv")
+    runs.write_csv(path, rows, ["run", *swept, "state", *_MEASURED])
+    text = tables.align({
+        "run": [row["run"] for row in rows],
+        **{name: [row[name] for row in rows] for name in swept},
+        "state": [row["state"] for row in rows],
+        "rounds done": [str(row["rounds_done"]) for row in rows],
+        "test, round 0": [tables.percent(row["test_accuracy_round_0"]) for row in rows],
+        "chosen": ["" if row["chosen"] is None else str(row["chosen"]) for row in rows],
+        "test, chosen": [tables.percent(row["test_accuracy"]) for row in rows],
+        "to round 0, points": [
+            "" if row["difference"] is None else statistics.points(row["difference"] / 100, 2) for row in rows
+        ],
+    })  # fmt: skip
+    return f"{text}\ntable: {path}\nnext: report {out}"
+
+
+def _row(entry):
+    """One line of the table; of damaged rounds nothing is told."""
+    try:
+        summaries = entry["folder"].summaries()[: entry["rounds"]]
+    except StateError:
+        summaries = []
+    row = {"run": entry["run"], **entry["swept"], "state": entry["state"], "rounds_done": len(summaries)}
+    chosen = entry["chosen"] if entry["chosen"] is not None else len(summaries) - 1
+    first, last = (
+        summaries[index].get("test_accuracy") if 0 <= index < len(summaries) else None for index in (0, chosen)
+    )
+    both = chosen > 0 and None not in (first, last)
+    return {
+        **row, "chosen": chosen if summaries else None, "test_accuracy_round_0": first, "test_accuracy": last,
+        "difference": 100 * (last - first) if both else None,
+    }  # fmt: skip
+
+
+def listing(found):
+    """The runs of a sweep before it starts.
+
+    Args:
+      found: list of dicts with run (name), folder (runs.RunFolder), swept (dict of texts), finished, complete and
+        rounds (numbers of rounds) and steps (training steps left).
+
+    Returns:
+      A table as text with a line of totals.
+    """
+    new = [not entry["finished"] and not entry["complete"] for entry in found]
+    states = [
+        "finished" if entry["finished"] else "new" if fresh else f"{entry['complete']} of {entry['rounds']} rounds"
+        for entry, fresh in zip(found, new)
+    ]
+    text = tables.align({
+        **{name: [entry["swept"][name] for entry in found] for name in found[0]["swept"]},
+        "state": states,
+        "steps left": [f"{entry['steps']:,}" for entry in found],
+        "folder": [entry["folder"].folder for entry in found],
+    })  # fmt: skip
+    finished = sum(entry["finished"] for entry in found)
+    return (
+        f"{text}\nin all {len(found)} runs: {finished} finished, {len(found) - finished - sum(new)} begun, {sum(new)} "
+        f"new; {sum(entry['steps'] for entry in found):,} steps left"
+    )
