@@ -97,6 +97,7 @@ def test_every_other_setting_changes_the_digest():
         "attack_eps": 0.1, "attack_step": 0.1, "attack_steps": 3, "temperature": 0.1,
     }  # fmt: skip
     together = {
+        "accounting": {"eval_every": 1, "accounting": "release"},
         "imbalance_profile": {"imbalance": 0.1, "imbalance_profile": "step"},
         "kappa": {"head": "tvmf", "kappa": 8.0},
         "prunable": {"model": "vit_small", "prunable": "feed_forward"},

@@ -201,6 +201,10 @@ def _check_conflicts(config):
         (run.jit and run.precision == "mixed_float16",
          "--jit and --precision=mixed_float16 exclude each other: the loss scale changes outside the compiled step; "
          "use mixed_bfloat16"),
+        (run.accounting == "release" and not (kind == "epoch" and run.eval_every == 1),
+         "--accounting=release rewinds to an epoch and looks at every epoch: set --rewind=epoch:K and --eval_every=1"),
+        (run.accounting == "release" and pruning.control == "gradual",
+         "--control=gradual does not rewind: --accounting=release conflicts"),
         (kind == "pretrained" and config.network.pretrained is None,
          "--rewind=pretrained needs --pretrained=FILE"),
         (config.network.head != "tvmf" and config.network.kappa != Network().kappa,

@@ -158,6 +158,10 @@ class Choice:
 class Run:
     """Seeds, folders and machinery."""
 
+    accounting: str = option(
+        "exact", "release: as the paper's release counts, for comparison: rewound weights one epoch older than their "
+        "schedule, every round of full length, the best epoch on test shown", choices=("exact", "release"),
+    )  # fmt: skip
     seed: int = option(0, "initial weights and random masks", low=0, digest=False)
     order_seed: int | None = option(
         None, "order of the images and augmentation; unset: seed", low=0, digest=False

@@ -2,6 +2,7 @@
 
 Values are parted by commas outside brackets and quotes, so `crop(4)|cutout(16)` and `jitter(0.4,0.4,0.4,0.1,0.8)` are
 one value each, and `milestones="100,150","50,75"` are two. `0..4` is a range of whole numbers, both ends included.
+Joined fields take one value for all, or one each: `seed+subset_seed=0..4`, `fraction+width=1+52,0.5+58`.
 """
 
 import dataclasses
@@ -144,7 +145,9 @@ def _axis(clause, place, seen):
         raise _fail(f"command cannot be joined with another field: '{left}'", place)
     choices, known = [], []
     for written in _texts(right, left.strip(), place):
-        values = {name: _value(name, written, place) for name in names}
+        each = [part.strip() for part in written.split("+")]
+        each = each if len(each) == len(names) > 1 else [written] * len(names)
+        values = {name: _value(name, part, place) for name, part in zip(names, each)}
         if values in known:
             raise _fail(f"{left.strip()}={written} stands twice", place)
         known.append(values)

@@ -62,7 +62,7 @@ def imp(config, stop=lambda: False):
     """
     plan = plans.resolve(config)
     config = plan.config
-    folder = runs.RunFolder.of(config, "imp", plan.content)
+    folder = plan.folder()
     with folder.locked():
         rounds = config.pruning.rounds
         todo = [r for r in range(rounds) if not folder.round(r).complete]
@@ -115,7 +115,7 @@ def run_rounds(plan, folder, todo, stop, command="imp"):
         mine = folder.round(index)
         if not os.path.exists(mine.mask):
             runs.write_arrays(mine.mask, stages.next_masks(folder, index, plan), compress=True)
-        later = sum(plan.last_step - plan.first_step(r) for r in todo if r > index)
+        later = plan.steps_of(r for r in todo if r > index)
         stages.train_round(
             session, folder, index, identity=f"{identity}/round_{index:02d}", masks=stages.read_masks(mine.mask, plan),
             start=functools.partial(stages.start_state, folder, index, session), first_step=plan.first_step(index),

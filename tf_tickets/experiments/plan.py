@@ -24,7 +24,7 @@ class Plan:
       train_counts, validation_counts: images per class; None when `subset_file` decides.
       train_images, validation_images: their sums.
       steps_per_epoch: batches of an epoch.
-      rewind_step: the global step of the rewind point.
+      rewind_step: the global step at which the rewind point is taken.
       weights: prunable weights left in each round.
       training: the Training settings of a round; `gradual` has one round of as many epochs as all.
     """
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def last_step(self):
-        """The global step at which every round ends."""
+        """The global step at which the dense round ends."""
         return self.training.epochs * self.steps_per_epoch
 
     @property
@@ -55,9 +55,26 @@ class Plan:
 
         return [("pictures", folder.scan(self.config.data.data_dir).digest)]
 
+    def folder(self, command="imp", content=()):
+        """The runs.RunFolder of this plan."""
+        return runs.RunFolder.of(self.config, command, [*content, *self.content])
+
+    @property
+    def _late(self):
+        # The release takes the weights an epoch after the one at which it resumes the schedule.
+        return self.steps_per_epoch if self.config.run.accounting == "release" else 0
+
     def first_step(self, round_index):
         """The global step at which a round starts."""
-        return 0 if round_index == 0 else self.rewind_step
+        return 0 if round_index == 0 else self.rewind_step - self._late
+
+    def end_step(self, round_index):
+        """The global step at which a round ends: where the dense one does, or, as the release counts, as long after."""
+        return self.last_step + (self.first_step(round_index) if self._late else 0)
+
+    def steps_of(self, rounds):
+        """The steps of some rounds."""
+        return sum(self.end_step(index) - self.first_step(index) for index in rounds)
 
     @property
     def prunable(self):
@@ -81,6 +98,8 @@ def resolve(config):
     steps = -(-(total - held) // config.data.batch_size)
     kind, amount = configs.rewind_parts(config.pruning.rewind)
     rewind_step = amount if kind == "step" else amount * steps
+    if config.run.accounting == "release":
+        rewind_step += steps
     if rewind_step >= config.training.epochs * steps:
         raise UsageError(
             f"--rewind={config.pruning.rewind} must lie before the last of the round's "
@@ -186,8 +205,7 @@ def text(plan, command):
     """The plan for people."""
     config, pruning = plan.config, plan.config.pruning
     rounds = len(plan.weights) if command == "imp" or pruning.control == "one_shot" else 1
-    skipped = plan.rewind_step if rounds > 1 else 0
-    steps = plan.last_step + (rounds - 1) * (plan.last_step - skipped)
+    steps = plan.steps_of(range(rounds))
     rate = recorded_rate(config)
     trained = steps * plan.train_images / plan.steps_per_epoch
     minutes = "unknown"

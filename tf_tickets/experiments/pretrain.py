@@ -55,7 +55,7 @@ def pretrain(config, stop=lambda: False):
     """
     config = backbone.resolved(config)
     plan = plans.resolve(config)
-    folder = runs.RunFolder.of(config, "pretrain", plan.content)
+    folder = plan.folder("pretrain")
     with folder.locked():
         if not folder.pretraining.complete:
             _train(plan, folder, stop)
@@ -108,7 +108,7 @@ def _train(plan, folder, stop):
     began, started, first_step = time.time(), time.monotonic(), step
     if step < plan.last_step:
         rows = rows + fit(
-            steps=session.steps, batches=session.batches(0, step), steps_per_epoch=plan.steps_per_epoch,
+            steps=session.steps, batches=session.batches(0, step, plan.last_step), steps_per_epoch=plan.steps_per_epoch,
             first_step=step, last_step=plan.last_step, partial=partial, stop=stop,
             learning_rate=lambda epoch: schedules.learning_rate(plan.training, epoch),
             callbacks=[*_observers(plan, folder, rows, step), checkpoint],
@@ -116,7 +116,7 @@ def _train(plan, folder, stop):
                 {"neighbour_accuracy": session.neighbour_accuracy()} if is_evaluated(plan, epoch) else {}
             ),
         )  # fmt: skip
-    _write(folder, session, rows, timing(plan, began, time.monotonic() - started, first_step))
+    _write(folder, session, rows, timing(plan, began, time.monotonic() - started, plan.last_step - first_step))
 
 
 def _observers(plan, folder, rows, step):

@@ -119,21 +119,23 @@ def train_round(
     plan, config, mine = session.plan, session.plan.config, folder.round(round_index)
     key_round = round_index if key_round is None else key_round
     began = time.time()
+    end = plan.end_step(round_index)
     step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step, gradual)
     checkpoint = callbacks.Checkpoint(
-        mine, session.steps, identity, plan.last_step, rows, gradual.arrays if gradual else dict
+        mine, session.steps, identity, end, rows, gradual.arrays if gradual else dict
     )
     if kept:
         checkpoint.continue_after(kept)
     observers, boundaries = _observers(session, folder, round_index, rows, step, steps_after)
     observers += [gradual] if gradual else []
     trained_from = time.monotonic()
-    if step < plan.last_step:
+    if step < end:
         try:
             rows = rows + fit(
-                steps=session.steps, batches=session.batches(key_round, step), steps_per_epoch=plan.steps_per_epoch,
-                first_step=step, last_step=plan.last_step, learning_rate=rate_of(plan, round_index),
-                callbacks=[*observers, checkpoint], boundaries=boundaries, partial=partial, stop=stop,
+                steps=session.steps, batches=session.batches(key_round, step, end),
+                steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
+                learning_rate=rate_of(plan, round_index), callbacks=[*observers, checkpoint], boundaries=boundaries,
+                partial=partial, stop=stop,
                 evaluate=lambda epoch: session.evaluations() if is_evaluated(plan, epoch) else {},
             )  # fmt: skip
         except DivergedError as error:
@@ -144,13 +146,13 @@ def train_round(
         runs.write_arrays(mine.mask, masks, compress=True)
     runs.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     _write_artefacts(session, folder, mine, rows, masks)
-    runs.write_json(mine.timing, timing(plan, began, seconds, step))
+    runs.write_json(mine.timing, timing(plan, began, seconds, end - step))
     runs.write_json(mine.summary, summary_of(config, round_index, masks, rows))
 
 
-def timing(plan, began, seconds, first_step):
-    """The contents of timing.json: when this process began, and how fast it trained from `first_step` to the end."""
-    images = (plan.last_step - first_step) / plan.steps_per_epoch * plan.train_images
+def timing(plan, began, seconds, steps):
+    """The contents of timing.json: when this process began, and how fast it trained so many steps."""
+    images = steps / plan.steps_per_epoch * plan.train_images
     return {
         "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began)), "seconds": seconds,
         "images_per_second": images / seconds if seconds > 0 and images else 0.0,
@@ -193,7 +195,7 @@ def _observers(session, folder, round_index, rows, step, steps_after):
     left = plan.weights[round_index] if round_index < len(plan.weights) else plan.weights[-1]
     observers.append(callbacks.Progress(
         run.progress, title=f"round {round_index}/{len(plan.weights) - 1}  "
-        f"density {100 * left / plan.weights[0]:.2f} %", first_step=step, last_step=plan.last_step,
+        f"density {100 * left / plan.weights[0]:.2f} %", first_step=step, last_step=plan.end_step(round_index),
         steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=steps_after,
     ))  # fmt: skip
     return observers, boundaries

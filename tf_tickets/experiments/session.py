@@ -85,14 +85,15 @@ class Session:
         pixels, labels = self.source.test()
         return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
 
-    def batches(self, round_index, first_step):
-        """The training batches of a round from a global step on."""
+    def batches(self, round_index, first_step, end_step):
+        """The training batches of a round from one global step to another."""
         config, data_set = self.plan.config, self.data_set
         policy = augment.resolve(config.augment, data_set)
         augmenter = augment.augmenter(policy, data_set.image_shape if data_set.encoded else None)
         return pipeline.training_batches(
             self.train, load=self.load(augmenter), batch_size=config.data.batch_size, order_seed=config.order_seed,
-            round_index=round_index, first_step=first_step, epochs=self.plan.training.epochs, devices=self.devices,
+            round_index=round_index, first_step=first_step, epochs=end_step // self.plan.steps_per_epoch,
+            devices=self.devices,
         )  # fmt: skip
 
     def evaluate(self, images):

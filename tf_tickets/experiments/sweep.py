@@ -59,7 +59,7 @@ class Run:
     @property
     def steps_left(self):
         """Training steps of the rounds that are not complete."""
-        return sum(self.plan.last_step - self.plan.first_step(r) for r in range(self.complete, self.rounds))
+        return self.plan.steps_of(range(self.complete, self.rounds))
 
     @property
     def chosen(self):
@@ -157,7 +157,8 @@ def _resolve(point, given, check):
         plan, _, folder = prepare(config)
         rounds = 2 if config.pruning.control == "one_shot" else 1
         return Run(point, config, plan, folder, rounds, words)
-    return Run(point, config, plans.resolve(config), runs.RunFolder.of(config), config.pruning.rounds, words)
+    plan = plans.resolve(config)
+    return Run(point, config, plan, plan.folder(), config.pruning.rounds, words)
 
 
 def sweep(found, config, stop=lambda: False, say=lambda line: None):

@@ -67,7 +67,7 @@ def prepare(config):
         plan = plans.resolve(config.replace(rounds=1))
     if ticket and control != "small_dense":
         _check_fits(ticket, plan)
-    return plan, ticket, runs.RunFolder.of(plan.config, "train", [*content, *plan.content])
+    return plan, ticket, plan.folder("train", content)
 
 
 def _one_shot(plan, folder, stop):
@@ -140,8 +140,8 @@ def _train_round(plan, folder, ticket, stop):
     if ticket:
         key_round = ticket.round
         same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == ids_digest(session.subset_rows())
-        fresh = not ticket.rewound
-        first_step = plan.rewind_step if same and not fresh and ticket.network["classes"] == plan.network.classes else 0
+        same = same and bool(ticket.rewound) and ticket.network["classes"] == plan.network.classes
+        first_step = plan.first_step(1) if same else 0
     stages.train_round(
         session, folder, 0, identity=f"{identity}/round_00",
         masks=gradual.masks if gradual else stages.read_masks(mine.mask, plan),
