@@ -20,7 +20,7 @@ CHECKED = {
     "subset_seed": ["0", "7", "original"], "validation": ["0.2", "1e-3", "fold:0/2", "fold:4/5"],
     "milestones": ["1", "100,150"], "rewind": ["init", "epoch:0", "step:5", "learning_rate", "finetune:3"],
     "choose": ["last", "validation", "3"], "strategy": ["auto", "one_device", "mirrored", "cpu:2"],
-    "profile_steps": ["0:1", "10:20"],
+    "profile_steps": ["0:1", "10:20"], "evaluators": ["clean", "fgsm,pgd"],
 }  # fmt: skip
 
 # Run folders are named by these: a change would part new runs from the recorded ones.
@@ -79,7 +79,8 @@ def test_digests_are_what_they_were(changes, command, expected):
 @pytest.mark.parametrize("changes", [
     {"rounds": 3}, {"out": "elsewhere"}, {"data_dir": "elsewhere"}, {"seed": 3}, {"order_seed": 4},
     {"subset_seed": 5}, {"tensorboard": False}, {"progress": "none"}, {"strategy": "cpu:2"}, {"choose": "last"},
-    {"profile_steps": "1:2"}, {"dry_run": True}, {"archive": "x"}, {"eval_every": 1},
+    {"profile_steps": "1:2"}, {"dry_run": True}, {"archive": "x"}, {"eval_every": 1}, {"evaluators": "fgsm"},
+    {"which": "all"}, {"restarts": 3},
 ])  # fmt: skip
 def test_settings_beside_the_numbers_leave_the_digest(changes):
     for others in ({}, {"width": 16}):

@@ -15,7 +15,8 @@ _SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
     "train": "one round: dense, or --ticket=DIR retrained, or a --control",
     "pretrain": "a self-supervised backbone (SimCLR) from unlabelled images, for --pretrained",
-    "analyze": "--what=augment: a sheet of the data set's images under every augmentation, into --out",
+    "evaluate": "PATH...: accuracy of run, round or ticket folders under --evaluators, as rows beside them",
+    "analyze": "--what=augment or corruptions: a sheet of the data set's images under every one, into --out",
     "report": "PATH...: one table and figure of all runs below the paths",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
     "prepare": "DATASET --archive=FILE: build the data set's folder from an archive",
@@ -174,13 +175,13 @@ def _command(words):
         known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
         hint = f"did you mean {close[0]}?" if close else known
         raise UsageError(f"'{paths[0]}' is a stray word: {hint}")
-    if command in ("report", "verify", "prepare") and not paths:
+    if command in ("evaluate", "report", "verify", "prepare") and not paths:
         raise UsageError(f"{command} needs {'a data set' if command == 'prepare' else 'a path'}: {_SUMMARIES[command]}")
     if command == "prepare" and len(paths) > 1:
         raise UsageError(
             f"'{paths[1]}' is a stray word: prepare takes one data set; give the archive as --archive=FILE"
         )
-    for path in paths if command in ("report", "verify") else ():
+    for path in paths if command in ("evaluate", "report", "verify") else ():
         if not os.path.exists(path):
             raise UsageError(f"{path} does not exist: {_SUMMARIES[command]}")
     return command, paths
@@ -207,7 +208,7 @@ def check_command(command, config):
     if config.command.archive is not None and command != "prepare":
         raise UsageError(f"--archive belongs to prepare, not {command}")
     if command == "analyze" and config.command.what is None:
-        raise UsageError("analyze needs --what=augment")
+        raise UsageError("analyze needs --what=augment or --what=corruptions")
     if command != "analyze" and config.command.what is not None:
         raise UsageError(f"--what belongs to analyze, not {command}")
     if command == "prepare" and config.command.archive is None:
@@ -216,6 +217,7 @@ def check_command(command, config):
     attacks = [n for n in ("attack_eps", "attack_step", "attack_steps") if getattr(training, n) != getattr(usual, n)]
     if attacks and command in ("imp", "train") and not training.adversarial:
         raise UsageError(f"--{attacks[0]} belongs to --adversarial, which is not set")
+    _check_evaluate(command, config, attacks)
     _check_control(command, config.pruning)
 
 
@@ -225,6 +227,20 @@ def _check_sweep(command, given):
     for name in ("sweep", "workers"):
         if command != "sweep" and getattr(given, name) is not None:
             raise UsageError(f"--{name} belongs to sweep, not {command}")
+
+
+def _check_evaluate(command, config, attacks):
+    usual, chosen = configs.Command(), config.command
+    given = [name for name in ("evaluators", "which", "restarts") if getattr(chosen, name) != getattr(usual, name)]
+    if command != "evaluate":
+        if given:
+            raise UsageError(f"--{given[0]} belongs to evaluate, not {command}")
+        return
+    asked = chosen.evaluators.split(",")
+    for name in [*attacks, *given]:
+        users = {"attack_eps": ("fgsm", "pgd"), "evaluators": asked, "which": asked}.get(name, ("pgd",))
+        if not set(users) & set(asked):
+            raise UsageError(f"--{name} belongs to --evaluators={' or '.join(users)}, not {chosen.evaluators}")
 
 
 def _check_control(command, pruning):

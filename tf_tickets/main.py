@@ -55,10 +55,19 @@ def _finish(result):
     return 0
 
 
-def _analyze(request):
-    from tf_tickets.analysis import contact_sheet
+def _evaluate(request):
+    from tf_tickets.experiments import evaluate
 
-    print(contact_sheet.contact_sheet(request.config))
+    print(evaluate.table(evaluate.evaluate(request.paths, request.config, _stop)))
+    return 0
+
+
+def _analyze(request):
+    if request.config.command.what == "corruptions":
+        from tf_tickets.experiments.corruption_sheet import corruption_sheet as draw
+    else:
+        from tf_tickets.analysis.contact_sheet import contact_sheet as draw
+    print(draw(request.config))
     return 0
 
 
@@ -114,8 +123,8 @@ def _say(line):
 
 
 _COMMANDS = {
-    "imp": _imp, "train": _train, "pretrain": _pretrain, "analyze": _analyze, "report": _report, "verify": _verify,
-    "prepare": _prepare, "sweep": _sweep,
+    "imp": _imp, "train": _train, "pretrain": _pretrain, "evaluate": _evaluate, "analyze": _analyze, "report": _report,
+    "verify": _verify, "prepare": _prepare, "sweep": _sweep,
 }  # fmt: skip
 
 _stopping = []

@@ -67,6 +67,14 @@ def check_choose(text):
     return "is not validation, last or the number of a round"
 
 
+def check_evaluators(text):
+    """The problem with a list of evaluators, or None."""
+    known, chosen = ("clean", "corruptions", "shift", "fgsm", "pgd"), text.split(",")
+    if set(chosen) - set(known) or len(set(chosen)) < len(chosen):
+        return f"is not a list of {', '.join(known)}, each at most once"
+    return None
+
+
 def check_milestones(text):
     """The problem with a list of milestones, or None."""
     numbers = [integer(part) for part in text.split(",")]

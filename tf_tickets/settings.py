@@ -5,6 +5,7 @@ import dataclasses
 from tf_tickets import policies
 from tf_tickets.options import (
     check_choose,
+    check_evaluators,
     check_milestones,
     check_profile_steps,
     check_rewind,
@@ -109,7 +110,7 @@ class Training:
     )
     attack_eps: float = option(8 / 255, "largest change of a pixel by an attack; pixels lie in [0, 1]", above=0, high=1)
     attack_step: float = option(2 / 255, "change of a pixel in one step of an attack", above=0, high=1)
-    attack_steps: int = option(1, "steps of an attack", low=1)
+    attack_steps: int = option(1, "steps of an attack; of evaluate's pgd 1 means 10", low=1)
     temperature: float = option(0.5, "with pretrain: temperature of the contrastive loss", above=0.0)
 
 
@@ -195,7 +196,11 @@ class Command:
 
     archive: str | None = option(None, "with prepare: the archive to read", digest=False)
     what: str | None = option(
-        None, "with analyze: augment (a sheet of every operation and preset)", choices=("augment",), digest=False
+        None, "with analyze: augment (a sheet of every operation and preset), corruptions (a sheet of evaluate's)",
+        choices=("augment", "corruptions"), digest=False,
+    )  # fmt: skip
+    evaluators: str = option(
+        "clean", "with evaluate: a list of clean, corruptions, shift, fgsm, pgd", check=check_evaluators, digest=False
     )
     sweep: str | None = option(
         None, "with sweep: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or a file "
@@ -203,5 +208,13 @@ class Command:
     )  # fmt: skip
     workers: int | None = option(
         None, "with sweep: runs at a time; unset: one per GPU, or without GPUs one per two cores", low=1, high=1024,
+        digest=False,
+    )  # fmt: skip
+    which: str = option(
+        "dense_and_ticket", "with evaluate: which rounds of a run folder",
+        choices=("all", "dense_and_ticket", "ticket"), digest=False,
+    )  # fmt: skip
+    restarts: int = option(
+        1, "with evaluate: random starts of pgd, of which the worst counts; 0: one start at the image", low=0,
         digest=False,
     )  # fmt: skip

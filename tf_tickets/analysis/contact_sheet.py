@@ -44,7 +44,7 @@ def contact_sheet(config):
             rows.append((policy, np.asarray(augment.augmenter(chain)(images, one_hot, keys)[0])))
     path = os.path.join(os.path.abspath(config.run.out), "augmentations.png")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    runs.write_bytes(path, _drawn(rows, [data_set.labels[label] for label in labels]))
+    runs.write_bytes(path, drawn(rows, [data_set.labels[label] for label in labels]))
     return path
 
 
@@ -58,10 +58,18 @@ def _examples(source, data_set):
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8), chosen.labels
 
 
-def _drawn(rows, names):
-    """PNG bytes: one line of images per row, its policy beside it."""
+def drawn(rows, names):
+    """Draws lines of images.
+
+    Args:
+      rows: list of (text beside the line, uint8 [columns, height, width, channels]).
+      names: one text over each column.
+
+    Returns:
+      The figure's PNG bytes.
+    """
     height, width, channels = rows[0][1].shape[1:]
-    sheet = np.full((len(rows) * (height + _GAP), COLUMNS * (width + _GAP), 3), 255, np.uint8)
+    sheet = np.full((len(rows) * (height + _GAP), len(names) * (width + _GAP), 3), 255, np.uint8)
     for line, (_, images) in enumerate(rows):
         for column, image in enumerate(images):
             shown = image if channels == 3 else np.repeat(image[..., :1], 3, axis=2)
@@ -70,12 +78,12 @@ def _drawn(rows, names):
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams["font.size"] = 8.0
-        figure = Figure(figsize=(7.6, 0.62 * len(rows) + 0.4), layout="constrained")
+        figure = Figure(figsize=(2.64 + 0.62 * len(names), 0.62 * len(rows) + 0.4), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.imshow(sheet, interpolation="nearest")
         axes.set_yticks([line * (height + _GAP) + height / 2 for line in range(len(rows))], [name for name, _ in rows])
-        axes.set_xticks([column * (width + _GAP) + width / 2 for column in range(COLUMNS)], names)
+        axes.set_xticks([column * (width + _GAP) + width / 2 for column in range(len(names))], names)
         axes.tick_params(length=0, labeltop=True, labelbottom=False)
         axes.spines[:].set_visible(False)
         data = io.BytesIO()

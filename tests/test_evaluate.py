@@ -1,0 +1,384 @@
+"""`evaluate`: rows beside each network, written once; official and generated test sets; calibration; attacks."""
+
+import csv
+import dataclasses
+import io
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from absl import flags
+from conftest import QUICK
+
+import tf_tickets as tt
+from tf_tickets import cli, errors, runs
+from tf_tickets.backend import tf
+from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.evaluation import attacks, calibration, corruptions, files, generated
+from tf_tickets.experiments import evaluate, subjects
+from tf_tickets.experiments.corruption_sheet import corruption_sheet
+from tf_tickets.export import writer
+from tf_tickets.training import losses
+
+EVALUATORS = "clean,corruptions,fgsm,pgd"
+TINY = dataclasses.replace(catalog.CATALOG["cifar10"], test_counts=(2,) * 10)
+RNG = np.random.default_rng(3)
+PIXELS = RNG.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)
+LABELS = np.tile(np.arange(10), 10)
+
+
+def settings(**changes):
+    return tt.Config.from_values(**{"evaluators": EVALUATORS, "attack_steps": 2, "restarts": 2} | changes)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run of three rounds on digits; treat as read-only."""
+    return tt.imp(tt.Config.from_values(**QUICK, out=str(tmp_path_factory.mktemp("runs")))).folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the run that a test may add rows to."""
+    return runs.RunFolder(shutil.copytree(trained, tmp_path / os.path.basename(os.path.dirname(trained)) / "seed_0"))
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path):
+    """Four kinds of corruption, three of them standard, and no folder to keep images in."""
+    chosen = {name: corruptions.CORRUPTIONS[name] for name in ("fog", "contrast", "gaussian_noise", "saturate")}
+    monkeypatch.setattr(corruptions, "CORRUPTIONS", chosen)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """A function after which computing anything fails the test."""
+
+    def computed(*arguments):
+        raise AssertionError("computed again")
+
+    def forbid():
+        monkeypatch.setattr(tt.Ticket, "build", computed)
+        monkeypatch.setattr(sources, "load", computed)
+
+    return forbid
+
+
+def keys(rows):
+    return [(row["evaluator"], row["setting"], row["metric"]) for row in rows]
+
+
+def test_rows_are_appended_once(run, few, idle):
+    before = runs.read_csv(run.round(0).evaluations)
+    rows = evaluate.evaluate([run.folder], settings())
+    assert {row["round"] for row in rows} == {"0", "2"} and len({row["run"] for row in rows}) == 1
+    files_now = {index: pathlib.Path(run.round(index).evaluations).read_bytes() for index in range(3)}
+    mine = runs.read_csv(run.round(0).evaluations)
+    assert mine[: len(before)] == before and len(set(keys(mine))) == len(mine)
+    assert len(runs.read_csv(run.round(1).evaluations)) == len(before)
+    idle()
+    assert evaluate.evaluate([run.folder, run.round(2).folder], settings()) == rows
+    assert {index: pathlib.Path(run.round(index).evaluations).read_bytes() for index in range(3)} == files_now
+    with pytest.raises(AssertionError, match="computed again"):
+        evaluate.evaluate([run.folder], settings(which="all"))
+
+
+def test_the_rows_say_what_was_measured(run, few):
+    rows = evaluate.evaluate([run.round(2).folder], settings())
+    values = {key: float(row["value"]) for key, row in zip(keys(rows), rows)}
+    summary = runs.read_json(run.round(2).summary)
+    assert values["clean", "test", "accuracy"] == pytest.approx(summary["test_accuracy"], abs=2 / 600)
+    assert all(float(row["density"]) == summary["density"] and row["round"] == "2" for row in rows)
+    counts = {key[2]: value for key, value in values.items() if key[2].startswith("confusion:")}
+    right = sum(value for name, value in counts.items() if len(set(name[10:].split(">"))) == 1)
+    assert sum(counts.values()) == 600 and right / 600 == pytest.approx(values["clean", "test", "accuracy"])
+    by_class = [values["clean", "test", f"accuracy:{label}"] for label in range(10)]
+    assert np.mean(by_class) == pytest.approx(values["clean", "test", "balanced_accuracy"])
+    parts = {key[1] for key in values if key[0] == "generated-corruptions"}
+    severities = {f"{name}:{s}" for name in ("fog", "contrast", "gaussian_noise") for s in range(1, 6)}
+    assert parts == severities | {"standard_3", "all_3"}
+    mean = np.mean([values["generated-corruptions", one, "accuracy"] for one in severities])
+    assert values["generated-corruptions", "standard_3", "accuracy"] == pytest.approx(mean)
+    fgsm = values["fgsm", "eps=0.03137", "accuracy"]
+    pgd = values["pgd", "eps=0.03137,step=0.007843,steps=2,restarts=2", "accuracy"]
+    assert max(fgsm, pgd) <= values["clean", "test", "accuracy"]
+    text = evaluate.table(rows).splitlines()
+    assert text[0].split()[:4] == ["run", "round", "density", "evaluator"] and len(text) == 1 + 5
+    assert f"{100 * fgsm:.2f} %" in text[-2]
+
+
+def test_a_ticket_folder_stays_as_it_is_and_agrees_with_its_round(run, few):
+    ticket = runs.read_json(f"{run.ticket}/ticket.json")
+    before = sorted(ticket["files"])
+    rows = evaluate.evaluate([run.ticket], settings())
+    assert runs.read_csv(f"{run.ticket}.evaluations.csv") == rows
+    assert writer.files_below(run.ticket) == before
+    same = {key: row["value"] for key, row in zip(keys(rows), rows)}
+    other = evaluate.evaluate([run.folder], settings(which="ticket", evaluators="clean"))
+    assert {row["round"] for row in other} == {"2"}
+    errors_found = [row["value"] for row in other if row["metric"] == "calibration_error"]
+    assert errors_found == [same["clean", "test", "calibration_error"]]
+
+
+def test_a_stopped_evaluation_goes_on(run, few):
+    asked = []
+    with pytest.raises(errors.StopRequested):
+        evaluate.evaluate([run.folder], settings(), lambda: asked.append(1) or len(asked) > 5)
+    part = runs.read_csv(run.round(0).evaluations)
+    rows = evaluate.evaluate([run.folder], settings())
+    assert runs.read_csv(run.round(0).evaluations)[: len(part)] == part
+    rounds = [row["round"] for row in rows]
+    assert len(set(zip(rounds, keys(rows)))) == len(rows) and set(rounds) == {"0", "2"}
+
+
+def test_what_is_no_network_is_refused(run, few, tmp_path):
+    for path in (tmp_path, run.path("tensorboard"), os.path.dirname(run.folder)):
+        with pytest.raises(errors.UsageError, match="no run, round or ticket folder"):
+            evaluate.evaluate([str(path)], settings())
+    runs.remove(run.round(1).summary)
+    with pytest.raises(errors.UsageError, match="not complete"):
+        evaluate.evaluate([run.round(1).folder], settings())
+    runs.remove(run.ticket)
+    with pytest.raises(errors.UsageError, match="--which=ticket"):
+        evaluate.evaluate([run.folder], settings(which="ticket"))
+    with pytest.raises(errors.UsageError, match="cifar10, not digits"):
+        evaluate.evaluate([run.folder], settings(evaluators="shift"))
+    with run.locked(), pytest.raises(errors.LockedError):
+        evaluate.evaluate([run.folder], settings())
+    with open(run.round(0).evaluations, "w") as file:
+        file.write("run,value\n1,2\n")
+    with pytest.raises(errors.StateError, match="evaluations.csv has other columns"):
+        evaluate.evaluate([run.folder], settings())
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    (["evaluate"], ["evaluate needs a path", "PATH"]), (["evaluate", "none"], ["none does not exist"]),
+    (["evaluate", ".", "--evaluators=clean,noise"], ["--evaluators=clean,noise", "corruptions"]),
+    (["evaluate", ".", "--evaluators=clean,clean"], ["at most once"]),
+    (["evaluate", ".", "--which=best"], ["--which=best", "dense_and_ticket"]),
+    (["evaluate", ".", "--restarts=2"], ["--restarts", "--evaluators=pgd"]),
+    (["evaluate", ".", "--attack_eps=0.1"], ["--attack_eps", "fgsm"]),
+    (["evaluate", ".", "--evaluators=fgsm", "--attack_steps=3"], ["--attack_steps", "pgd"]),
+    (["--evaluators=fgsm"], ["--evaluators", "evaluate, not imp"]),
+    (["report", ".", "--which=all"], ["--which", "evaluate, not report"]),
+])  # fmt: skip
+def test_flags_that_do_not_belong_are_refused(words, expected):
+    with pytest.raises(errors.UsageError) as caught:
+        cli.parse(["tf-tickets", *words], flags.FlagValues())
+    assert all(part in str(caught.value) for part in expected)
+
+
+def test_pgd_takes_ten_steps_unless_told():
+    assert evaluate.attack_of("pgd", settings(attack_steps=1)).steps == 10
+    found = evaluate.attack_of("pgd", settings(attack_steps=7, attack_eps=0.1, restarts=0))
+    assert found.setting == "eps=0.1,step=0.007843,steps=7,restarts=0"
+    assert evaluate.attack_of("fgsm", settings()).setting == "eps=0.03137"
+
+
+def test_an_attack_s_restarts_are_its_worst(trained, monkeypatch):
+    ticket = tt.Ticket.load(f"{trained}/ticket")
+    data_set = catalog.CATALOG["digits"]
+    pixels, labels = sources.load("digits").test()
+    images = pipeline.Images(pixels[:60], labels[:60], np.arange(60))
+    targets, model, noise = tf.one_hot(images.labels, 10), ticket.build(), attacks._noise
+
+    def loss(restarts, first=0):
+        monkeypatch.setattr(attacks, "_noise", lambda *parts: noise(*parts[:-1], parts[-1] + first))
+        attack = attacks.Attack("pgd", 0.2, 0.1, 2, restarts)
+        return losses.cross_entropy(targets, attacks.logits_of(model, images, data_set, attack, batch=25)).numpy()
+
+    each = np.stack([loss(1, first) for first in range(3)])
+    np.testing.assert_array_equal(loss(3), each.max(axis=0))
+    assert len(set(each.argmax(axis=0))) == 3
+
+
+def test_calibration_error_of_cases_made_by_hand():
+    error = calibration.expected_calibration_error
+    assert error(np.full(10, 0.7), np.arange(10) < 7) == pytest.approx(0.0)
+    assert error(np.full(10, 0.9), np.arange(10) < 6) == pytest.approx(0.3)
+    # Two bins: 4 images at 0.95 all right, 6 at 0.55 of which 2 are right.
+    confidence, correct = np.repeat([0.95, 0.55], [4, 6]), np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], bool)
+    assert error(confidence, correct) == pytest.approx(0.4 * 0.05 + 0.6 * (0.55 - 1 / 3))
+    # Over- and underconfidence cancel within a bin and not between bins; an edge belongs to the bin below.
+    assert error(np.array([0.62, 0.64]), np.array([True, False]), 2) == pytest.approx(0.13)
+    assert error(np.array([0.5, 0.75]), np.array([True, False]), 2) == pytest.approx(0.625)
+    assert error(np.ones(3), np.ones(3, bool)) == 0.0
+
+
+def test_confidence_and_confusion():
+    logits = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, np.log(3.0)]], np.float32)
+    np.testing.assert_allclose(calibration.confidences(logits), [0.5, 1.0, 0.75], rtol=1e-6)
+    counts = calibration.confusion(logits, np.array([0, 1, 1]), 2)
+    np.testing.assert_array_equal(counts, [[1, 0], [1, 1]])
+
+
+def official(folder, names=files.ALL, images=PIXELS, labels=LABELS):
+    """Writes the layout of CIFAR-10-C in miniature: twenty test images."""
+    folder.mkdir(parents=True)
+    np.save(folder / "labels.npy", labels.astype(np.uint8))
+    for shift, name in enumerate(names):
+        np.save(folder / f"{name}.npy", images + np.uint8(shift))
+
+
+def perfect(data_dir, sets):
+    """A network that answers every image of the sets by its label, but those of severity 5 by 0."""
+    known = {}
+    for one in sets:
+        images = one.load()
+        for pixels, label in zip(images.pixels, images.labels):
+            known[pixels.tobytes()] = 0 if one.setting.endswith(":5") else label
+
+    class Network:
+        def logits(self, images):
+            return 50.0 * np.eye(10, dtype=np.float32)[[known[pixels.tobytes()] for pixels in images.pixels]]
+
+    return Network()
+
+
+def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
+    official(tmp_path / "CIFAR-10-C")
+    sets = files.corrupted(TINY, str(tmp_path))
+    assert [one.setting for one in sets][:6] == [*(f"gaussian_noise:{s}" for s in range(1, 6)), "shot_noise:1"]
+    images = sets[6].load()
+    np.testing.assert_array_equal(images.pixels, PIXELS[20:40] + np.uint8(1))
+    np.testing.assert_array_equal(images.labels, LABELS[:20])
+    tasks = evaluate.tasks_for(TINY, settings(evaluators="corruptions", data_dir=str(tmp_path)))
+    assert {task.evaluator for task in tasks} == {"cifar10_c"} and len(tasks) == 95 + 2
+    network, rows = perfect(str(tmp_path), sets), []
+    for task in tasks:
+        found = task.measure(network, rows)
+        rows += [{"evaluator": task.evaluator, "setting": task.setting, "metric": metric, "value": value, "n": n}
+                 for metric, value, n in found]  # fmt: skip
+    value = {(row["setting"], row["metric"]): (row["value"], row["n"]) for row in rows}
+    assert value["fog:4", "accuracy"] == (1.0, 20) and value["fog:5", "accuracy"] == (0.1, 20)
+    assert value["standard_15", "accuracy"] == (pytest.approx(0.82), 1500)
+    assert value["all_19", "accuracy"] == (pytest.approx(0.82), 1900)
+    assert value["all_19", "calibration_error"] == (pytest.approx(0.18), 1900)
+    assert capsys.readouterr().err == ""
+
+
+def test_fifteen_official_files_give_no_mean_of_nineteen(tmp_path, capsys):
+    official(tmp_path / "CIFAR-10-C", files.STANDARD)
+    tasks = evaluate.tasks_for(TINY, settings(evaluators="corruptions", data_dir=str(tmp_path)))
+    assert len(tasks) == 75 + 1 and tasks[-1].setting == "standard_15"
+    assert "no mean all_19, since gaussian_blur, saturate, spatter, speckle_noise" in capsys.readouterr().err
+
+
+def test_damaged_official_files_are_named(tmp_path):
+    official(tmp_path / "a" / "CIFAR-10-C", ("fog",), PIXELS[:-1])
+    official(tmp_path / "b" / "CIFAR-10-C", ("fog",))
+    path = tmp_path / "b" / "CIFAR-10-C" / "fog.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+    official(tmp_path / "c" / "CIFAR-10-C", ("fog",), PIXELS.astype(np.float32))
+    official(tmp_path / "d" / "CIFAR-10-C", ("fog",), labels=LABELS + 1)
+    for name, message in zip("abcd", ("99 images", "damaged", "float32", "labels are not")):
+        with pytest.raises(errors.StateError, match=message) as caught:
+            files.corrupted(TINY, str(tmp_path / name))[0].load()
+        assert "fog.npy" in str(caught.value)
+    (tmp_path / "d" / "CIFAR-10-C" / "labels.npy").unlink()
+    with pytest.raises(errors.StateError, match="no labels.npy"):
+        files.corrupted(TINY, str(tmp_path / "d"))
+
+
+def test_tfds_corrupted_sets_are_found(tmp_path):
+    def examples():
+        return ((i, {"image": PIXELS[i], "label": int(LABELS[i])}) for i in range(20))
+
+    for name in ("elastic_2", "fog_1"):
+        sources.build(f"cifar10_corrupted/{name}", str(tmp_path), lambda builder: {"test": examples()})
+    sets = {one.setting: one for one in files.corrupted(TINY, str(tmp_path))}
+    assert set(sets) == {"elastic_transform:2", "fog:1"}
+    images = sets["elastic_transform:2"].load()
+    expected = {image.tobytes(): label for image, label in zip(PIXELS[:20], LABELS)}
+    assert len(images) == 20 and all(expected[p.tobytes()] == y for p, y in zip(images.pixels, images.labels))
+
+
+def test_newer_test_sets(tmp_path):
+    assert [len(part) for part in files.shifted(TINY, str(tmp_path))] == [0, 2]
+    np.save(tmp_path / "cifar10.1_v6_data.npy", PIXELS[:30])
+    np.save(tmp_path / "cifar10.1_v6_labels.npy", LABELS[:30].astype(np.int32))
+    found, missing = files.shifted(TINY, str(tmp_path))
+    assert [one.setting for one in found] == ["cifar10.1_v6"]
+    assert "cifar102_train.npz and cifar102_test.npz" in missing[0]
+    folder = tmp_path / "CIFAR-10.2"
+    folder.mkdir()
+    np.savez(folder / "cifar102_test.npz", images=PIXELS[:20], labels=LABELS[:20])
+    found, missing = files.shifted(TINY, str(tmp_path))
+    assert [one.setting for one in found] == ["cifar10.1_v6", "cifar10.2_test"] and "cifar102_train.npz" in missing[0]
+    np.savez(folder / "cifar102_train.npz", images=PIXELS[20:], labels=LABELS[20:])
+    found, missing = files.shifted(TINY, str(tmp_path))
+    assert [one.setting for one in found] == ["cifar10.1_v6", "cifar10.2_test", "cifar10.2_train+test"] and not missing
+    first, test, both = (one.load() for one in found)
+    np.testing.assert_array_equal(first.pixels, PIXELS[:30])
+    np.testing.assert_array_equal(test.pixels, PIXELS[:20])
+    assert len(both) == 100 and first.labels.dtype == np.int64
+    assert sorted(p.tobytes() for p in both.pixels) == sorted(p.tobytes() for p in PIXELS)
+    (folder / "cifar102_test.npz").write_bytes((folder / "cifar102_test.npz").read_bytes()[:-200])
+    with pytest.raises(errors.StateError, match="cifar102_test.npz is damaged"):
+        found[1].load()
+
+
+def test_tfds_cifar10_1_is_found(tmp_path):
+    examples = ((index, {"image": PIXELS[index], "label": 3}) for index in range(5))
+    sources.build("cifar10_1/v6", str(tmp_path), lambda builder: {"test": examples})
+    found, missing = files.shifted(TINY, str(tmp_path))
+    assert [one.setting for one in found] == ["cifar10.1_v6"] and len(missing) == 1
+    assert len(found[0].load()) == 5 and (found[0].load().labels == 3).all()
+
+
+def test_missing_sets_are_an_error_only_when_nothing_else_is_asked(tmp_path, capsys):
+    with pytest.raises(errors.UsageError, match=r"cifar10\.1_v6_data\.npy.*cifar102_test\.npz"):
+        evaluate.tasks_for(TINY, settings(evaluators="shift", data_dir=str(tmp_path)))
+    tasks = evaluate.tasks_for(TINY, settings(evaluators="clean,shift", data_dir=str(tmp_path)))
+    assert [task.evaluator for task in tasks] == ["clean"]
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_generated_sets_are_kept_and_made_anew_when_damaged(tmp_path, monkeypatch, capsys):
+    clean = pipeline.Images(PIXELS[:20], LABELS[:20], np.arange(20))
+
+    def load(setting):
+        sets = generated.corrupted(TINY, str(tmp_path), lambda: clean, print)
+        return next(one for one in sets if one.setting == setting).load()
+
+    expected = corruptions.apply("fog", 2, clean.pixels, clean.ids)
+    np.testing.assert_array_equal(load("fog:2").pixels, expected)
+    (path,) = tmp_path.glob("generated_corruptions/cifar10-*/*")
+    assert path.name == "fog_2.npy"
+    kept = path.read_bytes()
+    np.testing.assert_array_equal(np.load(io.BytesIO(kept)), expected)
+    for damaged in (kept[:-10], b"", kept.replace(b"|u1", b"|i1")):
+        path.write_bytes(damaged)
+        np.testing.assert_array_equal(load("fog:2").pixels, expected)
+        assert path.read_bytes() == kept
+    monkeypatch.setattr(corruptions, "apply", None)
+    np.testing.assert_array_equal(load("fog:2").pixels, expected)
+    monkeypatch.undo()
+    monkeypatch.setattr(corruptions, "VERSION", corruptions.VERSION + 1)
+    load("fog:2")
+    assert len(list(tmp_path.glob("generated_corruptions/*"))) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_nothing_is_kept_without_a_data_folder(tmp_path, capsys):
+    clean = pipeline.Images(PIXELS[:20], LABELS[:20], np.arange(20))
+    sets = generated.corrupted(TINY, str(tmp_path / "none"), lambda: clean, print)
+    for one in sets[:2]:
+        one.load()
+    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().out.count("not kept") == 1
+
+
+def test_rows_are_csv_that_anyone_reads(run, few):
+    evaluate.evaluate([run.ticket], settings(evaluators="pgd"))
+    with open(f"{run.ticket}.evaluations.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["setting"] == "eps=0.03137,step=0.007843,steps=2,restarts=2" and row["metric"] == "accuracy"
+    assert subjects.subjects(run.ticket, "all")[0].rows() == [row]
+
+
+def test_the_sheet_of_corruptions(tmp_path):
+    path = corruption_sheet(tt.Config.from_values(dataset="digits", out=str(tmp_path / "sheet")))
+    assert path == str(tmp_path / "sheet" / "corruptions.png") and os.path.getsize(path) > 10_000

@@ -1,0 +1,34 @@
+"""`analyze --what=corruptions`: one test image under every corruption and severity, on one sheet."""
+
+import os
+
+import numpy as np
+
+from tf_tickets import runs
+from tf_tickets.analysis import contact_sheet
+from tf_tickets.data import catalog, sources
+from tf_tickets.evaluation import corruptions
+
+
+def corruption_sheet(config):
+    """Writes `corruptions.png` into `config.run.out`.
+
+    Args:
+      config: a Config; the first test image of its data set is drawn.
+
+    Returns:
+      The figure's path.
+    """
+    runs.check_writable(config.run.out)
+    data_set = catalog.CATALOG[config.data.dataset]
+    images, _ = sources.load(data_set.name, config.data.data_dir).test()
+    image = images[:1]
+    rows = []
+    for name in corruptions.names(image.shape[3]):
+        line = [corruptions.apply(name, severity, image, np.zeros(1, int)) for severity in corruptions.SEVERITIES]
+        rows.append((name, np.concatenate([image, *line])))
+    path = os.path.join(os.path.abspath(config.run.out), "corruptions.png")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    names = ["original", *(f"severity {severity}" for severity in corruptions.SEVERITIES)]
+    runs.write_bytes(path, contact_sheet.drawn(rows, names))
+    return path

@@ -1,0 +1,204 @@
+"""`evaluate`: accuracy, calibration, robustness to corruption, shift and attack, as rows beside each network."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from tf_tickets import backend
+from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.errors import StopRequested, UsageError
+from tf_tickets.evaluation import accuracy, attacks, calibration, corruptions, files, generated
+from tf_tickets.experiments import subjects
+from tf_tickets.experiments.rounds import say
+
+PGD_STEPS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One evaluation of one network.
+
+    Attributes:
+      evaluator, setting: as in its rows.
+      last: the metric by whose row the task is known to be done.
+      measure: function (subjects.Network, rows so far) -> list of (metric, value, n).
+    """
+
+    evaluator: str
+    setting: str
+    last: str
+    measure: object
+
+
+def evaluate(paths, config, stop=lambda: False):
+    """Evaluates networks and adds the rows to their evaluations.csv; what is there already is not computed again.
+
+    Args:
+      paths: run, round or ticket folders.
+      config: a Config: its `command` says what to evaluate, `training` the attacks, `data.data_dir` where data are.
+      stop: function asked between evaluations; when true, StopRequested is raised.
+
+    Returns:
+      List of rows, dicts of text, of every network and evaluation asked for.
+
+    Raises:
+      UsageError, StateError, LockedError, StopRequested: see `errors`.
+    """
+    chosen = {one.folder: one for path in paths for one in subjects.subjects(path, config.command.which)}
+    names = sorted({one.ticket.data["dataset"] for one in chosen.values()})
+    tasks = {name: tasks_for(catalog.CATALOG[name], config) for name in names}
+    rows = []
+    start = functools.cache(lambda: backend.start(config.run))
+    for one in chosen.values():
+        with one.locked():
+            mine = tasks[one.ticket.data["dataset"]]
+            _run(one, mine, start, stop)
+            wanted = {(task.evaluator, task.setting) for task in mine}
+            rows += [row for row in one.rows() if (row["evaluator"], row["setting"]) in wanted]
+    return rows
+
+
+def _run(subject, tasks, start, stop):
+    data_set = catalog.CATALOG[subject.ticket.data["dataset"]]
+    network = subjects.Network(subject.ticket, data_set)
+    for task in tasks:
+        rows = subject.rows()
+        done = {(row["evaluator"], row["setting"], row["metric"]) for row in rows}
+        if (task.evaluator, task.setting, task.last) in done:
+            continue
+        if stop():
+            raise StopRequested("stopped on request; finished rows are kept, run again to continue")
+        start()
+        subject.append(task.evaluator, task.setting, task.measure(network, rows))
+
+
+def tasks_for(data_set, config):
+    """The evaluations that a configuration asks for on networks of one data set.
+
+    Raises:
+      UsageError: nothing is left to do, since files are missing.
+    """
+    wanted, data_dir = config.command.evaluators.split(","), config.data.data_dir
+
+    @functools.cache
+    def test():
+        pixels, labels = sources.load(data_set.name, data_dir).test()
+        return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
+
+    tasks = []
+    if "clean" in wanted:
+        clean = functools.partial(_clean, test=test, data_set=data_set)
+        tasks.append(Task("clean", "test", "calibration_error", clean))
+    if "corruptions" in wanted:
+        tasks += _corruptions(data_set, data_dir, test)
+    if "shift" in wanted:
+        found, missing = files.shifted(data_set, data_dir)
+        if not found and wanted == ["shift"]:
+            raise UsageError(f"--evaluators=shift: {'; '.join(missing)}")
+        for line in missing:
+            say(f"shift: {line}")
+        tasks += [_on_set("shift", one) for one in found]
+    for kind in ("fgsm", "pgd"):
+        if kind in wanted:
+            attack = attack_of(kind, config)
+            tasks.append(Task(kind, attack.setting, "accuracy", functools.partial(_attacked, test=test, attack=attack)))
+    return tasks
+
+
+def attack_of(kind, config):
+    """The attacks.Attack that the settings describe; pgd takes 10 steps where attack_steps has its default of 1."""
+    training = config.training
+    if kind == "fgsm":
+        return attacks.Attack("fgsm", training.attack_eps)
+    steps = PGD_STEPS if training.attack_steps == 1 else training.attack_steps
+    return attacks.Attack("pgd", training.attack_eps, training.attack_step, steps, config.command.restarts)
+
+
+def _clean(network, rows, test, data_set):
+    images, labels = test(), data_set.labels
+    logits = network.logits(images)
+    found = accuracy.metrics(logits, images.labels, data_set.classes, network.ticket.settings["loss"])
+    metrics = [(name, value, len(images)) for name, value in found.items()] + [_calibration(logits, images)]
+    counts = calibration.confusion(logits, images.labels, data_set.classes)
+    sizes = counts.sum(axis=1)
+    metrics += [
+        (f"accuracy:{labels[i]}", counts[i, i] / sizes[i], int(sizes[i])) for i in range(len(labels)) if sizes[i]
+    ]
+    return metrics + [
+        (f"confusion:{labels[i]}>{labels[j]}", int(counts[i, j]), int(sizes[i])) for i, j in np.argwhere(counts)
+    ]
+
+
+def _calibration(logits, images):
+    correct = logits.argmax(axis=1) == images.labels
+    error = calibration.expected_calibration_error(calibration.confidences(logits), correct)
+    return "calibration_error", error, len(images)
+
+
+def _on_set(evaluator, test_set):
+    def measure(network, rows):
+        images = test_set.load()
+        logits = network.logits(images)
+        correct = float((logits.argmax(axis=1) == images.labels).mean())
+        return [("accuracy", correct, len(images)), _calibration(logits, images)]
+
+    return Task(evaluator, test_set.setting, "calibration_error", measure)
+
+
+def _attacked(network, rows, test, attack):
+    images = test()
+    logits = attacks.logits_of(network.model, images, network.data_set, attack)
+    return [("accuracy", float((logits.argmax(axis=1) == images.labels).mean()), len(images))]
+
+
+def _corruptions(data_set, data_dir, test):
+    """Official files where they are, else generated images under their own name; then means of what is whole."""
+    sets = files.corrupted(data_set, data_dir)
+    if sets:
+        evaluator = files.CORRUPTED[data_set.name].lower().replace("-", "_").replace("cifar_", "cifar")
+        standard, every = files.STANDARD, files.ALL
+    else:
+        evaluator, sets = "generated-corruptions", generated.corrupted(data_set, data_dir, test, say)
+        every = corruptions.names(data_set.image_shape[2])
+        standard = tuple(name for name in every if corruptions.CORRUPTIONS[name].standard)
+        if len(every) < len(corruptions.CORRUPTIONS):
+            left = ", ".join(name for name in corruptions.CORRUPTIONS if name not in every)
+            say(f"corruptions: {left} changes nothing in images of one channel and is left out")
+    tasks = [_on_set(evaluator, one) for one in sets]
+    there = {one.setting for one in sets}
+    for title, names in ((f"standard_{len(standard)}", standard), (f"all_{len(every)}", every)):
+        settings = [f"{name}:{severity}" for name in names for severity in corruptions.SEVERITIES]
+        if there >= set(settings):
+            mean = functools.partial(_mean, evaluator=evaluator, settings=frozenset(settings))
+            tasks.append(Task(evaluator, title, "calibration_error", mean))
+        else:
+            lacking = sorted({name.split(":")[0] for name in set(settings) - there})
+            say(f"{evaluator}: no mean {title}, since {', '.join(lacking)} is missing or not whole")
+    return tasks
+
+
+def _mean(network, rows, evaluator, settings):
+    mine = [row for row in rows if row["evaluator"] == evaluator and row["setting"] in settings]
+    found = []
+    for metric in ("accuracy", "calibration_error"):
+        parts = [row for row in mine if row["metric"] == metric]
+        value = float(np.mean([float(row["value"]) for row in parts]))
+        found.append((metric, value, sum(int(row["n"]) for row in parts)))
+    return found
+
+
+def table(rows):
+    """The rows as text: one line per network, evaluator and setting; severities and classes are left to the file."""
+    lines = {}
+    for row in rows:
+        if ":" not in row["setting"] and row["metric"] in ("accuracy", "calibration_error"):
+            key = row["run"], row["round"], f"{100 * float(row['density']):.2f} %", row["evaluator"], row["setting"]
+            lines.setdefault(key, {"n": row["n"]})[row["metric"]] = f"{100 * float(row['value']):.2f} %"
+    head = ("run", "round", "density", "evaluator", "setting", "accuracy", "calibration error", "images")
+    cells = [head] + [
+        (*key, found.get("accuracy", ""), found.get("calibration_error", ""), found["n"])
+        for key, found in lines.items()
+    ]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells)

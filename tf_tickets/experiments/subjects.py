@@ -1,0 +1,131 @@
+"""What `evaluate` looks at: rounds of run folders, and ticket folders; their rows, and the network in memory."""
+
+import contextlib
+import dataclasses
+import functools
+import os
+
+from tf_tickets import runs
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.evaluation import accuracy
+from tf_tickets.experiments.rounds import EVALUATION_COLUMNS
+from tf_tickets.export.ticket import DOCUMENT, Ticket
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """One network to evaluate.
+
+    Attributes:
+      folder: its round or ticket folder.
+      name: the run's name in rows, its last two folders.
+      file: the CSV file of its rows.
+      run: the runs.RunFolder whose lock is held meanwhile; None for a ticket folder.
+    """
+
+    folder: str
+    name: str
+    file: str
+    run: object = None
+
+    def locked(self):
+        """Holds the run's lock, if there is one."""
+        return self.run.locked() if self.run else contextlib.nullcontext()
+
+    @functools.cached_property
+    def ticket(self):
+        """The Ticket."""
+        return Ticket.load(self.folder)
+
+    def rows(self):
+        """The rows on disk, dicts of text; none where no file is."""
+        rows = runs.read_csv(self.file) if os.path.exists(self.file) else []
+        if any(set(row) != set(EVALUATION_COLUMNS) or None in row.values() for row in rows):
+            raise StateError(f"{self.file} has other columns than {','.join(EVALUATION_COLUMNS)}; delete it to redo it")
+        return rows
+
+    def append(self, evaluator, setting, metrics):
+        """Adds rows that are not there yet, in one atomic write.
+
+        Args:
+          evaluator, setting: what was measured.
+          metrics: list of (metric, value, n).
+        """
+        rows = self.rows()
+        there = {(row["evaluator"], row["setting"], row["metric"]) for row in rows}
+        facts = {"run": self.name, "round": self.ticket.round, "density": self.ticket.density}
+        new = [
+            {**facts, "evaluator": evaluator, "setting": setting, "metric": metric, "value": value, "n": n}
+            for metric, value, n in metrics
+            if (evaluator, setting, metric) not in there
+        ]
+        runs.write_csv(self.file, rows + new, EVALUATION_COLUMNS)
+
+
+class Network:
+    """A ticket's network, built when first asked for; normalisation in inference mode."""
+
+    def __init__(self, ticket, data_set):
+        self.ticket, self.data_set = ticket, data_set
+
+    @functools.cached_property
+    def model(self):
+        """The Keras network of normalised images."""
+        return self.ticket.build()
+
+    @functools.cached_property
+    def _compute(self):
+        from tf_tickets.backend import tf
+
+        model = self.model
+        return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+
+    def logits(self, images):
+        """Float32 [n, classes] of a data.pipeline.Images."""
+        return accuracy.logits_of(lambda pixels: self._compute(pixels).numpy(), images, self.data_set)
+
+
+def subjects(path, which):
+    """The networks that a path stands for.
+
+    Args:
+      path: a run folder, a round's folder or a ticket folder.
+      which: of a run folder: all complete rounds, dense_and_ticket or ticket.
+
+    Returns:
+      List of Subject.
+
+    Raises:
+      UsageError: the path is nothing of these, or holds nothing that is complete.
+    """
+    path = os.path.abspath(path)
+    name = "/".join(path.split(os.sep)[-2:])
+    if os.path.isfile(os.path.join(path, DOCUMENT)):
+        return [Subject(path, name, f"{path}.evaluations.csv")]
+    run = runs.RunFolder(path)
+    if os.path.isfile(run.config):
+        return [_of_round(run, index) for index in _chosen(run, which)]
+    parent, last = runs.RunFolder(os.path.dirname(path)), os.path.basename(path)
+    if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():
+        if not runs.RoundFolder(path, int(last[6:])).complete:
+            raise UsageError(f"{path} is not complete: run its command again to finish it")
+        return [_of_round(parent, int(last[6:]))]
+    raise UsageError(f"{path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0")
+
+
+def _of_round(run, index):
+    mine = run.round(index)
+    return Subject(mine.folder, "/".join(run.folder.split(os.sep)[-2:]), mine.evaluations, run)
+
+
+def _chosen(run, which):
+    complete = list(range(len(run.summaries())))
+    document = os.path.join(run.ticket, DOCUMENT)
+    exported = runs.read_json(document).get("round") if os.path.isfile(document) else None
+    wanted = {
+        "all": complete, "ticket": [exported], "dense_and_ticket": sorted({0, exported} - {None}),
+    }[which]  # fmt: skip
+    chosen = [index for index in wanted if index in complete]
+    if not chosen:
+        raise UsageError(f"{run.folder} has no complete round that --which={which} asks for; finish the run first")
+    return chosen
