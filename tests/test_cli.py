@@ -13,7 +13,8 @@ from tf_tickets import cli, config
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan
 
-RECIPES = sorted((ROOT / "flags").glob("*.cfg"))
+RECIPES = [path for path in sorted((ROOT / "flags").glob("*.cfg")) if path.stem != "my_images"]  # which needs DIR
+GRIDS = sorted((ROOT / "flags").glob("*.sweep"))
 
 # kind -> [(files, words, what the message must hold)]; {folder} stands for the folder in which the command runs.
 BAD = {
@@ -269,6 +270,16 @@ def test_dry_run_prints_a_recipe_s_plan_without_tensorflow_and_creates_nothing(c
     resolved = plan.resolve(config.Config.from_flagfile(recipe))
     assert f"{resolved.weights[-1]:,d}" in done.stdout and f"{resolved.train_images} training images" in done.stdout
     assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=[grid.stem for grid in GRIDS])
+def test_dry_run_lists_a_grid_s_runs_without_tensorflow_and_creates_nothing(command, tmp_path, grid):
+    first = grid.read_text().splitlines()[0].split()
+    assert first[:5] == ["#", "python", "-m", "tf_tickets.main", "sweep"] and first[6] == f"--sweep=flags/{grid.name}"
+    words = [word.replace("=flags/", f"={ROOT}/flags/") for word in first[5:]]
+    done = command(tmp_path, "sweep", *words, "--dry_run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "new" in done.stdout and tree(tmp_path) == {}
 
 
 def test_a_flag_s_value_may_stand_after_a_space(tmp_path):

@@ -199,24 +199,28 @@ def check_command(command, config):
     _check_sweep(command, config.command)
     if command == "sweep":
         return  # the other flags are its runs', which are checked one by one
-    if config.pruning.ticket is not None and command != "train":
-        raise UsageError(f"--ticket belongs to train, not {command}: python -m tf_tickets.main train --ticket=DIR")
-    if config.pruning.ticket is not None and not os.path.isdir(config.pruning.ticket):
-        raise UsageError(f"--ticket={config.pruning.ticket} is no folder; give a ticket or round folder")
-    if config.network.pretrained is not None and not os.path.isfile(config.network.pretrained):
-        raise UsageError(f"--pretrained={config.network.pretrained} is no file; give a .safetensors, .npz or .pth")
-    if config.command.archive is not None and command != "prepare":
-        raise UsageError(f"--archive belongs to prepare, not {command}")
-    if command == "analyze" and config.command.what is None:
-        raise UsageError("analyze needs --what=augment or --what=corruptions")
-    if command != "analyze" and config.command.what is not None:
-        raise UsageError(f"--what belongs to analyze, not {command}")
-    if command == "prepare" and config.command.archive is None:
-        raise UsageError("prepare needs --archive=FILE: the archive to read")
+    pruning, given = config.pruning, config.command
     usual, training = configs.Training(), config.training
     attacks = [n for n in ("attack_eps", "attack_step", "attack_steps") if getattr(training, n) != getattr(usual, n)]
-    if attacks and command in ("imp", "train") and not training.adversarial:
-        raise UsageError(f"--{attacks[0]} belongs to --adversarial, which is not set")
+    rules = [
+        (pruning.ticket is not None and command != "train",
+         f"--ticket belongs to train, not {command}: python -m tf_tickets.main train --ticket=DIR"),
+        (pruning.ticket is not None and not os.path.isdir(pruning.ticket),
+         f"--ticket={pruning.ticket} is no folder; give a ticket or round folder"),
+        (config.network.pretrained is not None and not os.path.isfile(config.network.pretrained),
+         f"--pretrained={config.network.pretrained} is no file; give a .safetensors, .npz or .pth"),
+        (given.archive is not None and command != "prepare", f"--archive belongs to prepare, not {command}"),
+        (config.run.dry_run and command not in ("imp", "train", "pretrain"),
+         f"--dry_run belongs to imp, train, pretrain and sweep, not {command}"),
+        (command == "analyze" and given.what is None, "analyze needs --what=augment or --what=corruptions"),
+        (command != "analyze" and given.what is not None, f"--what belongs to analyze, not {command}"),
+        (command == "prepare" and given.archive is None, "prepare needs --archive=FILE: the archive to read"),
+        (attacks and command in ("imp", "train") and not training.adversarial,
+         f"--{attacks[0] if attacks else ''} belongs to --adversarial, which is not set"),
+    ]  # fmt: skip
+    for broken, message in rules:
+        if broken:
+            raise UsageError(message)
     _check_evaluate(command, config, attacks)
     _check_control(command, config.pruning)
 

@@ -46,21 +46,34 @@ def evaluate(paths, config, stop=lambda: False):
       UsageError, StateError, LockedError, StopRequested: see `errors`.
     """
     chosen = {one.folder: one for path in paths for one in subjects.subjects(path, config.command.which)}
-    names = sorted({one.ticket.data["dataset"] for one in chosen.values()})
-    tasks = {name: tasks_for(catalog.CATALOG[name], config) for name in names}
+    facts = {folder: data_set_of(one.ticket, config) for folder, one in chosen.items()}
+    tasks = {data_set: tasks_for(data_set, config) for data_set in dict.fromkeys(facts.values())}
     rows = []
     start = functools.cache(lambda: backend.start(config.run))
-    for one in chosen.values():
+    for folder, one in chosen.items():
         with one.locked():
-            mine = tasks[one.ticket.data["dataset"]]
-            _run(one, mine, start, stop)
+            mine = tasks[facts[folder]]
+            _run(one, facts[folder], mine, start, stop)
             wanted = {(task.evaluator, task.setting) for task in mine}
             rows += [row for row in one.rows() if (row["evaluator"], row["setting"]) in wanted]
     return rows
 
 
-def _run(subject, tasks, start, stop):
-    data_set = catalog.CATALOG[subject.ticket.data["dataset"]]
+def data_set_of(ticket, config):
+    """The catalog.DataSet of a ticket: pixels normalised as the ticket does it, own pictures from `--data_dir`."""
+    name, facts = ticket.data["dataset"], ticket.data
+    data_set = catalog.of(dataclasses.replace(config.data, dataset=name))
+    if data_set.classes != len(facts["labels"]) or list(data_set.image_shape) != list(facts["image_shape"]):
+        raise UsageError(
+            f"the pictures in --data_dir={config.data.data_dir} have {data_set.classes} classes of "
+            f"{list(data_set.image_shape)}, the ticket {len(facts['labels'])} of {facts['image_shape']}: give its own"
+        )
+    return dataclasses.replace(
+        data_set, labels=tuple(facts["labels"]), mean=tuple(facts["mean"]), deviation=tuple(facts["deviation"])
+    )
+
+
+def _run(subject, data_set, tasks, start, stop):
     network = subjects.Network(subject.ticket, data_set)
     for task in tasks:
         rows = subject.rows()
@@ -80,6 +93,7 @@ def tasks_for(data_set, config):
       UsageError: nothing is left to do, since files are missing.
     """
     wanted, data_dir = config.command.evaluators.split(","), config.data.data_dir
+    _check_pixels(data_set, wanted)
 
     @functools.cache
     def test():
@@ -104,6 +118,14 @@ def tasks_for(data_set, config):
             attack = attack_of(kind, config)
             tasks.append(Task(kind, attack.setting, "accuracy", functools.partial(_attacked, test=test, attack=attack)))
     return tasks
+
+
+def _check_pixels(data_set, wanted):
+    refused = {"corruptions"} if data_set.encoded else {"corruptions", "fgsm", "pgd"}
+    odd = [name for name in wanted if name in refused]
+    if odd and (data_set.encoded or data_set.dtype != "uint8"):
+        kind = "pictures of any size" if data_set.encoded else "pixels of 16 bits"
+        raise UsageError(f"--evaluators={odd[0]} is not defined for the {kind} of {data_set.name}: leave it out")
 
 
 def attack_of(kind, config):
