@@ -282,6 +282,10 @@ def test_dry_run_lists_a_grid_s_runs_without_tensorflow_and_creates_nothing(comm
     assert "new" in done.stdout and tree(tmp_path) == {}
 
 
+def test_the_readme_s_table_of_flags_is_the_settings_own():
+    assert cli.flags_table() in (ROOT / "README.md").read_text(), "put the text of cli.flags_table() into the README"
+
+
 def test_a_flag_s_value_may_stand_after_a_space(tmp_path):
     (tmp_path / "a.cfg").write_text("--width=8\n")
     request = parse("--flagfile", str(tmp_path / "a.cfg"), "train", "--seed", "3", "-epochs", "9")

@@ -102,6 +102,19 @@ def help_text():
     return "\n".join(lines)
 
 
+def flags_table():
+    """The flags as the README's Markdown table."""
+    lines = ["| flag | default | meaning |", "|---|---|---|"]
+    for name, option in configs.options().items():
+        default = "unset" if option.default is None else option.default
+        default = f"{default:.4g}" if isinstance(default, float) else default
+        choices = option.metadata["choices"]
+        tail = f" [{', '.join(choices)}]" if choices else ""
+        text = (option.metadata["help"] + tail).replace("|", "\\|")
+        lines.append(f"| `{name}` | {str(default).lower() if option.type is bool else default} | {text} |")
+    return "\n".join(lines)
+
+
 def parse(argv, flag_values):
     """Parses a command line.
 
