@@ -139,3 +139,20 @@ def test_drawn_positions_are_uniform_and_depend_on_the_seed():
     assert first.sum() == second.sum() == 1000 and (first != second).any()
     assert abs(int((first & second).sum()) - 250) < 60
     np.testing.assert_array_equal(first, pruning_masks.random_layerwise(masks, 0)["a"])
+
+
+def test_release_accounting_rewinds_an_epoch_late_and_trains_every_round_in_full(tmp_path):
+    values = QUICK | {"rounds": 2, "tensorboard": False, "eval_every": 1}
+    release = tt.Config.from_values(**values, accounting="release", out=str(tmp_path / "release"))
+    folder = runs.RunFolder(tt.imp(release).folder)
+    rows = runs.read_csv(folder.round(1).epochs)
+    assert [row["epoch"] for row in rows] == list("23456")  # schedule index 1 to 5: as many epochs as the dense round
+    dense = [row["learning_rate"] for row in runs.read_csv(folder.round(0).epochs)]
+    assert [row["learning_rate"] for row in rows] == [*dense[1:], "0.0"]
+    later = tt.Config.from_values(**values | {"rewind": "epoch:2", "rounds": 1}, out=str(tmp_path / "exact"))
+    expected = runs.read_arrays(runs.RunFolder(tt.imp(later).folder).rewind)
+    np.testing.assert_equal(runs.read_arrays(folder.rewind), expected)
+    assert runs.read_json(folder.round(1).summary)["test_accuracy_best_epoch"] is not None
+    for changes in ({"eval_every": None}, {"rewind": "init"}):
+        with pytest.raises(UsageError, match="--accounting=release rewinds to an epoch and looks at every epoch"):
+            release.replace(**changes)

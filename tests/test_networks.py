@@ -133,6 +133,9 @@ def test_losses_are_their_definitions():
     shifted = tf.nn.log_softmax(logits + np.log([0.8, 0.15, 0.05]).astype(np.float32)).numpy()
     np.testing.assert_allclose(adjusted, [-shifted[0, 0], -shifted[1, 2]], rtol=1e-6)
     assert np.isfinite(losses.build("logit_adjusted", [80, 0, 20])(targets, logits)).all()
+    weighted = losses.build("class_weighted", [80, 15, 5])(targets, logits)
+    shares = np.asarray(targets) @ (100 / (3 * np.array([80.0, 15.0, 5.0])))
+    np.testing.assert_allclose(weighted, losses.cross_entropy(targets, logits) * shares, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("changes", "message"), [
