@@ -94,11 +94,16 @@ def overlap(rows, path_without_suffix, title):
         pairs = grouped(rows, "round", "setting").values()
         drawn = _canvas(2.0 + 0.24 * max(len(by_layer(mine, "iou")) for mine in pairs), 3.8)
         axes = drawn.add_subplot(title=title, ylabel="intersection over union of masks")
+        names = list(dict.fromkeys(name for mine in pairs for name in by_layer(mine, "iou")))
         for index, mine in enumerate(grouped(rows, "round").values()):
             count = len(grouped(mine, "setting"))
             name = f"{network(mine)}, {'mean of ' if count > 1 else ''}{count} pair{'s' if count > 1 else ''}"
-            _line(axes, _means(mine, "iou"), index, name)
-            _line(axes, _means(mine, "iou_chance"), index, "the same, independent random masks", linestyle="--")
+            _line(axes, _means(mine, "iou"), index, name, names=names)
+            level = _means(mine, "iou_chance")
+            axes.plot(
+                [names.index(layer) for layer in level], list(level.values()), color="#444444", linestyle="--",
+                linewidth=1.1, label="chance: independent masks as dense by layer" if index == 0 else None,
+            )  # fmt: skip
         axes.set_ylim(bottom=0.0)
         axes.legend()
         return drawn
@@ -152,9 +157,7 @@ def activity(rows, path_without_suffix, title):
             axes = drawn.add_subplot((len(there) + 1) // 2, 2, number + 1, ylabel=label)
             for index, mine in enumerate(networks):
                 _line(axes, by_layer(mine, metric), index, network(mine))
-            if metric == "multiply_adds":
-                axes.set_yscale("symlog", linthresh=1000)
-            axes.set_ylim(bottom=0.0)
+            axes.set_ylim(0.0, max(axes.get_ylim()[1], 1.0))
             axes.tick_params(axis="x", labelsize=6.5)
             if number == 0:
                 axes.legend()
@@ -194,12 +197,14 @@ def network(rows):
     return f"round {rows[0]['round']}, {tables.percent(float(rows[0]['density']))}"
 
 
-def _line(axes, values, index, label, scale=1, linestyle="-"):
+def _line(axes, values, index, label, scale=1, names=None):
+    """Draws values by layer; `names` are all layers of the axis, where some may have no value."""
+    names = list(values) if names is None else names
     axes.plot(
-        range(len(values)), [scale * value for value in values.values()], linestyle=linestyle, label=label,
+        [names.index(layer) for layer in values], [scale * value for value in values.values()], label=label,
         color=_COLOURS[index % len(_COLOURS)], marker=_MARKERS[index % len(_MARKERS)], markersize=4,
     )  # fmt: skip
-    axes.set_xticks(range(len(values)), values, rotation=90)
+    axes.set_xticks(range(len(names)), names, rotation=90)
 
 
 def _names(axes, columns, lines):
