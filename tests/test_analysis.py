@@ -37,7 +37,7 @@ def trained(tmp_path_factory):
     values = QUICK | {"out": str(tmp_path_factory.mktemp("runs")), "rounds": 2, "tensorboard": False, "rate": 0.5}
     found = [tt.imp(tt.Config.from_values(**values, seed=seed, choose="last")).folder for seed in (0, 1)]
     ticket = f"{found[0]}/ticket"
-    return found + [train(tt.Config.from_values(**values, ticket=ticket, order_seed=n)).folder for n in (1, 1)]
+    return found + [train(tt.Config.from_values(**values, ticket=ticket, order_seed=n)).folder for n in (1, 2)]
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def batches(*layers, size=100):
 class TestSimilarity:
     hidden = RNG.normal(size=(600, 5))
     one = hidden @ RNG.normal(size=(5, 12)) + 0.5 * RNG.normal(size=(600, 12)) + 3.0
-    other = np.tanh(hidden @ RNG.normal(size=(5, 8))).reshape(600, 2, 2, 1)
+    other = np.tanh(hidden @ RNG.normal(size=(5, 8))).reshape(600, 2, 2, 2)
 
     def test_one_batch_is_the_direct_formula(self):
         found = similarity.cka(*(similarity.directions([[part]]) for part in (self.one, self.other)))
@@ -221,7 +221,7 @@ def test_shots_by_hand():
     labels = np.array([0, 0, 1, 1, 2, 2, 2, 3])
     predicted = np.array([0, 1, 1, 1, 2, 0, 0, 0])
     assert shot.accuracies(predicted, labels, counts) == [
-        ("many", 0.5, 1), ("medium", pytest.approx((1.0 + 1 / 3) / 2), 5), ("few", 0.0, 1),
+        ("many", 0.5, 2), ("medium", pytest.approx((1.0 + 1 / 3) / 2), 5), ("few", 0.0, 1),
     ]  # fmt: skip
     assert [name for name, *_ in shot.accuracies(labels, labels, [200] * 5)] == ["many"]
 
