@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 # Inverse strengths of the squared penalty, weakest last, on standardised features and the sum of the losses.
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _STEPS = 300
 
 

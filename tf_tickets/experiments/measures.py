@@ -4,7 +4,6 @@ import functools
 
 import numpy as np
 
-from tf_tickets import config as configs
 from tf_tickets import runs
 from tf_tickets.analysis import activity, probe, shot, taps
 from tf_tickets.data import catalog, pipeline, subsets
@@ -85,16 +84,20 @@ def probe_images(desk, name):
 
     Returns:
       dict of data.pipeline.Images: train and held_out, drawn by seed 0 and stratified from the full training set, four
-      fifths and one fifth of `--probe_images`; and all of test.
+      fifths and one fifth of `--probe_images`; and all of test. The draw has a stream of its own: under that of the
+      runs' subsets it would hold all images that a network was trained on, which it separates too well.
     """
     source, wanted = desk.source(name), desk.config.command.probe_images
     labels = np.asarray(source.labels)
-    images = wanted if wanted < len(labels) else None
-    chosen = subsets.choose(configs.Data(dataset=name, images=images, validation="0.2"), labels)
-    found = {
-        part: pipeline.Images(source.images(positions), labels[positions], positions)
-        for part, positions in (("train", chosen.train), ("held_out", chosen.validation))
-    }
+    counts = subsets.stratified_counts(np.bincount(labels), min(wanted, len(labels)))
+    chosen = {"train": [], "held_out": []}
+    for label, count in enumerate(counts):
+        order = subsets.class_order(np.flatnonzero(labels == label), "0", label, "probe")[:count]
+        held = subsets.validation_count("0.2", count)
+        chosen["held_out"].append(order[:held])
+        chosen["train"].append(order[held:])
+    joined = {part: np.sort(np.concatenate(positions)) for part, positions in chosen.items()}
+    found = {part: pipeline.Images(source.images(where), labels[where], where) for part, where in joined.items()}
     return found | {"test": desk.test(name)}
 
 
