@@ -238,6 +238,20 @@ class TestProbe:
         assert bad.accuracy(noise[parts[2]], labels[parts[2]]) < 0.4
         assert bad.strength < good.strength or bad.held_out_accuracy < good.held_out_accuracy
 
+    def test_the_penalty_is_the_best_on_the_images_held_out(self):
+        labels = np.tile([0, 1], 140)
+        features = RNG.normal(size=(280, 60)) + np.r_[0.8, np.zeros(59)] * labels[:, None]
+        train, held = ((features[part], labels[part]) for part in (slice(80), slice(80, 280)))
+        mean, deviation = features.mean(axis=0), features.std(axis=0)
+        scaled = [(part - mean) / deviation for part in (train[0], held[0])]
+        each = [
+            (probe._classifier(strength, scaled[0], train[1]).predict(scaled[1]) == held[1]).mean()
+            for strength in probe.STRENGTHS
+        ]
+        found = probe.fit(train, held)
+        assert min(each) < max(each) == found.held_out_accuracy
+        assert found.strength == probe.STRENGTHS[each.index(max(each))]
+
     def test_images_take_the_network_s_shape(self):
         grey = RNG.random((2, 4, 5, 1)).astype(np.float32)
         wide = probe.adapted(grey, (6, 8, 3))
