@@ -10,13 +10,14 @@ from absl import flags
 from tf_tickets import config as configs
 from tf_tickets import flagfiles
 from tf_tickets.errors import UsageError
+from tf_tickets.options import SHEETS
 
 _SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
     "train": "one round: dense, or --ticket=DIR retrained, or a --control",
     "pretrain": "a self-supervised backbone (SimCLR) from unlabelled images, for --pretrained",
     "evaluate": "PATH...: accuracy of run, round or ticket folders under --evaluators, as rows beside them",
-    "analyze": "--what=augment or corruptions: a sheet of the data set's images under every one, into --out",
+    "analyze": "PATH... --what=density,...: rows, tables and figures of why; --what=augment or corruptions: a sheet",
     "report": "PATH...: one table and figure of all runs below the paths",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
     "prepare": "DATASET --archive=FILE: build the data set's folder from an archive",
@@ -163,6 +164,8 @@ def _parse(argv, flag_values):
     for name, value in config.values().items():
         flag_values[name].value = value
     check_command(command, config)
+    if command == "analyze":
+        _check_analyze(paths, config.command)
     return Request(command, tuple(paths), config, frozenset(values))
 
 
@@ -183,7 +186,7 @@ def _set_absl(token, flag_values):
 def _command(words):
     command = words[0] if words and words[0] in configs.COMMANDS else "imp"
     paths = words[1:] if words and words[0] in configs.COMMANDS else words
-    if command in ("imp", "train", "pretrain", "analyze", "sweep") and paths:
+    if command in ("imp", "train", "pretrain", "sweep") and paths:
         close = difflib.get_close_matches(paths[0], configs.COMMANDS, 1)
         known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
         hint = f"did you mean {close[0]}?" if close else known
@@ -194,7 +197,7 @@ def _command(words):
         raise UsageError(
             f"'{paths[1]}' is a stray word: prepare takes one data set; give the archive as --archive=FILE"
         )
-    for path in paths if command in ("evaluate", "report", "verify") else ():
+    for path in paths if command in ("evaluate", "analyze", "report", "verify") else ():
         if not os.path.exists(path):
             raise UsageError(f"{path} does not exist: {_SUMMARIES[command]}")
     return command, paths
@@ -225,7 +228,8 @@ def check_command(command, config):
         (given.archive is not None and command != "prepare", f"--archive belongs to prepare, not {command}"),
         (config.run.dry_run and command not in ("imp", "train", "pretrain"),
          f"--dry_run belongs to imp, train, pretrain and sweep, not {command}"),
-        (command == "analyze" and given.what is None, "analyze needs --what=augment or --what=corruptions"),
+        (command == "analyze" and given.what is None,
+         "analyze needs --what=density,similarity,... with run folders, or --what=augment or corruptions alone"),
         (command != "analyze" and given.what is not None, f"--what belongs to analyze, not {command}"),
         (command == "prepare" and given.archive is None, "prepare needs --archive=FILE: the archive to read"),
         (attacks and command in ("imp", "train") and not training.adversarial,
@@ -236,6 +240,25 @@ def check_command(command, config):
             raise UsageError(message)
     _check_evaluate(command, config, attacks)
     _check_control(command, config.pruning)
+
+
+def _check_analyze(paths, given):
+    """Raises UsageError for paths and flags that `--what` does not take."""
+    usual, asked = configs.Command(), given.what.split(",")
+    pair = "stability" in asked and len(paths) != 2
+    rules = [
+        (given.what in SHEETS and paths, f"--what={given.what} takes no path: remove {paths[0] if paths else ''}"),
+        (given.what not in SHEETS and not paths, f"analyze --what={given.what} needs a path: {_SUMMARIES['analyze']}"),
+        ("overlap" in asked and len(paths) < 2, "--what=overlap compares masks: give two paths or more"),
+        (pair, f"--what=stability compares two runs from one rewind point: give two paths, not {len(paths)}"),
+    ]
+    rules += [
+        (getattr(given, name) != getattr(usual, name) and "probe" not in asked,
+         f"--{name} belongs to --what=probe, not {given.what}") for name in ("probe", "probe_images")
+    ]  # fmt: skip
+    for broken, message in rules:
+        if broken:
+            raise UsageError(message)
 
 
 def _check_sweep(command, given):
@@ -249,7 +272,11 @@ def _check_sweep(command, given):
 def _check_evaluate(command, config, attacks):
     usual, chosen = configs.Command(), config.command
     given = [name for name in ("evaluators", "which", "restarts") if getattr(chosen, name) != getattr(usual, name)]
+    probes = [name for name in ("probe", "probe_images") if getattr(chosen, name) != getattr(usual, name)]
+    if probes and command != "analyze":
+        raise UsageError(f"--{probes[0]} belongs to analyze --what=probe, not {command}")
     if command != "evaluate":
+        given = [name for name in given if name != "which" or command != "analyze"]
         if given:
             raise UsageError(f"--{given[0]} belongs to evaluate, not {command}")
         return

@@ -65,9 +65,19 @@ def _evaluate(request):
 def _analyze(request):
     if request.config.command.what == "corruptions":
         from tf_tickets.experiments.corruption_sheet import corruption_sheet as draw
-    else:
+    elif request.config.command.what == "augment":
         from tf_tickets.analysis.contact_sheet import contact_sheet as draw
+    else:
+        return _studies(request)
     print(draw(request.config))
+    return 0
+
+
+def _studies(request):
+    from tf_tickets.experiments.analyze import analyze
+    from tf_tickets.report import analyses
+
+    print(analyses.finish(analyze(request.paths, request.config, _stop), request.config.command.what.split(",")))
     return 0
 
 

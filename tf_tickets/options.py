@@ -75,6 +75,18 @@ def check_evaluators(text):
     return None
 
 
+SHEETS = ("augment", "corruptions")
+ANALYSES = ("density", "similarity", "probe", "overlap", "stability", "activity", "shot")
+
+
+def check_what(text):
+    """The problem with a list of analyses, or None; a sheet stands alone."""
+    chosen = text.split(",")
+    if text in SHEETS or (set(chosen) <= set(ANALYSES) and len(set(chosen)) == len(chosen)):
+        return None
+    return f"is not a list of {', '.join(ANALYSES)}, each at most once, nor {' or '.join(SHEETS)} alone"
+
+
 def check_milestones(text):
     """The problem with a list of milestones, or None."""
     numbers = [integer(part) for part in text.split(",")]

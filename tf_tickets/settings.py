@@ -12,6 +12,7 @@ from tf_tickets.options import (
     check_strategy,
     check_subset_seed,
     check_validation,
+    check_what,
     option,
 )
 
@@ -24,6 +25,14 @@ MODELS = (
     *_RESNETS, *(f"harmonic_{name}" for name in _RESNETS), *(f"full_conv_{name}" for name in _RESNETS),
     "vgg11", "vgg13", "vgg16", "vgg19", "mobilenet_v2", "vit_small",
 )  # fmt: skip
+
+
+def check_probe(text):
+    """The problem with a list of data sets to probe, or None."""
+    known, chosen = [name for name in DATASETS if name != "folder"], text.split(",")
+    if set(chosen) <= set(known) and len(set(chosen)) == len(chosen):
+        return None
+    return f"is not a list of {', '.join(known)}, each at most once"
 
 
 def default_width(model):
@@ -196,8 +205,17 @@ class Command:
 
     archive: str | None = option(None, "with prepare: the archive to read", digest=False)
     what: str | None = option(
-        None, "with analyze: augment (a sheet of every operation and preset), corruptions (a sheet of evaluate's)",
-        choices=("augment", "corruptions"), digest=False,
+        None, "with analyze: a list of density, similarity, probe, overlap, stability, activity, shot; alone: augment "
+        "(a sheet of every operation and preset) or corruptions (a sheet of evaluate's)", check=check_what,
+        digest=False,
+    )  # fmt: skip
+    probe: str | None = option(
+        None, "with analyze --what=probe: a list of data sets that the classifier is trained and tested on; unset: the "
+        "run's own, its full training set", check=check_probe, digest=False,
+    )  # fmt: skip
+    probe_images: int = option(
+        10000, "with analyze --what=probe: training images of the classifier, stratified, a fifth of them held out to "
+        "choose its penalty; a smaller data set gives all", low=10, digest=False,
     )  # fmt: skip
     evaluators: str = option(
         "clean", "with evaluate: a list of clean, corruptions, shift, fgsm, pgd", check=check_evaluators, digest=False
@@ -211,7 +229,7 @@ class Command:
         digest=False,
     )  # fmt: skip
     which: str = option(
-        "dense_and_ticket", "with evaluate: which rounds of a run folder",
+        "dense_and_ticket", "with evaluate and analyze: which rounds of a run folder",
         choices=("all", "dense_and_ticket", "ticket"), digest=False,
     )  # fmt: skip
     restarts: int = option(

@@ -122,6 +122,25 @@ def paired_difference(dense, ticket, confidence=0.95):
     return PairedDifference(mean, low, high, len(differences), _sign_flip(differences), confidence)
 
 
+def holm(p_values):
+    """P-values corrected for looking at several comparisons, such as all rounds of a run (Holm 1979).
+
+    Rejecting where the result is at most 0.05 keeps the chance of any false claim among all of them at most 0.05,
+    however they depend on each other.
+
+    Args:
+      p_values: [n] in [0, 1].
+
+    Returns:
+      List of n floats in [0, 1], in the order given.
+    """
+    values = np.asarray(p_values, np.float64)
+    order = np.argsort(values, kind="stable")
+    found = np.empty(len(values))
+    found[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    return [float(value) for value in np.minimum(found, 1.0)]
+
+
 def _sign_flip(differences):
     """Share of sign flips whose sum is at least as far from zero as the observed one."""
     n = len(differences)

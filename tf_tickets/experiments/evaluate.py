@@ -53,7 +53,7 @@ def evaluate(paths, config, stop=lambda: False):
     for folder, one in chosen.items():
         with one.locked():
             mine = tasks[facts[folder]]
-            _run(one, facts[folder], mine, start, stop)
+            run_tasks(one, subjects.Network(one.ticket, facts[folder]), mine, start, stop)
             wanted = {(task.evaluator, task.setting) for task in mine}
             rows += [row for row in one.rows() if (row["evaluator"], row["setting"]) in wanted]
     return rows
@@ -73,8 +73,16 @@ def data_set_of(ticket, config):
     )
 
 
-def _run(subject, data_set, tasks, start, stop):
-    network = subjects.Network(subject.ticket, data_set)
+def run_tasks(subject, network, tasks, start, stop):
+    """Does the tasks whose rows are missing and adds them.
+
+    Args:
+      subject: a subjects.Subject, whose lock is held.
+      network: its subjects.Network.
+      tasks: list of Task.
+      start: function called before the first one.
+      stop: function asked between tasks; when true, StopRequested is raised.
+    """
     for task in tasks:
         rows = subject.rows()
         done = {(row["evaluator"], row["setting"], row["metric"]) for row in rows}

@@ -263,7 +263,8 @@ def paired(frame):
 
     Returns:
       A frame with digest, round, density, n (pairs), dense_accuracy and ticket_accuracy (mean fractions), difference,
-      low and high (points, ticket minus dense, 95 % t interval) and p_value (sign flips).
+      low and high (points, ticket minus dense, 95 % t interval), p_value (sign flips) and p_holm, the same corrected
+      over the rounds of the digest.
     """
     rows = []
     for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
@@ -273,4 +274,5 @@ def paired(frame):
             low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
             rows.append((digest, index, density, result.n, dense, ticket, 100 * result.mean, low, high, result.p_value))
     columns = "digest round density n dense_accuracy ticket_accuracy difference low high p_value".split()
-    return pandas.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})
+    found = pandas.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})
+    return found.assign(p_holm=found.groupby("digest")["p_value"].transform(statistics.holm))

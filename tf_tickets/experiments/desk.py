@@ -1,0 +1,109 @@
+"""What the analyses of one command share: data, networks, outputs of layers on a fixed sample of test images."""
+
+import functools
+
+import numpy as np
+
+from tf_tickets import seeds
+from tf_tickets.analysis import similarity, taps
+from tf_tickets.data import pipeline, sources
+from tf_tickets.experiments import evaluate, subjects
+from tf_tickets.models import architecture
+
+SAMPLE, BATCH = 1000, 100
+
+
+class Desk:
+    """Data and networks, each loaded when first asked for.
+
+    Attributes:
+      config: the Config of the command.
+      network: function subjects.Subject -> subjects.Network; the last two are kept.
+      source: function name of a data set -> data.sources.Source.
+      test: function name of a data set -> data.pipeline.Images, all test images.
+      directions: function subjects.Subject -> what analysis.similarity.directions gives, of `taps.compared` layers.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.network = functools.lru_cache(maxsize=2)(self._network)
+        self.source = functools.cache(lambda name: sources.load(name, config.data.data_dir))
+        self.test = functools.cache(self._test)
+        self.directions = functools.cache(self._directions)
+
+    def data_set(self, subject):
+        """The catalog.DataSet of a network."""
+        return evaluate.data_set_of(subject.ticket, self.config)
+
+    def _network(self, subject):
+        return subjects.Network(subject.ticket, self.data_set(subject))
+
+    def _test(self, name):
+        pixels, labels = self.source(name).test()
+        return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
+
+    def sample(self, name):
+        """The test images that similarity and activity look at: always the same 1,000, or all where there are fewer.
+
+        Args:
+          name: of the data set.
+
+        Returns:
+          A data.pipeline.Images in original order.
+        """
+        images = self.test(name)
+        keys = seeds.spread(seeds.fold("analysis"), images.ids)
+        chosen = np.sort(np.argsort(keys, kind="stable")[:SAMPLE])
+        return pipeline.Images(images.pixels[chosen], images.labels[chosen], images.ids[chosen])
+
+    def _directions(self, subject):
+        network = self.network(subject)
+        tensors = [network.model.get_layer(name).output for name in taps.compared(described(subject.ticket))]
+        batches = activations(network, tensors, self.sample(network.data_set.name))
+        return similarity.directions(layers for layers in batches if len(layers[0]) >= similarity.LEAST)
+
+
+def described(ticket):
+    """The models.architecture.Network of a ticket."""
+    facts = dict(ticket.network)
+    return architecture.describe(facts.pop("name"), **facts)
+
+
+def pixels_of(images, data_set, adapt=lambda pixels: pixels):
+    """Batches of a split as the network's input, normalised by `data_set`.
+
+    Args:
+      images: a data.pipeline.Images.
+      data_set: the catalog.DataSet of the network.
+      adapt: changes stored pixel values, float32 [n, height, width, channels], beforehand.
+
+    Yields:
+      float32 [n, height, width, channels], n at most `BATCH`.
+    """
+    for start in range(0, len(images), BATCH):
+        yield data_set.normalise(adapt(pipeline.evaluation_pixels(images, slice(start, start + BATCH), data_set)))
+
+
+def outputs(network, tensors, batches):
+    """Values inside a network in inference mode.
+
+    Args:
+      network: a subjects.Network.
+      tensors: list of Keras tensors of its model.
+      batches: iterable of normalised images.
+
+    Yields:
+      One list of float32 arrays per batch, in the order of `tensors`.
+    """
+    from tf_tickets.backend import keras, tf
+
+    inner = keras.Model(network.model.input, tensors)
+    compute = tf.function(lambda images: inner(images, training=False), reduce_retracing=True)
+    for images in batches:
+        found = compute(images)
+        yield [part.numpy() for part in (found if isinstance(found, (list, tuple)) else [found])]
+
+
+def activations(network, tensors, images):
+    """`outputs` on a split of the network's own data set."""
+    return outputs(network, tensors, pixels_of(images, network.data_set))
