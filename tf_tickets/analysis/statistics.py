@@ -77,6 +77,16 @@ def probability(p_value):
     return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1g}"
 
 
+def holm(p_values):
+    """Holm's correction of p-values that are looked at together: float [n], in the order given, at most 1."""
+    p_values = np.asarray(p_values, np.float64)
+    order = np.argsort(p_values, kind="stable")
+    scaled = p_values[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty_like(p_values)
+    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return corrected
+
+
 def mean_interval(values, confidence=0.95):
     """The mean of `values` and its Student t interval.
 

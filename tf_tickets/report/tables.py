@@ -140,6 +140,17 @@ def collect(paths):
     return _frame([row for rows in known.values() for row in rows], COLUMNS), problems
 
 
+def run_folders(path):
+    """The run folders at and below `path`, in the order of their names."""
+    found = []
+    for folder, inner, files in os.walk(path):
+        inner.sort()
+        if "config.cfg" in files and "round_00" in inner:
+            found.append(folder)
+            inner.clear()
+    return found
+
+
 def _sources(path):
     """(name, function that reads the rows) for each run at `path`."""
     if os.path.isfile(path) and path.endswith(".csv"):
@@ -148,12 +159,7 @@ def _sources(path):
         for run in dict.fromkeys(row["run"] for row in rows):
             yield f"{run} in {path}", lambda run=run: [row for row in rows if row["run"] == run]
         return
-    found = []
-    for folder, inner, files in os.walk(path):
-        inner.sort()
-        if "config.cfg" in files and "round_00" in inner:
-            found.append(folder)
-            inner.clear()
+    found = run_folders(path)
     if not found:
         problem = "holds no run: no config.cfg beside a round_00"
         if not os.path.isdir(path):
