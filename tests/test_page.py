@@ -212,12 +212,12 @@ def test_without_pyarrow_it_says_so(tmp_path, no_figures, monkeypatch):  # noqa:
 
 
 def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(page, "MOST_SECTIONS", 1)
+    monkeypatch.setattr(page, "MOST_FIGURES", 2)
     for augment in ("none", "base", "rand"):
         make_run(tmp_path, [0.5, 0.6], augment=augment)
     command.report([str(tmp_path)])
     text = Outline((tmp_path / "report.html").read_text()).text
-    assert "2 more recipes have no section" in text and text.count("Settings, versions") == 1
+    assert "Two more recipes without a section" in text and text.count("Settings, versions") == 1
     assert text.count("no difference between the ticket and its dense network is shown") == 4
 
 

@@ -58,8 +58,11 @@ def render(draw):
         # A reader's own matplotlibrc must not change the figure.
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK)
-        data = io.BytesIO()
-        draw().savefig(data, format="svg", metadata={"Date": None, "Creator": None})
+        drawn, data = draw(), io.BytesIO()
+        # Laid out once here: saving would do it again, and draw everything twice for that.
+        drawn.get_layout_engine().execute(drawn)
+        drawn.set_layout_engine("none")
+        drawn.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
     return data.getvalue().decode("utf-8")
 
 

@@ -12,12 +12,13 @@ from tf_tickets.report import (
     plots,
     recipe,
     sections,
+    sentences,
     tables,
 )
 from tf_tickets.report.drawing import Figures
 
 # Beyond these the page names what it leaves out; report.csv and paired.csv hold all of it.
-MOST_SECTIONS, MOST_HEADLINES, MOST_ROWS, _MOST_TOGETHER, _MOST_IN_FOREST = 8, 60, 3000, 6, 40
+MOST_FIGURES, MOST_HEADLINES, MOST_ROWS, _MOST_IN_FOREST = 40, 60, 3000, 40
 
 _READING = (
     "Each sentence compares ticket and dense network at the last round, over pairs of runs that share (seed, subset "
@@ -47,14 +48,16 @@ def write(frame, pairs, paths, out, problems):
     groups = _groups(frame, pairs, details.sources(paths, frame, problems), figures, problems)
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
-    body = [html.heading(1, heading), _opening(groups), html.paragraph(_READING, "soft")]
-    body += [_together(frame, groups, figures)]
-    body += [_group(group, alone=len(groups) == 1) for group in groups[:MOST_SECTIONS]]
-    if len(groups) > MOST_SECTIONS:
-        body.append(html.paragraph(
-            f"{len(groups) - MOST_SECTIONS} more recipes have no section of their own here: report on fewer runs to "
-            "see them.", "soft",
-        ))  # fmt: skip
+    middle = [_together(frame, groups, figures)]
+    shown = 0
+    while shown < len(groups) and len(figures.names) < MOST_FIGURES:
+        middle.append(_group(groups[shown], alone=len(groups) == 1))
+        shown += 1
+    if shown < len(groups):
+        more = sentences.count(len(groups) - shown, "more recipe").capitalize()
+        text = f"{more} without a section here: report on fewer runs to see them."
+        middle.append(html.paragraph(text, "soft"))
+    body = [html.heading(1, heading), _opening(groups, shown), html.paragraph(_READING, "soft"), *middle]
     body += [_all_rows(frame), _left_out(problems)]
     runs.write_bytes(os.path.join(out, "report.html"), html.page(heading, body).encode("utf-8"))
     return ["report.html", *(f"figures/{name}.svg" for name in figures.names)]
@@ -76,13 +79,13 @@ def _anchor(group):
     return f"recipe-{group.digest}"
 
 
-def _opening(groups):
-    """The results in words, one for each recipe."""
+def _opening(groups, shown):
+    """The results in words, one for each recipe; the first `shown` have a section to point to."""
     if len(groups) == 1:
         return html.paragraph(groups[0].headline(), "claim")
     lines = []
     for number, group in enumerate(groups[:MOST_HEADLINES]):
-        name = html.link(_anchor(group), group.name) if number < MOST_SECTIONS else html.escape(group.name)
+        name = html.link(_anchor(group), group.name) if number < shown else html.escape(group.name)
         lines.append(f'<li class="claim"><b>{name}</b>. {html.escape(group.headline())}</li>')
     rest = len(groups) - MOST_HEADLINES
     more = html.paragraph(f"and {rest} more, in report.csv and paired.csv", "soft") if rest > 0 else ""
@@ -92,14 +95,14 @@ def _opening(groups):
 def _together(frame, groups, figures):
     """All recipes in one figure each of accuracy and of differences."""
     drawn = []
-    if 1 < len(groups) <= _MOST_TOGETHER:
+    if 1 < len(groups) <= plots.MOST_GROUPS:
         drawn.append(figures.add(
             "accuracy", lambda: plots.figure(frame, ""),
             "Test accuracy after the last epoch against the share of prunable weights left. Dashed: dense; bands: 95 % "
             "interval of the mean over runs. Recipes differ in more than their curves show: see their settings.",
             "accuracy against density of all recipes",
         ))  # fmt: skip
-    results = [(group, group.result()) for group in groups]
+    results = [(group, group.result) for group in groups]
     found = [(group.name, result[3]) for group, result in results if result]
     if len(found) > 1:
         corrected = statistics.holm([one.p_value for _, one in found])

@@ -16,6 +16,8 @@ from tf_tickets.analysis import statistics
 # Okabe and Ito's palette, readable with colour-blind eyes; markers tell the groups apart without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+# More would share their colours, and their legend would leave no room for the curves.
+MOST_GROUPS = len(COLOURS)
 LOOK = {
     "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "font.size": 10.0, "axes.titlesize": 10.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
@@ -93,8 +95,9 @@ def _write(draw, path_without_suffix):
 def figure(frame, title):
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
-    One colour per digest. A group of one run is a line with markers, its chosen round ringed; a group of several is
-    a thin line per run, and their mean with a 95 % t interval over the rounds that all of them have reached.
+    One colour per digest, for the first MOST_GROUPS of them. A group of one run is a line with markers, its chosen
+    round ringed; a group of several is a thin line per run, and their mean with a 95 % t interval over the rounds that
+    all of them have reached.
     """
     drawn = canvas(5.6, 3.8)
     axes = drawn.add_subplot()
@@ -102,6 +105,9 @@ def figure(frame, title):
     if "digest" not in frame:
         frame = frame.assign(digest="", run="")
     names = labels(frame)[1]
+    if len(names) > MOST_GROUPS:
+        title = f"{title}, the first {MOST_GROUPS} of {len(names)} recipes".lstrip(", ")
+        frame = frame[frame["digest"].isin(list(names)[:MOST_GROUPS])]
     for number, (digest, group) in enumerate(frame.groupby("digest", sort=False)):
         alone = len(names) == 1
         _draw_group(axes, group, number, "" if alone else names[digest], "#444444" if alone else None)

@@ -18,7 +18,7 @@ from tf_tickets.report import (
     thumbnails,
 )
 
-_CURVE_ROUNDS, _CURVE_RUNS, _CONFUSION_CLASSES, _CLASSES, _MATRICES = 6, 12, 20, 40, 4
+_CURVE_ROUNDS, _CURVE_RUNS, _CONFUSION_CLASSES, _CLASSES, _MATRICES = 3, 12, 20, 40, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Group:
         """Adds a figure of this group to the page."""
         return self.figures.add(f"{_plain(self.digest)}_{kind}", draw, caption, alt)
 
+    @functools.cached_property
     def result(self):
         """(density, dense, ticket, PairedDifference) at the last round, or None."""
         last = int(self.rounds[-1])
@@ -65,7 +66,7 @@ class Group:
 
     def headline(self):
         """The result in words."""
-        found = self.result()
+        found = self.result
         if found is None:
             return "No ticket to compare: no run has both a dense round 0 and a later round."
         text = sentences.headline(*found)

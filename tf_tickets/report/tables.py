@@ -271,9 +271,9 @@ def paired(frame):
       A frame with digest, round, density, n (pairs), dense_accuracy and ticket_accuracy (mean fractions), difference,
       low and high (points, ticket minus dense, 95 % t interval) and p_value (sign flips).
     """
-    rows = []
+    rows, groups = [], dict(list(frame.groupby("digest")))
     for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
-        found = pair(frame, digest, index) if index else None
+        found = pair(groups[digest], digest, index) if index else None
         if found:
             density, dense, ticket, result = found
             low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
