@@ -211,8 +211,17 @@ def test_without_pyarrow_it_says_so(tmp_path, no_figures, monkeypatch):  # noqa:
     assert "report.parquet is left out" in text and not os.path.exists(tmp_path / "report.parquet")
 
 
+def test_recipes_are_told_apart_by_their_settings(tmp_path, no_figures, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(page, "MOST_OPEN", 1)
+    for width in (8, 16, 64):
+        make_run(tmp_path, [0.5, 0.6], width=width)
+    command.report([str(tmp_path)])
+    text = Outline((tmp_path / "report.html").read_text()).text
+    assert "--width=8. At" in text and "--width=16. At" in text and "2 more recipes" in text
+
+
 def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(page, "MOST_FIGURES", 2)
+    monkeypatch.setattr(page, "MOST_FIGURES", 3)
     for augment in ("none", "base", "rand"):
         make_run(tmp_path, [0.5, 0.6], augment=augment)
     command.report([str(tmp_path)])

@@ -18,7 +18,7 @@ from tf_tickets.report import (
 from tf_tickets.report.drawing import Figures
 
 # Beyond these the page names what it leaves out; report.csv and paired.csv hold all of it.
-MOST_FIGURES, MOST_HEADLINES, MOST_ROWS, _MOST_IN_FOREST = 40, 60, 3000, 40
+MOST_FIGURES, MOST_OPEN, MOST_ROWS, _MOST_IN_FOREST = 40, 12, 3000, 40
 
 _READING = (
     "Each sentence compares ticket and dense network at the last round, over pairs of runs that share (seed, subset "
@@ -65,7 +65,7 @@ def write(frame, pairs, paths, out, problems):
 
 def _groups(frame, pairs, folders, figures, problems):
     rows, names = evaluations.read(folders, frame, problems), plots.labels(frame)[1]
-    found = []
+    names, found = _told_apart(names, frame, folders), []
     for digest, name in names.items():
         mine = frame[frame["digest"] == digest]
         found.append(sections.Group(
@@ -73,6 +73,18 @@ def _groups(frame, pairs, folders, figures, problems):
             {run: folders[run] for run in dict.fromkeys(mine["run"]) if run in folders}, figures, problems,
         ))  # fmt: skip
     return found
+
+
+def _told_apart(names, frame, folders):
+    """Names by digest, with the settings that differ where a name would else be a bare digest."""
+    runs_of = frame.groupby("digest", sort=False)["run"].first()
+    if len(names) < 2 or any(run not in folders for run in runs_of):
+        return names
+    changed = {digest: details.changed_settings(folders[run], []) for digest, run in runs_of.items()}
+    every = dict.fromkeys(name for settings in changed.values() for name in settings)
+    differ = [name for name in every if len({settings.get(name) for settings in changed.values()}) > 1]
+    texts = {digest: " ".join(filter(None, map(settings.get, differ))) for digest, settings in changed.items()}
+    return {d: texts[d] or "defaults" if name.endswith(d) else name for d, name in names.items()}
 
 
 def _anchor(group):
@@ -84,12 +96,11 @@ def _opening(groups, shown):
     if len(groups) == 1:
         return html.paragraph(groups[0].headline(), "claim")
     lines = []
-    for number, group in enumerate(groups[:MOST_HEADLINES]):
+    for number, group in enumerate(groups):
         name = html.link(_anchor(group), group.name) if number < shown else html.escape(group.name)
         lines.append(f'<li class="claim"><b>{name}</b>. {html.escape(group.headline())}</li>')
-    rest = len(groups) - MOST_HEADLINES
-    more = html.paragraph(f"and {rest} more, in report.csv and paired.csv", "soft") if rest > 0 else ""
-    return f'<ul class="claims">{"".join(lines)}</ul>{more}'
+    text, rest = (f'<ul class="claims">{"".join(part)}</ul>' for part in (lines[:MOST_OPEN], lines[MOST_OPEN:]))
+    return text + html.folded(f"{len(lines) - MOST_OPEN} more recipes", [rest]) if lines[MOST_OPEN:] else text
 
 
 def _together(frame, groups, figures):
