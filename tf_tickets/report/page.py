@@ -18,7 +18,7 @@ from tf_tickets.report import (
 from tf_tickets.report.drawing import Figures
 
 # Beyond these the page names what it leaves out; report.csv and paired.csv hold all of it.
-MOST_FIGURES, MOST_OPEN, MOST_ROWS, _MOST_IN_FOREST = 40, 12, 3000, 40
+MOST_FIGURES, MOST_OPEN, MOST_ROWS, _MOST_IN_FOREST = 30, 12, 3000, 40
 
 _READING = (
     "Each sentence compares ticket and dense network at the last round, over pairs of runs that share (seed, subset "
