@@ -17,7 +17,7 @@ from tf_tickets import cli, errors, runs
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, files, generated
-from tf_tickets.experiments import evaluate, subjects
+from tf_tickets.experiments import evaluate, predictions, subjects
 from tf_tickets.experiments.corruption_sheet import corruption_sheet
 from tf_tickets.export import writer
 from tf_tickets.training import losses
@@ -121,6 +121,50 @@ def test_a_ticket_folder_stays_as_it_is_and_agrees_with_its_round(run, few):
     assert {row["round"] for row in other} == {"2"}
     errors_found = [row["value"] for row in other if row["metric"] == "calibration_error"]
     assert errors_found == [same["clean", "test", "calibration_error"]]
+
+
+def test_predictions_are_kept_with_examples_of_what_differs(run, idle):
+    evaluate.evaluate([run.folder], settings(evaluators="clean"))
+    dense, ticket = (runs.read_arrays(run.round(index).predictions) for index in (0, 2))
+    pixels, labels = sources.load("digits").test()
+    for index, kept in ((0, dense), (2, ticket)):
+        assert kept["predictions"].dtype == kept["labels"].dtype == np.uint16
+        np.testing.assert_array_equal(kept["labels"], labels)
+        rows = runs.read_csv(run.round(index).evaluations)
+        (right,) = {float(row["value"]) for row in rows if row["metric"] == "accuracy" and row["setting"] == "test"}
+        assert (kept["predictions"] == labels).mean() == pytest.approx(right, abs=2 / 600)
+    found = runs.read_arrays(run.examples)
+    at = found["positions"]
+    np.testing.assert_array_equal(found["images"], pixels[at])
+    for name, source in (("labels", labels), ("dense", dense["predictions"]), ("ticket", ticket["predictions"])):
+        np.testing.assert_array_equal(found[name], source[at])
+    right = dense["predictions"] == labels, ticket["predictions"] == labels
+    assert (found["gained"], found["lost"]) == ((~right[0] & right[1]).sum(), (right[0] & ~right[1]).sum())
+    assert 0 < len(at) <= predictions.MOST_EXAMPLES and (right[0][at] != right[1][at]).all()
+    assert (found["round"], found["total"]) == (2, 600) and list(found["classes"]) == [str(k) for k in range(10)]
+    before = pathlib.Path(run.examples).read_bytes()
+    rows = pathlib.Path(run.round(2).evaluations).read_bytes()
+    # Evaluated before predictions were kept: they are added, the rows stay.
+    runs.remove(run.round(2).predictions)
+    runs.remove(run.examples)
+    evaluate.evaluate([run.folder], settings(evaluators="clean"))
+    assert pathlib.Path(run.examples).read_bytes() == before
+    assert pathlib.Path(run.round(2).evaluations).read_bytes() == rows
+    idle()
+    evaluate.evaluate([run.folder], settings(evaluators="clean"))
+
+
+def test_examples_show_both_directions():
+    labels = np.zeros(100, int)
+    dense, ticket = np.ones(100, int), np.ones(100, int)
+    ticket[:60] = 0
+    dense[60:63] = 0
+    gained, lost = predictions.choose_examples(labels, dense, ticket, 8)
+    assert list(gained) == [0, 12, 24, 36, 48] and list(lost) == [60, 61, 62]
+    dense[70:] = 0
+    gained, lost = predictions.choose_examples(labels, dense, ticket, 8)
+    assert len(gained) == len(lost) == 4 and set(lost) <= {60, 61, 62, *range(70, 100)}
+    assert [len(part) for part in predictions.choose_examples(labels, labels, labels)] == [0, 0]
 
 
 def test_a_stopped_evaluation_goes_on(run, few):

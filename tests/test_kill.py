@@ -4,6 +4,8 @@ import json
 import os
 import pathlib
 import subprocess
+
+import pytest
 import sys
 
 import trees
@@ -12,6 +14,7 @@ from conftest import ROOT
 KILLS = 4  # `python tests/kill_runs.py FOLDER 10 0` is the longer form
 
 
+@pytest.mark.slow
 def test_kills_change_no_bit(tmp_path):
     script = pathlib.Path(__file__).parent / "kill_runs.py"
     done = subprocess.run(

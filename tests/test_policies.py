@@ -35,7 +35,7 @@ def test_arguments_are_literals():
 
 @pytest.mark.parametrize(("policy", "message"), [
     ("rnad", "did you mean rand?"),
-    ("rnad", "presets are none, base, contrast, rand, auto, custom; operations are crop, flip"),
+    ("rnad", "presets are none, base, contrast, rand, auto, custom, simclr; operations are crop, resized_crop, flip"),
     ("crop(4)|", "empty place"), ("|flip", "empty place"),
     ("crop(4.5)", "padding '4.5' is not a whole number from 0 to 64"),
     ("crop(-1)", "is not a whole number"), ("crop(65)", "is not a whole number from 0 to 64"),

@@ -246,8 +246,9 @@ class TestCommand:
         command.report([str(tmp_path / "runs")])
         again = tmp_path / "again"
         command.report([str(tmp_path / "runs" / "report.csv")], str(again))
-        assert sorted(os.listdir(again)) == ["accuracy.png", "accuracy.svg", "paired.csv", "report.csv"]
-        for name in os.listdir(again):
+        same = ["accuracy.png", "accuracy.svg", "paired.csv", "report.csv", "report.parquet"]
+        assert sorted(os.listdir(again)) == sorted([*same, "figures", "report.html"])
+        for name in same:
             assert (again / name).read_bytes() == (tmp_path / "runs" / name).read_bytes(), name
 
     def test_other_settings_of_matplotlib_change_nothing(self, tmp_path):

@@ -78,6 +78,7 @@ def run_command(arguments, **options):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_logical_devices_train_stop_and_resume(tmp_path):
     flags = [f"--{name}={value}" for name, value in QUICK.items() if name not in ("validation", "eval_every")]
     flags += ["--strategy=cpu:2", "--rounds=2", "--notensorboard"]

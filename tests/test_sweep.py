@@ -363,6 +363,7 @@ def wait_until(process, condition):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_starts_again_and_finishes_eight_runs(tmp_path):
     (tmp_path / "base.cfg").write_text("\n".join(FLAGS))
     words = ["sweep", "--flagfile=base.cfg", f"--sweep={GRID}", "--workers=2"]
@@ -397,6 +398,7 @@ def test_a_killed_sweep_starts_again_and_finishes_eight_runs(tmp_path):
     assert (again.returncode, again.stdout, again.stderr.count("skipped")) == (0, done.stdout, 8)
 
 
+@pytest.mark.slow
 def test_a_failing_run_and_a_stop_leave_the_rest_to_finish(tmp_path):
     text = "learning_rate=1e30,0.1"
     words = ["sweep", *FLAGS, "--images=60", f"--sweep={text}", "--workers=1"]

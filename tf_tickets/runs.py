@@ -155,6 +155,7 @@ class RoundFolder:
     epochs = property(lambda self: self.path("epochs.csv"))
     weights = property(lambda self: self.path("weights.npz"))
     evaluations = property(lambda self: self.path("evaluations.csv"))
+    predictions = property(lambda self: self.path("predictions.npz"))
     timing = property(lambda self: self.path("timing.json"))
     summary = property(lambda self: self.path("summary.json"))
 
@@ -200,6 +201,7 @@ class RunFolder:
     ticket = property(lambda self: self.path("ticket"))
     tensorboard = property(lambda self: self.path("tensorboard"))
     table = property(lambda self: self.path("table.csv"))
+    examples = property(lambda self: self.path("examples.npz"))
     backbone = property(lambda self: self.path("backbone.safetensors"))
 
     @property

@@ -132,13 +132,13 @@ def holm(p_values):
       p_values: [n] in [0, 1].
 
     Returns:
-      List of n floats in [0, 1], in the order given.
+      float64 [n] in [0, 1], in the order given.
     """
     values = np.asarray(p_values, np.float64)
     order = np.argsort(values, kind="stable")
     found = np.empty(len(values))
     found[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    return [float(value) for value in np.minimum(found, 1.0)]
+    return np.minimum(found, 1.0)
 
 
 def _sign_flip(differences):

@@ -89,12 +89,10 @@ def resized_crop(images, keys, slot, low):
 
 def _taps(start, length, size):
     """Two (positions, weights) of [n, size]: where each output pixel reads along one axis, clamped to the box."""
-    start, length = (tf.cast(value, tf.float32)[:, None] for value in (start, length))
-    centre = (tf.range(size, dtype=tf.float32) + 0.5) * (length / float(size)) - 0.5
-    centre = tf.clip_by_value(centre, 0.0, length - 1.0)
-    first = tf.floor(centre)
-    second = tf.minimum(first + 1.0, length - 1.0)
-    weight = centre - first
-    return [
-        (tf.cast(start + position, tf.int32), part) for position, part in ((first, 1.0 - weight), (second, weight))
-    ]
+    start, length = start[:, None], length[:, None]
+    # In units of half an output pixel, as whole numbers: weights are rounded once, and ties stay ties.
+    centre = tf.clip_by_value((2 * tf.range(size) + 1) * length - size, 0, 2 * size * (length - 1))
+    first = centre // (2 * size)
+    second = tf.minimum(first + 1, length - 1)
+    weight = tf.cast(centre - first * (2 * size), tf.float32) / float(2 * size)
+    return [(start + position, part) for position, part in ((first, 1.0 - weight), (second, weight))]

@@ -157,7 +157,7 @@ def _builder_class(name):
 
     from tf_tickets.data import builders  # noqa: F401  registers the data sets that TFDS lacks
 
-    return tfds.builder_cls(name)
+    return tfds.builder_cls(name.partition("/")[0])  # cifar10_1/v6 is a configuration of cifar10_1
 
 
 def _builder(name, root):

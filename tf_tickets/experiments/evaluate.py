@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from tf_tickets import backend
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import accuracy, attacks, calibration, corruptions, files, generated
-from tf_tickets.experiments import subjects
+from tf_tickets.experiments import predictions, subjects
 from tf_tickets.experiments.rounds import say
 
 PGD_STEPS = 10
@@ -23,12 +24,22 @@ class Task:
       evaluator, setting: as in its rows.
       last: the metric by whose row the task is known to be done.
       measure: function (subjects.Network, rows so far) -> list of (metric, value, n).
+      after: function (subjects.Subject), called when the rows are there, new or old; None for nothing.
     """
 
     evaluator: str
     setting: str
     last: str
     measure: object
+    after: object = None
+
+    def done(self, subject):
+        """Whether the rows, and what else the task leaves, are on disk."""
+        there = any(
+            (row["evaluator"], row["setting"], row["metric"]) == (self.evaluator, self.setting, self.last)
+            for row in subject.rows()
+        )
+        return there and (self.after is None or not subject.predictions or os.path.exists(subject.predictions))
 
 
 def evaluate(paths, config, stop=lambda: False):
@@ -53,7 +64,7 @@ def evaluate(paths, config, stop=lambda: False):
     for folder, one in chosen.items():
         with one.locked():
             mine = tasks[facts[folder]]
-            run_tasks(one, subjects.Network(one.ticket, facts[folder]), mine, start, stop)
+            run_tasks(one, subjects.Network(one.ticket, facts[folder], one.predictions), mine, start, stop)
             wanted = {(task.evaluator, task.setting) for task in mine}
             rows += [row for row in one.rows() if (row["evaluator"], row["setting"]) in wanted]
     return rows
@@ -84,14 +95,13 @@ def run_tasks(subject, network, tasks, start, stop):
       stop: function asked between tasks; when true, StopRequested is raised.
     """
     for task in tasks:
-        rows = subject.rows()
-        done = {(row["evaluator"], row["setting"], row["metric"]) for row in rows}
-        if (task.evaluator, task.setting, task.last) in done:
-            continue
-        if stop():
-            raise StopRequested("stopped on request; finished rows are kept, run again to continue")
-        start()
-        subject.append(task.evaluator, task.setting, task.measure(network, rows))
+        if not task.done(subject):
+            if stop():
+                raise StopRequested("stopped on request; finished rows are kept, run again to continue")
+            start()
+            subject.append(task.evaluator, task.setting, task.measure(network, subject.rows()))
+        if task.after:
+            task.after(subject)
 
 
 def tasks_for(data_set, config):
@@ -111,7 +121,7 @@ def tasks_for(data_set, config):
     tasks = []
     if "clean" in wanted:
         clean = functools.partial(_clean, test=test, data_set=data_set)
-        tasks.append(Task("clean", "test", "calibration_error", clean))
+        tasks.append(Task("clean", "test", "calibration_error", clean, functools.partial(_examples, test=test)))
     if "corruptions" in wanted:
         tasks += _corruptions(data_set, data_dir, test)
     if "shift" in wanted:
@@ -148,6 +158,8 @@ def attack_of(kind, config):
 def _clean(network, rows, test, data_set):
     images, labels = test(), data_set.labels
     logits = network.logits(images)
+    if network.predictions:
+        predictions.keep(network.predictions, logits, images.labels)
     found = accuracy.metrics(logits, images.labels, data_set.classes, network.ticket.settings["loss"])
     metrics = [(name, value, len(images)) for name, value in found.items()] + [_calibration(logits, images)]
     counts = calibration.confusion(logits, images.labels, data_set.classes)
@@ -158,6 +170,10 @@ def _clean(network, rows, test, data_set):
     return metrics + [
         (f"confusion:{labels[i]}>{labels[j]}", int(counts[i, j]), int(sizes[i])) for i, j in np.argwhere(counts)
     ]
+
+
+def _examples(subject, test):
+    predictions.write_examples(subject.run, test, subject.ticket.data["labels"])
 
 
 def _calibration(logits, images):

@@ -21,12 +21,14 @@ class Subject:
       name: the run's name in rows, its last two folders.
       file: the CSV file of its rows.
       run: the runs.RunFolder whose lock is held meanwhile; None for a ticket folder.
+      predictions: the file that keeps what it predicts; None for a ticket folder, which stays as it is.
     """
 
     folder: str
     name: str
     file: str
     run: object = None
+    predictions: str | None = None
 
     def locked(self):
         """Holds the run's lock, if there is one."""
@@ -63,10 +65,16 @@ class Subject:
 
 
 class Network:
-    """A ticket's network, built when first asked for; normalisation in inference mode."""
+    """A ticket's network, built when first asked for; normalisation in inference mode.
 
-    def __init__(self, ticket, data_set):
-        self.ticket, self.data_set = ticket, data_set
+    Attributes:
+      ticket: the Ticket.
+      data_set: the catalog.DataSet it reads.
+      predictions: the file for its predictions on the test set, or None.
+    """
+
+    def __init__(self, ticket, data_set, predictions=None):
+        self.ticket, self.data_set, self.predictions = ticket, data_set, predictions
 
     @functools.cached_property
     def model(self):
@@ -115,7 +123,7 @@ def subjects(path, which):
 
 def _of_round(run, index):
     mine = run.round(index)
-    return Subject(mine.folder, "/".join(run.folder.split(os.sep)[-2:]), mine.evaluations, run)
+    return Subject(mine.folder, "/".join(run.folder.split(os.sep)[-2:]), mine.evaluations, run, mine.predictions)
 
 
 def _chosen(run, which):

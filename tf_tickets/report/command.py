@@ -1,5 +1,6 @@
 """What the commands print and write about finished runs."""
 
+import io
 import os
 
 import pandas
@@ -7,7 +8,7 @@ import pandas
 from tf_tickets import runs
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import plots, tables
+from tf_tickets.report import page, plots, tables
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -16,7 +17,9 @@ _RULE = (
 
 
 def report(paths, out=None):
-    """Compares dense and ticket over all runs below `paths`; writes report.csv, paired.csv, accuracy.png and .svg.
+    """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
+
+    The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html and figures/*.svg.
 
     Args:
       paths: run folders, folders above them, or CSV files of an earlier report.
@@ -45,8 +48,14 @@ def report(paths, out=None):
     parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
     if not pairs.empty:
         parts.append(_RULE)
-    parts.append(f"Wrote report.csv, paired.csv, accuracy.png and accuracy.svg to {out}")
-    return "\n\n".join(parts), problems
+    missing = _write_parquet(frame, os.path.join(out, "report.parquet"))
+    files = page.write(frame, pairs, paths, out, problems)
+    tabled = "report.csv, paired.csv" if missing else "report.csv, report.parquet, paired.csv"
+    parts.append(
+        f"Wrote {tabled}, accuracy.png, accuracy.svg, report.html and {len(files) - 1} "
+        f"figure{'s' if len(files) != 2 else ''} below figures to {out}"
+    )
+    return "\n\n".join(parts + missing), problems
 
 
 def finish_run(folder, chosen):
@@ -95,6 +104,17 @@ def finish_pretraining(folder):
         *lines, f"backbone: {folder.backbone}", f"figure: {picture}.png and {picture}.svg",
         f"next: --pretrained={folder.backbone} with imp or train",
     ])  # fmt: skip
+
+
+def _write_parquet(frame, path):
+    """Writes the rows as Parquet; returns a line that says so where the library for it is not installed."""
+    data = io.BytesIO()
+    try:
+        frame.to_parquet(data, index=False)
+    except ImportError:
+        return ["report.parquet is left out: it needs pyarrow; pip install pyarrow"]
+    runs.write_bytes(os.path.abspath(path), data.getvalue())
+    return []
 
 
 def _refuse_overwriting(frame, target, paths):

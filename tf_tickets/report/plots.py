@@ -14,9 +14,11 @@ from tf_tickets import runs
 from tf_tickets.analysis import statistics
 
 # Okabe and Ito's palette, readable with colour-blind eyes; markers tell the groups apart without colour.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_LOOK = {
+# More would share their colours, and their legend would leave no room for the curves.
+MOST_GROUPS = len(COLOURS)
+LOOK = {
     "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "font.size": 10.0, "axes.titlesize": 10.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
@@ -51,24 +53,25 @@ def pretraining_curves(rows, path_without_suffix, title):
     """
 
     def draw():
-        drawn = _canvas(5.6, 3.2)
+        drawn = canvas(5.6, 3.2)
         loss = drawn.add_subplot(title=title, xlabel="epoch", ylabel="contrastive loss")
-        loss.plot([int(r["epoch"]) for r in rows], [float(r["train_loss"]) for r in rows], color=_COLOURS[0])
-        loss.yaxis.label.set_color(_COLOURS[0])
+        loss.plot([int(r["epoch"]) for r in rows], [float(r["train_loss"]) for r in rows], color=COLOURS[0])
+        loss.yaxis.label.set_color(COLOURS[0])
         seen, right = [row for row in rows if row["neighbour_accuracy"]], loss.twinx()
         right.grid(False)
         right.spines["right"].set_visible(True)
         right.plot(
-            [int(r["epoch"]) for r in seen], [100 * float(r["neighbour_accuracy"]) for r in seen], color=_COLOURS[1],
+            [int(r["epoch"]) for r in seen], [100 * float(r["neighbour_accuracy"]) for r in seen], color=COLOURS[1],
             marker="o", markersize=3.5,
         )  # fmt: skip
-        right.set_ylabel("nearest-neighbour accuracy (%)", color=_COLOURS[1])
+        right.set_ylabel("nearest-neighbour accuracy (%)", color=COLOURS[1])
         return drawn
 
     return _write(draw, path_without_suffix)
 
 
-def _canvas(width, height):
+def canvas(width, height):
+    """An empty figure of so many inches that no window shows."""
     drawn = Figure(figsize=(width, height), layout="constrained")
     drawn.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     FigureCanvasAgg(drawn)
@@ -79,7 +82,7 @@ def _write(draw, path_without_suffix):
     with matplotlib.rc_context():
         # A reader's own matplotlibrc must not change the figure.
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_LOOK)
+        matplotlib.rcParams.update(LOOK)
         drawn, paths = draw(), []
         for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
             data = io.BytesIO()
@@ -92,19 +95,23 @@ def _write(draw, path_without_suffix):
 def figure(frame, title):
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
-    One colour per digest. A group of one run is a line with markers, its chosen round ringed; a group of several is
-    a thin line per run, and their mean with a 95 % t interval over the rounds that all of them have reached.
+    One colour per digest, for the first MOST_GROUPS of them. A group of one run is a line with markers, its chosen
+    round ringed; a group of several is a thin line per run, and their mean with a 95 % t interval over the rounds that
+    all of them have reached.
     """
-    drawn = _canvas(5.6, 3.8)
+    drawn = canvas(5.6, 3.8)
     axes = drawn.add_subplot()
     frame = frame[frame["density"] > 0]
     if "digest" not in frame:
         frame = frame.assign(digest="", run="")
     names = labels(frame)[1]
+    if len(names) > MOST_GROUPS:
+        title = f"{title}, the first {MOST_GROUPS} of {len(names)} recipes".lstrip(", ")
+        frame = frame[frame["digest"].isin(list(names)[:MOST_GROUPS])]
     for number, (digest, group) in enumerate(frame.groupby("digest", sort=False)):
         alone = len(names) == 1
         _draw_group(axes, group, number, "" if alone else names[digest], "#444444" if alone else None)
-    _density_axis(axes, frame["density"])
+    density_axis(axes, frame["density"])
     _accuracy_axis(axes, 100 * frame["test_accuracy"])
     axes.set_title(title)
     axes.legend(loc="best", handlelength=2.4)
@@ -121,23 +128,23 @@ def labels(frame):
     columns = [name for name in _NAMED if name in frame]
     shared = [name for name in columns if frame[name].nunique() == 1]
     # The title has little room: of the shared settings it names the data and the network.
-    title = ", ".join(_setting(name, frame[name].iloc[0]) for name in shared if name in _NAMED[:3])
+    title = ", ".join(_setting_text(name, frame[name].iloc[0]) for name in shared if name in _NAMED[:3])
     names = {}
     for digest in digests:
         first = frame[frame["digest"] == digest].iloc[0]
-        names[digest] = ", ".join(_setting(name, first[name]) for name in columns if name not in shared)
+        names[digest] = ", ".join(_setting_text(name, first[name]) for name in columns if name not in shared)
     texts = list(names.values())
     return title, {d: text if text and texts.count(text) == 1 else f"{text} {d}".strip() for d, text in names.items()}
 
 
-def _setting(name, value):
+def _setting_text(name, value):
     if name == "control":
         return "magnitude" if value == "none" else f"{value} pruning"
     return f"{name} {value}" if name in ("augment", "rewind") else str(value)
 
 
 def _draw_group(axes, group, number, name, dense_colour):
-    colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+    colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
     lines = {run: rows.sort_values("round") for run, rows in group.groupby("run", sort=False)}
     dense = group[(group["round"] == 0) & (group["density"] == 1.0)]["test_accuracy"]
     if len(dense):
@@ -166,7 +173,8 @@ def _draw_group(axes, group, number, name, dense_colour):
     axes.plot(density, [s.mean for s in spread], label=f"{name}: {summary}" if name else summary, **look)
 
 
-def _density_axis(axes, densities):
+def density_axis(axes, densities):
+    """A log axis of densities (fractions), sparser to the right, with ticks in per cent."""
     axes.set_xscale("log")
     least = densities.min()
     margin = max((1.0 / least) ** 0.04, 1.01)

@@ -8,6 +8,7 @@ import math
 import os
 import re
 
+import numpy as np
 import pandas
 
 from tf_tickets import runs
@@ -140,6 +141,17 @@ def collect(paths):
     return _frame([row for rows in known.values() for row in rows], COLUMNS), problems
 
 
+def run_folders(path):
+    """The run folders at and below `path`, in the order of their names."""
+    found = []
+    for folder, inner, files in os.walk(path):
+        inner.sort()
+        if "config.cfg" in files and "round_00" in inner:
+            found.append(folder)
+            inner.clear()
+    return found
+
+
 def _sources(path):
     """(name, function that reads the rows) for each run at `path`."""
     if os.path.isfile(path) and path.endswith(".csv"):
@@ -148,12 +160,7 @@ def _sources(path):
         for run in dict.fromkeys(row["run"] for row in rows):
             yield f"{run} in {path}", lambda run=run: [row for row in rows if row["run"] == run]
         return
-    found = []
-    for folder, inner, files in os.walk(path):
-        inner.sort()
-        if "config.cfg" in files and "round_00" in inner:
-            found.append(folder)
-            inner.clear()
+    found = run_folders(path)
     if not found:
         problem = "holds no run: no config.cfg beside a round_00"
         if not os.path.isdir(path):
@@ -247,15 +254,25 @@ def pair(frame, digest, index):
     Returns:
       (density, dense, ticket, statistics.PairedDifference), the first three as fractions, accuracies as means; or None.
     """
-    group = frame[frame["digest"] == digest]
-    dense = group[(group["round"] == 0) & (group["density"] == 1.0)].set_index("run")
-    ticket = group[group["round"] == index].set_index("run")
-    both = dense.assign(ticket=ticket["test_accuracy"]).dropna(subset=["ticket"])
-    if both.empty:
+    return _pair(_records(frame[frame["digest"] == digest]), index)
+
+
+def _records(group):
+    return list(group[["run", "seed", "subset_seed", "round", "density", "test_accuracy"]].itertuples(index=False))
+
+
+def _pair(records, index):
+    """What `pair` returns, from the rows of one digest as tuples: frames would take seconds over hundreds of rounds."""
+    dense = {row.run: row.test_accuracy for row in records if row.round == 0 and row.density == 1.0}
+    rows, both = [row for row in records if row.round == index], {}
+    for row in rows:
+        if row.run in dense:
+            both.setdefault((row.seed, row.subset_seed), []).append((dense[row.run], row.test_accuracy))
+    if not both:
         return None
-    dense, ticket = both.groupby(["seed", "subset_seed"])[["test_accuracy", "ticket"]].mean().to_numpy().T
-    density = group[group["round"] == index]["density"].median()
-    return density, dense.mean(), ticket.mean(), statistics.paired_difference(dense, ticket)
+    first, second = np.array([np.mean(both[key], axis=0) for key in sorted(both)]).T
+    density = float(np.median([row.density for row in rows]))
+    return density, first.mean(), second.mean(), statistics.paired_difference(first, second)
 
 
 def paired(frame):
@@ -266,9 +283,9 @@ def paired(frame):
       low and high (points, ticket minus dense, 95 % t interval), p_value (sign flips) and p_holm, the same corrected
       over the rounds of the digest.
     """
-    rows = []
+    rows, groups = [], {digest: _records(group) for digest, group in frame.groupby("digest")}
     for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
-        found = pair(frame, digest, index) if index else None
+        found = _pair(groups[digest], index) if index else None
         if found:
             density, dense, ticket, result = found
             low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))

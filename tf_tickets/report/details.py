@@ -1,0 +1,184 @@
+"""What the page reads of run folders beside their summaries; a damaged file is named and left out."""
+
+import functools
+import glob
+import os
+
+import numpy as np
+import pandas
+
+from tf_tickets import config as configs
+from tf_tickets import runs
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.report import tables
+
+# These say where and how a run was made, not what its numbers depend on.
+_OF_THE_MACHINE = ("data_dir", "out", "progress", "tensorboard", "dry_run", "profile_steps")
+_OF_THE_PAIR = ("seed", "order_seed", "subset_seed")
+_UNUSABLE = (StateError, UsageError, ValueError, KeyError, TypeError, IndexError)
+
+
+def sources(paths, frame, problems):
+    """The folders of the runs that a frame of `tables.collect` holds.
+
+    Args:
+      paths: those given to `collect`.
+      frame: what it returned.
+      problems: the lines it returned; folders named there are passed over.
+
+    Returns:
+      dict from run name to runs.RunFolder; runs that came from a CSV file are not in it.
+    """
+    known, found = set(frame["run"]), {}
+    for folder in (folder for path in paths if os.path.isdir(path) for folder in tables.run_folders(path)):
+        name = "/".join(os.path.abspath(folder).split(os.sep)[-2:])
+        if name in known and not any(line.startswith(f"{folder} is left out") for line in problems):
+            found.setdefault(name, runs.RunFolder(folder))
+    return found
+
+
+def tolerant(read, path, problems):
+    """What `read()` returns; None, and a line in `problems`, where the file at `path` is damaged."""
+    try:
+        return read()
+    except _UNUSABLE as error:
+        reason = str(error) if isinstance(error, (StateError, UsageError)) else f"{type(error).__name__}: {error}"
+        problems.append(f"{path} is left out of the page: {reason}")
+        return None
+
+
+def density_means(folders, rounds, problems):
+    """Density by layer and round, averaged over runs.
+
+    Args:
+      folders: RunFolders of one recipe.
+      rounds: the rounds to read.
+      problems: takes a line for each damaged file.
+
+    Returns:
+      A frame, one row per layer in network order and one column per round, fractions; None without any file.
+    """
+    found = []
+    for folder in folders:
+        columns = {index: _layer_densities(folder.round(index).density, problems) for index in rounds}
+        columns = {index: column for index, column in columns.items() if column is not None}
+        if columns:
+            found.append(pandas.DataFrame(columns))
+    if not found:
+        return None
+    same = [table for table in found if list(table.index) == list(found[0].index)]
+    mean = pandas.concat(same, keys=range(len(same))).groupby(level=1, sort=False).mean()
+    return mean[sorted(mean.columns)]
+
+
+def _layer_densities(path, problems):
+    def read():
+        rows = runs.read_csv(path)
+        return pandas.Series({row["layer"]: float(row["density"]) for row in rows}, dtype="float64")
+
+    return tolerant(read, path, problems) if os.path.exists(path) else None
+
+
+def curves(folders, rounds, problems):
+    """Training curves averaged over runs.
+
+    Args:
+      folders: RunFolders of one recipe.
+      rounds: the rounds to read.
+      problems: takes a line for each damaged file.
+
+    Returns:
+      dict from round to a frame with the index epoch and the columns train_loss and test_accuracy (a fraction, NaN
+      where an epoch was not evaluated); rounds without any file are missing.
+    """
+    found = {}
+    for index in rounds:
+        parts = [_epochs(folder.round(index).epochs, problems) for folder in folders]
+        parts = [part for part in parts if part is not None and len(part)]
+        if parts:
+            found[index] = pandas.concat(parts).groupby(level=0).mean()
+    return found
+
+
+def _epochs(path, problems):
+    def read():
+        rows = runs.read_csv(path)
+        columns = {name: [float(row[name] or "nan") for row in rows] for name in ("train_loss", "test_accuracy")}
+        return pandas.DataFrame(columns, index=[int(row["epoch"]) for row in rows])
+
+    return tolerant(read, path, problems) if os.path.exists(path) else None
+
+
+def similarities(folder, problems):
+    """The matrices of `analysis/cka_*.csv` of a run: list of (file name without suffix, frame of layers x layers)."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder.folder), "analysis", "cka_*.csv"))):
+        table = tolerant(functools.partial(_matrix, path), path, problems)
+        if table is not None:
+            found.append((os.path.basename(path)[: -len(".csv")], table))
+    return found
+
+
+def _matrix(path):
+    rows = runs.read_csv(path)
+    if not rows:
+        raise ValueError("it has no rows")
+    first, *columns = rows[0]
+    values = [[float(row[name]) for name in columns] for row in rows]
+    return pandas.DataFrame(values, index=[row[first] for row in rows], columns=columns)
+
+
+def examples(folder, problems):
+    """The arrays of the run's examples.npz, or None."""
+
+    def read():
+        arrays = runs.read_arrays(folder.examples)
+        count = len(arrays["images"])
+        if arrays["images"].dtype != np.uint8 or arrays["images"].ndim != 4:
+            raise ValueError("images are not uint8 [n, height, width, channels]")
+        if any(len(arrays[name]) != count for name in ("positions", "labels", "dense", "ticket")):
+            raise ValueError("its arrays differ in length")
+        highest = max((int(arrays[name].max(initial=0)) for name in ("labels", "dense", "ticket")), default=0)
+        if highest >= len(arrays["classes"]):
+            raise ValueError(f"class {highest} has no name")
+        return {**arrays, "round": int(arrays["round"]), "total": int(arrays["total"])}
+
+    return tolerant(read, folder.examples, problems) if os.path.exists(folder.examples) else None
+
+
+def changed_settings(folder, problems):
+    """Settings of a run that differ from the defaults, as dict from flag name to the flag as it is written.
+
+    Data set and network are always there.
+    """
+
+    def read():
+        config = configs.Config.from_flagfile(folder.config)
+        values = config.values()
+        return {
+            name: option.format(values[name])
+            for name, option in configs.options().items()
+            if name not in (*_OF_THE_MACHINE, *_OF_THE_PAIR) and option.group != "command"
+            and values[name] is not None and (values[name] != option.default or name in ("dataset", "model"))
+        }  # fmt: skip
+
+    return tolerant(read, folder.config, problems) or {}
+
+
+def command_of(folder):
+    """The command that the comment at the head of a run's config.cfg names; imp where there is none."""
+    with open(folder.config, encoding="utf-8") as file:
+        words = file.readline().split()
+    named = [word for word in words if word in configs.COMMANDS]
+    return named[0] if words[:1] == ["#"] and named else "imp"
+
+
+def versions(folder, problems):
+    """The versions and threads that a run's manifest.json records, as dict of text."""
+
+    def read():
+        found = runs.read_json(folder.manifest)
+        facts = {name: str(value) for name, value in found.get("versions", {}).items()}
+        return facts | {name: str(found[name]) for name in ("devices", "processor", "replicas") if name in found}
+
+    return (tolerant(read, folder.manifest, problems) or {}) if os.path.exists(folder.manifest) else {}

@@ -1,0 +1,94 @@
+"""Figures of the page: drawn once as SVG, kept as a file on white, and set into the page in its own colours."""
+
+import io
+import os
+import re
+
+import matplotlib
+
+from tf_tickets import runs
+from tf_tickets.report import html, plots
+
+# Colours that the page replaces by its own, so that one drawing serves light, dark and paper.
+INK, SOFT, GRID, PAPER, BLUE = "#1c1c1d", "#6e6e73", "#e4e4e4", "#fefefe", "#0072b2"
+_IN_PAGE = {
+    INK: "var(--ink)", "#444444": "var(--ink)", SOFT: "var(--soft)", GRID: "var(--line)", PAPER: "var(--paper)",
+    BLUE: "var(--blue)",
+}  # fmt: skip
+_LOOK = plots.LOOK | {
+    "svg.fonttype": "none", "font.size": 9.5, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": SOFT,
+    "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "figure.facecolor": PAPER, "savefig.facecolor": PAPER, "axes.facecolor": "none", "grid.color": GRID,
+}  # fmt: skip
+
+
+class Figures:
+    """Draws the figures of a page, numbers them, and writes each as a file.
+
+    Attributes:
+      folder: where the files go.
+      names: of the files written so far.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.names = folder, []
+
+    def add(self, name, draw, caption, alt):
+        """Draws a figure.
+
+        Args:
+          name: of its file, without suffix.
+          draw: function -> matplotlib Figure.
+          caption: text; says what the figure shows and what it does not.
+          alt: text for those who do not see it.
+
+        Returns:
+          HTML of a figure with the drawing, its number and the caption.
+        """
+        svg = render(draw)
+        self.names.append(name)
+        number = len(self.names)
+        runs.write_bytes(os.path.join(self.folder, f"{name}.svg"), svg.encode("utf-8"))
+        return html.figure(inline(svg, f"f{number}-", alt), f"Figure {number}.", caption)
+
+
+def render(draw):
+    """The SVG text of what `draw` returns; its bytes depend on the drawing alone."""
+    with matplotlib.rc_context():
+        # A reader's own matplotlibrc must not change the figure.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_LOOK)
+        drawn, data = draw(), io.BytesIO()
+        # Laid out once here: saving would do it again, and draw everything twice for that.
+        drawn.get_layout_engine().execute(drawn)
+        drawn.set_layout_engine("none")
+        drawn.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
+    return data.getvalue().decode("utf-8")
+
+
+def inline(svg, prefix, alt):
+    """An SVG document as an element of an HTML page.
+
+    Args:
+      svg: text of `render`.
+      prefix: put before every id, which would else meet those of other drawings.
+      alt: text for those who do not see it.
+
+    Returns:
+      HTML without any reference out of the page, its fixed colours replaced by variables of the page's style.
+    """
+    body = svg[svg.index("<svg") :]
+    view = re.search(r'viewBox="([^"]*)"', body)[1]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = body[body.index(">") + 1 :].replace("xlink:href", "href")
+    body = re.sub(r'\bid="([^"]*)"', rf'id="{prefix}\1"', body)
+    body = re.sub(r'href="#([^"]*)"', rf'href="#{prefix}\1"', body)
+    body = re.sub(r"url\(#([^)]*)\)", rf"url(#{prefix}\1)", body)
+    for colour, variable in _IN_PAGE.items():
+        # Only where a style names it: the same letters may stand in a label.
+        body = re.sub(rf"(fill|stroke): {colour}", rf"\1: {variable}", body, flags=re.IGNORECASE)
+    width = float(view.split()[2])
+    return (
+        f'<svg viewBox="{view}" role="img" aria-label="{html.escape(alt)}" style="max-width:{width * 4 / 3:.0f}px">'
+        f"{body.strip()}"
+    )

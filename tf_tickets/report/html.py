@@ -1,0 +1,118 @@
+"""The parts of an HTML page that needs nothing but itself; every text that comes in is escaped here."""
+
+import html
+import string
+
+escape = html.escape
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1c1c1d;--soft:#63636a;--line:#dedee2;--paper:#ffffff;--back:#f6f6f4;--blue:#0072b2;
+--claim:#eaf3f9}
+@media (prefers-color-scheme:dark){:root{--ink:#ececee;--soft:#a2a2aa;--line:#3a3a40;--paper:#1b1b1e;--back:#121214;
+--blue:#56b4e9;--claim:#16293a}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--back);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
+"Helvetica Neue",Arial,sans-serif;-webkit-text-size-adjust:100%;overflow-wrap:anywhere}
+main{max-width:1120px;margin:0 auto;padding:20px 16px 64px}
+h1{font-size:1.65rem;line-height:1.2;margin:.4em 0}
+h2{font-size:1.3rem;line-height:1.25;margin:2.2em 0 .5em;padding-top:.7em;border-top:2px solid var(--line)}
+h3{font-size:1.05rem;margin:1.7em 0 .5em}
+p{max-width:46em;margin:.6em 0}
+a{color:var(--blue)}
+.claim{background:var(--claim);border-left:4px solid var(--blue);padding:.65em .9em;font-size:1.08rem;max-width:none}
+.soft,figcaption{color:var(--soft);font-size:.9rem}
+.claims{padding:0;list-style:none}
+.claims li{margin:.5em 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px;align-items:start}
+figure{margin:0;padding:12px;background:var(--paper);border:1px solid var(--line);border-radius:6px;min-width:0}
+figure svg{display:block;width:100%;height:auto;margin:0 auto}
+figure svg text{font-family:inherit!important}
+figcaption{margin-top:.6em}
+figcaption b{color:var(--ink)}
+.box{overflow-x:auto;border:1px solid var(--line);border-radius:6px;background:var(--paper);margin:.8em 0;
+max-width:100%;width:fit-content}
+table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
+th,td{padding:.32em .7em;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th:first-child,td:first-child{text-align:left}
+th{font-weight:600;color:var(--soft)}
+tr:last-child td{border-bottom:0}
+pre{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:.7em .9em;
+font-size:.82rem;line-height:1.45;overflow-wrap:normal}
+details{margin:1em 0}
+summary{cursor:pointer;font-weight:600}
+.examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:10px}
+.example{background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:8px;font-size:.76rem;
+line-height:1.35}
+.example img{display:block;width:100%;max-width:96px;margin:0 auto 6px;image-rendering:pixelated}
+@media (max-width:520px){main{padding:12px 10px 48px}figure{padding:8px 6px}.claim{font-size:1rem}}
+@media print{:root{--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--back:#fff;--blue:#0072b2;--claim:#fff}
+main{max-width:none;padding:0}figure,.example,tr{break-inside:avoid}h2,h3{break-after:avoid}.box{overflow:visible}}
+"""
+
+_PAGE = string.Template(
+    '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>$title</title>\n'
+    '<link rel="icon" href="data:,">\n<style>$style</style>\n</head>\n<body>\n<main>\n$body\n</main>\n</body>\n'
+    "</html>\n"
+)
+
+
+def page(title, parts):
+    """A whole page of a title (text) and parts (HTML)."""
+    return _PAGE.substitute(title=escape(title), style=_STYLE, body="\n".join(part for part in parts if part))
+
+
+def paragraph(text, kind=None):
+    """A paragraph; `kind` is a class of the style."""
+    return f"<p{_class(kind)}>{escape(text)}</p>"
+
+
+def heading(level, text, name=None):
+    """A heading; `name` is what links point to."""
+    return f"<h{level}{_id(name)}>{escape(text)}</h{level}>"
+
+
+def link(name, text):
+    """A link within the page."""
+    return f'<a href="#{escape(name)}">{escape(text)}</a>'
+
+
+def table(columns):
+    """A table in a box that scrolls by itself.
+
+    Args:
+      columns: dict from title to list of cells, both text.
+    """
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in columns)
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in zip(*columns.values()))
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="box" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def figure(drawing, number, caption):
+    """A figure of a drawing (HTML), its number and its caption (text)."""
+    return f"<figure>{drawing}<figcaption><b>{escape(number)}</b> {escape(caption)}</figcaption></figure>"
+
+
+def figures(parts):
+    """Figures side by side where there is room; nothing of nothing."""
+    return f'<div class="figures">{"".join(parts)}</div>' if parts else ""
+
+
+def folded(title, parts):
+    """Parts (HTML) under a title that opens them."""
+    inside = "\n".join(part for part in parts if part)
+    return f"<details><summary>{escape(title)}</summary>\n{inside}\n</details>"
+
+
+def code(text):
+    """Text as it is, in a box that scrolls by itself."""
+    return f'<pre tabindex="0">{escape(text)}</pre>'
+
+
+def _class(kind):
+    return f' class="{escape(kind)}"' if kind else ""
+
+
+def _id(name):
+    return f' id="{escape(name)}"' if name else ""

@@ -1,0 +1,171 @@
+"""report.html: everything about some runs on one page that needs no network."""
+
+import os
+
+from tf_tickets import runs
+from tf_tickets.analysis import statistics
+from tf_tickets.report import (
+    details,
+    evaluations,
+    figures_robustness,
+    html,
+    plots,
+    recipe,
+    sections,
+    sentences,
+    tables,
+)
+from tf_tickets.report.drawing import Figures
+
+# Beyond these the page names what it leaves out; report.csv and paired.csv hold all of it.
+MOST_FIGURES, MOST_OPEN, MOST_ROWS, _MOST_IN_FOREST = 30, 12, 3000, 40
+
+_READING = (
+    "Each sentence compares ticket and dense network at the last round, over pairs of runs that share (seed, subset "
+    "seed). That stands for a claim only if the round was fixed before the runs; a round picked by its test accuracy "
+    "is no result. A difference is called shown only where the 95 % t interval and the exact sign-flip test both "
+    "exclude zero."
+)
+
+
+def write(frame, pairs, paths, out, problems):
+    """Writes report.html and figures/*.svg.
+
+    Args:
+      frame: of `tables.collect`.
+      pairs: of `tables.paired`.
+      paths: those given to `collect`; the run folders in them are read for what is beside the summaries.
+      out: folder to write to.
+      problems: the lines of `collect`; takes one more for each damaged file.
+
+    Returns:
+      The names of the files, relative to `out`.
+
+    Raises:
+      StateError: a file cannot be written.
+    """
+    figures = Figures(os.path.join(out, "figures"))
+    groups = _groups(frame, pairs, details.sources(paths, frame, problems), figures, problems)
+    title, _ = plots.labels(frame)
+    heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
+    middle = [_together(frame, groups, figures)]
+    shown = 0
+    while shown < len(groups) and len(figures.names) < MOST_FIGURES:
+        middle.append(_group(groups[shown], alone=len(groups) == 1))
+        shown += 1
+    if shown < len(groups):
+        more = sentences.count(len(groups) - shown, "more recipe").capitalize()
+        text = f"{more} without a section here: report on fewer runs to see them."
+        middle.append(html.paragraph(text, "soft"))
+    body = [html.heading(1, heading), _opening(groups, shown), html.paragraph(_READING, "soft"), *middle]
+    body += [_all_rows(frame), _left_out(problems)]
+    runs.write_bytes(os.path.join(out, "report.html"), html.page(heading, body).encode("utf-8"))
+    return ["report.html", *(f"figures/{name}.svg" for name in figures.names)]
+
+
+def _groups(frame, pairs, folders, figures, problems):
+    rows, names = evaluations.read(folders, frame, problems), plots.labels(frame)[1]
+    names, found = _told_apart(names, frame, folders), []
+    for digest, name in names.items():
+        mine = frame[frame["digest"] == digest]
+        found.append(sections.Group(
+            digest, name, mine, pairs[pairs["digest"] == digest], rows[rows["digest"] == digest],
+            {run: folders[run] for run in dict.fromkeys(mine["run"]) if run in folders}, figures, problems,
+        ))  # fmt: skip
+    return found
+
+
+def _told_apart(names, frame, folders):
+    """Names by digest, with the settings that differ where a name would else be a bare digest."""
+    runs_of = frame.groupby("digest", sort=False)["run"].first()
+    if len(names) < 2 or any(run not in folders for run in runs_of):
+        return names
+    changed = {digest: details.changed_settings(folders[run], []) for digest, run in runs_of.items()}
+    every = dict.fromkeys(name for settings in changed.values() for name in settings)
+    differ = [name for name in every if len({settings.get(name) for settings in changed.values()}) > 1]
+    texts = {digest: " ".join(filter(None, map(settings.get, differ))) for digest, settings in changed.items()}
+    return {d: texts[d] or "defaults" if name.endswith(d) else name for d, name in names.items()}
+
+
+def _anchor(group):
+    return f"recipe-{group.digest}"
+
+
+def _opening(groups, shown):
+    """The results in words, one for each recipe; the first `shown` have a section to point to."""
+    if len(groups) == 1:
+        return html.paragraph(groups[0].headline(), "claim")
+    lines = []
+    for number, group in enumerate(groups):
+        name = html.link(_anchor(group), group.name) if number < shown else html.escape(group.name)
+        lines.append(f'<li class="claim"><b>{name}</b>. {html.escape(group.headline())}</li>')
+    text, rest = (f'<ul class="claims">{"".join(part)}</ul>' for part in (lines[:MOST_OPEN], lines[MOST_OPEN:]))
+    return text + html.folded(f"{len(lines) - MOST_OPEN} more recipes", [rest]) if lines[MOST_OPEN:] else text
+
+
+def _together(frame, groups, figures):
+    """All recipes in one figure each of accuracy and of differences."""
+    drawn = []
+    if 1 < len(groups) <= plots.MOST_GROUPS:
+        drawn.append(figures.add(
+            "accuracy", lambda: plots.figure(frame, ""),
+            "Test accuracy after the last epoch against the share of prunable weights left. Dashed: dense; bands: 95 % "
+            "interval of the mean over runs. Recipes differ in more than their curves show: see their settings.",
+            "accuracy against density of all recipes",
+        ))  # fmt: skip
+    results = [(group, group.result) for group in groups]
+    found = [(group.name, result[3]) for group, result in results if result]
+    if len(found) > 1:
+        corrected = statistics.holm([one.p_value for _, one in found])
+        left = sum(p <= 0.05 + 1e-12 for p in corrected)
+        shown = found[:_MOST_IN_FOREST]
+        cut = f" The first {len(shown)} of {len(found)}." if len(shown) < len(found) else ""
+        drawn.append(figures.add(
+            "differences", lambda: figures_robustness.forest(shown),
+            "Ticket minus dense at the last round of each recipe with its 95 % interval; filled: difference shown."
+            f"{cut} Each stands alone; Holm's correction over the {len(found)} recipes leaves "
+            f"{left or 'none'} below 0.05. "
+            "Intervals of two or three pairs may be cut at the edge.",
+            "differences of all recipes with intervals",
+        ))  # fmt: skip
+    return html.heading(2, "All recipes") + html.figures(drawn) if drawn else ""
+
+
+def _group(group, alone):
+    name = group.name if group.name != group.digest else ""
+    run = str(group.frame["run"].iloc[0]).split("/")[0]
+    parts = [html.heading(2, name or run, _anchor(group))]
+    if not alone:
+        parts.append(html.paragraph(group.headline(), "claim"))
+    first = group.frame.iloc[0]
+    facts = [run, str(first["data"]), f"augment {first['augment']}", f"rewind {first['rewind']}"]
+    parts.append(html.paragraph(", ".join(facts), "soft"))
+    made = (sections.accuracy, sections.robustness, sections.classes, sections.examples, sections.inside)
+    return "\n".join([*parts, *(part(group) for part in (*made, sections.training, recipe.section))])
+
+
+def _all_rows(frame):
+    shown = frame.head(MOST_ROWS)
+    cells = {}
+    for name in ("run", "seed", "subset_seed", "round", "density", "weights_left", "weights_total", "epochs",
+                 "train_loss", "test_accuracy", "test_balanced_accuracy", "validation_accuracy"):  # fmt: skip
+        if frame[name].notna().any():
+            cells[name.replace("_", " ")] = [_cell(name, value) for value in shown[name]]
+    rest = len(frame) - len(shown)
+    more = html.paragraph(f"and {rest:,} more rows in report.csv", "soft") if rest else ""
+    title = f"All {len(frame):,} rows, one for each complete round"
+    return html.heading(2, "Rows") + "\n" + html.folded(title, [html.table(cells), more])
+
+
+def _cell(name, value):
+    if name == "density" or name.endswith("accuracy"):
+        return tables.percent(value)
+    if name == "train_loss":
+        return "" if value != value else f"{value:.4f}"
+    return f"{value:,}" if name.startswith("weights") else str(value)
+
+
+def _left_out(problems):
+    if not problems:
+        return ""
+    return html.heading(2, "Left out") + "\n" + html.code("\n".join(problems))

@@ -1,0 +1,294 @@
+"""The parts of the page about one recipe, each HTML; a part without anything to show is empty text."""
+
+import dataclasses
+import functools
+
+import pandas
+
+from tf_tickets.analysis import statistics
+from tf_tickets.report import (
+    details,
+    evaluations,
+    figures_networks,
+    figures_robustness,
+    html,
+    plots,
+    sentences,
+    tables,
+    thumbnails,
+)
+
+_CURVE_ROUNDS, _CURVE_RUNS, _CONFUSION_CLASSES, _CLASSES, _MATRICES = 3, 12, 20, 40, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The runs of one digest.
+
+    Attributes:
+      digest, name: the recipe, and what tells it from the others.
+      frame: its rows of `tables.collect`.
+      pairs: its rows of `tables.paired`.
+      rows: its rows of `evaluations.read`.
+      folders: dict from run name to runs.RunFolder, of the runs that came from folders.
+      figures: the drawing.Figures of the page.
+      problems: takes a line for each damaged file.
+    """
+
+    digest: str
+    name: str
+    frame: pandas.DataFrame
+    pairs: pandas.DataFrame
+    rows: pandas.DataFrame
+    folders: dict
+    figures: object
+    problems: list
+
+    @property
+    def rounds(self):
+        """The rounds that any run has completed, ascending."""
+        return sorted(self.frame["round"].unique())
+
+    @functools.cached_property
+    def both(self):
+        """Dense and ticket side by side, of `evaluations.compared`."""
+        return evaluations.compared(self.rows)
+
+    def draw(self, kind, draw, caption, alt):
+        """Adds a figure of this group to the page."""
+        return self.figures.add(f"{_plain(self.digest)}_{kind}", draw, caption, alt)
+
+    @functools.cached_property
+    def result(self):
+        """(density, dense, ticket, PairedDifference) at the last round, or None."""
+        last = int(self.rounds[-1])
+        return tables.pair(self.frame, self.digest, last) if last else None
+
+    def headline(self):
+        """The result in words."""
+        found = self.result
+        if found is None:
+            return "No ticket to compare: no run has both a dense round 0 and a later round."
+        text = sentences.headline(*found)
+        runs, last = self.frame["run"].nunique(), self.rounds[-1]
+        reached = self.frame[self.frame["round"] == last]["run"].nunique()
+        return text if reached == runs else f"{text} Round {last} is reached by {reached} of {runs} runs."
+
+
+def accuracy(group):
+    """Accuracy against density, and the table of rounds."""
+    runs = sentences.count(group.frame["run"].nunique(), "run")
+    caption = f"Test accuracy after the last epoch against the share of prunable weights left, {runs}; dashed: dense. "
+    caption += "One run shows neither luck nor spread." if group.frame["run"].nunique() == 1 else (
+        "The band is a 95 % interval of the mean over runs, not of the difference to dense, which the table gives: "
+        "runs share their seeds with their dense network, so differences are known better than means."
+    )
+    drawing = group.draw("accuracy", lambda: plots.figure(group.frame, ""), caption, "accuracy against density")
+    parts = [html.heading(3, "Accuracy against density"), html.figures([drawing]), _rounds_table(group)]
+    if not group.pairs.empty:
+        parts.append(html.paragraph(
+            "p: two-sided sign-flip test of each round alone. " + sentences.over_rounds(group.pairs)[1], "soft"
+        ))  # fmt: skip
+    return "\n".join(parts)
+
+
+def _rounds_table(group):
+    means = group.frame.groupby("round")[["density", "test_accuracy"]].mean()
+    pairs, corrected = group.pairs.set_index("round"), {}
+    if len(pairs):
+        corrected = dict(zip(pairs.index, sentences.over_rounds(group.pairs)[0]))
+    found = [pairs.loc[index] if index in pairs.index else None for index in means.index]
+    bounds = ["" if row is None or pandas.isna(row["low"]) else _bounds(row) for row in found]
+    return html.table({
+        "round": [str(index) for index in means.index],
+        "density": [tables.percent(value) for value in means["density"]],
+        "runs": [str(count) for count in group.frame.groupby("round")["run"].nunique()],
+        "mean accuracy": [tables.percent(value) for value in means["test_accuracy"]],
+        "to dense, points": ["" if row is None else statistics.points(row["difference"] / 100, 2) for row in found],
+        "95 % interval": bounds,
+        "pairs": ["" if row is None else str(int(row["n"])) for row in found],
+        "p": ["" if row is None else statistics.probability(row["p_value"]) for row in found],
+        "p, Holm": [statistics.probability(corrected[index]) if index in corrected else "" for index in means.index],
+    })  # fmt: skip
+
+
+def _bounds(row):
+    return f"[{statistics.points(row['low'] / 100, 2)}, {statistics.points(row['high'] / 100, 2)}]"
+
+
+def robustness(group):
+    """Accuracy on every test set and under attack, and the difference by corruption and severity."""
+    measures = evaluations.measures(group.both)
+    if len(measures) < 2 and not evaluations.by_severity(group.both):
+        return ""
+    parts = [html.heading(3, "Robustness")]
+    drawn = [_bars(group, measures)] if measures else []
+    for evaluator, table in evaluations.by_severity(group.both).items():
+        most = "generated here, not CIFAR-10-C" if evaluator.startswith("generated") else evaluator
+        drawn.append(group.draw(
+            f"{_plain(evaluator)}_severity",
+            functools.partial(figures_robustness.differences, table, label="ticket - dense (points)", x="severity"),
+            f"Accuracy of the ticket minus that of its dense network by kind of corruption and severity ({most}), mean "
+            "over pairs. Orange: the ticket is better. Single cells carry no test; noise of a point or more is usual.",
+            "heat map of accuracy differences by corruption and severity",
+        ))  # fmt: skip
+    return "\n".join([*parts, html.figures(drawn), _measures_table(group, measures)])
+
+
+def _bars(group, measures):
+    pairs = max(one["difference"].n for one in measures)
+    spread = f" Mean over {sentences.count(pairs, 'pair')}"
+    spread += "; lines: its 95 % interval, wide below four pairs." if pairs > 1 else ", so without interval."
+    return group.draw(
+        "robustness", lambda: figures_robustness.bars(measures),
+        f"Accuracy of dense network and ticket on each test set and under each attack.{spread} Intervals of the two "
+        "may overlap though the paired difference, in the table, is shown.",
+        "bars of accuracy, dense against ticket",
+    )  # fmt: skip
+
+
+def _measures_table(group, measures):
+    errors = {(one["evaluator"], one["setting"]): one for one in evaluations.measures(group.both, "calibration_error")}
+    known = [errors.get((one["evaluator"], one["setting"])) for one in measures]
+    columns = {
+        "test set": [one["title"] for one in measures],
+        "dense": [tables.percent(one["dense"].mean) for one in measures],
+        "ticket": [tables.percent(one["ticket"].mean) for one in measures],
+        "difference, points": [statistics.points(one["difference"].mean, 2) for one in measures],
+        "95 % interval": [sentences.interval(one["difference"].low, one["difference"].high) for one in measures],
+        "pairs": [str(one["difference"].n) for one in measures],
+        "p": [statistics.probability(one["difference"].p_value) for one in measures],
+    }
+    if any(known):
+        for name in ("dense", "ticket"):
+            columns[f"ECE, {name}"] = [tables.percent(one[name].mean) if one else "" for one in known]
+    rounds = sorted({int(value) for value in group.both["round"]})
+    text = (
+        f"The ticket is round {', '.join(map(str, rounds))}. Each p stands alone, uncorrected over the test sets. "
+        "ECE: expected calibration error, the distance between confidence and accuracy."
+    )
+    return html.table(columns) + "\n" + html.paragraph(text, "soft")
+
+
+def classes(group):
+    """Accuracy by class and confusion."""
+    table = evaluations.by_class(group.both)
+    if table.empty:
+        return ""
+    shown, left = table, ""
+    if len(table) > _CLASSES:
+        order = (table["ticket"] - table["dense"]).abs().sort_values(ascending=False, kind="stable").index[:_CLASSES]
+        shown, left = table.loc[order], f" The {_CLASSES} of {len(table)} classes that differ most, which exaggerates."
+    drawn = [group.draw(
+        "classes", lambda: figures_robustness.by_class(shown),
+        f"Accuracy by class, mean over pairs: square dense, circle ticket.{left} No interval is drawn: read it as a "
+        "description, not as a test.",
+        "accuracy by class, dense and ticket",
+    )]  # fmt: skip
+    found = evaluations.confusions(group.rows, group.both) if len(table) <= _CONFUSION_CLASSES else None
+    if found:
+        drawn += _confusions(group, *found)
+    return html.heading(3, "Classes") + "\n" + html.figures(drawn)
+
+
+def _confusions(group, dense, ticket):
+    side = (5.2, 1.5 + 0.34 * len(dense))
+    words = {"x": "predicted", "y": "true", "size": side}
+    # One scale for both, so that colours compare.
+    norm = figures_robustness.Normalize(0.0, 100 * max(table.to_numpy().max() for table in (dense, ticket)))
+    plain = functools.partial(
+        figures_robustness.heat_map, text=lambda value: f"{value:.0f}", norm=norm, label="% of the true class", **words
+    )
+    return [
+        group.draw(
+            "confusion_dense", lambda: plain(_short_columns(100 * dense)),
+            "Confusion of the dense network: of each true class (row), the per cent taken for each class (column), "
+            "mean over runs.", "confusion matrix of the dense network",
+        ),
+        group.draw(
+            "confusion_ticket", lambda: plain(_short_columns(100 * ticket)),
+            "Confusion of the ticket, read in the same way.", "confusion matrix of the ticket",
+        ),
+        group.draw(
+            "confusion_difference",
+            lambda: figures_robustness.differences(_short_columns(100 * (ticket - dense)), label="points", **words),
+            "Ticket minus dense, in points of the true class. On the diagonal orange is better, off it purple is. "
+            "Cells are not independent: each row adds up to zero.", "difference of the two confusion matrices",
+        ),
+    ]  # fmt: skip
+
+
+def _short_columns(table):
+    """Names across the top have little room: what they share with no other class is enough."""
+    names = [str(name) for name in table.columns]
+    for length in (4, 6, 8):
+        short = [name[:length] for name in names]
+        if len(set(short)) == len(names):
+            return table.set_axis(short, axis=1)
+    return table.set_axis([str(number) for number in range(1, len(names) + 1)], axis=1)
+
+
+def examples(group):
+    """Test images that only one of the two networks has right, of the first run that kept some."""
+    for name, folder in group.folders.items():
+        found = details.examples(folder, group.problems)
+        if found is None or not len(found["images"]):
+            continue
+        gained = [place for place, label in enumerate(found["labels"]) if found["ticket"][place] == label]
+        lost = [place for place in range(len(found["labels"])) if place not in gained]
+        parts = [html.heading(3, "Images that dense and ticket tell apart"), html.paragraph(
+            f"Of {found['total']:,} test images, the ticket alone has {int(found['gained']):,} right and the dense "
+            f"network alone {int(found['lost']):,} ({name}, round {found['round']}). Those below are spread evenly "
+            "over the test set, not picked. In bold: what the image is.", "soft",
+        )]  # fmt: skip
+        for places, text in ((gained, "Dense wrong, ticket right"), (lost, "Dense right, ticket wrong")):
+            if places:
+                parts += [html.paragraph(text), thumbnails.gallery(found, places)]
+        return "\n".join(parts)
+    return ""
+
+
+def inside(group):
+    """Density by layer and round, and CKA."""
+    drawn, table = [], details.density_means(group.folders.values(), group.rounds, group.problems)
+    if table is not None and table.shape[1] > 1:
+        drawn.append(group.draw(
+            "layers", lambda: figures_networks.densities(table),
+            "Weights left in each layer after each round of pruning, in per cent on a log scale, mean over runs; an "
+            "empty cell is a layer without a weight. It shows where weights survive, not which layers matter.",
+            "heat map of density by layer and round",
+        ))  # fmt: skip
+    for folder in group.folders.values():
+        found = details.similarities(folder, group.problems)
+        for name, matrix in found[:_MATRICES]:
+            drawn.append(group.draw(
+                _plain(name), functools.partial(figures_networks.similarity, matrix),
+                f"Linear CKA between layers ({name} of one run): 1 where two layers' features agree up to rotation and "
+                "scale. Similar features are not the same predictions.", "heat map of CKA between layers",
+            ))  # fmt: skip
+        if found:
+            break
+    return html.heading(3, "Inside the networks") + "\n" + html.figures(drawn) if drawn else ""
+
+
+def training(group):
+    """Training curves of some rounds."""
+    later = [index for index in group.rounds if index]
+    step = max(1, -(-len(later) // _CURVE_ROUNDS))
+    chosen = [0, *later[::-1][::step][::-1]] if 0 in group.rounds else later[::-1][::step][::-1]
+    folders = list(group.folders.values())[:_CURVE_RUNS]
+    found = details.curves(folders, chosen, group.problems)
+    if not found or max(map(len, found.values())) < 2:
+        return ""
+    drawing = group.draw(
+        "training", lambda: figures_networks.curves(found),
+        f"Training loss by epoch of some rounds, mean over {sentences.count(len(folders), 'run')}, with test accuracy "
+        "where at least three epochs were evaluated; grey: dense. A lower training loss is no better network.",
+        "training curves by round",
+    )  # fmt: skip
+    return html.heading(3, "Training") + "\n" + html.figures([drawing])
+
+
+def _plain(text):
+    """A text as part of a file's name."""
+    return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_") else "_" for sign in text)

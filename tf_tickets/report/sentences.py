@@ -1,0 +1,85 @@
+"""The comparison of dense and ticket in words."""
+
+from tf_tickets.analysis import statistics
+from tf_tickets.report import tables
+
+ENOUGH = 6
+_NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
+
+
+def count(number, noun):
+    """A number with its noun: `six pairs`, `one pair`, `13 pairs`."""
+    word = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
+    return f"{word} {noun}{'' if number == 1 else 's'}"
+
+
+def interval(low, high):
+    """`[+0.3, +2.8]` of two fractions as points, or a dash."""
+    return "–" if low is None else f"[{statistics.points(low)}, {statistics.points(high)}]"
+
+
+def numbers(found):
+    """Interval, pairs and p of a statistics.PairedDifference, as the inside of brackets."""
+    bounds = "no interval" if found.low is None else f"95 % interval {interval(found.low, found.high)}"
+    test = f"{'exact ' if found.exact else ''}sign-flip p = {statistics.probability(found.p_value)}"
+    return f"{bounds}, {count(found.n, 'pair')}, {test}"
+
+
+def headline(density, dense, ticket, found):
+    """The result at one density.
+
+    Args:
+      density: fraction of the weights left.
+      dense, ticket: mean accuracies, fractions.
+      found: the statistics.PairedDifference.
+
+    Returns:
+      One or two sentences; a difference is claimed only where `found.shown`.
+    """
+    where = f"At {_density(density)} of the weights"
+    size = abs(100 * found.mean)
+    if found.shown:
+        amount = f"{size:.1f}" if size >= 0.05 else f"{size:.2g}"
+        return (
+            f"{where} the ticket is {amount} points {'better' if found.mean > 0 else 'worse'} than its dense network: "
+            f"{_accuracy(ticket)} against {_accuracy(dense)}, {numbers(found)}."
+        )
+    text = (
+        f"{where} no difference between the ticket and its dense network is shown: {_accuracy(ticket)} against "
+        f"{_accuracy(dense)}, {statistics.points(found.mean)} points, {numbers(found)}."
+    )
+    if found.n < ENOUGH:
+        few = count(found.n, "pair").capitalize()
+        text += f" {few} cannot show one, whatever the numbers: that takes at least {_NUMBERS[ENOUGH]}."
+    return text
+
+
+def over_rounds(pairs):
+    """What is left when all rounds of a group are looked at together.
+
+    Args:
+      pairs: rows of `tables.paired` of one digest.
+
+    Returns:
+      (list of corrected p-values, one sentence).
+    """
+    corrected = statistics.holm(pairs["p_value"])
+    left = int((corrected <= 0.05 + 1e-12).sum())
+    text = f"Holm's correction for looking at all {len(pairs)} rounds leaves {left if left else 'none'} below 0.05"
+    most = int(pairs["n"].max())
+    smallest = 2.0 ** (1 - most)
+    after = min(smallest * len(pairs), 1.0)
+    if not left and after > 0.05:
+        text += (
+            f"; with {count(most, 'pair')} none could be, since the smallest possible p is "
+            f"{statistics.probability(smallest)} for one round and {statistics.probability(after)} after the correction"
+        )
+    return list(corrected), text + "."
+
+
+def _density(fraction):
+    return f"{100 * fraction:.1f} %" if fraction >= 0.01 else f"{100 * fraction:.2g} %"
+
+
+def _accuracy(fraction):
+    return tables.percent(fraction) if fraction < 1e-3 else f"{100 * fraction:.1f} %"
