@@ -4,10 +4,9 @@ import json
 import os
 import pathlib
 import subprocess
-
-import pytest
 import sys
 
+import pytest
 import trees
 from conftest import ROOT
 
