@@ -16,14 +16,14 @@ class StopAfter:
         return self.left < 0
 
 
-def assert_stopping_changes_nothing(command, config, out):
-    """Runs `command` untouched in the config's folder, and stopped after 0, 1, 2 and 3 blocks of steps below `out`.
+def assert_stopping_changes_nothing(command, config, out, after=(0, 1, 2, 3, 40)):
+    """Runs `command` untouched in the config's folder, and, below `out`, stopped `after` so many blocks of steps each.
 
     Returns how often it was stopped.
     """
     whole = trees.contents(command(config).folder)
     parts, attempts = config.replace(out=str(out)), 0
-    for blocks in (0, 1, 2, 3, 40):
+    for blocks in after:
         try:
             folder = command(parts, StopAfter(blocks)).folder
             break

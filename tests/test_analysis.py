@@ -158,7 +158,8 @@ class TestOverlap:
 def test_holm_by_hand():
     # 4 x 0.005, 3 x 0.01, 2 x 0.03 and 0.04 raised to the one before.
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.7, 0.6]) == [1.0, 1.0] and statistics.holm([0.2]) == [0.2] and statistics.holm([]) == []
+    assert statistics.holm([0.7, 0.6]).tolist() == [1.0, 1.0]
+    assert statistics.holm([0.2]).tolist() == [0.2] and statistics.holm([]).tolist() == []
 
 
 def test_barrier_by_hand():

@@ -86,12 +86,12 @@ def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
     assert tt.train(config).folder == result.folder
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
 def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, monkeypatch, optimizer):
     monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)
     changes = {"control": "gradual", "rounds": 3, "rate": 0.5, "optimizer": optimizer, "learning_rate": 0.01}
     config = tt.Config.from_values(**QUICK | changes | {"tensorboard": False}, out=str(tmp_path / "whole"))
-    assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts") >= 4
+    assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts", (2, 3, 40)) == 2
     folder = runs.RunFolder.of(config, "train", [("final_round", 2)])
     mask, weights = runs.read_arrays(folder.round(0).mask), runs.read_arrays(folder.round(0).weights)
     total = sum(part.size for part in mask.values())

@@ -67,7 +67,9 @@ FAMILIES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize(
+    "model", [pytest.param(name, marks=[] if name == "vgg11" else pytest.mark.slow) for name in FAMILIES]
+)
 def test_two_rounds_of_every_family(model, tmp_path):
     changes = {"model": model, "width": FAMILIES[model], "epochs": 2, "rounds": 2, "images": 30, "tensorboard": False}
     config = tt.Config.from_values(**SETTINGS | changes, out=str(tmp_path))

@@ -70,7 +70,7 @@ def pretrained(tmp_path_factory):
     config = tt.Config.from_values(**VALUES, out=str(out / "whole"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks, "_WRITING_SHARE", 1e9)
-        assert stops.assert_stopping_changes_nothing(tt.pretrain, config, out / "parts") >= 4
+        assert stops.assert_stopping_changes_nothing(tt.pretrain, config, out / "parts", (1, 2, 40)) == 2
     results = [tt.pretrain(config.replace(out=str(out / name))) for name in ("whole", "parts")]
     with open(results[0].backbone, "rb") as whole, open(results[1].backbone, "rb") as parts:
         assert whole.read() == parts.read()

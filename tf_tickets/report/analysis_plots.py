@@ -6,7 +6,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tf_tickets.report import tables
 from tf_tickets.report.analysis_rows import by_layer, grouped
-from tf_tickets.report.plots import _COLOURS, _MARKERS, _canvas, _write
+from tf_tickets.report.plots import COLOURS, MARKERS, canvas, write
 
 _MAP = "cividis"  # made to look the same to colour-blind eyes
 
@@ -25,7 +25,7 @@ def similarity(lines, columns, values, path_without_suffix, first, second):
     """
 
     def draw():
-        drawn = _canvas(2.6 + 0.28 * len(columns), 1.7 + 0.26 * len(lines))
+        drawn = canvas(2.6 + 0.28 * len(columns), 1.7 + 0.26 * len(lines))
         axes = drawn.add_subplot(title="linear CKA of layers", xlabel=second, ylabel=first)
         cells = np.array([[values[line, column] for column in columns] for line in lines])
         shown = axes.imshow(cells, cmap=_MAP, vmin=0.0, vmax=1.0, origin="lower", aspect="auto")
@@ -33,7 +33,7 @@ def similarity(lines, columns, values, path_without_suffix, first, second):
         drawn.colorbar(shown, ax=axes, label="CKA")
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def density(rows, path_without_suffix, title):
@@ -53,10 +53,10 @@ def density(rows, path_without_suffix, title):
         columns = [by_layer(mine, "density") for mine in rounds]
         layers = list(columns[0])
         cells = np.ma.masked_less_equal([[column[layer] for column in columns] for layer in layers], 0.0)
-        drawn = _canvas(3.0 + 0.42 * len(columns), 1.6 + 0.2 * len(layers))
+        drawn = canvas(3.0 + 0.42 * len(columns), 1.6 + 0.2 * len(layers))
         axes = drawn.add_subplot(title=title, xlabel="round: density of the whole network")
         least = cells.min() if cells.count() else 0.1
-        axes.set_facecolor(_COLOURS[1])
+        axes.set_facecolor(COLOURS[1])
         shown = axes.imshow(cells, cmap=_MAP, norm=LogNorm(min(least, 0.5), 1.0), aspect="auto")
         _names(axes, [f"{mine[0]['round']}: {tables.percent(float(mine[0]['density']))}" for mine in rounds], layers)
         marks = [digit * 10.0**power for power in range(-6, 0) for digit in (1, 2, 5)] + [1.0]
@@ -66,7 +66,7 @@ def density(rows, path_without_suffix, title):
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def probe(rows, path_without_suffix, title):
@@ -74,7 +74,7 @@ def probe(rows, path_without_suffix, title):
 
     def draw():
         panels = grouped(rows, "setting")
-        drawn = _canvas(1.2 + 3.4 * len(panels), 3.6)
+        drawn = canvas(1.2 + 3.4 * len(panels), 3.6)
         for number, ((setting,), mine) in enumerate(panels.items()):
             axes = drawn.add_subplot(1, len(panels), number + 1, title=setting.split(",")[0])
             for index, rounds in enumerate(grouped(mine, "round").values()):
@@ -84,7 +84,7 @@ def probe(rows, path_without_suffix, title):
         drawn.suptitle(title, fontsize=10)
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def overlap(rows, path_without_suffix, title):
@@ -92,7 +92,7 @@ def overlap(rows, path_without_suffix, title):
 
     def draw():
         pairs = grouped(rows, "round", "setting").values()
-        drawn = _canvas(2.0 + 0.24 * max(len(by_layer(mine, "iou")) for mine in pairs), 3.8)
+        drawn = canvas(2.0 + 0.24 * max(len(by_layer(mine, "iou")) for mine in pairs), 3.8)
         axes = drawn.add_subplot(title=title, ylabel="intersection over union of masks")
         names = list(dict.fromkeys(name for mine in pairs for name in by_layer(mine, "iou")))
         for index, mine in enumerate(grouped(rows, "round").values()):
@@ -108,7 +108,7 @@ def overlap(rows, path_without_suffix, title):
         axes.legend()
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def _means(rows, metric):
@@ -121,7 +121,7 @@ def stability(rows, path_without_suffix, title):
     """Writes the error on the line between two networks, one colour per pair. As `density`."""
 
     def draw():
-        drawn = _canvas(5.6, 3.6)
+        drawn = canvas(5.6, 3.6)
         axes = drawn.add_subplot(
             title=title, xlabel="share of the second network's weights", ylabel="error (%)",
         )  # fmt: skip
@@ -132,14 +132,14 @@ def stability(rows, path_without_suffix, title):
                 if line:
                     axes.plot(
                         [float(alpha) for alpha in line], [100 * error for error in line.values()], linestyle=style,
-                        color=_COLOURS[index % len(_COLOURS)], marker=_MARKERS[index % len(_MARKERS)], markersize=4,
+                        color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)], markersize=4,
                         label=f"{part}, barrier {100 * barrier[0]:.1f} points, to {setting.split(',')[0]}",
                     )  # fmt: skip
         axes.set_ylim(bottom=0.0)
         axes.legend()
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def activity(rows, path_without_suffix, title):
@@ -152,7 +152,7 @@ def activity(rows, path_without_suffix, title):
     def draw():
         networks = list(grouped(rows, "round").values())
         there = [panel for panel in panels if by_layer(networks[0], panel[0])]
-        drawn = _canvas(9.0, 0.6 + 3.2 * ((len(there) + 1) // 2))
+        drawn = canvas(9.0, 0.6 + 3.2 * ((len(there) + 1) // 2))
         for number, (metric, label) in enumerate(there):
             axes = drawn.add_subplot((len(there) + 1) // 2, 2, number + 1, ylabel=label)
             for index, mine in enumerate(networks):
@@ -164,7 +164,7 @@ def activity(rows, path_without_suffix, title):
         drawn.suptitle(title, fontsize=10)
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def shot(rows, path_without_suffix, title):
@@ -172,7 +172,7 @@ def shot(rows, path_without_suffix, title):
     words = {"many": "many (> 100)", "medium": "medium (20 to 100)", "few": "few (< 20)"}
 
     def draw():
-        drawn = _canvas(5.6, 3.4)
+        drawn = canvas(5.6, 3.4)
         axes = drawn.add_subplot(title=title, ylabel="mean accuracy of the classes (%)")
         networks = list(grouped(rows, "round").values())
         for index, mine in enumerate(networks):
@@ -181,7 +181,7 @@ def shot(rows, path_without_suffix, title):
             here = [(place + shift, values[name]) for place, name in enumerate(words) if name in values]
             axes.bar(
                 [place for place, _ in here], [value for _, value in here], width=0.75 / len(networks),
-                color=_COLOURS[index % len(_COLOURS)], label=network(mine),
+                color=COLOURS[index % len(COLOURS)], label=network(mine),
             )  # fmt: skip
         axes.set_xticks(range(len(words)), words.values())
         axes.set_xlabel("training images of the class")
@@ -189,7 +189,7 @@ def shot(rows, path_without_suffix, title):
         axes.legend()
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def network(rows):
@@ -202,7 +202,7 @@ def _line(axes, values, index, label, scale=1, names=None):
     names = list(values) if names is None else names
     axes.plot(
         [names.index(layer) for layer in values], [scale * value for value in values.values()], label=label,
-        color=_COLOURS[index % len(_COLOURS)], marker=_MARKERS[index % len(_MARKERS)], markersize=4,
+        color=COLOURS[index % len(COLOURS)], marker=MARKERS[index % len(MARKERS)], markersize=4,
     )  # fmt: skip
     axes.set_xticks(range(len(names)), names, rotation=90)
 

@@ -15,7 +15,7 @@ from tf_tickets.analysis import statistics
 
 # Okabe and Ito's palette, readable with colour-blind eyes; markers tell the groups apart without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+MARKERS = ("o", "s", "^", "D", "v", "P")
 # More would share their colours, and their legend would leave no room for the curves.
 MOST_GROUPS = len(COLOURS)
 LOOK = {
@@ -37,7 +37,7 @@ def accuracy_against_density(frame, path_without_suffix, title):
     Returns:
       The two paths.
     """
-    return _write(lambda: figure(frame, title), path_without_suffix)
+    return write(lambda: figure(frame, title), path_without_suffix)
 
 
 def pretraining_curves(rows, path_without_suffix, title):
@@ -67,7 +67,7 @@ def pretraining_curves(rows, path_without_suffix, title):
         right.set_ylabel("nearest-neighbour accuracy (%)", color=COLOURS[1])
         return drawn
 
-    return _write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)
 
 
 def canvas(width, height):
@@ -78,7 +78,8 @@ def canvas(width, height):
     return drawn
 
 
-def _write(draw, path_without_suffix):
+def write(draw, path_without_suffix):
+    """Writes what `draw` gives as PNG and SVG, whatever a matplotlibrc says; returns the two paths."""
     with matplotlib.rc_context():
         # A reader's own matplotlibrc must not change the figure.
         matplotlib.rcdefaults()
@@ -144,7 +145,7 @@ def _setting_text(name, value):
 
 
 def _draw_group(axes, group, number, name, dense_colour):
-    colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number % len(_MARKERS)]
+    colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     lines = {run: rows.sort_values("round") for run, rows in group.groupby("run", sort=False)}
     dense = group[(group["round"] == 0) & (group["density"] == 1.0)]["test_accuracy"]
     if len(dense):
