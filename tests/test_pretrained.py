@@ -1,5 +1,7 @@
 """Backbones from files: PyTorch's names in, the head as drawn, every misfit said in one line."""
 
+import warnings
+
 import numpy as np
 import pytest
 from conftest import SETTINGS
@@ -100,3 +102,34 @@ def test_torchvision_s_names_give_pytorch_s_logits(fixture_json, fixture_arrays,
     found = model(fixture["x"].transpose(0, 2, 3, 1), training=True).numpy()
     expected = fixture["resnet18_small_w12/logits_train"]
     assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("name", "width"), [("resnet18", 2), ("harmonic_resnet18", 2), ("mobilenet_v2", 8), ("vit_small", 64)]
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_networks_that_keras_saved_are_read(name, width, whole, tmp_path):
+    known = {"image_shape": (8, 8, 1), "width": width}
+    saved = tt.models.build(name, classes=7, **known, seed=1)
+    path = str(tmp_path / "network.h5")
+    if whole:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras' own, of the format's age
+            saved.save(path)
+    else:
+        saved.save_weights(path)
+    model = tt.models.build(name, classes=10, **known, seed=2)
+    before, expected = state.get_state(model), state.get_state(saved)
+    note = pretrained.load(model, pretrained.read(path))
+    assert "as first drawn: the head; left over: nothing" in note
+    for key, array in state.get_state(model).items():
+        np.testing.assert_array_equal(array, (before if key.startswith("linear/") else expected)[key])
+
+
+def test_other_h5_files_are_refused(tmp_path):
+    model = tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2)
+    model.save_weights(str(tmp_path / "new.weights.h5"))
+    (tmp_path / "odd.h5").write_bytes(b"odd")
+    for name in ("new.weights.h5", "odd.h5"):
+        with pytest.raises(UsageError, match=f"{name} cannot be read"):
+            pretrained.read(str(tmp_path / name))

@@ -90,7 +90,7 @@ class Network:
     head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
     kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)
     pretrained: str | None = option(
-        None, "backbone to start from: .safetensors, .npz, or .pth where torch is installed; PyTorch's names"
+        None, "backbone to start from: .safetensors, .npz or .h5, or .pth where torch is installed"
     )
 
 

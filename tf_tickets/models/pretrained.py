@@ -8,7 +8,7 @@ import numpy as np
 from tf_tickets.errors import UsageError
 from tf_tickets.models import state
 
-FORMATS = (".safetensors", ".npz", ".pth", ".pt")
+FORMATS = (".safetensors", ".npz", ".h5", ".pth", ".pt")
 # The head never comes along; the stem does when it fits.
 _REPLACEABLE = ("linear.", "pre_conv.")
 
@@ -17,17 +17,21 @@ def read(path, said="--pretrained="):
     """The arrays of a file by PyTorch's names.
 
     Args:
-      path: .safetensors, .npz, or, where torch is installed, .pth or .pt, read with weights_only.
+      path: .safetensors, .npz, .h5 as tf_keras saves networks of `models.build` or their weights, or, where torch is
+        installed, .pth or .pt, read with weights_only. Of all of them arrays alone are read; nothing is executed.
       said: what stands before the path in messages.
 
     Returns:
-      dict of numpy arrays in torch's layout. A `state_dict` inside and the prefix `module.` are unwrapped.
+      dict of numpy arrays in torch's layout, of .h5 under Keras' names and in its layout. A `state_dict` inside and the
+      prefix `module.` are unwrapped.
 
     Raises:
       UsageError: the file is missing, damaged, or of another kind.
     """
     suffix = os.path.splitext(path)[1]
-    readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".pth": _read_torch, ".pt": _read_torch}
+    readers = {
+        ".safetensors": _read_safetensors, ".npz": _read_npz, ".h5": _read_h5, ".pth": _read_torch, ".pt": _read_torch,
+    }  # fmt: skip
     if suffix not in readers:
         raise UsageError(f"{said}{path}: '{suffix}' is not one of {', '.join(FORMATS)}")
     try:
@@ -50,6 +54,25 @@ def _read_npz(path):
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise zipfile.BadZipFile("no npz archive")
         return {name: archive[name] for name in archive.files}
+
+
+def _read_h5(path):
+    import h5py
+
+    found = {}
+    with h5py.File(path, "r") as file:
+        root = file["model_weights"] if "model_weights" in file else file
+        if "layer_names" not in root.attrs:
+            raise KeyError("no layer_names inside: save it as .h5, not .weights.h5")
+        for layer in root.attrs["layer_names"]:
+            for name in root[layer].attrs["weight_names"]:
+                leaf = os.path.basename(_text(name)).partition(":")[0]
+                found[f"{_text(layer)}/{leaf}"] = np.asarray(root[layer][name])
+    return found
+
+
+def _text(name):
+    return name.decode("utf-8") if isinstance(name, bytes) else name
 
 
 def _read_torch(path):
@@ -77,6 +100,7 @@ def load(model, arrays):
     Raises:
       UsageError: the backbone does not fit.
     """
+    arrays = state.torch_named(model, arrays)
     before = state.get_state(model)
     missing, left_over = state.load_state(model, arrays, strict=False, replaceable=_REPLACEABLE)
     head = {name: array for name, array in before.items() if name.startswith("linear/")}

@@ -80,6 +80,17 @@ def torch_state(model):
     }
 
 
+def torch_named(model, arrays):
+    """Arrays under Keras' names and in its layout, `layer/kernel`, as `load_state` takes them; others as they are."""
+    kinds = {layer.name: type(layer) for layer in _own_layers(model)}
+    found = {}
+    for name, array in arrays.items():
+        layer, _, leaf = name.rpartition("/")
+        known = layer in kinds and (leaf in _TORCH_LEAVES or layer == "tokens")
+        found[_torch_name(name) if known else name] = _to_torch(array, kinds[layer]) if known else array
+    return found
+
+
 def _to_torch(array, kind):
     """The inverse of `_to_keras`, for a variable of a layer of some class."""
     if array.ndim == 4 and issubclass(kind, layers.HarmonicConvolution):
