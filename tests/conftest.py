@@ -58,3 +58,19 @@ def tiny(tmp_path):
         return tf_tickets.Config.from_values(**values)
 
     return make
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """A function after which computing anything fails the test."""
+
+    from tf_tickets.data import sources
+
+    def computed(*arguments):
+        raise AssertionError("computed again")
+
+    def forbid():
+        monkeypatch.setattr(tf_tickets.Ticket, "build", computed)
+        monkeypatch.setattr(sources, "load", computed)
+
+    return forbid

@@ -48,20 +48,6 @@ def copies(trained, tmp_path):
     ]
 
 
-@pytest.fixture
-def idle(monkeypatch):
-    """A function after which computing anything fails the test."""
-
-    def computed(*arguments):
-        raise AssertionError("computed again")
-
-    def forbid():
-        monkeypatch.setattr(tt.Ticket, "build", computed)
-        monkeypatch.setattr(sources, "load", computed)
-
-    return forbid
-
-
 def values(rows, evaluator, index=None, setting=None):
     return {
         row["metric"]: float(row["value"])

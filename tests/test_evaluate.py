@@ -53,20 +53,6 @@ def few(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
 
 
-@pytest.fixture
-def idle(monkeypatch):
-    """A function after which computing anything fails the test."""
-
-    def computed(*arguments):
-        raise AssertionError("computed again")
-
-    def forbid():
-        monkeypatch.setattr(tt.Ticket, "build", computed)
-        monkeypatch.setattr(sources, "load", computed)
-
-    return forbid
-
-
 def keys(rows):
     return [(row["evaluator"], row["setting"], row["metric"]) for row in rows]
 

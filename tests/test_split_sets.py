@@ -37,6 +37,12 @@ def prepared(monkeypatch, tmp_path, name):
     return facts, written, str(tmp_path / "data")
 
 
+def trained_once(name, tmp_path):
+    """One round on a prepared set."""
+    values = ONE_ROUND | {"dataset": name, "data_dir": str(tmp_path / "data"), "out": str(tmp_path / "runs")}
+    return tt.imp(tt.Config.from_values(**values))
+
+
 def decoded(stored, facts):
     """Stored pictures of any size as Pillow reads them."""
     pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in stored]
@@ -129,6 +135,7 @@ def test_cifair_s_batches(monkeypatch, tmp_path, archive):
     np.testing.assert_array_equal(source.labels, written["train"][1])
     for found, expected in zip(source.test(), written["test"]):
         np.testing.assert_array_equal(found, expected)
+    assert trained_once("cifair10", tmp_path).rounds == 1
 
 
 class Hostile:
@@ -163,6 +170,7 @@ def test_idx_files(monkeypatch, tmp_path, name):
     assert len(set(source.ids)) == len(source.ids) == sum(catalog.CATALOG[name].train_counts)
     again = sources.load(name, str(tmp_path / "data"))
     assert again.ids == source.ids
+    assert trained_once(name, tmp_path).rounds == 1
 
 
 def test_a_debian_package_is_read_without_unpacking(tmp_path):

@@ -29,12 +29,10 @@ def read_document(folder):
 
 def check_hash(folder, name, document):
     """StateError unless a file is there with the hash that the document records."""
-    from tf_tickets.export.writer import file_digest
-
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
         raise StateError(f"{path} is missing from the ticket; restore it")
-    if file_digest(path) != document["files"].get(name):
+    if runs.file_digest(path) != document["files"].get(name):
         raise StateError(f"{path} does not have its recorded hash: it was changed or damaged; restore it")
 
 

@@ -71,7 +71,7 @@ def _document(ticket, metrics, building):
         "metrics": metrics,
         "versions": backend.versions(),
         "content_digest": ticket.content_digest,
-        "files": {name: file_digest(os.path.join(building, name)) for name in files_below(building)},
+        "files": {name: runs.file_digest(os.path.join(building, name)) for name in files_below(building)},
     }
     return document | {"self_sha256": hashlib.sha256(canonical(document)).hexdigest()}
 
@@ -82,12 +82,3 @@ def files_below(folder):
     for path, _, names in os.walk(folder):
         found += [os.path.relpath(os.path.join(path, name), folder) for name in names]
     return sorted(name for name in found if name != DOCUMENT)
-
-
-def file_digest(path):
-    """SHA-256 of a file's bytes, hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
