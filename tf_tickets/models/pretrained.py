@@ -1,6 +1,7 @@
 """Pretrained backbones from files: PyTorch-named arrays into a network, the head as first drawn."""
 
 import os
+import pickle
 import zipfile
 
 import numpy as np
@@ -82,7 +83,10 @@ def _read_torch(path):
         raise UsageError(
             f"{path} needs torch to be read: install it, or convert the file to .safetensors"
         ) from None
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # torch's own message advises to execute the file
+        raise UsageError(f"{path} holds more than tensors, or is damaged: save its state_dict alone") from None
     content = content.get("state_dict", content)
     return {name: tensor.numpy() for name, tensor in content.items() if hasattr(tensor, "numpy")}
 
