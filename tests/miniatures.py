@@ -104,6 +104,32 @@ def batches(folder, facts):
     return found
 
 
+def arrays(folder, facts):
+    """Writes CIFAR-10.2's npz files; returns {"train": (images, labels), "test": ...}."""
+    generator, found = np.random.default_rng(0), {}
+    for split, counts in (("train", facts.train_counts), ("test", facts.test_counts)):
+        images = generator.integers(0, 256, (sum(counts), *facts.image_shape), np.uint8)
+        found[split] = images, np.repeat(np.arange(facts.classes), counts)[generator.permutation(sum(counts))]
+        np.savez(folder / f"cifar102_{split}.npz", images=images, labels=found[split][1])
+    return found
+
+
+def tfds_eurosat(root, written, facts):
+    """Has TFDS' own eurosat builder prepare what `split_files` wrote, from the layout of the published archive."""
+    import tensorflow_datasets as tfds
+
+    kind, suffix = ("rgb", ".jpg") if facts.name == "eurosat_rgb" else ("all", ".tif")
+    builder = tfds.builder(f"eurosat/{kind}", data_dir=str(root))
+    unpacked = root / "unpacked"
+    for name, _, pixels in written["train"] + written["test"]:
+        write_picture(unpacked / builder.builder_config.subdir / name, pixels, suffix)
+    examples = builder._generate_examples(str(unpacked / builder.builder_config.subdir), kind)
+    builder._split_generators = lambda dl_manager: {"train": examples}
+    tfds.display_progress_bar(False)
+    builder.download_and_prepare()
+    tfds.display_progress_bar(True)
+
+
 def idx(folder, facts):
     """Writes the four idx files; returns {"train": (images, labels), "test": ...}."""
     generator, found = np.random.default_rng(0), {}

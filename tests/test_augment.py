@@ -149,7 +149,7 @@ def test_draws_are_uniform_and_slots_independent():
 
 def test_base_means_what_the_data_set_allows():
     assert {name: augment.resolve("base", data_set) for name, data_set in catalog.CATALOG.items()} == {
-        "cifar10": "crop(4)|flip", "cifar100": "crop(4)|flip", "cifair10": "crop(4)|flip",
+        "cifar10": "crop(4)|flip", "cifar100": "crop(4)|flip", "cifair10": "crop(4)|flip", "cifar10_2": "crop(4)|flip",
         "eurosat_rgb": "crop(8)|flip|vertical_flip", "eurosat_all": "crop(8)|flip|vertical_flip",
         "isic2018": "resized_crop(0.4)|flip|vertical_flip", "clamm": "resized_crop(0.2)",
         "cub": "resized_crop(0.08)|flip", "imagenet50": "resized_crop(0.08)|flip", "mnist": "crop(2)",

@@ -13,6 +13,7 @@ from tf_tickets.data import builders, catalog
 BUILDERS = {
     "eurosat_rgb": builders.EurosatRgb, "eurosat_all": builders.EurosatAll, "isic2018": builders.Isic2018,
     "clamm": builders.Clamm, "cub": builders.Cub, "imagenet50": builders.Imagenet50, "cifair10": builders.Cifair10,
+    "cifar10_2": builders.Cifar102,
 }  # fmt: skip
 
 
@@ -28,7 +29,7 @@ class _Case(tfds.testing.DatasetBuilderTestCase):
         cls.patch, name = pytest.MonkeyPatch(), cls.DATASET_CLASS.name
         facts = miniatures.small(cls.patch, name)
         cls.EXAMPLE_DIR = tempfile.mkdtemp()
-        write = miniatures.batches if name == "cifair10" else miniatures.split_files
+        write = {"cifair10": miniatures.batches, "cifar10_2": miniatures.arrays}.get(name, miniatures.split_files)
         write(pathlib.Path(cls.EXAMPLE_DIR), facts)
         super().setUpClass()
 

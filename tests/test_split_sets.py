@@ -5,6 +5,7 @@ import io
 import lzma
 import os
 import pickle
+import shutil
 import tarfile
 import zipfile
 
@@ -19,6 +20,7 @@ import tf_tickets as tt
 from tf_tickets import runs
 from tf_tickets.data import archives, batches, catalog, pipeline, prepare, sources
 from tf_tickets.errors import UsageError
+from tf_tickets.evaluation import files
 
 SPLIT_SETS = tuple(miniatures.STEMS)
 ONE_ROUND = {
@@ -136,6 +138,66 @@ def test_cifair_s_batches(monkeypatch, tmp_path, archive):
     for found, expected in zip(source.test(), written["test"]):
         np.testing.assert_array_equal(found, expected)
     assert trained_once("cifair10", tmp_path).rounds == 1
+
+
+@pytest.mark.parametrize("archive", ["folder", "zip"])
+def test_cifar_10_2_s_arrays(monkeypatch, tmp_path, archive):
+    facts = miniatures.small(monkeypatch, "cifar10_2")
+    raw = tmp_path / "cifar-10.2"
+    raw.mkdir()
+    written, path = miniatures.arrays(raw, facts), raw
+    if archive == "zip":
+        path = tmp_path / "cifar-10.2-master.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for part in sorted(raw.iterdir()):
+                file.write(part, f"cifar-10.2-master/{part.name}")
+    prepare.prepare("cifar10_2", str(path), str(tmp_path / "data"))
+    source = sources.load("cifar10_2", str(tmp_path / "data"))
+    np.testing.assert_array_equal(source.images(np.arange(len(source.ids))), written["train"][0])
+    np.testing.assert_array_equal(source.labels, written["train"][1])
+    for found, expected in zip(source.test(), written["test"]):
+        np.testing.assert_array_equal(found, expected)
+    assert trained_once("cifar10_2", tmp_path).rounds == 1
+    newer, _ = files.shifted(catalog.CATALOG["cifar10"], str(tmp_path / "data"))
+    assert {test.setting: len(test.load().labels) for test in newer} == {
+        "cifar10.2_test": sum(facts.test_counts), "cifar10.2_train+test": sum(facts.train_counts + facts.test_counts),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"labels": np.zeros(9, np.int64)}, "images per class differ"), ({"labels": np.zeros(8, np.int64)}, "8 labels"),
+    ({"images": np.zeros((9, 3, 32, 32), np.uint8)}, r"uint8\[9, 3, 32, 32\]"), ({"labels": np.array(9)}, "1 labels"),
+    ({"labels": np.full(9, -1)}, "whole numbers"), ({"images": None}, "damaged, or has no"), ("cut", "damaged"),
+    ({"labels": np.array([{}] * 9, object)}, "damaged"), ({"images": np.zeros(9, np.uint8)}, r"uint8\[9\]"),
+])  # fmt: skip
+def test_damaged_arrays_are_refused(monkeypatch, tmp_path, changes, message):
+    facts = miniatures.small(monkeypatch, "cifar10_2")
+    images, labels = miniatures.arrays(tmp_path, facts)["train"]
+    path = tmp_path / "cifar102_train.npz"
+    if changes == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        whole = {"images": images, "labels": labels} | changes
+        np.savez(path, **{name: array for name, array in whole.items() if array is not None})
+    with pytest.raises(UsageError, match=f"cifar102_train.npz .*{message}") as error:
+        prepare.prepare("cifar10_2", str(tmp_path), str(tmp_path / "prepared"))
+    assert "\n" not in str(error.value) and not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize("name", ["eurosat_rgb", "eurosat_all"])
+def test_the_lists_alone_are_enough_beside_tfds_eurosat(monkeypatch, tmp_path, name):
+    facts, written, data_dir = prepared(monkeypatch, tmp_path, name)
+    whole = sources.load(name, data_dir)
+    shutil.rmtree(tmp_path / "raw" / "data")
+    other = tmp_path / "other"
+    with pytest.raises(UsageError, match=r"picture \S+/\S+_\d+ .* is missing"):
+        prepare.prepare(name, str(tmp_path / "raw"), str(other))
+    miniatures.tfds_eurosat(other, written, facts)
+    prepare.prepare(name, str(tmp_path / "raw"), str(other))
+    source = sources.load(name, str(other))
+    assert source.ids == whole.ids and source.labels.tolist() == whole.labels.tolist()
+    np.testing.assert_array_equal(source.images(np.arange(9)), whole.images(np.arange(9)))
+    np.testing.assert_array_equal(source.test()[0], whole.test()[0])
 
 
 class Hostile:

@@ -57,12 +57,17 @@ class _SplitFiles(_Builder):
     def _split_generators(self, dl_manager):
         return self.splits(dl_manager.manual_dir)
 
-    def splits(self, folder):
-        """{split: examples} of a folder."""
-        listed = split_files.read(os.fspath(folder), self.SUFFIXES, self.facts)
+    def splits(self, folder, stored=None):
+        """{split: examples} of a folder; `stored` holds the pictures by path where the folder has none."""
+        stored = stored or {}
+        listed = split_files.read(os.fspath(folder), self.SUFFIXES, self.facts, stored)
+
+        def image(path):
+            return stored[path] if path in stored else self._image(os.path.join(folder, path))
+
         self.info.features["label"].names = self._class_names(listed["train"])
         return {
-            split: self._generate_examples((e.name, e.label, self._image(e.path), e.held) for e in entries)
+            split: self._generate_examples((e.name, e.label, image(e.path), e.held) for e in entries)
             for split, entries in listed.items()
         }
 
@@ -143,25 +148,46 @@ class Imagenet50(_SplitFiles):
     """ImageNet with 50 training images per class; its validation images test."""
 
 
-class Cifair10(_Builder):
-    """ciFAIR-10 (Barz & Denzler 2020), from its python batches; see `batches`."""
-
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "ciFAIR-10.zip, or the folder or tar archive of its python batches."
+class _Arrays(_Builder):
+    """A data set that comes as arrays."""
 
     def _split_generators(self, dl_manager):
         return self.splits(dl_manager.manual_dir)
 
     def splits(self, path):
         """{split: examples} of an archive or folder."""
-        from tf_tickets.data import batches
-
         self.info.features["label"].names = list(self.facts.labels)
         return {
             split: self._generate_examples(
-                (f"{split}_{i:05d}", int(label), image, False) for i, (image, label) in enumerate(zip(*arrays))
+                (f"{split}_{i:05d}", int(label), image, False) for i, (image, label) in enumerate(zip(*columns))
             )
-            for split, arrays in batches.read(os.fspath(path), self.facts).items()
+            for split, columns in self.arrays(path).items()
         }
+
+
+class Cifair10(_Arrays):
+    """ciFAIR-10 (Barz & Denzler 2020), from its python batches; see `batches`."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "ciFAIR-10.zip, or the folder or tar archive of its python batches."
+
+    def arrays(self, path):
+        """{split: (images, labels)}."""
+        from tf_tickets.data import batches
+
+        return batches.read(os.fspath(path), self.facts)
+
+
+class Cifar102(_Arrays):
+    """CIFAR-10.2 (Lu et al. 2020), 12,000 newer images of CIFAR-10's classes; see `arrays`."""
+
+    name = "cifar10_2"
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder of cifar102_train.npz and cifar102_test.npz."
+
+    def arrays(self, path):
+        """{split: (images, labels)}."""
+        from tf_tickets.data import arrays
+
+        return arrays.read(os.fspath(path), self.facts)
 
 
 def suffixes(name):

@@ -130,6 +130,10 @@ CATALOG = {
         DataSet(
             "cifair10", _CIFAR10, (5000,) * 10, (1000,) * 10, (32, 32, 3), **_CIFAR10_PIXELS, flip=True, stem="small",
         ),
+        # Newer images of CIFAR-10's classes (Lu et al. 2020).
+        DataSet(
+            "cifar10_2", _CIFAR10, (1000,) * 10, (200,) * 10, (32, 32, 3), **_CIFAR10_PIXELS, flip=True, stem="small",
+        ),
         DataSet(
             "eurosat_rgb", _EUROSAT, (50,) * 10, (1950,) * 10, (64, 64, 3), **_IMAGENET_PIXELS, flip=True,
             vertical_flip=True, stem="small", crop_padding=8, **_SMALL_BATCHES,

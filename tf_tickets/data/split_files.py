@@ -20,7 +20,7 @@ class Listed:
     Attributes:
       name: the picture's, which is its id.
       label: its class.
-      path: its file.
+      path: its file, below the folder or among the stored ones.
       held: whether the official split holds it out for validation.
     """
 
@@ -30,13 +30,14 @@ class Listed:
     held: bool = False
 
 
-def read(folder, suffixes, data_set):
+def read(folder, suffixes, data_set, stored=()):
     """Reads trainval.txt, val.txt and test.txt below a folder and finds the pictures they name.
 
     Args:
       folder: path; lists and pictures may lie anywhere below it.
       suffixes: of the picture files, lower case, such as (".jpg", ".jpeg").
       data_set: a catalog.DataSet, whose counts are asserted.
+      stored: paths of pictures that lie elsewhere, such as `Forest/Forest_44.jpg`; used where the folder holds none.
 
     Returns:
       {"train": [Listed], "test": [Listed]}, in the lists' order.
@@ -45,6 +46,9 @@ def read(folder, suffixes, data_set):
       UsageError: a list or picture is missing, is there twice, or does not hold what the data set has.
     """
     lists, pictures = _found(folder, suffixes)
+    if not pictures:
+        for path in stored:
+            pictures[os.path.splitext(os.path.basename(path))[0]].append(path)
     entries = {name: _entries(lists, name, data_set.classes, folder) for name in LISTS}
     held = set(dict(entries["val"]))
     _check_parts(entries, held)
@@ -61,7 +65,7 @@ def read(folder, suffixes, data_set):
 
 
 def _found(folder, suffixes):
-    """Paths of the lists by name, and of the pictures by the last part of their name without suffix."""
+    """Paths of the lists by name, and of the pictures, below the folder, by their last part without suffix."""
     if not os.path.isdir(folder):
         raise UsageError(f"--archive={folder} is no folder: give the one that holds imgs/ and the lists")
     lists, pictures = collections.defaultdict(list), collections.defaultdict(list)
@@ -69,7 +73,7 @@ def _found(folder, suffixes):
         for name in names:
             stem, suffix = os.path.splitext(name)
             if suffix.lower() in suffixes:
-                pictures[stem].append(os.path.join(path, name))
+                pictures[stem].append(os.path.relpath(os.path.join(path, name), folder))
             elif suffix == ".txt" and stem in LISTS:
                 lists[stem].append(os.path.join(path, name))
     return lists, pictures
@@ -116,7 +120,7 @@ def _only(pictures, name, suffixes, folder):
     fitting = [
         path
         for path in pictures.get(parts[-1], ())
-        if os.path.splitext(os.path.relpath(path, folder))[0].split(os.sep)[-len(parts) :] == parts
+        if os.path.splitext(path)[0].split(os.sep)[-len(parts) :] == parts
     ]
     if len(fitting) != 1:
         reason = "is missing" if not fitting else f"is there {len(fitting)} times ({', '.join(sorted(fitting)[:2])})"

@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from tf_tickets.data import pipeline, sources
+from tf_tickets.data import arrays, pipeline, sources
 from tf_tickets.errors import StateError
 
 SEVERITIES = 5
@@ -22,7 +22,7 @@ ALL = (*STANDARD, "speckle_noise", "gaussian_blur", "spatter", "saturate")
 CORRUPTED = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
 _TFDS_NAMES = {"glass_blur": "frosted_glass_blur", "elastic_transform": "elastic"}
 _NEW_10_1 = ("cifar10.1_v6_data.npy", "cifar10.1_v6_labels.npy")
-_NEW_10_2 = ("cifar102_train.npz", "cifar102_test.npz")
+_NEW_10_2 = tuple(arrays.NAMES.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +109,8 @@ def shifted(data_set, data_dir):
         found.append(TestSet("cifar10.1_v6", lambda: _from_tfds(data_set, data_dir, "cifar10_1/v6")))
     else:
         missing.append(f"CIFAR-10.1 is not in {root}: put {' and '.join(_NEW_10_1)} there")
+    if _is_prepared(root, "cifar10_2"):
+        return found + _prepared_10_2(data_set, data_dir), missing
     train, test = (_path(root, "CIFAR-10.2", name) for name in _NEW_10_2)
     if test:
         found.append(TestSet("cifar10.2_test", lambda: _archive(data_set, test)))
@@ -119,6 +121,16 @@ def shifted(data_set, data_dir):
         absent = [name for name, path in zip(_NEW_10_2, (train, test)) if not path]
         missing.append(f"CIFAR-10.2 is not whole in {root}: put {' and '.join(absent)} there")
     return found, missing
+
+
+def _prepared_10_2(data_set, data_dir):
+    def part(split):
+        return _from_tfds(data_set, data_dir, "cifar10_2", split)
+
+    return [
+        TestSet("cifar10.2_test", lambda: part("test")),
+        TestSet("cifar10.2_train+test", lambda: _joined(part("train"), part("test"))),
+    ]
 
 
 def _path(root, folder, name):
@@ -150,12 +162,14 @@ def _is_prepared(root, builder):
     return bool(glob.glob(os.path.join(glob.escape(os.path.join(root, *builder.split("/"))), "*", "dataset_info.json")))
 
 
-def _from_tfds(data_set, data_dir, builder):
+def _from_tfds(data_set, data_dir, builder, split="test"):
     import tensorflow_datasets as tfds
+
+    from tf_tickets.data import builders  # noqa: F401  registers the data sets that TFDS lacks
 
     root = sources.data_root(data_dir)
     try:
-        stored = tfds.builder(builder, data_dir=root).as_dataset(split="test", batch_size=-1)
+        stored = tfds.builder(builder, data_dir=root).as_dataset(split=split, batch_size=-1)
         images, labels = stored["image"].numpy(), stored["label"].numpy()
     except Exception as error:  # a damaged folder makes TFDS, TensorFlow and protobuf raise errors of many types
         reason = sources.one_line(error)

@@ -1,0 +1,45 @@
+"""CIFAR-10.2's npz files."""
+
+import io
+import zipfile
+
+import numpy as np
+
+from tf_tickets.data import archives
+
+NAMES = {"train": "cifar102_train.npz", "test": "cifar102_test.npz"}
+
+
+def read(path, data_set):
+    """Reads both splits.
+
+    Args:
+      path: a folder or archive with the two files; see `archives.read`.
+      data_set: the catalog.DataSet.
+
+    Returns:
+      {"train": (images, labels), "test": (images, labels)}, uint8 [n, height, width, channels] and int64 [n].
+
+    Raises:
+      archives.Problem: a file is missing, damaged, or not of this data set.
+    """
+    members, found = archives.read(path, list(NAMES.values())), {}
+    for split, name in NAMES.items():
+        counts = data_set.train_counts if split == "train" else data_set.test_counts
+        images, labels = _arrays(name, members[name])
+        if images.dtype != np.uint8 or images.shape[1:] != data_set.image_shape or labels.shape != images.shape[:1]:
+            raise archives.Problem(f"{name} holds {images.dtype}{list(images.shape)} for {labels.size} labels")
+        if labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+            raise archives.Problem(f"{name} holds labels that are not whole numbers from 0")
+        if tuple(np.bincount(labels, minlength=data_set.classes)) != counts:
+            raise archives.Problem(f"{name} is not that of {data_set.name}: the images per class differ")
+        found[split] = images, labels.astype(np.int64)
+    return found
+
+
+def _arrays(name, data):
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return archive["images"], archive["labels"]
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise archives.Problem(f"{name} is damaged, or has no 'images' and 'labels' ({error})") from None
