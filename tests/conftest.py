@@ -3,6 +3,8 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -74,3 +76,19 @@ def idle(monkeypatch):
         monkeypatch.setattr(sources, "load", computed)
 
     return forbid
+
+
+@pytest.fixture
+def command(tmp_path_factory):
+    """Runs `python -m tf_tickets.main` where importing TensorFlow ends the process with status 99."""
+    poison = tmp_path_factory.mktemp("poison")
+    (poison / "tensorflow.py").write_text("import os\nos._exit(99)\n")
+
+    def run(folder, *words):
+        path = os.pathsep.join([str(poison), str(ROOT)])
+        return subprocess.run(
+            [sys.executable, "-m", "tf_tickets.main", *words], cwd=folder, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+
+    return run

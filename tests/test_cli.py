@@ -8,13 +8,10 @@ import sys
 import pytest
 from absl import flags
 from conftest import ROOT
+from trees import tree
 
 from tf_tickets import cli, config
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments import plan
-
-RECIPES = [path for path in sorted((ROOT / "flags").glob("*.cfg")) if path.stem != "my_images"]  # which needs DIR
-GRIDS = sorted((ROOT / "flags").glob("*.sweep"))
 
 # kind -> [(files, words, what the message must hold)]; {folder} stands for the folder in which the command runs.
 BAD = {
@@ -171,11 +168,6 @@ json.dump(found, sys.stdout)
 """
 
 
-def tree(folder):
-    """Every path below a folder with its content."""
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
-
-
 def fill(folder, files):
     """Writes a case's files."""
     for name, content in files.items():
@@ -199,22 +191,6 @@ def answers(tmp_path_factory):
     )  # fmt: skip
     same = [tree(folder) == old for folder, old in zip(folders, before)]
     return {case[0]: (*answer, kept) for case, answer, kept in zip(CASES, json.loads(done.stdout), same)}
-
-
-@pytest.fixture
-def command(tmp_path_factory):
-    """Runs `python -m tf_tickets.main` where importing TensorFlow ends the process with status 99."""
-    poison = tmp_path_factory.mktemp("poison")
-    (poison / "tensorflow.py").write_text("import os\nos._exit(99)\n")
-
-    def run(folder, *words):
-        path = os.pathsep.join([str(poison), str(ROOT)])
-        return subprocess.run(
-            [sys.executable, "-m", "tf_tickets.main", *words], cwd=folder, capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
-
-    return run
 
 
 def parse(*words):
@@ -261,25 +237,6 @@ def test_help_lists_every_command_and_flag_with_default_and_sentence(command, tm
         position = lines.index(f"--{name}  (default: {default})")
         assert lines[position + 1].startswith(option.metadata["help"])
     assert all(any(line.split()[:1] == [name] for line in lines) for name in config.COMMANDS)
-
-
-@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.stem for recipe in RECIPES])
-def test_dry_run_prints_a_recipe_s_plan_without_tensorflow_and_creates_nothing(command, tmp_path, recipe):
-    done = command(tmp_path, f"--flagfile={recipe}", "--dry_run", "--logtostderr", "imp")
-    assert (done.returncode, done.stderr) == (0, "")
-    resolved = plan.resolve(config.Config.from_flagfile(recipe))
-    assert f"{resolved.weights[-1]:,d}" in done.stdout and f"{resolved.train_images} training images" in done.stdout
-    assert tree(tmp_path) == {}
-
-
-@pytest.mark.parametrize("grid", GRIDS, ids=[grid.stem for grid in GRIDS])
-def test_dry_run_lists_a_grid_s_runs_without_tensorflow_and_creates_nothing(command, tmp_path, grid):
-    first = grid.read_text().splitlines()[0].split()
-    assert first[:5] == ["#", "python", "-m", "tf_tickets.main", "sweep"] and first[6] == f"--sweep=flags/{grid.name}"
-    words = [word.replace("=flags/", f"={ROOT}/flags/") for word in first[5:]]
-    done = command(tmp_path, "sweep", *words, "--dry_run")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "new" in done.stdout and tree(tmp_path) == {}
 
 
 def test_the_readme_s_table_of_flags_is_the_settings_own():

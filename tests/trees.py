@@ -1,8 +1,13 @@
-"""Comparing run folders: every npz and csv bit for bit; seconds and dates live in timing.json alone."""
+"""Comparing folders: whole ones; of run folders every npz and csv bit for bit, seconds and dates lie in timing.json."""
 
 import pathlib
 
 from tf_tickets import runs
+
+
+def tree(folder):
+    """Every path below a folder with its content."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
 
 
 def contents(folder):

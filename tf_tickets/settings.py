@@ -17,8 +17,8 @@ from tf_tickets.options import (
 )
 
 DATASETS = (
-    "cifar10", "cifar100", "cifair10", "cifar10_2", "eurosat_rgb", "eurosat_all", "isic2018", "clamm", "cub", "imagenet50", "mnist",
-    "fashion_mnist", "digits", "folder",
+    "cifar10", "cifar100", "cifair10", "cifar10_2", "eurosat_rgb", "eurosat_all", "isic2018", "clamm", "cub",
+    "imagenet50", "mnist", "fashion_mnist", "digits", "folder",
 )  # fmt: skip
 _RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 MODELS = (
