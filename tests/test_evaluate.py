@@ -3,20 +3,24 @@
 import csv
 import dataclasses
 import io
+import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 from absl import flags
-from conftest import QUICK
+from conftest import QUICK, ROOT
 
 import tf_tickets as tt
 from tf_tickets import cli, errors, runs
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline, sources
-from tf_tickets.evaluation import attacks, calibration, corruptions, files, generated
+from tf_tickets.evaluation import attacks, calibration, corruptions, files, generated, replicas
 from tf_tickets.experiments import evaluate, predictions, subjects
 from tf_tickets.experiments.corruption_sheet import corruption_sheet
 from tf_tickets.export import writer
@@ -199,6 +203,45 @@ def test_flags_that_do_not_belong_are_refused(words, expected):
     with pytest.raises(errors.UsageError) as caught:
         cli.parse(["tf-tickets", *words], flags.FlagValues())
     assert all(part in str(caught.value) for part in expected)
+
+
+ON_TWO_DEVICES = """
+import json, sys
+import tf_tickets as tt
+from tf_tickets import backend
+from tf_tickets.experiments import evaluate
+config = tt.Config.from_values(evaluators="clean,fgsm,pgd", attack_eps=0.1, restarts=2, strategy="cpu:2")
+rows = evaluate.evaluate(sys.argv[1:], config)
+assert backend.start(config.run).strategy.num_replicas_in_sync == 2
+json.dump(rows, sys.stdout)
+"""
+
+
+def test_two_devices_share_each_batch_and_measure_the_same(run):
+    other = runs.RunFolder(shutil.copytree(run.folder, str(run.folder).replace("seed_0", "seed_1")))
+    alone = evaluate.evaluate([run.folder], settings(evaluators="clean,fgsm,pgd", attack_steps=1, attack_eps=0.1))
+    done = subprocess.run(
+        [sys.executable, "-c", ON_TWO_DEVICES, other.folder], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    shared = json.loads(done.stdout)
+    alone, shared = ([row for row in rows if row["n"] == "600"] for rows in (alone, shared))
+    assert keys(shared) == keys(alone) and len(alone) == 2 * 6
+    for mine, theirs in zip(alone, shared):
+        assert float(mine["value"]) == pytest.approx(float(theirs["value"]), abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8])
+def test_a_batch_that_does_not_divide_is_filled_up_and_cut(count):
+    mirrored = mock.Mock(num_replicas_in_sync=2)
+    mirrored.experimental_distribute_values_from_function = lambda value: [
+        value(mock.Mock(replica_id_in_sync_group=index)) for index in range(2)
+    ]
+    mirrored.run = lambda function, args: list(map(function, *args))
+    mirrored.experimental_local_results = list
+    array = np.arange(3 * count).reshape(count, 3)
+    with mock.patch.object(tf, "function", lambda function, reduce_retracing: function):
+        doubled = replicas.spread(lambda x: 2 * x, mirrored)(array)
+    np.testing.assert_array_equal(doubled, 2 * array)
 
 
 def test_pgd_takes_ten_steps_unless_told():

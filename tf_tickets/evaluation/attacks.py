@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from tf_tickets import seeds
-from tf_tickets.backend import tf
 from tf_tickets.data import pipeline
+from tf_tickets.evaluation import replicas
 from tf_tickets.training import adversarial, losses
 
 BATCH = 500
@@ -38,7 +38,7 @@ class Attack:
         return f"{text},step={self.step:.4g},steps={self.steps},restarts={self.restarts}"
 
 
-def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, seed=0, batch=BATCH):
+def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, seed=0, batch=BATCH, strategy=None):
     """Logits of attacked images, of several restarts those of the highest loss.
 
     Args:
@@ -49,6 +49,7 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
       loss: what the attack climbs, (targets, logits) -> float32 [n].
       seed: of the random starts; an image's noise depends on it, the restart and the image's id alone.
       batch: images a call.
+      strategy: over whose replicas each call is spread, and in whose scope the network was built; None for one device.
 
     Returns:
       float32 [len(images), classes].
@@ -59,7 +60,6 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
             lambda x: model(data_set.standardise(x), training=False), loss, pixels, targets
         )
 
-    @tf.function(reduce_retracing=True)
     def attacked(pixels, targets, noise):
         if attack.kind == "fgsm":
             found = adversarial.fgsm(gradient_of(targets), pixels, attack.eps)
@@ -68,15 +68,16 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
         logits = model(data_set.standardise(found), training=False)
         return logits, loss(targets, logits)
 
+    attacked = replicas.spread(attacked, strategy)
     parts = []
     for start in range(0, len(images), batch):
         chosen = slice(start, start + batch)
-        pixels = tf.constant(pipeline.evaluation_pixels(images, chosen, data_set) / np.float32(data_set.scale))
-        targets = tf.one_hot(images.labels[chosen], data_set.classes)
+        pixels = pipeline.evaluation_pixels(images, chosen, data_set) / np.float32(data_set.scale)
+        targets = np.eye(data_set.classes, dtype=np.float32)[images.labels[chosen]]
         best, worst = None, None
         for restart in range(max(attack.restarts, 1)):
             noise = _noise(images.ids[chosen], pixels.shape[1:], attack, seed, restart)
-            logits, value = (part.numpy() for part in attacked(pixels, targets, noise))
+            logits, value = attacked(pixels, targets, noise)
             if best is None:
                 best, worst = logits, value
             else:
@@ -88,7 +89,7 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
 
 def _noise(ids, shape, attack, seed, restart):
     if not attack.restarts:
-        return tf.zeros([len(ids), *shape])
+        return np.zeros([len(ids), *shape], np.float32)
     keys = seeds.spread(seeds.fold("evaluation noise", seed, restart), ids)
     draws = [seeds.uniform(int(key), int(np.prod(shape))).reshape(shape) for key in keys]
-    return tf.constant(np.stack(draws) * 2.0 * attack.eps - attack.eps, tf.float32)
+    return (np.stack(draws) * 2.0 * attack.eps - attack.eps).astype(np.float32)

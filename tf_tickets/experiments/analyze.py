@@ -1,11 +1,9 @@
 """`analyze`: why a ticket does what it does, as rows beside each network."""
 
 import dataclasses
-import functools
 import itertools
 import os
 
-from tf_tickets import backend
 from tf_tickets.experiments import comparisons, evaluate, measures, subjects
 from tf_tickets.experiments.desk import Desk
 
@@ -50,11 +48,10 @@ def analyze(paths, config, stop=lambda: False):
     desk = Desk(config)
     # Everything that can be refused is refused before anything is computed.
     work = [(one, tasks) for name in wanted for one, tasks in STUDIES[name](desk, groups)]
-    start = functools.cache(lambda: backend.start(config.run))
     for _, mine in itertools.groupby(sorted(work, key=_place), _place):
         for one, tasks in (mine := list(mine)):
             with one.locked():
-                evaluate.run_tasks(one, desk.network(one), tasks, start, stop)
+                evaluate.run_tasks(one, desk.network(one), tasks, desk.devices, stop)
         for one, _ in mine:
             # Read again where it is asked for: the tickets of all rounds of many runs would fill the memory.
             vars(one).pop("ticket", None)

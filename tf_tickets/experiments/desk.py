@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from tf_tickets import seeds
+from tf_tickets import backend, seeds
 from tf_tickets.analysis import similarity, taps
 from tf_tickets.data import pipeline, sources
 from tf_tickets.experiments import evaluate, subjects
@@ -18,6 +18,7 @@ class Desk:
 
     Attributes:
       config: the Config of the command.
+      devices: function () -> backend.Devices.
       network: function subjects.Subject -> subjects.Network; the last two are kept.
       source: function name of a data set -> data.sources.Source.
       test: function name of a data set -> data.pipeline.Images, all test images.
@@ -26,6 +27,7 @@ class Desk:
 
     def __init__(self, config):
         self.config = config
+        self.devices = functools.cache(lambda: backend.start(config.run))
         self.network = functools.lru_cache(maxsize=2)(self._network)
         self.source = functools.cache(lambda name: sources.load(name, config.data.data_dir))
         self.test = functools.cache(self._test)
@@ -36,7 +38,7 @@ class Desk:
         return evaluate.data_set_of(subject.ticket, self.config)
 
     def _network(self, subject):
-        return subjects.Network(subject.ticket, self.data_set(subject))
+        return subjects.Network(subject.ticket, self.data_set(subject), self.devices)
 
     def _test(self, name):
         pixels, labels = self.source(name).test()

@@ -64,7 +64,7 @@ def evaluate(paths, config, stop=lambda: False):
     for folder, one in chosen.items():
         with one.locked():
             mine = tasks[facts[folder]]
-            run_tasks(one, subjects.Network(one.ticket, facts[folder], one.predictions), mine, start, stop)
+            run_tasks(one, subjects.Network(one.ticket, facts[folder], start, one.predictions), mine, start, stop)
             wanted = {(task.evaluator, task.setting) for task in mine}
             rows += [row for row in one.rows() if (row["evaluator"], row["setting"]) in wanted]
     return rows
@@ -194,7 +194,7 @@ def _on_set(evaluator, test_set):
 
 def _attacked(network, rows, test, attack):
     images = test()
-    logits = attacks.logits_of(network.model, images, network.data_set, attack)
+    logits = attacks.logits_of(network.model, images, network.data_set, attack, strategy=network.strategy)
     return [("accuracy", float((logits.argmax(axis=1) == images.labels).mean()), len(images))]
 
 

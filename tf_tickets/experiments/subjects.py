@@ -71,26 +71,34 @@ class Network:
       ticket: the Ticket.
       data_set: the catalog.DataSet it reads.
       predictions: the file for its predictions on the test set, or None.
+      devices: function () -> backend.Devices, over which batches are spread.
     """
 
-    def __init__(self, ticket, data_set, predictions=None):
+    def __init__(self, ticket, data_set, devices, predictions=None):
         self.ticket, self.data_set, self.predictions = ticket, data_set, predictions
+        self.devices = devices
+
+    @property
+    def strategy(self):
+        """The tf.distribute.Strategy."""
+        return self.devices().strategy
 
     @functools.cached_property
     def model(self):
         """The Keras network of normalised images."""
-        return self.ticket.build()
+        with self.strategy.scope():
+            return self.ticket.build()
 
     @functools.cached_property
     def _compute(self):
-        from tf_tickets.backend import tf
+        from tf_tickets.evaluation import replicas
 
         model = self.model
-        return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+        return replicas.spread(lambda images: model(images, training=False), self.strategy)
 
     def logits(self, images):
         """Float32 [n, classes] of a data.pipeline.Images."""
-        return accuracy.logits_of(lambda pixels: self._compute(pixels).numpy(), images, self.data_set)
+        return accuracy.logits_of(self._compute, images, self.data_set)
 
 
 def subjects(path, which):

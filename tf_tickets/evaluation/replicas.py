@@ -1,0 +1,46 @@
+"""A function of a batch, shared out over the replicas of a strategy."""
+
+import numpy as np
+
+from tf_tickets.backend import tf
+
+
+def spread(function, strategy=None):
+    """Compiles a function whose batches every replica gets its share of.
+
+    Args:
+      function: tensors [n, ...] -> a tensor [n, ...] or a tuple of them, whose rows depend on no other row.
+      strategy: a tf.distribute.Strategy; None for the one in whose scope this is called.
+
+    Returns:
+      A function of numpy arrays [n, ...] -> numpy arrays, in order. Where n is no multiple of the replicas the last
+      image fills up and is cut off again.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        compiled = tf.function(function, reduce_retracing=True)
+        return lambda *arrays: tf.nest.map_structure(lambda tensor: tensor.numpy(), compiled(*arrays))
+    shared = tf.function(lambda *shares: strategy.run(function, args=shares), reduce_retracing=True)
+
+    def call(*arrays):
+        count, each = len(arrays[0]), -(-len(arrays[0]) // replicas)
+        rows = np.minimum(np.arange(each * replicas), count - 1)
+        shares = [_share(strategy, np.asarray(array)[rows], each) for array in arrays]
+        found = shared(*shares)
+        whole = [_joined(strategy, part)[:count] for part in (found if isinstance(found, tuple) else (found,))]
+        return tuple(whole) if isinstance(found, tuple) else whole[0]
+
+    return call
+
+
+def _share(strategy, array, each):
+    def of_replica(context):
+        first = context.replica_id_in_sync_group * each
+        return tf.constant(array[first : first + each])
+
+    return strategy.experimental_distribute_values_from_function(of_replica)
+
+
+def _joined(strategy, value):
+    return np.concatenate([part.numpy() for part in strategy.experimental_local_results(value)])
