@@ -10,7 +10,7 @@ from absl import flags
 from tf_tickets import config as configs
 from tf_tickets import flagfiles
 from tf_tickets.errors import UsageError
-from tf_tickets.options import SHEETS
+from tf_tickets.options import ANSWERS, EXPORTS, SHEETS
 
 _SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
@@ -19,6 +19,8 @@ _SUMMARIES = {
     "evaluate": "PATH...: accuracy of run, round or ticket folders under --evaluators, as rows beside them",
     "analyze": "PATH... --what=density,...: rows, tables and figures of why; --what=augment or corruptions: a sheet",
     "report": "PATH...: one table and figure of all runs below the paths",
+    "export": "PATH: a ticket, or a run's, as --format=ticket,runtime,tflite,... into a folder beside it, or --out=DIR",
+    "predict": "TICKET IMAGE...: labels and probabilities of picture files and folders; - is standard input",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
     "prepare": "DATASET --archive=FILE: build the data set's folder from an archive",
     "sweep": "--sweep='FIELD=A,B;FIELD=0..4': every combination as a run of imp, here; finished ones are skipped",
@@ -131,7 +133,7 @@ def parse(argv, flag_values):
       SystemExit: with status 0, after printing help.
     """
     if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
-        print(help_text())
+        print(help_text(), flush=True)
         sys.exit(0)
     try:
         return _parse(argv, flag_values)
@@ -191,14 +193,18 @@ def _command(words):
         known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
         hint = f"did you mean {close[0]}?" if close else known
         raise UsageError(f"'{paths[0]}' is a stray word: {hint}")
-    if command in ("evaluate", "report", "verify", "prepare") and not paths:
+    if command == "predict" and len(paths) < 2:
+        raise UsageError(f"predict needs a ticket and pictures: {_SUMMARIES[command]}")
+    if command == "export" and len(paths) > 1:
+        raise UsageError(f"'{paths[1]}' is a stray word: export takes one path")
+    if command in ("evaluate", "report", "verify", "prepare", "export") and not paths:
         raise UsageError(f"{command} needs {'a data set' if command == 'prepare' else 'a path'}: {_SUMMARIES[command]}")
     if command == "prepare" and len(paths) > 1:
         raise UsageError(
             f"'{paths[1]}' is a stray word: prepare takes one data set; give the archive as --archive=FILE"
         )
-    for path in paths if command in ("evaluate", "analyze", "report", "verify") else ():
-        if not os.path.exists(path):
+    for path in paths if command in ("evaluate", "analyze", "report", "export", "predict", "verify") else ():
+        if not os.path.exists(path) and not (command == "predict" and path == "-"):
             raise UsageError(f"{path} does not exist: {_SUMMARIES[command]}")
     return command, paths
 
@@ -238,6 +244,7 @@ def check_command(command, config):
     for broken, message in rules:
         if broken:
             raise UsageError(message)
+    _check_format(command, given)
     _check_evaluate(command, config, attacks)
     _check_control(command, config.pruning)
 
@@ -259,6 +266,16 @@ def _check_analyze(paths, given):
     for broken, message in rules:
         if broken:
             raise UsageError(message)
+
+
+def _check_format(command, given):
+    accepted = {"export": EXPORTS, "predict": ANSWERS}.get(command, ())
+    if given.format is not None and not set(given.format.split(",")) <= set(accepted):
+        if not accepted:
+            raise UsageError(f"--format belongs to export and predict, not {command}")
+        raise UsageError(f"--format={given.format}: {command} takes {', '.join(accepted)}")
+    if given.top_k != configs.Command().top_k and command != "predict":
+        raise UsageError(f"--top_k belongs to predict, not {command}")
 
 
 def _check_sweep(command, given):

@@ -28,7 +28,9 @@ from tf_tickets.settings import (
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
 
-COMMANDS = ("imp", "train", "pretrain", "evaluate", "analyze", "report", "verify", "prepare", "sweep")
+COMMANDS = (
+    "imp", "train", "pretrain", "evaluate", "analyze", "report", "export", "predict", "verify", "prepare", "sweep",
+)  # fmt: skip
 
 GROUPS = {
     "data": Data, "network": Network, "training": Training, "pruning": Pruning, "choice": Choice, "run": Run,

@@ -91,6 +91,26 @@ def _report(request):
     return 3 if problems else 0
 
 
+def _export(request):
+    from tf_tickets.export import formats
+    from tf_tickets.options import EXPORTS
+
+    wanted = request.config.command.format
+    out = request.config.run.out if request.given("out") else None
+    print(formats.export(request.paths[0], wanted.split(",") if wanted else list(EXPORTS), request.config, out))
+    return 0
+
+
+def _predict(request):
+    from tf_tickets.experiments import predict
+
+    text, problems = predict.predict(request.paths[0], request.paths[1:], request.config.command)
+    print(text)
+    for problem in problems:
+        print(f"tf-tickets: {problem}", file=sys.stderr)
+    return 2 if problems else 0
+
+
 def _verify(request):
     from tf_tickets.export.verify import verify
 
@@ -134,7 +154,7 @@ def _say(line):
 
 _COMMANDS = {
     "imp": _imp, "train": _train, "pretrain": _pretrain, "evaluate": _evaluate, "analyze": _analyze, "report": _report,
-    "verify": _verify, "prepare": _prepare, "sweep": _sweep,
+    "export": _export, "predict": _predict, "verify": _verify, "prepare": _prepare, "sweep": _sweep,
 }  # fmt: skip
 
 _stopping = []
@@ -160,15 +180,27 @@ def _run(request):
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
     try:
-        return main(request)
+        status = main(request)
+        sys.stdout.flush()
+        return status
     except TicketError as error:
         print(f"tf-tickets: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:
+        return _reader_gone()
+
+
+def _reader_gone():
+    # What reads our output, such as head, has seen enough; Python would complain again when it closes the stream.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _parse(argv):
     try:
         return cli.parse(argv, flags.FLAGS)
+    except BrokenPipeError:
+        sys.exit(_reader_gone())
     except TicketError as error:
         print(f"tf-tickets: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

@@ -87,6 +87,19 @@ def check_what(text):
     return f"is not a list of {', '.join(ANALYSES)}, each at most once, nor {' or '.join(SHEETS)} alone"
 
 
+EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8")
+ANSWERS = ("table", "json", "csv")
+
+
+def check_format(text):
+    """The problem with what export writes, or predict prints, or None."""
+    chosen = text.split(",")
+    if text in ANSWERS or (set(chosen) <= set(EXPORTS) and len(set(chosen)) == len(chosen)):
+        return None
+    known = f"{', '.join(EXPORTS)} (export), each at most once, nor one of {', '.join(ANSWERS)} (predict)"
+    return f"is not a list of {known}"
+
+
 def check_milestones(text):
     """The problem with a list of milestones, or None."""
     numbers = [integer(part) for part in text.split(",")]

@@ -6,6 +6,7 @@ from tf_tickets import policies
 from tf_tickets.options import (
     check_choose,
     check_evaluators,
+    check_format,
     check_milestones,
     check_profile_steps,
     check_rewind,
@@ -220,6 +221,11 @@ class Command:
     evaluators: str = option(
         "clean", "with evaluate: a list of clean, corruptions, shift, fgsm, pgd", check=check_evaluators, digest=False
     )
+    format: str | None = option(
+        None, "with export: a list of ticket, runtime, tflite, tflite_float16, tflite_int8, unset: all of them; with "
+        "predict: table, json or csv, unset: table", check=check_format, digest=False,
+    )  # fmt: skip
+    top_k: int = option(1, "with predict: how many labels of each image", low=1, digest=False)
     sweep: str | None = option(
         None, "with sweep: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or a file "
         "with one field a line; command=imp,train chooses the command", digest=False,

@@ -17,7 +17,7 @@ from tf_tickets.options import integer
 COMMANDS = ("imp", "train")
 # Of the sweep as a whole; none of them tells one run from another.
 OF_THE_SWEEP = ("out", "progress", "dry_run", "sweep", "workers")
-_OTHERS = ("archive", "what", "probe", "probe_images", "evaluators", "which", "restarts")
+_OTHERS = ("archive", "format", "top_k", "what", "probe", "probe_images", "evaluators", "which", "restarts")
 _MOST_RUNS = 10_000
 _LARGEST = 1 << 20
 

@@ -7,7 +7,7 @@ reads arrays and JSON alone: nothing in a ticket is executed.
 import dataclasses
 import functools
 import hashlib
-import json
+import math
 import os
 
 import numpy as np
@@ -18,8 +18,11 @@ from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical
 
-DOCUMENT, ARRAYS, LABELS = "ticket.json", "ticket.npz", "labels.txt"
+LABELS, CARD = "labels.txt", "MODEL_CARD.md"
+# Images a call in evaluation; the bits of logits depend on it.
+BATCH = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +60,7 @@ class Ticket:
         if os.path.exists(os.path.join(folder, DOCUMENT)):
             from tf_tickets.export import verify
 
-            document = verify.read_document(folder)
-            verify.check_hash(folder, ARRAYS, document)
-            return from_document(document, runs.read_arrays(os.path.join(folder, ARRAYS)))
+            return verify.checked(folder)[0]
         mine = runs.RoundFolder(folder, None)
         run = runs.RunFolder(os.path.dirname(os.path.abspath(folder)))
         if os.path.exists(mine.mask) and os.path.exists(run.config):
@@ -148,17 +149,12 @@ class Ticket:
             raise UsageError(f"images are {images.dtype}{list(images.shape)}: this ticket takes {dtype} [n, {shape}]")
         mean, deviation = (np.asarray(self.data[name], np.float32) for name in ("mean", "deviation"))
         parts = [np.zeros((0, len(self.labels)), np.float32)]
-        for start in range(0, len(images), 500):
-            pixels = images[start : start + 500].astype(np.float32)
+        for start in range(0, len(images), BATCH):
+            pixels = images[start : start + BATCH].astype(np.float32)
             logits = self._compute((pixels / scale - mean) / deviation).numpy()
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
             parts.append(powers / powers.sum(axis=1, keepdims=True))
         return np.concatenate(parts)
-
-
-def canonical(value):
-    """Canonical JSON bytes: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
 def ids_digest(rows):
@@ -216,7 +212,7 @@ def data_of(data_set):
     return {
         "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
         "deviation": list(data_set.deviation), "image_shape": list(data_set.image_shape), "dtype": data_set.dtype,
-        "scale": data_set.scale,
+        "scale": data_set.scale, "any_size": data_set.encoded,
     }  # fmt: skip
 
 
@@ -239,8 +235,10 @@ def from_document(document, arrays):
         masks, trained, rewound = {}, {}, {}
         for layer in document["layers"]:
             name, shape = layer["layer"], tuple(layer["shape"])
-            size = int(np.prod(shape))
-            mask = np.unpackbits(arrays[f"mask/{name}"], count=size).astype(bool).reshape(shape)
+            size, bits = math.prod(shape), arrays[f"mask/{name}"]
+            if len(bits) != -(-size // 8):
+                raise ValueError(f"mask/{name} holds {len(bits)} bytes for {size} weights")
+            mask = np.unpackbits(bits, count=size).astype(bool).reshape(shape)
             masks[name] = mask
             for part, state in (("trained", trained), ("rewound", rewound)):
                 kernel = np.zeros(shape, np.float32)
@@ -252,5 +250,5 @@ def from_document(document, arrays):
             masks, trained, rewound, document["network"], document["data"], document["settings"],
             document["ids_digest"], document["round"],
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StateError(f"{ARRAYS} and {DOCUMENT} do not fit each other: {error}; restore the ticket") from None

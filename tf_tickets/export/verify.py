@@ -1,26 +1,22 @@
 """`verify`: every hash, count and invariant of a ticket, without TensorFlow."""
 
-import hashlib
+import contextlib
 import os
 
 import numpy as np
 
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export.ticket import ARRAYS, DOCUMENT, canonical, from_document
+from tf_tickets.export.ticket import ARRAYS, DOCUMENT, from_document
+from tf_tickets.models import architecture
+from tf_tickets.runtime import files
 
 
 def read_document(folder):
     """Reads ticket.json and checks its own hash."""
+    with _as_ours():
+        document = files.document(folder)
     path = os.path.join(folder, DOCUMENT)
-    if not os.path.exists(path):
-        raise UsageError(f"{folder} is no ticket: it has no {DOCUMENT}; give a ticket folder")
-    document = runs.read_json(path)
-    if not isinstance(document, dict) or not isinstance(document.get("files"), dict):
-        raise StateError(f"{path} is no ticket's document; restore it")
-    body = {name: value for name, value in document.items() if name != "self_sha256"}
-    if hashlib.sha256(canonical(body)).hexdigest() != document.get("self_sha256"):
-        raise StateError(f"{path} does not have its recorded hash: it was changed or damaged; restore it")
     with open(path, "rb") as file:
         if file.read() != runs.json_bytes(document):
             raise StateError(f"{path} is not in canonical form: it was changed; restore it")
@@ -29,39 +25,86 @@ def read_document(folder):
 
 def check_hash(folder, name, document):
     """StateError unless a file is there with the hash that the document records."""
-    path = os.path.join(folder, name)
-    if not os.path.isfile(path):
-        raise StateError(f"{path} is missing from the ticket; restore it")
-    if runs.file_digest(path) != document["files"].get(name):
-        raise StateError(f"{path} does not have its recorded hash: it was changed or damaged; restore it")
+    with _as_ours():
+        files.check_hash(folder, name, document)
 
 
-def verify(folder):
-    """Checks a ticket folder.
+@contextlib.contextmanager
+def _as_ours():
+    """The runtime's errors as those with an exit status."""
+    try:
+        yield
+    except files.NotATicket as error:
+        raise UsageError(str(error)) from None
+    except files.Damaged as error:
+        raise StateError(str(error)) from None
+
+
+def checked(folder):
+    """Loads a ticket folder after checking every hash, count and invariant of it.
 
     Returns:
-      A text that says what was checked.
+      (Ticket, document): what ticket.json holds, as a dict.
 
     Raises:
       UsageError: the folder is no ticket.
       StateError: names the first file or invariant that fails.
     """
-    from tf_tickets.export.writer import files_below
-
     document = read_document(folder)
     for name in document["files"]:
         check_hash(folder, name, document)
     extra = sorted(set(files_below(folder)) - set(document["files"]))
     if extra:
         raise StateError(f"{os.path.join(folder, extra[0])} is not part of the ticket; remove it")
-    ticket = from_document(document, runs.read_arrays(os.path.join(folder, ARRAYS)))
-    _check_counts(ticket, document)
+    with _as_ours(), files.Arrays(os.path.join(folder, ARRAYS)) as archive:
+        arrays = archive.all()
+    ticket = from_document(document, arrays)
+    try:
+        _check_network(ticket)
+        _check_counts(ticket, document)
+    except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+        # Hashes can be made anew for a document that was made up.
+        reason = " ".join(str(error).split())
+        raise StateError(f"{folder} describes no network of this program ({reason}); restore the ticket") from None
     if ticket.content_digest != document["content_digest"]:
         raise StateError(f"{folder}: arrays, settings and ids do not have the recorded content digest")
+    return ticket, document
+
+
+def verify(folder):
+    """Checks a ticket folder, as `checked`.
+
+    Returns:
+      A text that says what was checked.
+    """
+    ticket, document = checked(folder)
     return (
         f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {len(ticket.masks)} masks keep "
         f"{document['weights_left']:,} of {document['weights_total']:,} weights, density {100 * ticket.density:.2f} %"
     )
+
+
+def files_below(folder):
+    """Relative paths of all files below a folder, sorted, ticket.json left out."""
+    found = []
+    for path, _, names in os.walk(folder):
+        found += [os.path.relpath(os.path.join(path, name), folder) for name in names]
+    return sorted(name for name in found if name != DOCUMENT)
+
+
+def _check_network(ticket):
+    """The masks are those of the network that the document describes, whose inputs and classes are the data's."""
+    facts = dict(ticket.network)
+    described = architecture.describe(facts.pop("name"), **facts)
+    shapes = {kernel.name: tuple(kernel.shape) for kernel in described.body()}
+    odd = [name for name, mask in ticket.masks.items() if shapes.get(name) != mask.shape]
+    if odd:
+        raise ValueError(f"the mask of {odd[0]} does not fit")
+    if len(ticket.labels) != described.classes or tuple(ticket.data["image_shape"]) != described.image_shape:
+        raise ValueError("its classes or image shape are not the data set's")
+    for name in ("mean", "deviation"):
+        if not np.isfinite(np.asarray(ticket.data[name], np.float64)).all():
+            raise ValueError(f"{name} is not finite")
 
 
 def _check_counts(ticket, document):

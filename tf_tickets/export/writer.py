@@ -6,8 +6,20 @@ import os
 import numpy as np
 
 from tf_tickets import backend, runs
-from tf_tickets.export import saved_model
-from tf_tickets.export.ticket import ARRAYS, DOCUMENT, LABELS, canonical, from_round, to_arrays
+from tf_tickets.config import Config
+from tf_tickets.export import card, program, saved_model
+from tf_tickets.export.ticket import (
+    ARRAYS,
+    BATCH,
+    CARD,
+    DOCUMENT,
+    LABELS,
+    canonical,
+    data_set_of,
+    from_round,
+    to_arrays,
+)
+from tf_tickets.export.verify import files_below
 
 
 def write_ticket(folder, chosen):
@@ -22,16 +34,18 @@ def write_ticket(folder, chosen):
     """
     summary = runs.read_json(folder.round(chosen).summary)
     metrics = {name: value for name, value in summary.items() if "accuracy" in name or "loss" in name}
-    return write(from_round(folder, folder.round(chosen)), folder.ticket, metrics)
+    images = data_set_of(folder, Config.from_flagfile(folder.config)).test_images
+    return write(from_round(folder, folder.round(chosen)), folder.ticket, metrics, images)
 
 
-def write(ticket, path, metrics=None):
+def write(ticket, path, metrics=None, test_images=None):
     """Writes a Ticket as the folder `path`, which appears by renaming, durable.
 
     Args:
       ticket: a Ticket.
       path: the folder; a ticket that stands there is replaced.
       metrics: dict of the numbers measured on it.
+      test_images: how many images the test accuracy is of.
 
     Returns:
       `path`.
@@ -41,7 +55,8 @@ def write(ticket, path, metrics=None):
     saved_model.save(ticket, building)
     runs.write_arrays(os.path.join(building, ARRAYS), to_arrays(ticket), compress=True)
     runs.write_bytes(os.path.join(building, LABELS), ("\n".join(ticket.labels) + "\n").encode("utf-8"))
-    runs.write_json(os.path.join(building, DOCUMENT), _document(ticket, metrics or {}, building))
+    runs.write_bytes(os.path.join(building, CARD), card.text(ticket, metrics or {}, test_images).encode("utf-8"))
+    runs.write_json(os.path.join(building, DOCUMENT), _document(ticket, metrics or {}, test_images, building))
     runs.sync_tree(building)
     runs.remove(old)
     if os.path.exists(path):
@@ -52,33 +67,28 @@ def write(ticket, path, metrics=None):
     return path
 
 
-def _document(ticket, metrics, building):
+def _document(ticket, metrics, test_images, building):
     layers = [
         {"layer": name, "shape": list(mask.shape), "kept": int(np.count_nonzero(mask)), "total": mask.size}
         for name, mask in ticket.masks.items()
     ]
     document = {
-        "format": 1,
+        "format": 2,
         "round": ticket.round,
         "density": ticket.density,
         "weights_left": sum(layer["kept"] for layer in layers),
         "weights_total": sum(layer["total"] for layer in layers),
         "layers": layers,
         "network": ticket.network,
+        "program": program.of(ticket.build()),
         "data": ticket.data,
         "settings": ticket.settings,
         "ids_digest": ticket.ids_digest,
         "metrics": metrics,
+        "test_images": test_images,
+        "batch_size": BATCH,
         "versions": backend.versions(),
         "content_digest": ticket.content_digest,
         "files": {name: runs.file_digest(os.path.join(building, name)) for name in files_below(building)},
     }
     return document | {"self_sha256": hashlib.sha256(canonical(document)).hexdigest()}
-
-
-def files_below(folder):
-    """Relative paths of all files below a folder, sorted, ticket.json left out."""
-    found = []
-    for path, _, names in os.walk(folder):
-        found += [os.path.relpath(os.path.join(path, name), folder) for name in names]
-    return sorted(name for name in found if name != DOCUMENT)

@@ -1,0 +1,224 @@
+"""`predict` gives files the probabilities of evaluation; tickets that were tampered with are refused everywhere."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import QUICK, ROOT
+from PIL import Image
+
+import tf_tickets as tt
+from tf_tickets import config, runs
+from tf_tickets.data import sources, unlabelled
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.experiments import predict
+from tf_tickets.export.ticket import Ticket, canonical
+from tf_tickets.runtime import files
+
+COUNT = 7
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A finished run on digits; treat as read-only."""
+    return tt.imp(tt.Config.from_values(**QUICK, out=str(tmp_path_factory.mktemp("runs")))).folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """The first test images as PNG files below tmp_path/pictures; returns (their paths, pixels)."""
+    images = sources.load("digits").test()[0][:COUNT]
+    paths = []
+    for index, image in enumerate(images):
+        path = tmp_path / "pictures" / ("deep/er" if index % 2 else "") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(path)
+        paths.append(str(path))
+    (tmp_path / "pictures" / "notes.txt").write_text("no picture")
+    (tmp_path / "pictures" / ".hidden.png").write_text("no picture")
+    return paths, images
+
+
+def answers(folder, *paths, **settings):
+    text, problems = predict.predict(folder, paths, config.Command(**settings))
+    return text, problems
+
+
+def test_files_have_the_probabilities_of_evaluation(run_folder, pictures, tmp_path, monkeypatch):
+    paths, images = pictures
+    ticket = Ticket.load(f"{run_folder}/ticket")
+    expected = ticket.predict(images)
+    monkeypatch.setattr(predict, "BATCH", 3)  # several batches, the last one short
+    text, problems = answers(run_folder, str(tmp_path / "pictures"), format="json", top_k=3)
+    found = json.loads(text)
+    assert problems == [] and sorted(one["file"] for one in found) == sorted(paths)
+    for one in found:
+        row = expected[paths.index(one["file"])]
+        order = np.argsort(-row, kind="stable")[:3]
+        assert [p["label"] for p in one["predictions"]] == [ticket.labels[i] for i in order]
+        np.testing.assert_allclose([p["probability"] for p in one["predictions"]], row[order], atol=1e-6)
+
+
+def test_table_json_and_csv_say_the_same(run_folder, pictures):
+    paths, _ = pictures
+    found = json.loads(answers(run_folder, *paths[:2], format="json", top_k=2)[0])
+    rows = list(csv.DictReader(io.StringIO(answers(run_folder, *paths[:2], format="csv", top_k=2)[0])))
+    assert [(r["file"], int(r["rank"]), r["label"], float(r["probability"])) for r in rows] == [
+        (one["file"], rank, p["label"], p["probability"])
+        for one in found for rank, p in enumerate(one["predictions"], 1)
+    ]  # fmt: skip
+    head, *lines = answers(run_folder, *paths[:2], top_k=2)[0].splitlines()
+    assert head.split() == ["file", "label", "probability", "label", "probability"] and len(lines) == 2
+    for line, one in zip(lines, found):
+        best = one["predictions"][0]
+        assert line.split()[:3] == [one["file"], best["label"], f"{100 * best['probability']:.2f}"]
+    assert len(json.loads(answers(run_folder, paths[0], format="json", top_k=99)[0])[0]["predictions"]) == 10
+
+
+@pytest.mark.parametrize("folder", ["", "ticket", "round_01"])
+def test_runs_rounds_and_tickets_predict(run_folder, pictures, folder):
+    path = os.path.join(run_folder, folder)
+    assert json.loads(answers(path, pictures[0][0], format="json")[0])[0]["file"] == pictures[0][0]
+
+
+def test_what_is_no_picture_is_named_and_the_rest_answered(run_folder, pictures, tmp_path):
+    paths, _ = pictures
+    (tmp_path / "odd.png").write_bytes(b"no picture")
+    (tmp_path / "empty").mkdir()
+    text, problems = answers(run_folder, str(tmp_path / "odd.png"), paths[0], str(tmp_path / "empty"), format="json")
+    assert len(json.loads(text)) == 1
+    assert [problem.split(" ")[0] for problem in problems] == [f"{tmp_path}/odd.png", f"{tmp_path}/empty"]
+    with pytest.raises(UsageError, match="odd.png is no picture"):
+        answers(run_folder, str(tmp_path / "odd.png"))
+
+
+FACTS = {"image_shape": [8, 8, 1], "dtype": "uint8"}
+
+
+def test_pictures_of_any_size_and_kind_become_the_network_s(tmp_path):
+    exact = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(exact).save(tmp_path / "exact.png")
+    np.testing.assert_array_equal(unlabelled.pixels(str(tmp_path / "exact.png"), FACTS)[..., 0], exact)
+    wide = np.full((40, 90, 3), 10, np.uint8)
+    wide[:, 30:60] = (200, 200, 200)
+    Image.fromarray(wide).save(tmp_path / "wide.jpg", quality=100)
+    found = unlabelled.pixels(str(tmp_path / "wide.jpg"), FACTS)
+    assert found.shape == (8, 8, 1) and abs(int(found[4, 4, 0]) - 200) <= 2 and found[4, 0, 0] < 60
+    Image.fromarray(exact[:3, :2]).save(tmp_path / "tiny.png")
+    assert unlabelled.pixels(str(tmp_path / "tiny.png"), FACTS).shape == (8, 8, 1)
+    with pytest.raises(UsageError, match="is no TIFF"):
+        unlabelled.pixels(str(tmp_path / "tiny.png"), FACTS | {"dtype": "uint16"})
+
+
+def command(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "tf_tickets.main", *words], cwd=ROOT, capture_output=True, **options
+    )  # fmt: skip
+
+
+def test_the_program_reads_standard_input(run_folder, pictures):
+    paths, images = pictures
+    data = pathlib.Path(paths[2]).read_bytes()
+    done = command("predict", run_folder, "-", "--format=json", input=data)
+    assert done.returncode == 0
+    found = json.loads(done.stdout)[0]["predictions"][0]["probability"]
+    assert found == pytest.approx(Ticket.load(f"{run_folder}/ticket").predict(images[2:3]).max(), abs=1e-6)
+
+
+def test_the_card_says_what_was_measured(run_folder):
+    text = pathlib.Path(run_folder, "ticket", "MODEL_CARD.md").read_text()
+    document = runs.read_json(f"{run_folder}/ticket/ticket.json")
+    accuracy = document["metrics"]["test_accuracy"]
+    assert f"| test accuracy | {100 * accuracy:.2f} % | [" in text and "over 600 images" in text
+    assert f"{document['weights_left']:,} of {document['weights_total']:,} prunable weights" in text
+    assert "width 2" in text and "runtime.load(" in text and "MODEL_CARD.md" in document["files"]
+
+
+def copied(run_folder, tmp_path):
+    return shutil.copytree(f"{run_folder}/ticket", tmp_path / "ticket")
+
+
+def train_with(folder, tmp_path):
+    settings = {name: value for name, value in QUICK.items() if name != "rounds"}
+    return tt.train(tt.Config.from_values(**settings | {"rewind": "epoch:2"}, ticket=folder, out=str(tmp_path / "out")))
+
+
+USERS = {
+    "Ticket.load": lambda folder, tmp_path: Ticket.load(folder),
+    "predict": lambda folder, tmp_path: answers(folder, str(tmp_path)),
+    "train --ticket": train_with,
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("name", ["ticket.json", "ticket.npz", "saved_model.pb", "labels.txt", "MODEL_CARD.md", "more"])
+def test_a_changed_file_is_refused_by_all_who_read_tickets(run_folder, tmp_path, user, name):
+    folder = copied(run_folder, tmp_path)
+    path = folder / name
+    data = path.read_bytes() if path.exists() else b""
+    path.write_bytes(data[:-9] + b"x" + data[-8:])
+    with pytest.raises(StateError, match=name.replace(".", r"\.")) as caught:
+        USERS[user](str(folder), tmp_path)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_what_is_no_ticket_is_refused(tmp_path, user):
+    with pytest.raises(UsageError, match="no ticket"):
+        USERS[user](str(tmp_path), tmp_path)
+
+
+MADE_UP = {
+    "another network": lambda d: d["network"].update(name="resnet18"),
+    "a wider one": lambda d: d["network"].update(width=3),
+    "an argument that is none": lambda d: d["network"].update(command="touch hacked"),
+    "a count": lambda d: d.update(weights_left=1),
+    "no count": lambda d: d.pop("weights_left"),
+    "a shape": lambda d: d["layers"][0].update(shape=[1 << 20, 1 << 20]),
+    "labels": lambda d: d["data"].update(labels=["a", "b"]),
+    "a mean": lambda d: d["data"].update(mean="0"),
+    "a setting": lambda d: d["settings"].update(seed=99),
+    "layers of nothing": lambda d: d.update(layers=None),
+}
+
+
+@pytest.mark.parametrize("attack", MADE_UP)
+def test_a_document_that_was_made_up_is_refused(run_folder, tmp_path, attack):
+    folder = copied(run_folder, tmp_path)
+    document = runs.read_json(str(folder / "ticket.json"))
+    MADE_UP[attack](document)
+    document.pop("self_sha256")
+    document["self_sha256"] = files.hashlib.sha256(canonical(document)).hexdigest()
+    (folder / "ticket.json").write_bytes(runs.json_bytes(document))
+    with pytest.raises(StateError) as caught:
+        Ticket.load(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mask_is_retrained_on_own_pictures_with_a_new_head(run_folder, tmp_path):
+    """Three classes of 8x8 pictures in place of ten digits."""
+    pixels, labels = sources.load("digits").images(np.arange(400)), sources.load("digits").labels[:400]
+    for label in range(3):
+        folder = tmp_path / "pictures" / f"class_{label}"
+        folder.mkdir(parents=True)
+        for index in np.flatnonzero(labels == label)[:10]:
+            Image.fromarray(pixels[index, ..., 0]).save(folder / f"{index}.png")
+    settings = QUICK | {"dataset": "folder", "data_dir": str(tmp_path / "pictures"), "out": str(tmp_path / "runs")}
+    for name in ("images", "rounds"):
+        settings.pop(name)
+    made = tt.train(tt.Config.from_values(**settings | {"rewind": "epoch:1"}, ticket=f"{run_folder}/ticket"))
+    new, old = Ticket.load(f"{made.folder}/ticket"), Ticket.load(f"{run_folder}/ticket")
+    assert new.labels == ("class_0", "class_1", "class_2")
+    for name, mask in old.masks.items():
+        np.testing.assert_array_equal(new.masks[name], mask)
+        assert not new.trained[f"{name}/kernel"][~mask].any()
+    assert new.trained["linear/kernel"].shape[1] == 3
+    text, _ = answers(f"{made.folder}/ticket", str(tmp_path / "pictures"), format="json")
+    assert {p["label"] for one in json.loads(text) for p in one["predictions"]} <= set(new.labels)

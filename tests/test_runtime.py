@@ -1,0 +1,285 @@
+"""The runtime without TensorFlow gives the network's logits, sparse, dense or compiled, and loads nothing hostile."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import QUICK, ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tf_tickets as tt
+from tf_tickets import runs, runtime
+from tf_tickets.backend import tf
+from tf_tickets.data import sources
+from tf_tickets.export import program
+from tf_tickets.export.ticket import Ticket, canonical, to_arrays
+from tf_tickets.models import architecture, registry, state
+from tf_tickets.runtime import files
+from tf_tickets.runtime import program as programs
+
+# Every family; strides, poolings, depthwise and bottleneck blocks, both stems, every head.
+NETWORKS = [
+    ("resnet18", (16, 16, 3), "small", "linear"), ("resnet18", (33, 45, 3), "full", "cosine"),
+    ("resnet50", (16, 16, 1), "small", "tvmf"), ("harmonic_resnet18", (16, 16, 3), "small", "linear"),
+    ("harmonic_resnet50", (35, 40, 3), "full", "linear"), ("full_conv_resnet18", (9, 12, 3), "small", "tvmf"),
+    ("full_conv_resnet50", (16, 16, 3), "small", "linear"), ("vgg11", (32, 32, 3), "small", "linear"),
+    ("vgg16", (20, 40, 1), "small", "cosine"), ("mobilenet_v2", (16, 16, 3), "small", "linear"),
+    ("mobilenet_v2", (33, 32, 13), "full", "linear"),
+]  # fmt: skip
+METHODS = ("dense", "sparse", "compiled")
+
+
+def random_ticket(name, shape, stem, head, density, seed):
+    """A Ticket with random weights, statistics and masks; one layer in four has no weight left."""
+    generator = np.random.default_rng(seed)
+    facts = {"classes": 10, "image_shape": shape, "stem": stem, "width": 8, "head": head, "kappa": 16.0}
+    described, model = architecture.describe(name, **facts), registry.build(name, **facts, seed=seed)
+    masks = {
+        kernel.name: generator.random(kernel.shape) < (density if generator.random() < 0.75 else 0.0)
+        for kernel in described.prunable("all")
+    }
+    found = {}
+    for variable, array in state.get_state(model).items():
+        low, high = (0.5, 2.0) if variable.endswith(("variance", "gamma")) else (-0.5, 0.5)
+        drawn = generator.uniform(low, high, array.shape).astype(np.float32)
+        found[variable] = array if array.ndim > 1 else drawn
+    for layer, mask in masks.items():
+        found[f"{layer}/kernel"] = found[f"{layer}/kernel"] * mask / max(density, 0.05)
+    data = {
+        "dataset": "random", "labels": [f"class {i}" for i in range(10)], "mean": [0.4] * shape[2],
+        "deviation": [0.3] * shape[2], "image_shape": list(shape), "dtype": "uint8", "scale": 255.0,
+    }  # fmt: skip
+    network = {"name": name, **facts, "image_shape": list(shape)}
+    return Ticket(masks, found, found, network, data, {}, "", 3)
+
+
+def document_of(ticket):
+    layers = [{"layer": name, "shape": list(mask.shape)} for name, mask in ticket.masks.items()]
+    nodes = json.loads(json.dumps(program.of(ticket.build())))
+    return {"program": nodes, "layers": layers, "data": ticket.data, "density": ticket.density}
+
+
+class Stored:
+    """The arrays of a ticket as files.Arrays has them."""
+
+    def __init__(self, ticket):
+        self.arrays = to_arrays(ticket)
+
+    def get(self, name, shape=None, kind="f"):
+        return self.arrays[name]
+
+
+@pytest.mark.parametrize("which", range(len(NETWORKS)), ids=[f"{n}-{s}-{h}" for n, _, s, h in NETWORKS])
+@settings(max_examples=2, deadline=None)
+@given(st.data())
+def test_logits_are_the_network_s(which, data):
+    density = data.draw(st.sampled_from([0.0, 0.003, 0.05, 0.3, 1.0]))
+    ticket = random_ticket(*NETWORKS[which], density, data.draw(st.integers(0, 1000)))
+    network = runtime.Network(document_of(ticket), Stored(ticket), compiled=True)
+    count = data.draw(st.sampled_from([1, 2, 7]))
+    images = np.random.default_rng(count).integers(0, 256, (count, *ticket.data["image_shape"]), np.uint8)
+    normalised = (images.astype(np.float32) / np.float32(255) - np.float32(0.4)) / np.float32(0.3)
+    expected = ticket.build()(normalised, training=False).numpy()
+    for method in (None, *METHODS):
+        network.use(method)
+        found = network.logits(images)
+        assert found.shape == expected.shape and found.dtype == np.float32
+        assert (np.abs(found - expected) <= 1e-4 * np.maximum(1.0, np.abs(expected))).all()
+    np.testing.assert_allclose(network.predict(images), ticket.predict(images), atol=1e-5)
+
+
+def test_many_images_are_the_same_as_one_by_one(monkeypatch):
+    ticket = random_ticket(*NETWORKS[0], 0.1, 0)
+    images = np.random.default_rng(0).integers(0, 256, (11, 16, 16, 3), np.uint8)
+    network = runtime.Network(document_of(ticket), Stored(ticket))
+    alone = np.concatenate([network.logits(image[np.newaxis]) for image in images])
+    monkeypatch.setattr(runtime.network, "_UNFOLDED_BYTES", 4 * network._largest)
+    for method in (None, "dense", "sparse"):
+        network.use(method)
+        np.testing.assert_allclose(network.logits(images), alone, atol=1e-4)
+    assert network.logits(images[:0]).shape == (0, 10)
+
+
+def test_timing_decides_between_dense_and_sparse(monkeypatch):
+    ticket = random_ticket(*NETWORKS[0], 0.3, 5)
+    network = runtime.Network(document_of(ticket), Stored(ticket))
+    slow = iter([2.0, 1.0] * 100)
+    monkeypatch.setattr(runtime.network, "_seconds", lambda *given: next(slow))
+    assert {m for n, m in network.method().items() if ticket.masks[n].mean() > 0.1} == {"sparse"}
+    assert network.method() == network.method()
+    network.use("dense")
+    assert set(network.method().values()) == {"dense"}
+    with pytest.raises(ValueError, match="'fast' is none of dense, sparse"):
+        network.use("fast")
+
+
+def test_a_transformer_has_no_program():
+    model = registry.build("vit_small", classes=10, image_shape=(16, 16, 3), width=64)
+    assert program.of(model) is None
+
+
+@pytest.fixture(scope="module")
+def ticket_folder(tmp_path_factory):
+    """The ticket of a finished run on digits; treat as read-only."""
+    return tt.imp(tt.Config.from_values(**QUICK, out=str(tmp_path_factory.mktemp("runs")))).folder + "/ticket"
+
+
+ALONE = """
+import json, sys
+import numpy as np
+from tf_tickets import runtime
+network = runtime.load(sys.argv[1])
+images = np.load(sys.argv[2])
+found = {"probabilities": network.predict(images).tolist(), "labels": network.labels}
+roots = {name.partition(".")[0] for name in sys.modules}
+found["foreign"] = sorted(roots & {"tensorflow", "tf_keras", "keras", "pandas", "PIL", "absl", "sklearn", "h5py"})
+found["ours"] = sorted(name for name in sys.modules if name.startswith("tf_tickets."))
+json.dump(found, sys.stdout)
+"""
+
+
+def test_a_ticket_is_served_by_numpy_and_scipy_alone(ticket_folder, tmp_path):
+    images, _ = sources.load("digits").test()
+    np.save(tmp_path / "images.npy", images)
+    words = [sys.executable, "-c", ALONE, ticket_folder, str(tmp_path / "images.npy")]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
+    found = json.loads(done.stdout)
+    assert found["foreign"] == [] and all(name.startswith("tf_tickets.runtime") for name in found["ours"])
+    ticket = Ticket.load(ticket_folder)
+    np.testing.assert_allclose(found["probabilities"], ticket.predict(images), atol=1e-5)
+    assert tuple(found["labels"]) == ticket.labels
+
+
+PLAIN = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+document = json.load(open(sys.argv[1] + "/ticket.json"))
+tf.config.threading.set_intra_op_parallelism_threads(document["versions"]["intra_op_threads"])
+tf.config.threading.set_inter_op_parallelism_threads(document["versions"]["inter_op_threads"])
+serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+images, labels = (np.load(path) for path in sys.argv[2:])
+size = document["batch_size"]
+logits = [serve(images=tf.constant(images[i : i + size]))["logits"].numpy() for i in range(0, len(images), size)]
+accuracy = float((np.concatenate(logits).argmax(axis=1) == labels).mean())
+assert not [name for name in sys.modules if name.startswith(("tf_tickets", "tf_keras"))]
+print(json.dumps([accuracy, document["metrics"]["test_accuracy"], document["test_images"]]))
+"""
+
+
+def test_plain_tensorflow_reproduces_the_recorded_accuracy(ticket_folder, tmp_path):
+    images, labels = sources.load("digits").test()
+    np.save(tmp_path / "images.npy", images)
+    np.save(tmp_path / "labels.npy", labels)
+    words = [sys.executable, "-c", PLAIN, ticket_folder, str(tmp_path / "images.npy"), str(tmp_path / "labels.npy")]
+    plain = {name: value for name, value in os.environ.items() if name not in ("TF_USE_LEGACY_KERAS", "PYTHONPATH")}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=True, env=plain)
+    measured, recorded, count = json.loads(done.stdout)
+    assert measured == recorded and count == len(images)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_signature_answers_tensorflow_serving_s_rest_request(ticket_folder, rows):
+    """The README's request, {"instances": [image, ...]}: each named output with one row an instance."""
+    images = sources.load("digits").test()[0][:rows]
+    request = json.loads(json.dumps({"signature_name": "serving_default", "instances": images.tolist()}))
+    serve = tf.saved_model.load(ticket_folder).signatures[request["signature_name"]]
+    (spec,) = serve.structured_input_signature[1].values()
+    found = serve(**{spec.name: tf.constant(request["instances"], spec.dtype)})
+    predictions = [{name: value.numpy().tolist()[row] for name, value in found.items()} for row in range(rows)]
+    expected = Ticket.load(ticket_folder).predict(images)
+    np.testing.assert_allclose([one["probabilities"] for one in predictions], expected, atol=1e-5)
+
+
+def copied(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "ticket")
+
+
+def test_every_flipped_byte_is_noticed(ticket_folder, tmp_path):
+    folder = copied(ticket_folder, tmp_path)
+    for name in ("ticket.json", "ticket.npz"):
+        whole = (folder / name).read_bytes()
+        for place in np.linspace(0, len(whole) - 1, 9).astype(int):
+            (folder / name).write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+            with pytest.raises(runtime.Damaged) as caught:
+                runtime.load(str(folder))
+            assert "\n" not in str(caught.value)
+        (folder / name).write_bytes(whole)
+    runtime.load(str(folder))
+
+
+def rewritten(folder, change):
+    """Changes the document and makes its hash anew, as someone with intent would."""
+    document = runs.read_json(str(folder / "ticket.json"))
+    change(document)
+    document.pop("self_sha256")
+    document["self_sha256"] = files.hashlib.sha256(canonical(document)).hexdigest()
+    (folder / "ticket.json").write_bytes(runs.json_bytes(document))
+
+
+HOSTILE = {
+    "no program": lambda d: d.update(program=None),
+    "an operation that is none": lambda d: d["program"][2].update(operation="eval"),
+    "a value of later": lambda d: d["program"][1].update(inputs=[d["program"][5]["name"]]),
+    "a name twice": lambda d: d["program"][3].update(name=d["program"][1]["name"]),
+    "a huge kernel": lambda d: d["program"][1].update(shape=[1 << 15, 1 << 15, 3, 3]),
+    "a kernel of another shape": lambda d: d["program"][1]["shape"].reverse(),
+    "a stride of nothing": lambda d: d["program"][1].update(stride=0),
+    "a mask of another shape": lambda d: d["layers"][0].update(shape=[5, 5]),
+    "a text for a number": lambda d: d["program"][1].update(padding="1"),
+    "no labels": lambda d: d["data"].pop("labels"),
+    "a label too many": lambda d: d["data"]["labels"].append("more"),
+    "images of no size": lambda d: d["data"].update(image_shape=[0, 8, 1]),
+    "a program of nothing": lambda d: d.update(program=[]),
+    "a program that is text": lambda d: d.update(program="import os"),
+    "two inputs": lambda d: d["program"].append({"name": "x", "operation": "input", "inputs": []}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_documents_that_were_made_up_are_refused(ticket_folder, tmp_path, attack):
+    folder = copied(ticket_folder, tmp_path)
+    rewritten(folder, HOSTILE[attack])
+    with pytest.raises(runtime.Damaged) as caught:
+        runtime.load(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_unpickled_and_no_bomb_unpacked(ticket_folder, tmp_path, monkeypatch):
+    folder = copied(ticket_folder, tmp_path)
+
+    def with_arrays(**changes):
+        arrays = runs.read_arrays(f"{ticket_folder}/ticket.npz") | changes
+        np.savez(folder / "ticket.npz", **arrays)
+        rewritten(folder, lambda d: d["files"].update({"ticket.npz": files.digest(str(folder / "ticket.npz"))}))
+
+    bias = "trained_variables/linear/bias"
+    for array in (np.array([{}] * 10, object), np.zeros(10, np.float64), np.zeros(9, np.float32)):
+        with_arrays(**{bias: array})
+        with pytest.raises(runtime.Damaged, match="linear/bias"):
+            runtime.load(str(folder))
+    with_arrays()
+    monkeypatch.setattr(files, "MOST_BYTES", 1000)
+    with pytest.raises(runtime.Damaged, match="unpack to"):
+        runtime.load(str(folder))
+    with pytest.raises(runtime.NotATicket):
+        runtime.load(str(tmp_path))
+    with pytest.raises(runtime.NotATicket):
+        runtime.load(__file__)
+
+
+def test_images_of_another_kind_are_refused(ticket_folder):
+    network = runtime.load(ticket_folder)
+    for images in (np.zeros((1, 8, 8, 1)), np.zeros((8, 8, 1), np.uint8), np.zeros((1, 8, 9, 1), np.uint8)):
+        with pytest.raises(ValueError, match=r"this ticket takes uint8\[n, 8, 8, 1\]"):
+            network.predict(images)
+
+
+def test_the_largest_kernels_and_sides_are_bounded():
+    assert programs._in_range("shape", [3, 3, 512, 512]) and not programs._in_range("shape", [3, 3, True, 4])
+    assert not programs._in_range("stride", 1 << 20) and not programs._in_range("epsilon", float("nan"))

@@ -1,0 +1,89 @@
+"""Pictures without labels, for prediction: files of any size as a ticket's network takes them."""
+
+import functools
+import os
+
+import numpy as np
+
+from tf_tickets import pictures
+from tf_tickets.backend import tf
+from tf_tickets.data import photographs
+from tf_tickets.errors import UsageError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+
+
+def files(path):
+    """The picture files that a path stands for.
+
+    Args:
+      path: of a file, or of a folder, whose files with a suffix of SUFFIXES at any depth are meant, by name.
+
+    Returns:
+      List of paths.
+
+    Raises:
+      UsageError: a folder without any.
+    """
+    if not os.path.isdir(path):
+        return [path]
+    found = []
+    for folder, inner, names in os.walk(path):
+        inner[:] = sorted(name for name in inner if name[0] != ".")
+        found += [os.path.join(folder, n) for n in sorted(names) if n[0] != "." and n.lower().endswith(SUFFIXES)]
+    if not found:
+        raise UsageError(f"{path} holds no picture ({', '.join(SUFFIXES)})")
+    return found
+
+
+def pixels(path, data):
+    """One picture as the network takes it.
+
+    A picture of the network's size keeps its pixels. Of a network of crops (`any_size`) it is what evaluation sees:
+    the shorter side resized to 256 for a crop of 224, then the middle. Else the picture is resized to cover the
+    network's size, and its middle taken.
+
+    Args:
+      path: of the file.
+      data: a Ticket's facts of its data set.
+
+    Returns:
+      The stored type [height, width, channels].
+
+    Raises:
+      UsageError: the file is no such picture.
+    """
+    shape = tuple(data["image_shape"])
+    if data.get("dtype", "uint8") == "uint16":
+        return _bands(path, shape)
+    if data.get("any_size"):
+        encoded = tf.constant([photographs.encoded(path, shape[2])])
+        return _centre(shape)(encoded).numpy()[0]
+    found = photographs.pixels(path, shape[2])
+    return found if found.shape == shape else _covering(found, shape)
+
+
+@functools.cache
+def _centre(shape):
+    return tf.function(lambda encoded: pictures.centre_crop(encoded, shape), [tf.TensorSpec([None], tf.string)])
+
+
+def _covering(found, shape):
+    size = np.array(found.shape[:2])
+    wanted = np.array(shape[:2])
+    height, width = np.maximum(np.round(size * (wanted / size).max()).astype(int), wanted)
+    resized = pictures.resize(tf.constant(found), height, width).numpy()
+    top, left = (height - shape[0]) // 2, (width - shape[1]) // 2
+    return resized[top : top + shape[0], left : left + shape[1]]
+
+
+def _bands(path, shape):
+    import tifffile
+
+    try:
+        found = tifffile.imread(path)
+    except Exception as error:  # tifffile raises errors of many types for damaged files
+        raise UsageError(f"{path} is no TIFF that can be read ({' '.join(str(error).split())})") from None
+    if found.shape != shape or found.dtype != np.uint16:
+        raise UsageError(f"{path} is {found.dtype}{list(found.shape)}: this ticket takes uint16{list(shape)}")
+    return found

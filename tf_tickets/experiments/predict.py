@@ -1,0 +1,128 @@
+"""`predict`: labels and probabilities of picture files, by the network that `evaluate` measures."""
+
+import csv
+import io
+import json
+import os
+import sys
+import tempfile
+
+import numpy as np
+
+from tf_tickets import runs
+from tf_tickets.errors import UsageError
+from tf_tickets.export.ticket import Ticket
+
+BATCH = 100
+STANDARD_INPUT = "-"
+
+
+def predict(folder, paths, command):
+    """Labels pictures.
+
+    Args:
+      folder: a ticket or round folder, or a run folder with a ticket.
+      paths: picture files, folders of such, and `-` for one picture from standard input.
+      command: a config.Command: `format` is table, json, csv or None; `top_k` how many labels of each picture.
+
+    Returns:
+      (text, problems): the answers as text, and one line for each file that is no picture.
+
+    Raises:
+      UsageError, StateError: the folder is no ticket, or its hashes are wrong; no file is a picture.
+    """
+    ticket = load(folder)
+    rows, problems = [], []
+    names, images = [], []
+    for name, image in _images(paths, ticket.data, problems):
+        names.append(name)
+        images.append(image)
+        if len(images) == BATCH:
+            rows += _answers(ticket, names, images, command.top_k)
+            names, images = [], []
+    rows += _answers(ticket, names, images, command.top_k)
+    if not rows:
+        raise UsageError("; ".join(problems))
+    return {"json": _json, "csv": _csv}.get(command.format, _table)(rows), problems
+
+
+def load(folder):
+    """The Ticket of a ticket folder, a round folder, or a run folder that has one."""
+    run = runs.RunFolder(folder)
+    if os.path.isfile(run.config) and os.path.isdir(run.ticket):
+        return Ticket.load(run.ticket)
+    return Ticket.load(folder)
+
+
+def _images(paths, data, problems):
+    """(name, pixels) of every picture; what is none goes to `problems`."""
+    from tf_tickets.data import unlabelled
+
+    for path in paths:
+        try:
+            if path == STANDARD_INPUT:
+                yield path, _from_standard_input(data)
+                continue
+            found = unlabelled.files(path)
+        except UsageError as error:
+            problems.append(str(error))
+            continue
+        for file in found:
+            try:
+                image = unlabelled.pixels(file, data)
+            except (UsageError, OSError) as error:
+                problems.append(str(error))
+            else:
+                yield file, image
+
+
+def _from_standard_input(data):
+    from tf_tickets.data import unlabelled
+
+    # Pillow and tifffile want to go back and forth in a file.
+    with tempfile.NamedTemporaryFile(prefix="tf-tickets-") as file:
+        file.write(sys.stdin.buffer.read())
+        file.flush()
+        try:
+            return unlabelled.pixels(file.name, data)
+        except UsageError as error:
+            raise UsageError(str(error).replace(file.name, "the picture on standard input")) from None
+
+
+def _answers(ticket, names, images, top_k):
+    """List of (name, [(label, probability)]), the most probable label first."""
+    if not names:
+        return []
+    probabilities = ticket.predict(np.stack(images))
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+    return [
+        (name, [(ticket.labels[index], float(row[index])) for index in chosen])
+        for name, row, chosen in zip(names, probabilities, order)
+    ]
+
+
+def _table(rows):
+    most = max(len(found) for _, found in rows)
+    head = ["file", *(title for _ in range(most) for title in ("label", "probability"))]
+    lines = [head] + [
+        [name, *(cell for label, value in found for cell in (label, f"{100 * value:.2f} %"))] for name, found in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def _json(rows):
+    found = [
+        {"file": name, "predictions": [{"label": label, "probability": value} for label, value in answers]}
+        for name, answers in rows
+    ]
+    return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def _csv(rows):
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["file", "rank", "label", "probability"])
+    for name, answers in rows:
+        writer.writerows([name, rank, label, repr(value)] for rank, (label, value) in enumerate(answers, 1))
+    return buffer.getvalue().rstrip("\n")

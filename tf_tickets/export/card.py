@@ -1,0 +1,128 @@
+"""The model card of a ticket: what it is, its data, its numbers with intervals, its limits, how to load it."""
+
+import math
+
+from tf_tickets import config as configs
+
+_Z = 1.959964  # of a two-sided 95 % interval
+_NAMES = {
+    "test_accuracy": "test accuracy", "test_balanced_accuracy": "balanced test accuracy",
+    "validation_accuracy": "validation accuracy", "train_loss": "training loss",
+}  # fmt: skip
+_LOADING = """```python
+import tensorflow as tf                                            # TensorFlow alone, no tf_tickets
+serve = tf.saved_model.load("{folder}").signatures["serving_default"]
+serve(images=images)["probabilities"]                              # {dtype} [n, {shape}]
+```
+
+```python
+from tf_tickets import runtime                                     # numpy and SciPy, no TensorFlow
+network = runtime.load("{folder}")
+network.predict(images)
+```
+
+`python -m tf_tickets.main predict {folder} PICTURE...` labels files, `verify {folder}` checks every hash,
+`train --ticket={folder}` retrains the sparse network, also on other pictures."""
+
+
+def wilson(share, count):
+    """The 95 % Wilson interval of a share of `count` independent images: (low, high), fractions."""
+    centre = share + _Z**2 / (2 * count)
+    half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
+    return tuple(max(0.0, min(1.0, (centre + sign * half) / (1 + _Z**2 / count))) for sign in (-1, 1))
+
+
+def text(ticket, metrics, test_images, folder="ticket"):
+    """The card in Markdown.
+
+    Args:
+      ticket: an export.ticket.Ticket.
+      metrics: dict of what was measured on it; empty where nothing was.
+      test_images: how many images `test_accuracy` is of; None where nothing was measured.
+      folder: what the loading lines call it.
+    """
+    network, data = ticket.network, ticket.data
+    kept, total = (sum(int(part) for part in parts) for parts in zip(*(
+        (mask.sum(), mask.size) for mask in ticket.masks.values()
+    )))  # fmt: skip
+    shape = ", ".join(map(str, data["image_shape"]))
+    title = f"{network['name']} of width {network['width']} on {data['dataset']}, density {100 * ticket.density:.2f} %"
+    parts = [
+        f"# Ticket: {title}",
+        f"A sparse image classifier found by iterative magnitude pruning: {kept:,} of {total:,} prunable weights are "
+        f"left, all others are exactly zero. It is round {ticket.round} of its search; the weights from which it was "
+        "trained are inside, so it can be trained again.",
+        "## Data",
+        f"{len(ticket.labels)} classes: {_some(ticket.labels)}. Images {shape} (height, width, channels), "
+        f"{data.get('dtype', 'uint8')}; normalisation is inside. {_training_data(ticket.settings)}",
+        "## Numbers",
+        _numbers(metrics, test_images),
+        "## Settings that differ from the defaults",
+        _settings(ticket.settings),
+        "## Limits",
+        _limits(),
+        "## Loading",
+        _LOADING.format(folder=folder, dtype=data.get("dtype", "uint8"), shape=shape),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _some(labels):
+    shown = ", ".join(labels[:20])
+    return shown if len(labels) <= 20 else f"{shown} and {len(labels) - 20} more"
+
+
+def _training_data(settings):
+    parts = [f"{name} {settings[name]}" for name in ("fraction", "per_class", "images", "imbalance")
+             if settings.get(name) is not None]  # fmt: skip
+    if not settings:
+        return ""
+    chosen = f" ({', '.join(parts)})" if parts else ""
+    return (
+        f"Trained on the training part{chosen}, subset seed {settings.get('subset_seed')}; the SHA-256 over its "
+        "images' ids is in ticket.json."
+    )
+
+
+def _numbers(metrics, test_images):
+    lines = ["| measured | value | 95 % interval |", "|---|---|---|"]
+    for name, title in _NAMES.items():
+        value = metrics.get(name)
+        if value is None:
+            continue
+        if "loss" in name:
+            lines.append(f"| {title} | {value:.4f} | |")
+            continue
+        interval = ""
+        if name == "test_accuracy" and test_images:
+            low, high = wilson(value, test_images)
+            interval = f"[{100 * low:.2f}, {100 * high:.2f}] over {test_images:,} images"
+        lines.append(f"| {title} | {100 * value:.2f} % | {interval} |")
+    if len(lines) == 2:
+        return "Nothing was measured on this ticket."
+    lines.append(
+        "\nThe interval is of this one network over the draw of test images. How much another seed or subset would "
+        "change is seen by several runs: `report` compares them."
+    )
+    return "\n".join(lines)
+
+
+def _settings(settings):
+    options = configs.options()
+    changed = [
+        f"{name} {value}" for name, value in settings.items()
+        if name in options and value is not None and value != options[name].default
+    ]  # fmt: skip
+    return ", ".join(changed) + "." if changed else "None."
+
+
+def _limits():
+    limits = [
+        "It knows its classes alone and names one of them for any picture.",
+        "Its probabilities are not calibrated; `evaluate` measures by how much.",
+        "It was tested on pictures like those of its training; on others, after corruption and under attack it is "
+        "worse, which `evaluate --evaluators=corruptions,shift,fgsm,pgd` measures.",
+        "Zeros make it small, and fast only where something skips them: the SavedModel computes densely, "
+        "`tf_tickets.runtime` does not.",
+    ]
+    return "\n".join(f"- {limit}" for limit in limits)

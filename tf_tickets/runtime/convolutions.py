@@ -1,0 +1,151 @@
+"""Convolutions on maps [channels, images, height, width]: dense by BLAS, sparse by SciPy's CSR or compiled by numba.
+
+Padded maps lie flat, one row a channel, so that what a filter sees at one place is a row shifted by a constant: long
+copies, and none at all for the compiled kernel. Results at the right and lower edge are of no position and are cut off.
+"""
+
+import math
+
+import numpy as np
+from scipy import sparse
+
+from tf_tickets.runtime.program import Sparse
+
+_MOST_KEPT = 4
+
+
+def padded(maps, pixels):
+    """Zeros on every side of maps [channels, images, height, width]."""
+    channels, images, height, width = maps.shape
+    found = np.zeros((channels, images, height + 2 * pixels, width + 2 * pixels), np.float32)
+    found[:, :, pixels : pixels + height, pixels : pixels + width] = maps
+    return found
+
+
+def windows(maps, size, stride):
+    """A view of what each filter sees: [channels, size, size, images, height', width'], nothing copied."""
+    channels, images, height, width = maps.shape
+    rows, columns = (height - size) // stride + 1, (width - size) // stride + 1
+    of_channel, of_image, of_row, of_column = maps.strides
+    return np.lib.stride_tricks.as_strided(
+        maps, (channels, size, size, images, rows, columns),
+        (of_channel, of_row, of_column, of_image, stride * of_row, stride * of_column), writeable=False,
+    )  # fmt: skip
+
+
+class Convolution:
+    """A full convolution, executed `dense`, `sparse` or `compiled`.
+
+    Attributes:
+      density: share of weights left.
+      size, stride, padding: of the square filters, in pixels.
+    """
+
+    def __init__(self, weights, bias, stride, padding):
+        self.size, self.stride, self.padding = weights.shape[0], stride, padding
+        self.channels_in, self.channels_out = weights.shape[2:]
+        self._bias = np.zeros(self.channels_out, np.float32) if bias is None else bias.astype(np.float32)
+        if isinstance(weights, Sparse):
+            positions, values = weights.positions, weights.values
+        else:
+            positions = np.flatnonzero(weights)
+            values = weights.reshape(-1)[positions]
+        self.density = len(values) / max(math.prod(weights.shape), 1)
+        inputs, outputs = np.divmod(positions, self.channels_out)
+        # One column for each place in the filter and channel, place first, as the kernel itself has them.
+        shape = (self.channels_out, self.size**2 * self.channels_in)
+        self._matrix = sparse.csr_matrix((values.astype(np.float32), (outputs, inputs)), shape)
+        places = np.arange(self.size**2)
+        self._rows, self._columns = np.divmod(places, self.size)
+        # With a stride, every stride-th pixel in each direction is a map of its own.
+        phases = (self._rows % stride) * stride + self._columns % stride
+        self._phases, self._phase_of = np.unique(phases, return_inverse=True)
+        self._dense, self._offsets = None, {}
+
+    def shape(self, height, width):
+        """Rows and columns of the result."""
+        return tuple((side + 2 * self.padding - self.size) // self.stride + 1 for side in (height, width))
+
+    def forget_dense(self):
+        """Frees the dense copy of the weights."""
+        self._dense = None
+
+    def __call__(self, maps, method):
+        """[in, images, height, width] -> [out, images, height', width']."""
+        images, (rows, columns) = maps.shape[1], self.shape(*maps.shape[2:])
+        flat, (height, width) = self._laid_out(maps)
+        shifts = self._rows // self.stride * width + self._columns // self.stride
+        found = np.empty((self.channels_out, flat.shape[1]), np.float32)
+        length = flat.shape[1] - int(shifts.max())
+        if method == "compiled":
+            from tf_tickets.runtime import compiled
+
+            offsets = self._offsets_of(shifts, flat.shape)
+            matrix = self._matrix
+            compiled.convolve(flat.reshape(-1), matrix.indptr, offsets, matrix.data, self._bias, found, length)
+        else:
+            seen = self._seen(flat, shifts, length)
+            if method == "dense":
+                np.matmul(self._whole(), seen, out=found[:, :length])
+            else:
+                found[:, :length] = self._matrix @ seen
+            found[:, :length] += self._bias[:, np.newaxis]
+        return found.reshape(self.channels_out, images, height, width)[:, :, :rows, :columns]
+
+    def _laid_out(self, maps):
+        """The padded maps of the phases in use, [phases x channels, images x height x width]; and height, width."""
+        stride, pad = self.stride, self.padding
+        channels, images, height, width = maps.shape
+        if stride == 1 and not pad and maps.flags.c_contiguous:
+            return maps.reshape(channels, -1), (height, width)
+        # One row and column more than padding asks for where the stride does not divide.
+        high, wide = (-(-(side + 2 * pad) // stride) for side in (height, width))
+        found = np.zeros((len(self._phases), channels, images, high, wide), np.float32)
+        for index, phase in enumerate(self._phases):
+            (first, into), (left, across) = (_first(int(shift), pad, stride) for shift in divmod(phase, stride))
+            part = maps[:, :, first::stride, left::stride]
+            found[index, :, :, into : into + part.shape[2], across : across + part.shape[3]] = part
+        return found.reshape(len(self._phases) * channels, -1), (high, wide)
+
+    def _seen(self, flat, shifts, length):
+        """What the filters see, [places x channels, positions]."""
+        if self.size == 1:
+            return flat
+        channels = self.channels_in
+        found = np.empty((len(shifts), channels, length), np.float32)
+        for place, (phase, shift) in enumerate(zip(self._phase_of, shifts)):
+            found[place] = flat[phase * channels : (phase + 1) * channels, shift : shift + length]
+        return found.reshape(-1, length)
+
+    def _offsets_of(self, shifts, shape):
+        """Where in the flat maps each weight begins to read."""
+        if shape not in self._offsets:
+            if len(self._offsets) >= _MOST_KEPT:
+                self._offsets.clear()
+            places, channels = np.divmod(self._matrix.indices, self.channels_in)
+            rows = self._phase_of[places] * self.channels_in + channels
+            self._offsets[shape] = (rows * shape[1] + shifts[places]).astype(np.int64)
+        return self._offsets[shape]
+
+    def _whole(self):
+        if self._dense is None:
+            self._dense = self._matrix.toarray()
+        return self._dense
+
+
+def _first(shift, pad, stride):
+    """The first pixel of a phase, and where in its padded map it goes."""
+    into = max(0, -(-(pad - shift) // stride))
+    return into * stride + shift - pad, into
+
+
+def depthwise(maps, weights, bias, stride, padding):
+    """One filter per channel: weights [height, width, channels, 1]."""
+    size, view = weights.shape[0], windows(padded(maps, padding), weights.shape[0], stride)
+    found = np.zeros((len(maps), *view.shape[3:]), np.float32)
+    for row in range(size):
+        for column in range(size):
+            weight = weights[row, column, :, 0]
+            if weight.any():
+                found += weight[:, np.newaxis, np.newaxis, np.newaxis] * view[:, row, column]
+    return found if bias is None else found + bias[:, np.newaxis, np.newaxis, np.newaxis]

@@ -1,0 +1,209 @@
+"""A ticket's network on numpy and SciPy: loading, the choice of dense or sparse, prediction."""
+
+import concurrent.futures
+import functools
+import json
+import os
+import time
+import zipfile
+
+import numpy as np
+
+from tf_tickets.runtime import convolutions, files, operations, program
+from tf_tickets.runtime.files import Damaged, NotATicket
+
+# A chunk of images is as large as keeps the largest unfolded map within this; the compiled kernel unfolds nothing.
+_UNFOLDED_BYTES, _UNFOLDED_BYTES_COMPILED = 6 << 20, 48 << 20
+# Outside these densities one of both is faster on every machine seen, and is not timed.
+_SURELY_SPARSE, _SURELY_DENSE = 0.005, 0.6
+_REPEATS = 2
+
+
+def load(path, compiled=False):
+    """Loads a ticket.
+
+    Args:
+      path: a ticket folder, or the runtime.npz that `export` writes.
+      compiled: whether convolutions may also be executed by a kernel that numba compiles, an extra: half a second more
+        at the start (several seconds the first time on a machine), less for each image.
+
+    Returns:
+      A Network.
+
+    Raises:
+      NotATicket: the path is neither.
+      ImportError: `compiled`, and numba is not installed.
+      Damaged: a hash is wrong, or the network is one that the runtime does not know, such as a transformer.
+    """
+    if os.path.isfile(path):
+        if not zipfile.is_zipfile(path):
+            raise NotATicket(f"{path} is neither a ticket folder nor a runtime.npz; give one of them")
+        with files.Arrays(path) as arrays:
+            return _network(path, _document_in(path, arrays), arrays, compiled)
+    document = files.document(path)
+    files.check_hash(path, files.ARRAYS, document)
+    with files.Arrays(os.path.join(path, files.ARRAYS)) as arrays:
+        return _network(path, document, arrays, compiled)
+
+
+def _network(path, document, arrays, compiled):
+    if document.get("program") is None:
+        raise Damaged(f"{path} holds no program for the runtime: its SavedModel alone serves it")
+    return Network(document, arrays, compiled)
+
+
+def _document_in(path, arrays):
+    if files.PROGRAM not in arrays:
+        raise NotATicket(f"{path} is no runtime.npz: it holds no program; make one with export --format=runtime")
+    try:
+        document = json.loads(arrays.get(files.PROGRAM, kind="u").tobytes())
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise Damaged(f"{path} is damaged: its program is no document; export it again")
+    files.check_self(document, path)
+    if arrays.digest(without=files.PROGRAM) != document.get("arrays_sha256"):
+        raise Damaged(f"{path} does not have its recorded hash: it was changed or damaged; export it again")
+    return document
+
+
+class Network:
+    """A network in memory, which threads may share.
+
+    Attributes:
+      labels: class names, in the order of the logits.
+      image_shape: (height, width, channels) of the images it takes.
+      density: share of prunable weights left.
+    """
+
+    def __init__(self, document, arrays, compiled=False):
+        if compiled:
+            from tf_tickets.runtime import compiled as _  # noqa: F401  the error comes here, not at the first image
+
+        self._methods = ("dense", "sparse", "compiled") if compiled else ("dense", "sparse")
+        try:
+            data, self.density = document["data"], float(document["density"])
+            self.labels, self.image_shape = tuple(data["labels"]), tuple(int(side) for side in data["image_shape"])
+            self._mean, self._deviation = (np.asarray(data[part], np.float32) for part in ("mean", "deviation"))
+            self._dtype, self._scale = np.dtype(data.get("dtype", "uint8")), np.float32(data.get("scale", 255.0))
+            self._masked = {layer["layer"]: tuple(layer["shape"]) for layer in document["layers"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise Damaged(f"the ticket's document lacks what prediction needs ({error}); restore it") from None
+        steps = program.read(document["program"], functools.partial(_weights, arrays, self._masked))
+        try:
+            self._operations = operations.prepare(steps, self.image_shape)
+        except (ValueError, IndexError, MemoryError) as error:
+            raise Damaged(f"the ticket's program does not fit together ({error}); export it again") from None
+        if self._operations[-1].shape != (len(self.labels),):
+            raise Damaged("the ticket's program does not end in one logit per label; export it again")
+        self._fixed, self._chosen = None, {}
+        self._largest = max(one.unfolded for one in self._operations)
+
+    def predict(self, images):
+        """Class probabilities.
+
+        Args:
+          images: [n, height, width, channels] of the data set's stored type, uint8 for pictures.
+
+        Returns:
+          float32 [n, classes], rows summing to one.
+
+        Raises:
+          ValueError: images of another type or shape.
+        """
+        logits = self.logits(images)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def logits(self, images):
+        """What `predict` turns into probabilities, float32 [n, classes]."""
+        images = np.asarray(images)
+        if images.dtype != self._dtype or images.shape[1:] != self.image_shape:
+            wanted = f"{self._dtype}[n, {', '.join(map(str, self.image_shape))}]"
+            raise ValueError(f"images are {images.dtype}{list(images.shape)}: this ticket takes {wanted}")
+        most = _UNFOLDED_BYTES_COMPILED if "compiled" in self._methods else _UNFOLDED_BYTES
+        chunk = max(1, most // max(self._largest, 1))
+        chunks = [images[start : start + chunk] for start in range(0, len(images), chunk)]
+        if len(chunks) > 1 and set(self._choose(chunk).values()) == {"sparse"}:
+            # BLAS and the compiled kernel have threads of their own, SciPy has none.
+            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+                parts = list(pool.map(self._run, chunks))
+        else:
+            parts = [self._run(one) for one in chunks]
+        return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *parts])
+
+    def method(self, images=1):
+        """How each convolution is executed on that many images at once: dict from its name to the method."""
+        return dict(self._choose(images))
+
+    def use(self, method=None):
+        """Executes every convolution `dense`, `sparse` or, where it was loaded so, `compiled`; None: timing decides."""
+        if method not in (None, *self._methods):
+            raise ValueError(f"{method!r} is none of {', '.join(self._methods)}")
+        self._fixed, self._chosen = method, {}
+
+    def _run(self, images):
+        normalised = (images.astype(np.float32) / self._scale - self._mean) / self._deviation
+        maps = np.ascontiguousarray(normalised.transpose(3, 0, 1, 2))
+        return operations.run(self._operations, maps, self._choose(len(images))).T
+
+    def _choose(self, images):
+        """For each convolution the method that is fastest on that many images, by a short timing."""
+        if images not in self._chosen:
+            convolved = [one for one in self._operations if isinstance(one.compute, convolutions.Convolution)]
+            if self._fixed:
+                chosen = {one.name: self._fixed for one in convolved}
+            else:
+                chosen = {one.name: self._fastest(one, images) for one in convolved}
+                if "compiled" in self._methods:
+                    chosen = self._compiled_or(chosen, images)
+            self._chosen[images] = chosen
+        return self._chosen[images]
+
+    def _fastest(self, one, images):
+        """Dense or sparse for one convolution."""
+        convolution = one.compute
+        if not _SURELY_SPARSE < convolution.density < _SURELY_DENSE:
+            return "sparse" if convolution.density <= _SURELY_SPARSE else "dense"
+        maps = np.ones((one.input_shape[0], images, *one.input_shape[1:]), np.float32)
+        seconds = {method: _seconds(convolution, maps, method) for method in ("dense", "sparse")}
+        if seconds["sparse"] < seconds["dense"]:
+            convolution.forget_dense()
+            return "sparse"
+        return "dense"
+
+    def _compiled_or(self, mixed, images):
+        """All compiled, or none: BLAS' threads go on waiting for a while, and the kernel's would wait for theirs."""
+        height, width, channels = self.image_shape
+        maps, compiled = np.ones((channels, images, height, width), np.float32), dict.fromkeys(mixed, "compiled")
+        seconds = [_seconds(operations.run, self._operations, maps, one) for one in (mixed, compiled)]
+        return mixed if seconds[0] < seconds[1] else compiled
+
+
+def _seconds(function, *given):
+    """The least time of some calls, after one that warms up."""
+    function(*given)
+    return min(_timed(function, *given) for _ in range(_REPEATS))
+
+
+def _timed(function, *given):
+    start = time.perf_counter()
+    function(*given)
+    return time.perf_counter() - start
+
+
+def _weights(arrays, masked, name, shape):
+    """A variable; a masked kernel as program.Sparse."""
+    layer = name.removesuffix("/kernel")
+    if layer not in masked or not name.endswith("/kernel"):
+        return arrays.get(f"trained_variables/{name}", shape)
+    if masked[layer] != tuple(shape):
+        raise Damaged(f"the ticket's mask of {layer} does not fit its program; export it again")
+    total = int(np.prod(shape))
+    bits, values = arrays.get(f"mask/{layer}", kind="u"), arrays.get(f"trained/{layer}")
+    if len(bits) != -(-total // 8):
+        raise Damaged(f"the ticket's mask of {layer} is cut short; restore it")
+    positions = np.flatnonzero(np.unpackbits(bits, count=total))
+    if len(positions) != len(values):
+        raise Damaged(f"the ticket's mask of {layer} keeps {len(positions)} weights, not {len(values)}; restore it")
+    return program.Sparse(tuple(shape), positions, values)

@@ -1,0 +1,186 @@
+"""The steps of a program made ready: shapes known, weights where they are used, results freed after their last use."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from tf_tickets.runtime import convolutions
+from tf_tickets.runtime.program import cosine_filters
+
+
+@dataclasses.dataclass
+class Operation:
+    """One step, ready to run.
+
+    Attributes:
+      name, inputs: names of its result and of what it takes.
+      compute: function of the inputs' values; of a convolution, also of the method.
+      input_shape, shape: of one image, [channels, height, width] or [channels].
+      unfolded: bytes of one image's unfolded map; 0 where nothing is unfolded.
+      last: names of the values that nothing later takes.
+    """
+
+    name: str
+    inputs: tuple
+    compute: object
+    input_shape: tuple
+    shape: tuple
+    unfolded: int = 0
+    last: frozenset = frozenset()
+
+
+def prepare(steps, image_shape):
+    """Operations of program.Steps on images [height, width, channels]; ValueError if they do not fit together."""
+    height, width, channels = image_shape
+    found, shapes = [], {steps[0].name: (channels, height, width)}
+    for step in steps[1:]:
+        given = [shapes[name] for name in step.inputs]
+        compute, shape, unfolded = _MAKERS[step.operation](step, given[0])
+        if any(one != given[0] for one in given) or min(shape) < 1:
+            raise ValueError(f"{step.name} takes {given}")
+        shapes[step.name] = shape
+        found.append(Operation(step.name, step.inputs, compute, given[0], shape, unfolded))
+    last = {name: index for index, one in enumerate(found) for name in one.inputs}
+    for index, one in enumerate(found):
+        one.last = frozenset(name for name in one.inputs if last[name] == index)
+    found[0].inputs = (None,)
+    return found
+
+
+def run(ready, maps, methods):
+    """The last operation's result.
+
+    Args:
+      ready: list of Operations.
+      maps: float32 [channels, images, height, width].
+      methods: dict from a convolution's name to dense, sparse or compiled.
+    """
+    values = {None: maps}
+    for one in ready:
+        given = [values[name] for name in one.inputs]
+        for name in one.last:
+            values.pop(name, None)
+        if isinstance(one.compute, convolutions.Convolution):
+            values[one.name] = one.compute(*given, methods[one.name])
+        else:
+            # A value that nothing else takes may be overwritten.
+            values[one.name] = one.compute(*given, one.last >= set(one.inputs))
+    return values[ready[-1].name]
+
+
+def _convolution(step, shape):
+    if step.weights.shape[2] != shape[0] or step.weights.shape[0] != step.weights.shape[1]:
+        raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
+    made = convolutions.Convolution(step.weights, step.bias, step.settings["stride"], step.settings["padding"])
+    rows, columns = made.shape(*shape[1:])
+    return made, (made.channels_out, rows, columns), 4 * made.channels_in * made.size**2 * rows * columns
+
+
+def _depthwise(step, shape):
+    stride, padding, size = step.settings["stride"], step.settings["padding"], step.weights.shape[0]
+    if step.weights.shape[2] != shape[0]:
+        raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
+
+    def compute(maps, mine):
+        return convolutions.depthwise(maps, step.weights, step.bias, stride, padding)
+
+    sides = tuple((side + 2 * padding - size) // stride + 1 for side in shape[1:])
+    return compute, (shape[0], *sides), 4 * shape[0] * sides[0] * sides[1]
+
+
+def _cosine_filters(step, shape):
+    """Every channel under every filter, channel-major."""
+    size, stride = step.settings["size"], step.settings["stride"]
+    filters = cosine_filters(size).reshape(size**2, size**2)
+    count = shape[0] * size**2
+    scale = np.ones(count, np.float32) if step.weights is None else step.weights
+    if len(scale) != count:
+        raise ValueError(f"{step.name} makes {count} channels, not {len(scale)}")
+    shift = np.zeros(count, np.float32) if step.bias is None else step.bias
+
+    def compute(maps, mine):
+        seen = convolutions.windows(convolutions.padded(maps, size // 2), size, stride)
+        flat = seen.reshape(len(maps), size**2, -1)
+        found = np.matmul(filters, flat).reshape(count, *seen.shape[3:])
+        return found * _wide(scale) + _wide(shift)
+
+    sides = tuple((side + 2 * (size // 2) - size) // stride + 1 for side in shape[1:])
+    return compute, (count, *sides), 4 * count * sides[0] * sides[1]
+
+
+def _normalisation(step, shape):
+    if len(step.weights) != shape[0]:
+        raise ValueError(f"{step.name} normalises {len(step.weights)} channels, not {shape[0]}")
+    return lambda maps, mine: maps * _wide(step.weights) + _wide(step.bias), shape, 0
+
+
+def _wide(vector):
+    return vector[:, np.newaxis, np.newaxis, np.newaxis]
+
+
+def _relu(step, shape):
+    return lambda maps, mine: np.maximum(maps, 0.0, out=maps if mine else None), shape, 0
+
+
+def _add(step, shape):
+    return lambda first, second, mine: np.add(first, second, out=first if mine else None), shape, 0
+
+
+def _pad(step, shape):
+    pixels = step.settings["padding"]
+    return (
+        lambda maps, mine: convolutions.padded(maps, pixels),
+        (shape[0], *(side + 2 * pixels for side in shape[1:])), 0,
+    )  # fmt: skip
+
+
+def _max_pool(step, shape):
+    size, stride = step.settings["size"], step.settings["stride"]
+
+    def compute(maps, mine):
+        view = convolutions.windows(maps, size, stride)
+        parts = [view[:, row, column] for row in range(size) for column in range(size)]
+        return functools.reduce(np.maximum, parts[1:], parts[0])
+
+    return compute, (shape[0], *((side - size) // stride + 1 for side in shape[1:])), 0
+
+
+def _mean(step, shape):
+    return lambda maps, mine: maps.mean(axis=(2, 3)), shape[:1], 0
+
+
+def _dense(step, shape):
+    _check_head(step, shape)
+    return lambda features, mine: step.weights.T @ features + step.bias[:, np.newaxis], step.weights.shape[1:], 0
+
+
+def _similarity(step, shape):
+    """Logits from angles, as models.layers.SimilarityHead."""
+    _check_head(step, shape)
+    unit, kappa = _unit(step.weights), step.settings["kappa"]
+    scale = np.float32(1.0 + np.logaddexp(0.0, step.bias[0]))
+
+    def compute(features, mine):
+        cosine = unit.T @ _unit(features)
+        if step.settings["kind"] == "tvmf":
+            cosine = (1.0 + cosine) / (1.0 + np.float32(kappa) * (1.0 - cosine)) - 1.0
+        return scale * cosine
+
+    return compute, step.weights.shape[1:], 0
+
+
+def _unit(vectors):
+    return vectors / np.sqrt(np.maximum(np.sum(np.square(vectors), axis=0, keepdims=True), 1e-24))
+
+
+def _check_head(step, shape):
+    if step.weights.shape[0] != shape[0] or len(shape) != 1:
+        raise ValueError(f"{step.name} takes {step.weights.shape[0]} features, not {list(shape)}")
+
+
+_MAKERS = {
+    "convolution": _convolution, "harmonic": _convolution, "depthwise": _depthwise, "cosine_filters": _cosine_filters,
+    "normalisation": _normalisation, "relu": _relu, "add": _add, "pad": _pad, "max_pool": _max_pool, "mean": _mean,
+    "dense": _dense, "similarity": _similarity,
+}  # fmt: skip

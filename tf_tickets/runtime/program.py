@@ -1,0 +1,202 @@
+"""The program of a network: a list of operations, each on the results of earlier ones, with its weights.
+
+`export` writes it from the Keras network; here it is checked, and normalisation is folded into the convolutions.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from tf_tickets.runtime.files import Damaged
+
+# Operation -> the settings it must have, with their types.
+OPERATIONS = {
+    "input": {},
+    "convolution": {"kernel": str, "shape": list, "stride": int, "padding": int, "bias": bool},
+    "harmonic": {"kernel": str, "shape": list, "stride": int, "padding": int},
+    "depthwise": {"kernel": str, "shape": list, "stride": int, "padding": int},
+    "cosine_filters": {"size": int, "stride": int},
+    "normalisation": {"epsilon": float, "affine": bool, "channels": int},
+    "relu": {}, "add": {}, "pad": {"padding": int}, "max_pool": {"size": int, "stride": int}, "mean": {},
+    "dense": {"kernel": str, "shape": list},
+    "similarity": {"kernel": str, "shape": list, "kind": str, "kappa": float},
+}  # fmt: skip
+_LONGEST, _LARGEST_SIDE, _LARGEST_KERNEL = 10_000, 1 << 16, 1 << 30
+CONVOLUTIONS = ("convolution", "harmonic", "depthwise", "cosine_filters")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sparse:
+    """A kernel that is mostly zero.
+
+    Attributes:
+      shape: of the whole kernel, [height, width, in, out].
+      positions: int64 [n], where in the flattened kernel weights are left, ascending.
+      values: float32 [n].
+    """
+
+    shape: tuple
+    positions: np.ndarray
+    values: np.ndarray
+
+    def scaled(self, scale):
+        """Every output channel times its entry of `scale`, float32 [out]."""
+        return Sparse(self.shape, self.positions, self.values * scale[self.positions % self.shape[3]])
+
+    def toarray(self):
+        """The whole kernel, float32."""
+        kernel = np.zeros(math.prod(self.shape), np.float32)
+        kernel[self.positions] = self.values
+        return kernel.reshape(self.shape)
+
+
+@dataclasses.dataclass
+class Step:
+    """One operation.
+
+    Attributes:
+      name: of its result.
+      operation: a name in OPERATIONS.
+      inputs: names of the results that it takes.
+      settings: dict as OPERATIONS says.
+      weights: of a convolution a Sparse or float32 [height, width, in, out] (depthwise [height, width, channels, 1]),
+        of a head float32 [in, out]; None for others.
+      bias: float32 [out] or None.
+    """
+
+    name: str
+    operation: str
+    inputs: tuple
+    settings: dict
+    weights: np.ndarray | None = None
+    bias: np.ndarray | None = None
+
+
+def cosine_filters(size):
+    """Fixed filters of a harmonic convolution (Ulicny et al. 2019), L1 norm 1: float32 [i, j, x, y]."""
+    grid = np.cos(np.pi * np.outer(np.arange(size), np.arange(size) + 0.5) / size)
+    filters = grid[:, None, :, None] * grid[None, :, None, :]
+    return (filters / np.abs(filters).sum(axis=(2, 3), keepdims=True)).astype(np.float32)
+
+
+def read(nodes, weights):
+    """Checks a program and gives every step its weights, normalisation folded in.
+
+    Args:
+      nodes: list of dicts with name, operation, inputs and settings, as `export` writes them.
+      weights: function (name, shape) -> float32 array, of masked kernels a Sparse.
+
+    Returns:
+      List of Steps in order; the last one's result are the logits.
+
+    Raises:
+      Damaged: the program is none.
+    """
+    if not isinstance(nodes, list) or not 2 <= len(nodes) <= _LONGEST:
+        raise Damaged("the ticket holds no program; export it again")
+    steps, known = [], {}
+    for node in nodes:
+        step = _step(node, known)
+        known[step.name] = step
+        steps.append(step)
+    if steps[0].operation != "input" or sum(step.operation == "input" for step in steps) != 1:
+        raise Damaged("the ticket's program does not begin with its one input; export it again")
+    for step in steps:
+        _load(step, weights)
+    return _folded(steps, weights)
+
+
+def _step(node, known):
+    wanted = OPERATIONS.get(node.get("operation")) if isinstance(node, dict) else None
+    if wanted is None:
+        raise Damaged(f"the ticket's program holds {str(node)[:80]}, which is no operation; export it again")
+    name, inputs, settings = node.get("name"), node.get("inputs"), {key: node.get(key) for key in wanted}
+    sound = isinstance(name, str) and name not in known and isinstance(inputs, list)
+    sound = sound and all(isinstance(one, str) and one in known for one in inputs)
+    sound = sound and all(type(settings[key]) is kind for key, kind in wanted.items())
+    sound = sound and len(inputs) == {"input": 0, "add": 2}.get(node["operation"], 1)
+    sound = sound and all(_in_range(key, value) for key, value in settings.items())
+    if not sound:
+        raise Damaged(f"the ticket's program is damaged at {str(node)[:80]}; export it again")
+    return Step(name, node["operation"], tuple(inputs), settings)
+
+
+def _in_range(key, value):
+    if key in ("stride", "size", "channels"):
+        return 1 <= value <= _LARGEST_SIDE
+    if key == "padding":
+        return 0 <= value <= _LARGEST_SIDE
+    if key == "shape":
+        whole = len(value) in (2, 4) and all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in value)
+        return whole and math.prod(value) <= _LARGEST_KERNEL
+    if key == "kind":
+        return value in ("cosine", "tvmf")
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _load(step, weights):
+    settings = step.settings
+    if step.operation in ("convolution", "harmonic", "depthwise", "dense", "similarity"):
+        rank = 2 if step.operation in ("dense", "similarity") else 4
+        if len(settings["shape"]) != rank:
+            raise Damaged(f"the ticket's program is damaged at {step.name}; export it again")
+        step.weights = weights(settings["kernel"], settings["shape"])
+    if step.operation != "convolution" and isinstance(step.weights, Sparse):
+        step.weights = step.weights.toarray()
+    if step.operation == "harmonic":
+        filters = cosine_filters(settings["shape"][0])
+        step.weights = np.einsum("ijxy,ijco->xyco", filters, step.weights, optimize=True)
+    outputs = settings.get("shape", [0])[-1]
+    if step.operation == "dense" or settings.get("bias"):
+        step.bias = weights(f"{step.name}/bias", [outputs])
+    if step.operation == "similarity":
+        step.bias = weights(f"{step.name}/s", [1])
+
+
+def _folded(steps, weights):
+    """Normalisations that follow a convolution, and nothing else does, become part of it."""
+    uses = {}
+    for step in steps:
+        for one in step.inputs:
+            uses[one] = uses.get(one, 0) + 1
+    found, renamed, made = [], {}, {}
+    for step in steps:
+        step.inputs = tuple(renamed.get(one, one) for one in step.inputs)
+        if step.operation == "normalisation":
+            scale, shift = _affine(step, weights)
+            before = made[step.inputs[0]]
+            if before.operation in CONVOLUTIONS and uses[before.name] == 1 and before.name not in renamed.values():
+                _absorb(before, scale, shift)
+                renamed[step.name] = before.name
+                continue
+            step.weights, step.bias = scale, shift
+        made[step.name] = step
+        found.append(step)
+    return found
+
+
+def _affine(step, weights):
+    """Scale and shift of a normalisation in inference mode, float32 [channels]."""
+    channels = [step.settings["channels"]]
+    mean, variance = (weights(f"{step.name}/{part}", channels) for part in ("moving_mean", "moving_variance"))
+    scale = 1.0 / np.sqrt(variance.astype(np.float64) + step.settings["epsilon"])
+    shift = -mean * scale
+    if step.settings["affine"]:
+        gamma, beta = (weights(f"{step.name}/{part}", channels) for part in ("gamma", "beta"))
+        scale, shift = scale * gamma, shift * gamma + beta
+    return scale.astype(np.float32), shift.astype(np.float32)
+
+
+def _absorb(step, scale, shift):
+    if step.operation == "cosine_filters":
+        step.weights = scale
+    else:
+        axis = 2 if step.operation == "depthwise" else 3
+        if step.weights.shape[axis] != len(scale):
+            raise Damaged(f"the ticket's program is damaged at {step.name}; export it again")
+        if isinstance(step.weights, Sparse):
+            step.weights = step.weights.scaled(scale)
+        else:
+            step.weights = step.weights * scale.reshape([-1 if axis == a else 1 for a in range(4)])
+    step.bias = shift if step.bias is None else shift + step.bias * scale
