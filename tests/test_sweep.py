@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 from conftest import QUICK, ROOT
 
-from tf_tickets import cli, main, runs
+from tf_tickets import cli, commands, main, runs
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 from tf_tickets.experiments import grid, pool, sweep, workers
 
@@ -25,7 +25,7 @@ def parse(*words):
 
 def resolve(text, *words):
     request = parse(*FLAGS, *words, f"--sweep={text}")
-    return sweep.resolve(request.config, request.names, cli.check_command)
+    return sweep.resolve(request.config, request.names, commands.check_command)
 
 
 def values(text, name):

@@ -7,7 +7,7 @@ import time
 
 from absl import app, flags, logging
 
-from tf_tickets import cli
+from tf_tickets import cli, commands
 from tf_tickets.errors import TicketError
 
 
@@ -131,7 +131,7 @@ def _sweep(request):
     from tf_tickets.report import sweeps
 
     config = request.config
-    found = sweep.resolve(config, request.names, cli.check_command)
+    found = sweep.resolve(config, request.names, commands.check_command)
     entries = [
         {"run": run.name, "folder": run.folder, "swept": run.point.texts, "rounds": run.rounds} for run in found
     ]
