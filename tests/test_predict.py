@@ -19,6 +19,7 @@ from tf_tickets import config, runs
 from tf_tickets.data import sources, unlabelled
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import predict
+from tf_tickets.export import verify
 from tf_tickets.export.ticket import Ticket, canonical
 from tf_tickets.runtime import files
 
@@ -167,6 +168,27 @@ def test_a_changed_file_is_refused_by_all_who_read_tickets(run_folder, tmp_path,
     with pytest.raises(StateError, match=name.replace(".", r"\.")) as caught:
         USERS[user](str(folder), tmp_path)
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("count", [500])
+def test_verify_finds_every_flipped_bit(run_folder, tmp_path, count):
+    """Bits drawn over all bytes of all files, ticket.json and the SavedModel among them, and one in each file."""
+    folder = copied(run_folder, tmp_path)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
+    ends = np.cumsum([path.stat().st_size for path in paths])
+    draws = np.random.default_rng(count)
+    for bit in [*(8 * ends - 1), *draws.integers(0, 8 * ends[-1], count)]:
+        file = int(np.searchsorted(ends, bit // 8, side="right"))
+        data = bytearray(paths[file].read_bytes())
+        place = int(bit // 8 - (ends[file - 1] if file else 0))
+        data[place] ^= 1 << int(bit % 8)
+        whole = paths[file].read_bytes()
+        paths[file].write_bytes(data)
+        with pytest.raises(StateError) as caught:
+            verify.verify(str(folder))
+        assert str(paths[file]) in str(caught.value) and "\n" not in str(caught.value)
+        paths[file].write_bytes(whole)
+    verify.verify(str(folder))
 
 
 @pytest.mark.parametrize("user", USERS)

@@ -93,11 +93,10 @@ def _report(request):
 
 def _export(request):
     from tf_tickets.export import formats
-    from tf_tickets.options import EXPORTS
 
     wanted = request.config.command.format
     out = request.config.run.out if request.given("out") else None
-    print(formats.export(request.paths[0], wanted.split(",") if wanted else list(EXPORTS), request.config, out))
+    print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out))
     return 0
 
 

@@ -68,9 +68,9 @@ class Source:
         """
         return self._decode(self._stored[np.asarray(positions, np.int64)])
 
-    def test(self):
-        """All test images in original order, as `images` gives them, and int64 labels [m]."""
-        return self._decode(self._test_stored), self.test_labels
+    def test(self, positions=slice(None)):
+        """Test images as `images` gives them, and their int64 labels: all in original order, or some positions'."""
+        return self._decode(self._test_stored[positions]), self.test_labels[positions]
 
 
 def load(name, data_dir=None):

@@ -88,13 +88,19 @@ class Ticket:
 
         return from_pytorch.read(path, config, rewound)
 
-    def save(self, folder):
-        """Writes a ticket folder: SavedModel, arrays, hashes; an older ticket there is replaced."""
+    def save(self, folder, metrics=None, test_images=None):
+        """Writes a ticket folder: SavedModel, arrays, hashes; an older ticket there is replaced.
+
+        Args:
+          folder: its path.
+          metrics: dict of numbers measured on the ticket, for its document and model card.
+          test_images: how many images `metrics["test_accuracy"]` is of.
+        """
         from tf_tickets.export import writer
 
         if os.path.exists(folder) and not os.path.exists(os.path.join(folder, DOCUMENT)):
             raise UsageError(f"{folder} is there and is no ticket; choose another folder")
-        return writer.write(self, os.path.abspath(folder))
+        return writer.write(self, os.path.abspath(folder), metrics, test_images)
 
     @property
     def density(self):

@@ -32,10 +32,15 @@ def write_ticket(folder, chosen):
     Returns:
       The ticket folder's path.
     """
-    summary = runs.read_json(folder.round(chosen).summary)
+    mine = folder.round(chosen)
+    return write(from_round(folder, mine), folder.ticket, *measured(folder, mine))
+
+
+def measured(run, mine):
+    """What was measured in a complete round of a run: (dict of metrics, number of test images)."""
+    summary = runs.read_json(mine.summary)
     metrics = {name: value for name, value in summary.items() if "accuracy" in name or "loss" in name}
-    images = data_set_of(folder, Config.from_flagfile(folder.config)).test_images
-    return write(from_round(folder, folder.round(chosen)), folder.ticket, metrics, images)
+    return metrics, data_set_of(run, Config.from_flagfile(run.config)).test_images
 
 
 def write(ticket, path, metrics=None, test_images=None):
@@ -67,12 +72,18 @@ def write(ticket, path, metrics=None, test_images=None):
     return path
 
 
-def _document(ticket, metrics, test_images, building):
+def facts(ticket, metrics, test_images):
+    """What every document of a ticket holds: counts, network and its program, data, settings, numbers.
+
+    Args:
+      ticket: a Ticket.
+      metrics, test_images: as in `write`.
+    """
     layers = [
         {"layer": name, "shape": list(mask.shape), "kept": int(np.count_nonzero(mask)), "total": mask.size}
         for name, mask in ticket.masks.items()
     ]
-    document = {
+    return {
         "format": 2,
         "round": ticket.round,
         "density": ticket.density,
@@ -87,8 +98,15 @@ def _document(ticket, metrics, test_images, building):
         "metrics": metrics,
         "test_images": test_images,
         "batch_size": BATCH,
-        "versions": backend.versions(),
         "content_digest": ticket.content_digest,
-        "files": {name: runs.file_digest(os.path.join(building, name)) for name in files_below(building)},
     }
+
+
+def _document(ticket, metrics, test_images, building):
+    digests = {name: runs.file_digest(os.path.join(building, name)) for name in files_below(building)}
+    return signed(facts(ticket, metrics, test_images) | {"versions": backend.versions(), "files": digests})
+
+
+def signed(document):
+    """A document with the hash of its canonical form."""
     return document | {"self_sha256": hashlib.sha256(canonical(document)).hexdigest()}

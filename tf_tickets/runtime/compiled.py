@@ -5,12 +5,14 @@ import threading
 import numba
 
 # A block of so many positions of all channels stays in the second cache.
-_BLOCK = 512
+_BLOCK = 2048
+# So few products are done before a second thread has begun.
+_ALONE = 500_000
 # numba's simplest threads must not be entered twice at once.
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def convolve(flat, starts, offsets, values, bias, found, length):
+def convolve(flat, starts, offsets, values, bias, found, length, rectified):
     """found[o, j] = bias[o] + sum over the weights i of output o of values[i] x flat[offsets[i] + j].
 
     Args:
@@ -20,13 +22,16 @@ def convolve(flat, starts, offsets, values, bias, found, length):
       bias: float32 [outputs].
       found: float32 [outputs, positions], written up to `length`.
       length: positions j.
+      rectified: whether negative results become 0.
     """
+    if len(values) * length < _ALONE:
+        _by_one(flat, starts, offsets, values, bias, found, length, rectified, _BLOCK)
+        return
     with _ONE_AT_A_TIME:
-        _convolve(flat, starts, offsets, values, bias, found, length, _BLOCK)
+        _by_all(flat, starts, offsets, values, bias, found, length, rectified, _BLOCK)
 
 
-@numba.njit(fastmath=True, parallel=True, cache=True)
-def _convolve(flat, starts, offsets, values, bias, found, length, block):
+def _convolve(flat, starts, offsets, values, bias, found, length, rectified, block):
     outputs, blocks = found.shape[0], (length + block - 1) // block
     # All outputs of one block in turn: they read the same positions.
     for task in numba.prange(outputs * blocks):
@@ -57,3 +62,10 @@ def _convolve(flat, starts, offsets, values, bias, found, length, block):
             value, seen = values[i], flat[offsets[i] + begin : offsets[i] + begin + count]
             for j in range(count):
                 row[j] += value * seen[j]
+        if rectified:
+            for j in range(count):
+                row[j] = max(row[j], numba.float32(0.0))
+
+
+_by_one = numba.njit(fastmath=True, cache=True)(_convolve)
+_by_all = numba.njit(fastmath=True, parallel=True, cache=True)(_convolve)

@@ -5,13 +5,29 @@ copies, and none at all for the compiled kernel. Results at the right and lower 
 """
 
 import math
+import threading
 
 import numpy as np
 from scipy import sparse
 
 from tf_tickets.runtime.program import Sparse
 
-_MOST_KEPT = 4
+_MOST_SHAPES, _MOST_ARRAYS = 4, 200
+
+
+class Workspace(threading.local):
+    """Arrays that one thread uses again, for all layers: new ones cost as much as the sums of a small layer."""
+
+    def __init__(self):
+        self._arrays = {}
+
+    def zeros(self, kind, shape):
+        """An array that was zero when it was new; all that ask for this kind and shape overwrite the same part."""
+        if (kind, shape) not in self._arrays:
+            if len(self._arrays) >= _MOST_ARRAYS:
+                self._arrays = {}
+            self._arrays[kind, shape] = np.zeros(shape, np.float32)
+        return self._arrays[kind, shape]
 
 
 def padded(maps, pixels):
@@ -39,9 +55,13 @@ class Convolution:
     Attributes:
       density: share of weights left.
       size, stride, padding: of the square filters, in pixels.
+      rectified: whether negative results become 0.
+      slot: where in the workspace the result lies; no two results that are needed at once have the same.
     """
 
-    def __init__(self, weights, bias, stride, padding):
+    rectified, slot = False, None
+
+    def __init__(self, weights, bias, stride, padding, workspace):
         self.size, self.stride, self.padding = weights.shape[0], stride, padding
         self.channels_in, self.channels_out = weights.shape[2:]
         self._bias = np.zeros(self.channels_out, np.float32) if bias is None else bias.astype(np.float32)
@@ -60,7 +80,7 @@ class Convolution:
         # With a stride, every stride-th pixel in each direction is a map of its own.
         phases = (self._rows % stride) * stride + self._columns % stride
         self._phases, self._phase_of = np.unique(phases, return_inverse=True)
-        self._dense, self._offsets = None, {}
+        self._dense, self._offsets, self._workspace = None, {}, workspace
 
     def shape(self, height, width):
         """Rows and columns of the result."""
@@ -71,18 +91,19 @@ class Convolution:
         self._dense = None
 
     def __call__(self, maps, method):
-        """[in, images, height, width] -> [out, images, height', width']."""
+        """[in, images, height, width] -> [out, images, height', width'], in the workspace."""
         images, (rows, columns) = maps.shape[1], self.shape(*maps.shape[2:])
         flat, (height, width) = self._laid_out(maps)
         shifts = self._rows // self.stride * width + self._columns // self.stride
-        found = np.empty((self.channels_out, flat.shape[1]), np.float32)
+        found = self._workspace.zeros(self.slot, (self.channels_out, flat.shape[1]))
         length = flat.shape[1] - int(shifts.max())
         if method == "compiled":
             from tf_tickets.runtime import compiled
 
             offsets = self._offsets_of(shifts, flat.shape)
             matrix = self._matrix
-            compiled.convolve(flat.reshape(-1), matrix.indptr, offsets, matrix.data, self._bias, found, length)
+            sums = matrix.indptr, offsets, matrix.data, self._bias
+            compiled.convolve(flat.reshape(-1), *sums, found, length, self.rectified)
         else:
             seen = self._seen(flat, shifts, length)
             if method == "dense":
@@ -90,6 +111,8 @@ class Convolution:
             else:
                 found[:, :length] = self._matrix @ seen
             found[:, :length] += self._bias[:, np.newaxis]
+            if self.rectified:
+                np.maximum(found, 0.0, out=found)
         return found.reshape(self.channels_out, images, height, width)[:, :, :rows, :columns]
 
     def _laid_out(self, maps):
@@ -100,7 +123,9 @@ class Convolution:
             return maps.reshape(channels, -1), (height, width)
         # One row and column more than padding asks for where the stride does not divide.
         high, wide = (-(-(side + 2 * pad) // stride) for side in (height, width))
-        found = np.zeros((len(self._phases), channels, images, high, wide), np.float32)
+        found = self._workspace.zeros(
+            (height, width, pad, stride, *self._phases), (len(self._phases), channels, images, high, wide)
+        )
         for index, phase in enumerate(self._phases):
             (first, into), (left, across) = (_first(int(shift), pad, stride) for shift in divmod(phase, stride))
             part = maps[:, :, first::stride, left::stride]
@@ -120,7 +145,7 @@ class Convolution:
     def _offsets_of(self, shifts, shape):
         """Where in the flat maps each weight begins to read."""
         if shape not in self._offsets:
-            if len(self._offsets) >= _MOST_KEPT:
+            if len(self._offsets) >= _MOST_SHAPES:
                 self._offsets.clear()
             places, channels = np.divmod(self._matrix.indices, self.channels_in)
             rows = self._phase_of[places] * self.channels_in + channels

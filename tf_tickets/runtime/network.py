@@ -13,7 +13,7 @@ from tf_tickets.runtime import convolutions, files, operations, program
 from tf_tickets.runtime.files import Damaged, NotATicket
 
 # A chunk of images is as large as keeps the largest unfolded map within this; the compiled kernel unfolds nothing.
-_UNFOLDED_BYTES, _UNFOLDED_BYTES_COMPILED = 6 << 20, 48 << 20
+_UNFOLDED_BYTES, _UNFOLDED_BYTES_COMPILED = 6 << 20, 16 << 20
 # Outside these densities one of both is faster on every machine seen, and is not timed.
 _SURELY_SPARSE, _SURELY_DENSE = 0.005, 0.6
 _REPEATS = 2

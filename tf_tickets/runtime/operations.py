@@ -1,5 +1,6 @@
 """The steps of a program made ready: shapes known, weights where they are used, results freed after their last use."""
 
+import collections
 import dataclasses
 import functools
 
@@ -33,19 +34,61 @@ class Operation:
 def prepare(steps, image_shape):
     """Operations of program.Steps on images [height, width, channels]; ValueError if they do not fit together."""
     height, width, channels = image_shape
-    found, shapes = [], {steps[0].name: (channels, height, width)}
+    found, shapes, workspace = [], {steps[0].name: (channels, height, width)}, convolutions.Workspace()
     for step in steps[1:]:
         given = [shapes[name] for name in step.inputs]
-        compute, shape, unfolded = _MAKERS[step.operation](step, given[0])
+        if step.operation in ("convolution", "harmonic"):
+            compute, shape, unfolded = _convolution(step, given[0], workspace)
+        else:
+            compute, shape, unfolded = _MAKERS[step.operation](step, given[0])
         if any(one != given[0] for one in given) or min(shape) < 1:
             raise ValueError(f"{step.name} takes {given}")
         shapes[step.name] = shape
         found.append(Operation(step.name, step.inputs, compute, given[0], shape, unfolded))
+    found = _rectified(found)
     last = {name: index for index, one in enumerate(found) for name in one.inputs}
     for index, one in enumerate(found):
         one.last = frozenset(name for name in one.inputs if last[name] == index)
     found[0].inputs = (None,)
+    _give_slots(found)
     return found
+
+
+def _give_slots(found):
+    """Slots of the workspace for results of convolutions: free again after the last use, in place or not."""
+    held, free, most = {}, [], 0
+    for one in found:
+        mine = frozenset()
+        if isinstance(one.compute, convolutions.Convolution):
+            if not free:
+                free, most = [most], most + 1
+            one.compute.slot = free.pop()
+            mine = frozenset([one.compute.slot])
+        else:
+            # What works in place lies where its inputs lie; that all others do too is a little too much.
+            mine = frozenset().union(*(held.get(name, ()) for name in one.inputs))
+        held[one.name] = mine
+        gone = [held.pop(name, frozenset()) for name in one.last]
+        still = frozenset().union(*held.values())
+        free += sorted(frozenset().union(*gone) - still - set(free))
+
+
+def _rectified(found):
+    """Rectifiers that alone follow a convolution become part of it."""
+    uses = collections.Counter(name for one in found for name in one.inputs)
+    made, kept, renamed = {}, [], {}
+    for one in found:
+        one.inputs = tuple(renamed.get(name, name) for name in one.inputs)
+        before = made.get(one.inputs[0])
+        if one.compute is _relu_of and isinstance(getattr(before, "compute", None), convolutions.Convolution):
+            if uses[before.name] == 1 and not before.compute.rectified:
+                before.compute.rectified = True
+                renamed[one.name] = before.name
+                uses[before.name] = uses[one.name]
+                continue
+        made[one.name] = one
+        kept.append(one)
+    return kept
 
 
 def run(ready, maps, methods):
@@ -69,10 +112,11 @@ def run(ready, maps, methods):
     return values[ready[-1].name]
 
 
-def _convolution(step, shape):
+def _convolution(step, shape, workspace):
     if step.weights.shape[2] != shape[0] or step.weights.shape[0] != step.weights.shape[1]:
         raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
-    made = convolutions.Convolution(step.weights, step.bias, step.settings["stride"], step.settings["padding"])
+    settings = step.settings
+    made = convolutions.Convolution(step.weights, step.bias, settings["stride"], settings["padding"], workspace)
     rows, columns = made.shape(*shape[1:])
     return made, (made.channels_out, rows, columns), 4 * made.channels_in * made.size**2 * rows * columns
 
@@ -120,11 +164,20 @@ def _wide(vector):
 
 
 def _relu(step, shape):
-    return lambda maps, mine: np.maximum(maps, 0.0, out=maps if mine else None), shape, 0
+    return _relu_of, shape, 0
+
+
+def _relu_of(maps, mine):
+    return np.maximum(maps, 0.0, out=maps if mine else None)
 
 
 def _add(step, shape):
-    return lambda first, second, mine: np.add(first, second, out=first if mine else None), shape, 0
+    # In the place of a map whose rows lie apart it would take several times as long.
+    return lambda first, second, mine: np.add(first, second, out=first if mine and _whole(first) else None), shape, 0
+
+
+def _whole(maps):
+    return maps.flags.c_contiguous
 
 
 def _pad(step, shape):
@@ -180,7 +233,7 @@ def _check_head(step, shape):
 
 
 _MAKERS = {
-    "convolution": _convolution, "harmonic": _convolution, "depthwise": _depthwise, "cosine_filters": _cosine_filters,
+    "depthwise": _depthwise, "cosine_filters": _cosine_filters,
     "normalisation": _normalisation, "relu": _relu, "add": _add, "pad": _pad, "max_pool": _max_pool, "mean": _mean,
     "dense": _dense, "similarity": _similarity,
 }  # fmt: skip

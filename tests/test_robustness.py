@@ -1,5 +1,6 @@
-"""Accuracy under attack against the Adversarial Robustness Toolbox, an independent implementation."""
+"""A trained network under attack, as the Adversarial Robustness Toolbox computes it, and under corruption."""
 
+import collections
 import functools
 import warnings
 
@@ -10,6 +11,7 @@ import tf_tickets as tt
 from tf_tickets.backend import keras, tf
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.evaluation import attacks
+from tf_tickets.experiments import evaluate
 
 # Names of ours -> of ART. ART's PGD without a random start is ours with restarts=0.
 CASES = [
@@ -72,3 +74,19 @@ def test_accuracy_under_attack_is_art_s(ticket, art, attack):
     assert clean > 0.7 and clean - expected > 0.02
     # Random starts are drawn differently.
     assert abs(accuracy - expected) <= (0.005 if not attack.restarts else 0.015)
+
+
+def test_each_severity_hurts_more_on_average(ticket, tmp_path):
+    config = tt.Config.from_values(evaluators="corruptions", data_dir=str(tmp_path / "none"))
+    folder = ticket.save(str(tmp_path / "ticket"))
+    rows = [row for row in evaluate.evaluate([folder], config) if row["metric"] == "accuracy"]
+    by_severity = collections.defaultdict(list)
+    for row in rows:
+        kind, _, severity = row["setting"].partition(":")
+        if severity:
+            by_severity[int(severity)].append(float(row["value"]))
+    means = [np.mean(by_severity[severity]) for severity in range(1, 6)]
+    assert {len(found) for found in by_severity.values()} == {18}  # saturation does nothing to grey images
+    images = digits()
+    clean = (ticket.predict(images.pixels).argmax(axis=1) == images.labels).mean()
+    assert (np.diff([clean, *means]) < -0.01).all(), means

@@ -1,0 +1,216 @@
+"""Size, multiply-adds and latency of tickets: their SavedModel, TFLite file and the runtime, interleaved in one run.
+
+python benchmarks/tickets.py NAME=FOLDER ... [--out=FILE.json] [--rounds=15]; FOLDER is a ticket or round folder. Every
+engine lives in a process of its own, and one at a time predicts: threads of one that still wait would slow the next.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import numpy as np
+
+import tf_tickets as tt
+from tf_tickets.analysis import activity
+from tf_tickets.models import architecture
+
+ENGINES = ("saved_model", "tflite", "runtime", "runtime_sparse", "runtime_dense", "runtime_compiled")
+BATCHES = (1, 100)
+
+# Loads one engine, answers "batch repeats" lines with the seconds of each call; the first line is about the start.
+WORKER = """
+import json, os, sys, time
+began = time.perf_counter()
+engine, folder, tflite, images = sys.argv[1:]
+import numpy as np
+if engine == "saved_model":
+    import tensorflow as tf
+    loaded = tf.saved_model.load(folder)
+    serve = loaded.signatures["serving_default"]
+    predict = lambda batch: serve(images=tf.constant(batch))["probabilities"].numpy()
+elif engine == "tflite":
+    import warnings
+    warnings.simplefilter("ignore")
+    import tensorflow as tf
+    interpreter = tf.lite.Interpreter(tflite, num_threads=os.cpu_count())
+    interpreter.allocate_tensors()
+    place, (out,) = interpreter.get_input_details()[0]["index"], [
+        one["index"] for one in interpreter.get_output_details() if "prob" in one["name"].lower()
+    ] or [interpreter.get_output_details()[0]["index"]]
+    def predict(batch):
+        found = []
+        for image in batch:
+            interpreter.set_tensor(place, image[None])
+            interpreter.invoke()
+            found.append(interpreter.get_tensor(out)[0])
+        return np.stack(found)
+else:
+    from tf_tickets import runtime
+    network = runtime.load(folder, compiled=engine == "runtime_compiled")
+    how = engine.partition("_")[2]
+    network.use(how if how in ("sparse", "dense") else None)
+    predict = network.predict
+images = np.load(images)
+predict(images[:1])
+start = time.perf_counter() - began
+memory = next(int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM")) / 1024
+answer = os.fdopen(os.dup(1), "w")
+print(json.dumps({"start": start, "memory": memory}), file=answer, flush=True)
+for line in sys.stdin:
+    batch, repeats = map(int, line.split())
+    seconds = []
+    for _ in range(repeats):
+        before = time.perf_counter()
+        predict(images[:batch])
+        seconds.append(time.perf_counter() - before)
+    print(json.dumps(seconds), file=answer, flush=True)
+"""
+
+
+class Engine:
+    """One engine in its process."""
+
+    def __init__(self, name, ticket, tflite, images):
+        environment = {k: v for k, v in os.environ.items() if k not in ("TF_ENABLE_ONEDNN_OPTS", "TF_USE_LEGACY_KERAS")}
+        environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(pathlib.Path(__file__).parent.parent)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, name, ticket, tflite, images], stdin=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
+        self.start = json.loads(self._process.stdout.readline())
+
+    def seconds(self, batch, repeats):
+        """Seconds of some calls on the first `batch` images."""
+        self._process.stdin.write(f"{batch} {repeats}\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        """Ends the process."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def entropy(mask):
+    """Bits of a mask's entropy if every weight of the layer is as likely to be left."""
+    share = mask.mean()
+    if share in (0.0, 1.0):
+        return 0.0
+    return -mask.size * (share * np.log2(share) + (1 - share) * np.log2(1 - share))
+
+
+def packed(data):
+    """Bytes after gzip."""
+    return len(gzip.compress(data, 9))
+
+
+def sizes(ticket, folder, files):
+    """Bytes of the parts of ticket.npz, of the SavedModel and of the files made from it."""
+    parts = {"mask": 0, "trained": 0, "rewound": 0}
+    with zipfile.ZipFile(os.path.join(folder, "ticket.npz")) as archive:
+        for member in archive.infolist():
+            name = member.filename.split("/")[0].removesuffix("_variables")
+            parts[name] += member.compress_size
+    saved = [pathlib.Path(folder, "saved_model.pb"), *pathlib.Path(folder, "variables").iterdir()]
+    dense = 4 * sum(mask.size for mask in ticket.masks.values())
+    found = {f"{name}_bytes": size for name, size in parts.items()}
+    found |= {
+        "mask_entropy_bytes": round(sum(map(entropy, ticket.masks.values())) / 8),
+        "ticket_npz_bytes": os.path.getsize(os.path.join(folder, "ticket.npz")), "dense_weight_bytes": dense,
+        "saved_model_bytes": sum(path.stat().st_size for path in saved),
+        "saved_model_gzip_bytes": sum(packed(path.read_bytes()) for path in saved),
+    }  # fmt: skip
+    for name, path in files.items():
+        found |= {f"{name}_bytes": os.path.getsize(path), f"{name}_gzip_bytes": packed(pathlib.Path(path).read_bytes())}
+    return found
+
+
+def work(ticket):
+    """Multiply-adds of one image, with and without the removed weights."""
+    facts = dict(ticket.network)
+    model, described = ticket.build(), architecture.describe(facts.pop("name"), **facts)
+    shapes = {k.name: tuple(model.get_layer(k.name).output.shape[1:]) for k in described.kernels()}
+    found = {metric: value for metric, value, _ in activity.layer_metrics(described.kernels(), ticket.masks, shapes)}
+    return {name: int(found[name]) for name in ("multiply_adds", "multiply_adds_dense")}
+
+
+def latency(ticket, tflite, images, rounds):
+    """Start, memory and milliseconds an image of every engine; the median of interleaved rounds, and ratios."""
+    engines = {name: Engine(name, ticket, tflite, images) for name in ENGINES}
+    found = {name: {f"{key}": value for key, value in one.start.items()} for name, one in engines.items()}
+    for batch, repeats in ((1, 20), (100, 1)):
+        for one in engines.values():
+            one.seconds(batch, 2)  # what it still has to compile or choose
+        medians = {name: [] for name in engines}
+        for _ in range(rounds):
+            for name, one in engines.items():
+                medians[name].append(statistics.median(one.seconds(batch, repeats)))
+        for name, values in medians.items():
+            found[name][f"ms_{batch}"] = 1000 * statistics.median(values) / batch
+            ratios = [base / value for base, value in zip(medians["saved_model"], values)]
+            found[name][f"times_faster_{batch}"] = statistics.median(ratios)
+            found[name][f"times_faster_{batch}_quartiles"] = list(statistics.quantiles(ratios, n=4)[::2])
+    for one in engines.values():
+        one.close()
+    return found
+
+
+def measure(name, source, rounds, work_folder):
+    """All numbers of one ticket."""
+    from tf_tickets.export import formats
+
+    ticket = tt.Ticket.load(source)
+    folder, out = os.path.join(work_folder, name), os.path.join(work_folder, f"{name}.files")
+    ticket.save(folder)
+    formats.export(folder, ["runtime", "tflite"], tt.Config(), out)
+    files = {"runtime": os.path.join(out, "runtime.npz"), "tflite": os.path.join(out, "ticket.tflite")}
+    images = os.path.join(work_folder, "images.npy")
+    shape, dtype = ticket.data["image_shape"], ticket.data.get("dtype", "uint8")
+    np.save(images, np.random.default_rng(0).integers(0, 256, (max(BATCHES), *shape)).astype(dtype))
+    found = {"name": name, "width": ticket.network["width"], "density": ticket.density, "round": ticket.round}
+    found |= sizes(ticket, folder, files) | work(ticket)
+    return found | {"engines": latency(folder, files["tflite"], images, rounds)}
+
+
+def show(found):
+    """Prints one ticket's numbers."""
+    share = found["ticket_npz_bytes"] / found["dense_weight_bytes"]
+    print(f"\n{found['name']}: width {found['width']}, density {100 * found['density']:.2f} %")
+    print(f"ticket.npz {found['ticket_npz_bytes']:,} bytes, {100 * share:.2f} % of the dense weights' "
+          f"{found['dense_weight_bytes']:,}: mask {found['mask_bytes']:,} (entropy {found['mask_entropy_bytes']:,}), "
+          f"trained {found['trained_bytes']:,}, rewound {found['rewound_bytes']:,}")  # fmt: skip
+    for name in ("saved_model", "runtime", "tflite"):
+        print(f"{name}: {found[f'{name}_bytes']:,} bytes, gzipped {found[f'{name}_gzip_bytes']:,}")
+    print(f"multiply-adds {found['multiply_adds']:,} of {found['multiply_adds_dense']:,}")
+    print("engine            ms, batch 1  times faster  ms an image, batch 100  times faster  start, s  peak MiB")
+    for name, one in found["engines"].items():
+        print(f"{name:17s} {one['ms_1']:12.2f} {one['times_faster_1']:13.2f} {one['ms_100']:23.2f} "
+              f"{one['times_faster_100']:13.2f} {one['start']:9.2f} {one['memory']:9.0f}")  # fmt: skip
+
+
+def main():
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tickets", nargs="+", metavar="NAME=FOLDER")
+    parser.add_argument("--out")
+    parser.add_argument("--rounds", type=int, default=15)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work_folder:
+        found = []
+        for one in given.tickets:
+            name, _, folder = one.partition("=")
+            found.append(measure(name, folder, given.rounds, work_folder))
+            show(found[-1])
+    if given.out:
+        pathlib.Path(given.out).write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

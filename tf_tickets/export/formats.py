@@ -1,0 +1,189 @@
+"""`export`: a ticket as other files, each compared with the ticket's own predictions before it gets its name."""
+
+import dataclasses
+import functools
+import gzip
+import os
+
+import numpy as np
+
+from tf_tickets import runs
+from tf_tickets.errors import StateError, UsageError
+from tf_tickets.export import runtime_file, samples, tflite, verify, writer
+from tf_tickets.export.ticket import DOCUMENT, Ticket
+from tf_tickets.options import EXPORTS
+
+_NAMES = {
+    "ticket": "ticket", "runtime": "runtime.npz", "tflite": "ticket.tflite", "tflite_float16": "ticket_float16.tflite",
+    "tflite_int8": "ticket_int8.tflite",
+}  # fmt: skip
+# Of float32 files: rounding alone stays a thousand times below. Fewer bits are the user's choice, and only reported.
+_LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3}
+_HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label")
+
+
+def export(path, formats, config, out=None):
+    """Writes a ticket in other formats.
+
+    Args:
+      path: a ticket folder, a complete round's folder, or a run folder with a ticket.
+      formats: list of ticket, runtime, tflite, tflite_float16, tflite_int8; None: all that this ticket can have.
+      config: a Config; its `data.data_dir` says where the images are.
+      out: the folder to write into; None: `<ticket folder>.export`.
+
+    Returns:
+      A table: each file, its size, and how far it is from the ticket's own predictions.
+
+    Raises:
+      UsageError: a path or format that cannot be; nothing is written.
+      StateError: the ticket is damaged, a file cannot be written, or does not predict what the ticket does.
+    """
+    folder, run = _found(path)
+    out = _destination(folder, out)
+    job = _Job(*_loaded(folder, run), run, config.data.data_dir)
+    obstacles = {name: words for name in formats or EXPORTS if (words := _obstacle(job, name))}
+    for name, words in obstacles.items() if formats else ():
+        raise UsageError(f"--format={name}: {words}; leave {name} out")
+    wanted = [name for name in formats or EXPORTS if name not in obstacles]
+    # Reads the images: what is wrong with --data_dir is said before anything is written.
+    notes = _notes(job, wanted) + [f"no {name}: {words}" for name, words in obstacles.items()]
+    rows = [(name, *_written(job, name, os.path.join(out, _NAMES[name]))) for name in wanted]
+    return "\n".join([_table(rows), f"in {out}", *notes])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A ticket and what its files share, each made when first asked for."""
+
+    ticket: Ticket
+    metrics: dict
+    test_images: int | None
+    run: runs.RunFolder | None
+    data_dir: str | None
+
+    @functools.cached_property
+    def facts(self):
+        """What the documents of tickets and runtime.npz hold."""
+        return writer.facts(self.ticket, self.metrics, self.test_images)
+
+    @functools.cached_property
+    def sample(self):
+        """The images to calibrate and compare on."""
+        return samples.of(self.ticket, self.run, self.data_dir)
+
+    @functools.cached_property
+    def expected(self):
+        """The ticket's own probabilities of the images to compare on."""
+        return self.ticket.predict(self.sample.compared)
+
+    @functools.cached_property
+    def network(self):
+        """The network as the converter takes it."""
+        return tflite.function(self.ticket)
+
+
+def _found(path):
+    """(ticket or round folder, the runs.RunFolder it lies in or None)."""
+    path = os.path.abspath(path)
+    parent, last = runs.RunFolder(os.path.dirname(path)), os.path.basename(path)
+    if os.path.isfile(os.path.join(path, DOCUMENT)):
+        return path, parent if os.path.isfile(parent.config) else None
+    run = runs.RunFolder(path)
+    if os.path.isfile(run.config):
+        if not os.path.isfile(os.path.join(run.ticket, DOCUMENT)):
+            raise UsageError(f"{path} has no ticket: run its command again to finish it, or give one of its rounds")
+        return run.ticket, run
+    if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():
+        if not runs.RoundFolder(path, int(last[6:])).complete:
+            raise UsageError(f"{path} is not complete: run its command again to finish it")
+        return path, parent
+    raise UsageError(f"{path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0")
+
+
+def _destination(folder, out):
+    """The folder to write into, checked: nothing is added to a ticket, which `verify` would then refuse."""
+    wanted = os.path.abspath(out) if out else f"{folder}.export"
+    if os.path.isfile(runs.RunFolder(wanted).config) or os.path.join(wanted, _NAMES["ticket"]) == folder:
+        raise UsageError(f"--out={out} holds a run or the ticket itself, which stays as it is; choose another folder")
+    above = wanted
+    while above != os.path.dirname(above):
+        if os.path.isfile(os.path.join(above, DOCUMENT)):
+            raise UsageError(f"--out={out} lies in the ticket {above}, which stays as it is; choose another folder")
+        above = os.path.dirname(above)
+    runs.check_writable(wanted)
+    return wanted
+
+
+def _loaded(folder, run):
+    """(Ticket, metrics, number of test images) of what `_found` gives."""
+    if os.path.isfile(os.path.join(folder, DOCUMENT)):
+        ticket, document = verify.checked(folder)
+        return ticket, document.get("metrics", {}), document.get("test_images")
+    return Ticket.load(folder), *writer.measured(run, runs.RoundFolder(folder, None))
+
+
+def _obstacle(job, name):
+    """Why a ticket cannot have a format, in words; None where it can."""
+    data = job.ticket.data
+    if name == "runtime" and job.facts["program"] is None:
+        return f"{job.ticket.network['name']} is a transformer, which its SavedModel alone serves"
+    if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
+        return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
+    if name == "tflite_int8" and job.sample.missing:
+        return f"it is calibrated on images, and {job.sample.missing} (--data_dir=DIR says where it is)"
+    return None
+
+
+def _written(job, name, path):
+    """Writes one file: (its name, its path, largest difference or None, share of equal labels or None)."""
+    if name == "ticket":
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        job.ticket.save(path, job.metrics, job.test_images)
+        return path, None, None
+    if name == "runtime":
+        data, found = runtime_file.data(job.ticket, job.facts, job.sample.compared)
+    else:
+        data = tflite.convert(job.network, name, job.sample.calibration)
+        found = tflite.predict(data, job.sample.compared)
+    difference = float(np.abs(found - job.expected).max())
+    most = _LARGEST_DIFFERENCE.get(name, 1.0)
+    if not difference <= most:  # nor where it is not a number
+        raise StateError(
+            f"{path} is not written: its probabilities differ from the ticket's by {difference:.2g}, more than "
+            f"{most:g}; leave {name} out of --format"
+        )
+    runs.write_bytes(path, data)
+    return path, difference, float((found.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
+
+
+def _notes(job, formats):
+    if set(formats) == {"ticket"}:
+        return []
+    sample = job.sample
+    lines = [f"compared on {len(sample.compared)} {sample.compared_kind}"]
+    if "tflite_int8" in formats:
+        lines.append(f"tflite_int8 calibrated on {len(sample.calibration)} {sample.calibration_kind}")
+    return lines
+
+
+def _sizes(path):
+    """Bytes of a file, or of all files of a folder; plain, and each gzipped."""
+    paths = [path] if os.path.isfile(path) else [os.path.join(at, n) for at, _, names in os.walk(path) for n in names]
+    plain = zipped = 0
+    for one in paths:
+        with open(one, "rb") as file:
+            data = file.read()
+        plain, zipped = plain + len(data), zipped + len(gzip.compress(data, 9))
+    return plain, zipped
+
+
+def _table(rows):
+    cells = [_HEAD]
+    for name, path, difference, same in rows:
+        measured = ("", "") if difference is None else (f"{difference:.1e}", f"{100 * same:.2f} %")
+        shown = os.path.basename(path) + ("/" if os.path.isdir(path) else "")
+        cells.append((name, shown, *(f"{size:,}" for size in _sizes(path)), *measured))
+    widths = [max(len(line[i]) for line in cells) for i in range(len(_HEAD))]
+    sides = (str.ljust, str.ljust, *[str.rjust] * (len(_HEAD) - 2))
+    lines = ([side(cell, width) for side, cell, width in zip(sides, line, widths)] for line in cells)
+    return "\n".join("  ".join(line).rstrip() for line in lines)

@@ -1,0 +1,36 @@
+"""runtime.npz: one file of the surviving weights and their program, for `tf_tickets.runtime`."""
+
+import os
+import tempfile
+
+import numpy as np
+
+from tf_tickets import runs, runtime
+from tf_tickets.export.ticket import to_arrays
+from tf_tickets.export.writer import signed
+from tf_tickets.runtime.files import PROGRAM, canonical, digest_of
+
+_KEPT = ("mask/", "trained/", "trained_variables/")
+
+
+def write(ticket, facts, path):
+    """Writes the file, atomically; equal tickets make equal bytes.
+
+    Args:
+      ticket: a Ticket.
+      facts: its export.writer.facts, with a program.
+      path: of the file.
+    """
+    arrays = {name: array for name, array in to_arrays(ticket).items() if name.startswith(_KEPT)}
+    document = signed(facts | {"arrays_sha256": digest_of(arrays)})
+    runs.write_arrays(path, {**arrays, PROGRAM: np.frombuffer(canonical(document), np.uint8)}, compress=True)
+
+
+def data(ticket, facts, images):
+    """The file's bytes, and the class probabilities of images that the runtime reads from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "runtime.npz")
+        write(ticket, facts, path)
+        found = runtime.load(path).predict(images)
+        with open(path, "rb") as file:
+            return file.read(), found

@@ -1,0 +1,106 @@
+"""The images on which exported files are calibrated and compared: of the run and the test set, or noise."""
+
+import dataclasses
+import functools
+import os
+
+import numpy as np
+
+from tf_tickets import runs
+from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.errors import UsageError
+from tf_tickets.export.ticket import ids_digest
+
+_CALIBRATED, _COMPARED = 200, 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A few images [n, height, width, channels] of the data set's stored type, and what they are, in words.
+
+    Attributes:
+      calibration, calibration_kind: what the ranges of 8-bit activations are read from.
+      compared, compared_kind: what files and ticket both predict: other images, on which those ranges are a guess.
+      missing: why all are noise; None where they are of the ticket's data set.
+    """
+
+    calibration: np.ndarray
+    calibration_kind: str
+    compared: np.ndarray
+    compared_kind: str
+    missing: str | None = None
+
+
+def of(ticket, run, data_dir):
+    """Images for a ticket: test images to compare on, training images of its run or more test images to calibrate on.
+
+    Where the data set is not there, all are noise.
+
+    Args:
+      ticket: the Ticket.
+      run: the runs.RunFolder it lies in, or None.
+      data_dir: where prepared data sets are, or the user's own pictures; None: see data.sources.data_root.
+
+    Raises:
+      UsageError: `data_dir` holds other pictures than the ticket's.
+      StateError: the prepared data are damaged.
+    """
+    name, shape = ticket.data["dataset"], tuple(ticket.data["image_shape"])
+    if not _available(name, data_dir):
+        return _noise(ticket, shape)
+    source = sources.load(name, data_dir)
+    if tuple(source.data_set.image_shape) != shape or source.data_set.classes != len(ticket.labels):
+        raise UsageError(
+            f"the pictures in --data_dir={data_dir} have {source.data_set.classes} classes of "
+            f"{list(source.data_set.image_shape)}, the ticket {len(ticket.labels)} of {list(shape)}: give its own"
+        )
+    everywhere = np.arange(len(source.test_labels))
+    compared = _spread(everywhere, _COMPARED)
+    training = _training(ticket, run, source.ids)
+    if len(training):
+        calibration, kind = source.images(_spread(training, _CALIBRATED)), "training images of the run"
+    else:
+        others = np.setdiff1d(everywhere, compared)
+        calibration, kind = source.test(_spread(others if len(others) else compared, _CALIBRATED))[0], "test images"
+    pixels = functools.partial(_pixels, data_set=source.data_set, dtype=ticket.data.get("dtype", "uint8"))
+    return Sample(pixels(calibration), kind, pixels(source.test(compared)[0]), "test images")
+
+
+def _spread(positions, most):
+    """At most `most` of them, evenly spread: lists of pictures are sorted by class."""
+    count = min(len(positions), most)
+    return positions[np.arange(count) * len(positions) // max(count, 1)]
+
+
+def _pixels(stored, data_set, dtype):
+    images = pipeline.Images(stored, np.zeros(len(stored), np.int64), np.arange(len(stored)))
+    return pipeline.evaluation_pixels(images, slice(None), data_set).astype(dtype)
+
+
+def _available(name, data_dir):
+    """Whether the images can be had without a download."""
+    if name == "folder":
+        return data_dir is not None
+    data_set = catalog.CATALOG.get(name)
+    return data_set is not None and (data_set.source == "digits" or sources.is_prepared(name, data_dir))
+
+
+def _training(ticket, run, ids):
+    """Positions of the ticket's training images; none where its run, or one of them, is not there."""
+    if run is None or not os.path.isfile(run.subset):
+        return np.zeros(0, np.int64)
+    rows = runs.read_csv(run.subset)
+    where = {name: position for position, name in enumerate(ids)}
+    mine = [row["id"] for row in rows if row["part"] == "train"]
+    if ids_digest(rows) != ticket.ids_digest or not set(mine) <= set(where):
+        return np.zeros(0, np.int64)
+    return np.array([where[name] for name in mine], np.int64)
+
+
+def _noise(ticket, shape):
+    name = ticket.data["dataset"]
+    dtype, most = ticket.data.get("dtype", "uint8"), int(ticket.data.get("scale", 255.0))
+    images = np.random.default_rng(0).integers(0, most, (_COMPARED, *shape), dtype, endpoint=True)
+    missing = "the folder of its pictures is not given" if name == "folder" else f"{name} is not prepared"
+    kind = f"images of noise, since {missing} (--data_dir=DIR)"
+    return Sample(images, kind, images, kind, missing)

@@ -1,0 +1,81 @@
+"""A ticket as TensorFlow Lite: stored pixels in, logits and probabilities out, normalisation inside."""
+
+import contextlib
+import os
+import sys
+import warnings
+
+import numpy as np
+
+from tf_tickets.backend import tf
+
+
+def function(ticket):
+    """The network as TensorFlow Lite's converter takes it.
+
+    Args:
+      ticket: a Ticket.
+
+    Returns:
+      (concrete function, Keras model): one image [1, height, width, channels] as the data set stores it (of 16 bits:
+      float32 of the same values) to a dict of float32 logits and probabilities [1, classes].
+    """
+    model, facts = ticket.build(), ticket.data
+    mean, deviation = (np.asarray(facts[part], np.float32) for part in ("mean", "deviation"))
+    scale = np.float32(facts.get("scale", 255.0))
+    kind = tf.uint8 if facts.get("dtype", "uint8") == "uint8" else tf.float32
+
+    def answer(images):
+        logits = model((tf.cast(images, tf.float32) / scale - mean) / deviation, training=False)
+        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+    signature = [tf.TensorSpec([1, *facts["image_shape"]], kind, "images")]
+    return tf.function(answer, signature).get_concrete_function(), model
+
+
+def convert(network, kind, images):
+    """The bytes of a TensorFlow Lite file.
+
+    Args:
+      network: what `function` gives.
+      kind: tflite, tflite_float16 (weights stored in 16 bits), or tflite_int8 (weights and activations in 8 bits).
+      images: what tflite_int8 is calibrated on, of the data set's stored type; unused otherwise.
+    """
+    concrete, model = network
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    if kind != "tflite":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "tflite_float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if kind == "tflite_int8":
+        given = images.astype(concrete.inputs[0].dtype.as_numpy_dtype)
+        converter.representative_dataset = lambda: ([one[np.newaxis]] for one in given)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    with _quiet():
+        return converter.convert()
+
+
+def predict(data, images):
+    """Class probabilities of images by the bytes of a TensorFlow Lite file, float32 [n, classes]."""
+    with _quiet():
+        interpreter = tf.lite.Interpreter(model_content=data, num_threads=os.cpu_count())
+        run = interpreter.get_signature_runner()
+        given = images.astype(run.get_input_details()["images"]["dtype"])
+        return np.concatenate([run(images=one[np.newaxis])["probabilities"] for one in given])
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without the interpreter's notice of its successor, and what the converter's C++ writes to standard error."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated", UserWarning)
+            yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
