@@ -111,7 +111,8 @@ def _settings(settings):
     options = configs.options()
     changed = [
         f"{name} {value}" for name, value in settings.items()
-        if name in options and value is not None and value != options[name].default
+        if name in options and value not in (None, options[name].default)
+        and not (name == "order_seed" and value == settings.get("seed"))  # unset, it is the seed
     ]  # fmt: skip
     return ", ".join(changed) + "." if changed else "None."
 
