@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from tf_tickets import cli, config, main
+from tf_tickets import cli, commands, config, main
 from tf_tickets.config import Config
 from tf_tickets.data import catalog
 from tf_tickets.errors import UsageError
@@ -207,7 +207,7 @@ def test_a_flag_s_name_is_never_another_switch_s_negation():
 def test_lists_of_names_agree_with_the_modules_that_own_them():
     assert (*catalog.CATALOG, "folder") == config.DATASETS
     assert sorted(architecture.names()) == sorted(config.MODELS)
-    assert tuple(main._COMMANDS) == tuple(cli._SUMMARIES) == config.COMMANDS
+    assert tuple(main._COMMANDS) == tuple(commands.SUMMARIES) == config.COMMANDS
 
 
 def test_main_hands_each_command_its_request():
