@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from tf_tickets import cli, commands, config, main
+from tf_tickets import commands, config, main
 from tf_tickets.config import Config
 from tf_tickets.data import catalog
 from tf_tickets.errors import UsageError
