@@ -189,7 +189,7 @@ def test_train_retrains_a_ticket_like_its_round(finished, tmp_path):
 
 
 def test_a_ticket_of_another_width_is_refused(finished, tmp_path):
-    with pytest.raises(errors.UsageError, match="width 2"):
+    with pytest.raises(errors.UsageError, match="--width=2"):
         tt.train(finished[1].replace(ticket=folder_of(finished).ticket, width=3, out=str(tmp_path)))
 
 

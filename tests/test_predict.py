@@ -103,6 +103,18 @@ def test_what_is_no_picture_is_named_and_the_rest_answered(run_folder, pictures,
 FACTS = {"image_shape": [8, 8, 1], "dtype": "uint8"}
 
 
+def test_names_that_are_no_text_and_long_strips(run_folder, pictures, tmp_path):
+    odd = os.path.join(os.fsencode(tmp_path), b"pictures", b"a\nb \x1b[31m \xff.png")
+    shutil.copy(pictures[0][0], odd)
+    Image.new("1", (1, 40_000)).save(tmp_path / "strip.png")
+    Image.new("1", (4, 4)).save(tmp_path / "n\no.gif")
+    done = command("predict", run_folder, *(str(tmp_path / name) for name in ("pictures", "strip.png", "n\no.gif")))
+    out, error = done.stdout.decode(), done.stderr.decode()
+    mine = [line for line in error.splitlines() if line.startswith("tf-tickets: ")]
+    assert done.returncode == 2 and len(mine) == 2 and "1x40000 pixels" in mine[0] and r"n\no.gif is GIF" in mine[1]
+    assert len(out.splitlines()) == 2 + COUNT and "\x1b" not in out
+
+
 def test_pictures_of_any_size_and_kind_become_the_network_s(tmp_path):
     exact = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     Image.fromarray(exact).save(tmp_path / "exact.png")
@@ -208,6 +220,19 @@ MADE_UP = {
     "a mean": lambda d: d["data"].update(mean="0"),
     "a setting": lambda d: d["settings"].update(seed=99),
     "layers of nothing": lambda d: d.update(layers=None),
+    "a version": lambda d: d.update(format=99),
+    "a width that is no whole number": lambda d: d["network"].update(width=2.0),
+    "two dimensions": lambda d: d["network"].update(image_shape=[8, 8]),
+    "a number beyond all": lambda d: d["data"].update(mean=[10**400]),
+    "a deviation of nothing": lambda d: d["data"].update(deviation=[0.0]),
+    "a mean too many": lambda d: d["data"].update(mean=[0.5, 0.5]),
+    "a scale of nothing": lambda d: d["data"].update(scale=0),
+    "a type": lambda d: d["data"].update(dtype="x"),
+    "labels that are text": lambda d: d["data"].update(labels="0123456789"),
+    "a label of two lines": lambda d: d["data"]["labels"].__setitem__(0, "a\nb"),
+    "a label twice": lambda d: d["data"]["labels"].__setitem__(0, "1"),
+    "a file elsewhere": lambda d: d["files"].update({"/etc/passwd": files.digest("/etc/passwd")}),
+    "a file above": lambda d: d["files"].update({"../x": "0"}),
 }
 
 

@@ -4,8 +4,11 @@ import functools
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -251,6 +254,15 @@ HOSTILE = {
     "images of no size": lambda d: d["data"].update(image_shape=[0, 8, 1]),
     "a program of nothing": lambda d: d.update(program=[]),
     "a program that is text": lambda d: d.update(program="import os"),
+    "an operation that is a list": lambda d: d["program"][2].update(operation=[]),
+    "a padding beyond all": lambda d: d["program"][1].update(padding=60000),
+    "a mean after the head": lambda d: d["program"].append(
+        {"name": "x", "operation": "mean", "inputs": [d["program"][-1]["name"]]}
+    ),
+    "a density beyond all": lambda d: d.update(density=10**400),
+    "a mean too many": lambda d: d["data"].update(mean=[0.5, 0.5]),
+    "a deviation of nothing": lambda d: d["data"].update(deviation=[0.0]),
+    "an epsilon below 0": lambda d: d["program"][2].update(epsilon=-1.0),
     "two inputs": lambda d: d["program"].append({"name": "x", "operation": "input", "inputs": []}),
 }  # fmt: skip
 
@@ -273,8 +285,18 @@ def test_nothing_is_unpickled_and_no_bomb_unpacked(ticket_folder, tmp_path, monk
         rewritten(folder, lambda d: d["files"].update({"ticket.npz": files.digest(str(folder / "ticket.npz"))}))
 
     bias = "trained_variables/linear/bias"
-    for array in (np.array([{}] * 10, object), np.zeros(10, np.float64), np.zeros(9, np.float32)):
+    nan = np.full(10, np.nan, np.float32)
+    for array in (np.array([{}] * 10, object), np.zeros(10, np.float64), np.zeros(9, np.float32), nan):
         with_arrays(**{bias: array})
+        with pytest.raises(runtime.Damaged, match="linear"):
+            runtime.load(str(folder))
+    for header in ("(10000000000000,)", f"({10**30},)"):
+        with_arrays()
+        with zipfile.ZipFile(folder / "ticket.npz", "a") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the name is there twice; the last one counts
+            text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {header}, }}".ljust(117) + "\n"
+            archive.writestr(f"{bias}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
+        rewritten(folder, lambda d: d["files"].update({"ticket.npz": files.digest(str(folder / "ticket.npz"))}))
         with pytest.raises(runtime.Damaged, match="linear/bias"):
             runtime.load(str(folder))
     with_arrays()

@@ -87,7 +87,7 @@ def _report(request):
     text, problems = command.report(request.paths, request.config.run.out if request.given("out") else None)
     print(text)
     for problem in problems:
-        print(f"tf-tickets: {problem}", file=sys.stderr)
+        _complain(problem)
     return 3 if problems else 0
 
 
@@ -106,7 +106,7 @@ def _predict(request):
     text, problems = predict.predict(request.paths[0], request.paths[1:], request.config.command)
     print(text)
     for problem in problems:
-        print(f"tf-tickets: {problem}", file=sys.stderr)
+        _complain(problem)
     return 2 if problems else 0
 
 
@@ -143,8 +143,14 @@ def _sweep(request):
     print(sweeps.finish(config.run.out, [entry | end for entry, end in zip(entries, ends)]))
     for outcome in outcomes:
         if outcome.status != 0:
-            print(f"tf-tickets: {outcome}", file=sys.stderr)
+            _complain(outcome)
     return sweep.worst(outcomes)
+
+
+def _complain(problem):
+    # Names of files and words of documents can hold line breaks and terminal codes; the message stays one plain line.
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(problem))
+    print(f"tf-tickets: {text}", file=sys.stderr)
 
 
 def _say(line):
@@ -178,12 +184,15 @@ def _run(request):
     # Before TensorFlow loads, which takes seconds in which a stop request must not be lost.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
+    # File names need not be text in the terminal's encoding, nor text at all.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main(request)
         sys.stdout.flush()
         return status
     except TicketError as error:
-        print(f"tf-tickets: {error}", file=sys.stderr)
+        _complain(error)
         return error.exit_status
     except BrokenPipeError:
         return _reader_gone()

@@ -12,7 +12,9 @@ LARGEST = 100_000_000
 # Training sees crops of 224 pixels; larger pictures are shrunk once, to a shorter side of this, not in every epoch.
 SHORTER_SIDE = 512
 _GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
-_COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+_COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
+# A strip that is longer would be enormous once its short side is as long as the network's.
+_LONGEST = 100
 _ORIENTATION = 274
 
 
@@ -55,6 +57,8 @@ def _opened(path):
         problem = f"holds {picture.n_frames} pictures: save one of them as PNG"
     elif picture.width * picture.height > LARGEST:
         problem = f"has {picture.width}x{picture.height} pixels, more than {LARGEST:,}: shrink it"
+    elif max(picture.size) > _LONGEST * min(picture.size):
+        problem = f"has {picture.width}x{picture.height} pixels, one side over {_LONGEST} times the other: crop it"
     elif picture.mode not in (*_GREY, *_COLOUR):
         problem = f"has pixels of kind {picture.mode}: save it as PNG with 8 or 16 bits"
     if problem:

@@ -116,10 +116,16 @@ def _check_fits(ticket, plan):
     given = {name: mask.shape for name, mask in ticket.masks.items()}
     if wanted != given:
         odd = next(name for name in {**wanted, **given} if wanted.get(name) != given.get(name))
+        facts, place = ticket.network, f"--ticket={plan.config.pruning.ticket}"
+        if facts["image_shape"][2] != plan.data_set.image_shape[2]:
+            raise UsageError(
+                f"{place} takes images of {facts['image_shape'][2]} channels, {plan.data_set.name} has "
+                f"{plan.data_set.image_shape[2]}: convert the pictures, or give another ticket"
+            )
+        shapes = [f"is {one[odd]}" if odd in one else "is not there" for one in (given, wanted)]
         raise UsageError(
-            f"--ticket={plan.config.pruning.ticket} is a {ticket.network['name']} of width {ticket.network['width']}: "
-            f"its layer {odd} is {given.get(odd)}, the network asked for has {wanted.get(odd)}; "
-            "set --model, --width, --stem"
+            f"{place}: its layer {odd} {shapes[0]}, in the network asked for it {shapes[1]}; give the ticket's "
+            f"--model={facts['name']} --width={facts['width']} --stem={facts['stem']}"
         )
 
 

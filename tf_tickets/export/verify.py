@@ -11,6 +11,8 @@ from tf_tickets.export.ticket import ARRAYS, DOCUMENT, from_document
 from tf_tickets.models import architecture
 from tf_tickets.runtime import files
 
+FORMATS = (1, 2)
+
 
 def read_document(folder):
     """Reads ticket.json and checks its own hash."""
@@ -51,6 +53,8 @@ def checked(folder):
       StateError: names the first file or invariant that fails.
     """
     document = read_document(folder)
+    if document.get("format") not in FORMATS:
+        raise StateError(f"{folder} has format {document.get('format')!r}, not {FORMATS}: another version made it")
     for name in document["files"]:
         check_hash(folder, name, document)
     extra = sorted(set(files_below(folder)) - set(document["files"]))
@@ -62,7 +66,7 @@ def checked(folder):
     try:
         _check_network(ticket)
         _check_counts(ticket, document)
-    except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
         # Hashes can be made anew for a document that was made up.
         reason = " ".join(str(error).split())
         raise StateError(f"{folder} describes no network of this program ({reason}); restore the ticket") from None
@@ -95,16 +99,34 @@ def files_below(folder):
 def _check_network(ticket):
     """The masks are those of the network that the document describes, whose inputs and classes are the data's."""
     facts = dict(ticket.network)
-    described = architecture.describe(facts.pop("name"), **facts)
-    shapes = {kernel.name: tuple(kernel.shape) for kernel in described.body()}
-    odd = [name for name, mask in ticket.masks.items() if shapes.get(name) != mask.shape]
+    whole = [facts["width"], facts["classes"], *facts["image_shape"], *ticket.data["image_shape"], ticket.round]
+    if any(type(number) is not int for number in whole) or len(facts["image_shape"]) != 3:
+        raise ValueError("its sizes are not whole numbers")
+    if facts["stem"] not in ("small", "full") or isinstance(facts["kappa"], (str, bool)):
+        raise ValueError("its stem or kappa is none")
+    described = architecture.describe(facts.pop("name"), **facts | {"kappa": float(facts["kappa"])})
+    shapes = {f"{kernel.name}/kernel": tuple(kernel.shape) for kernel in described.kernels()}
+    odd = [name for name, mask in ticket.masks.items() if shapes.get(f"{name}/kernel") != mask.shape]
+    odd += [name for name, shape in shapes.items() if getattr(ticket.trained.get(name), "shape", None) != shape]
     if odd:
-        raise ValueError(f"the mask of {odd[0]} does not fit")
-    if len(ticket.labels) != described.classes or tuple(ticket.data["image_shape"]) != described.image_shape:
-        raise ValueError("its classes or image shape are not the data set's")
-    for name in ("mean", "deviation"):
-        if not np.isfinite(np.asarray(ticket.data[name], np.float64)).all():
-            raise ValueError(f"{name} is not finite")
+        raise ValueError(f"{odd[0]} does not fit")
+    _check_data(ticket, described)
+
+
+def _check_data(ticket, described):
+    """Labels, normalisation and stored type are such that images can be told apart by them."""
+    data, channels = ticket.data, described.image_shape[2]
+    labels = data["labels"]
+    named = isinstance(labels, list) and all(isinstance(one, str) and one.isprintable() for one in labels)
+    if not named or len(set(labels)) != described.classes or tuple(data["image_shape"]) != described.image_shape:
+        raise ValueError("its labels or image shape are not those of its network")
+    mean, deviation = (np.asarray(data[name], np.float64) for name in ("mean", "deviation"))
+    scale = data.get("scale", 255.0)
+    sound = mean.shape == deviation.shape == (channels,) and np.isfinite([*mean, *deviation, scale]).all()
+    if not sound or deviation.min() <= 0 or scale <= 0 or data.get("dtype", "uint8") not in ("uint8", "uint16"):
+        raise ValueError("its pixels cannot be normalised")
+    if not isinstance(ticket.settings, dict) or not isinstance(ticket.ids_digest, str):
+        raise ValueError("its settings or ids are none")
 
 
 def _check_counts(ticket, document):

@@ -11,6 +11,8 @@ import numpy as np
 DOCUMENT, ARRAYS, PROGRAM = "ticket.json", "ticket.npz", "program"
 # Larger than any network here; what a hostile archive claims to unpack to is compared with it before it is unpacked.
 MOST_BYTES = 1 << 32
+# What numpy and zipfile raise for sizes, encryption and compression that no ticket has.
+_STRANGE = (MemoryError, OverflowError, RuntimeError)
 
 
 class NotATicket(ValueError):
@@ -74,6 +76,8 @@ def check_self(found, path):
 def check_hash(folder, name, found):
     """Damaged unless a file is there with the hash that the document records."""
     path = os.path.join(folder, name)
+    if os.path.isabs(name) or ".." in name.split("/"):
+        raise Damaged(f"{folder}: ticket.json names a file outside the ticket, {name!r}; restore it")
     if not os.path.isfile(path):
         raise Damaged(f"{path} is missing from the ticket; restore it")
     if digest(path) != found["files"].get(name):
@@ -100,7 +104,7 @@ class Arrays:
             if size > MOST_BYTES:
                 raise ValueError(f"its members unpack to {size:,} bytes")
             self._archive = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, *_STRANGE) as error:
             raise Damaged(f"{path} is damaged: {' '.join(str(error).split())}; restore it") from None
 
     def __enter__(self):
@@ -125,9 +129,13 @@ class Arrays:
 
     def _array(self, name):
         try:
-            return self._archive[name]
-        except (KeyError, ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
-            raise Damaged(f"{self.path}: {name} cannot be read ({error}); restore it") from None
+            found = self._archive[name]
+            if not isinstance(found, np.ndarray):
+                raise ValueError("it is no array")
+            return found
+        except (KeyError, ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile, *_STRANGE) as error:
+            reason = " ".join(str(error).split())
+            raise Damaged(f"{self.path}: {name} cannot be read ({reason}); restore it") from None
 
     def get(self, name, shape=None, kind="f"):
         """One array.

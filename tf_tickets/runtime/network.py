@@ -78,7 +78,10 @@ class Network:
 
     def __init__(self, document, arrays, compiled=False):
         if compiled:
-            from tf_tickets.runtime import compiled as _  # noqa: F401  the error comes here, not at the first image
+            try:
+                from tf_tickets.runtime import compiled as _  # noqa: F401  the error comes here, not at the first image
+            except ImportError as error:
+                raise ImportError("compiled=True needs numba: pip install 'tf-tickets[compiled]'") from error
 
         self._methods = ("dense", "sparse", "compiled") if compiled else ("dense", "sparse")
         try:
@@ -87,7 +90,8 @@ class Network:
             self._mean, self._deviation = (np.asarray(data[part], np.float32) for part in ("mean", "deviation"))
             self._dtype, self._scale = np.dtype(data.get("dtype", "uint8")), np.float32(data.get("scale", 255.0))
             self._masked = {layer["layer"]: tuple(layer["shape"]) for layer in document["layers"]}
-        except (KeyError, TypeError, ValueError) as error:
+            _check_data(self)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise Damaged(f"the ticket's document lacks what prediction needs ({error}); restore it") from None
         steps = program.read(document["program"], functools.partial(_weights, arrays, self._masked))
         try:
@@ -178,6 +182,17 @@ class Network:
         maps, compiled = np.ones((channels, images, height, width), np.float32), dict.fromkeys(mixed, "compiled")
         seconds = [_seconds(operations.run, self._operations, maps, one) for one in (mixed, compiled)]
         return mixed if seconds[0] < seconds[1] else compiled
+
+
+def _check_data(network):
+    height, width, channels = network.image_shape
+    numbers = [*network._mean, *network._deviation, network._scale]
+    if not network._mean.shape == network._deviation.shape == (channels,) or not np.isfinite(numbers).all():
+        raise ValueError("mean and deviation are not one number a channel")
+    if network._deviation.min() <= 0 or network._scale <= 0 or network._dtype not in (np.uint8, np.uint16):
+        raise ValueError("pixels cannot be normalised")
+    if not all(isinstance(label, str) for label in network.labels) or min(height, width) < 1:
+        raise ValueError("labels or image shape are none")
 
 
 def _seconds(function, *given):

@@ -3,11 +3,17 @@
 import collections
 import dataclasses
 import functools
+import math
 
 import numpy as np
 
 from tf_tickets.runtime import convolutions
 from tf_tickets.runtime.program import cosine_filters
+
+# Of one image; ten times what the largest network here makes of the largest picture.
+_LARGEST_MAP = 1 << 26
+# Operations that do not mind how many dimensions there are.
+_ANY = ("relu", "add")
 
 
 @dataclasses.dataclass
@@ -37,12 +43,16 @@ def prepare(steps, image_shape):
     found, shapes, workspace = [], {steps[0].name: (channels, height, width)}, convolutions.Workspace()
     for step in steps[1:]:
         given = [shapes[name] for name in step.inputs]
+        if len(given[0]) != (1 if step.operation in ("dense", "similarity") else 3) and step.operation not in _ANY:
+            raise ValueError(f"{step.name} takes {given}")
         if step.operation in ("convolution", "harmonic"):
             compute, shape, unfolded = _convolution(step, given[0], workspace)
         else:
             compute, shape, unfolded = _MAKERS[step.operation](step, given[0])
         if any(one != given[0] for one in given) or min(shape) < 1:
             raise ValueError(f"{step.name} takes {given}")
+        if math.prod(shape) > _LARGEST_MAP:
+            raise ValueError(f"{step.name} makes maps of {list(shape)}")
         shapes[step.name] = shape
         found.append(Operation(step.name, step.inputs, compute, given[0], shape, unfolded))
     found = _rectified(found)

@@ -22,7 +22,7 @@ OPERATIONS = {
     "dense": {"kernel": str, "shape": list},
     "similarity": {"kernel": str, "shape": list, "kind": str, "kappa": float},
 }  # fmt: skip
-_LONGEST, _LARGEST_SIDE, _LARGEST_KERNEL = 10_000, 1 << 16, 1 << 30
+_LONGEST, _LARGEST_SIDE, _LARGEST_KERNEL, _LARGEST_PADDING = 10_000, 1 << 16, 1 << 30, 16
 CONVOLUTIONS = ("convolution", "harmonic", "depthwise", "cosine_filters")
 
 
@@ -108,7 +108,8 @@ def read(nodes, weights):
 
 
 def _step(node, known):
-    wanted = OPERATIONS.get(node.get("operation")) if isinstance(node, dict) else None
+    operation = node.get("operation") if isinstance(node, dict) else None
+    wanted = OPERATIONS.get(operation) if isinstance(operation, str) else None
     if wanted is None:
         raise Damaged(f"the ticket's program holds {str(node)[:80]}, which is no operation; export it again")
     name, inputs, settings = node.get("name"), node.get("inputs"), {key: node.get(key) for key in wanted}
@@ -126,7 +127,9 @@ def _in_range(key, value):
     if key in ("stride", "size", "channels"):
         return 1 <= value <= _LARGEST_SIDE
     if key == "padding":
-        return 0 <= value <= _LARGEST_SIDE
+        return 0 <= value <= _LARGEST_PADDING
+    if key == "epsilon":
+        return 0.0 <= value < math.inf
     if key == "shape":
         whole = len(value) in (2, 4) and all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in value)
         return whole and math.prod(value) <= _LARGEST_KERNEL
@@ -173,6 +176,10 @@ def _folded(steps, weights):
             step.weights, step.bias = scale, shift
         made[step.name] = step
         found.append(step)
+    for step in found:
+        parts = [step.weights.values if isinstance(step.weights, Sparse) else step.weights, step.bias]
+        if not all(np.isfinite(part).all() for part in parts if part is not None):
+            raise Damaged(f"the ticket's weights of {step.name} are not finite; restore it")
     return found
 
 
