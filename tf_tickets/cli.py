@@ -10,7 +10,7 @@ from absl import flags
 from tf_tickets import config as configs
 from tf_tickets import flagfiles
 from tf_tickets.commands import SUMMARIES, check_analyze, check_command
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +124,7 @@ def parse(argv, flag_values):
     try:
         return _parse(argv, flag_values)
     except UsageError as error:
-        # Words can hold line breaks and terminal codes; the message stays one plain line.
-        raise UsageError("".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))) from None
+        raise UsageError(plain(error)) from None
 
 
 def _parse(argv, flag_values):

@@ -1,6 +1,11 @@
 """What can go wrong, by exit status. Every message is one line for a person: what, where, how to fix."""
 
 
+def plain(text):
+    """The text as one plain line: line breaks and terminal codes, which words and file names can hold, are escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 class TicketError(Exception):
     """An expected failure; `exit_status` is the process's exit status."""
 

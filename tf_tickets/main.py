@@ -8,7 +8,7 @@ import time
 from absl import app, flags, logging
 
 from tf_tickets import cli, commands
-from tf_tickets.errors import TicketError
+from tf_tickets.errors import TicketError, plain
 
 
 def main(request):
@@ -148,9 +148,7 @@ def _sweep(request):
 
 
 def _complain(problem):
-    # Names of files and words of documents can hold line breaks and terminal codes; the message stays one plain line.
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(problem))
-    print(f"tf-tickets: {text}", file=sys.stderr)
+    print(f"tf-tickets: {plain(problem)}", file=sys.stderr)
 
 
 def _say(line):

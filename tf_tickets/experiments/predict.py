@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 
 from tf_tickets import runs
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, plain
 from tf_tickets.export.ticket import Ticket
 
 BATCH = 100
@@ -105,16 +105,11 @@ def _table(rows):
     most = max(len(found) for _, found in rows)
     head = ["file", *(title for _ in range(most) for title in ("label", "probability"))]
     lines = [head] + [
-        [_shown(name), *(cell for label, value in found for cell in (label, f"{100 * value:.2f} %"))]
+        [plain(name), *(cell for label, value in found for cell in (label, f"{100 * value:.2f} %"))]
         for name, found in rows
     ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
-
-
-def _shown(name):
-    """A file's name in a table: what would break a line, or speak to the terminal, is escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def _json(rows):
