@@ -18,7 +18,7 @@ from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning.masks import masked_state
-from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical
+from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 
 LABELS, CARD = "labels.txt", "MODEL_CARD.md"
 # Images a call in evaluation; the bits of logits depend on it.
@@ -116,10 +116,7 @@ class Ticket:
     @property
     def content_digest(self):
         """SHA-256 over arrays, settings and ids: equal for equal tickets, wherever and whenever they were written."""
-        digest = hashlib.sha256()
-        for name, array in sorted(to_arrays(self).items()):
-            digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+        digest = hash_of(to_arrays(self))
         facts = [self.network, self.data, self.settings, self.ids_digest, self.round]
         digest.update(canonical(facts))
         return digest.hexdigest()

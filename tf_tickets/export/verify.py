@@ -118,8 +118,10 @@ def _check_data(ticket, described):
     data, channels = ticket.data, described.image_shape[2]
     labels = data["labels"]
     named = isinstance(labels, list) and all(isinstance(one, str) and one.isprintable() for one in labels)
-    if not named or not len(set(labels)) == len(labels) == described.classes or tuple(data["image_shape"]) != described.image_shape:
-        raise ValueError("its labels or image shape are not those of its network")
+    if not named or not len(set(labels)) == len(labels) == described.classes:
+        raise ValueError("its labels are not one name for each class")
+    if tuple(data["image_shape"]) != described.image_shape:
+        raise ValueError("its image shape is not that of its network")
     mean, deviation = (np.asarray(data[name], np.float64) for name in ("mean", "deviation"))
     scale = data.get("scale", 255.0)
     sound = mean.shape == deviation.shape == (channels,) and np.isfinite([*mean, *deviation, scale]).all()

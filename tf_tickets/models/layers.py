@@ -3,17 +3,7 @@
 import numpy as np
 
 from tf_tickets.backend import keras, tf, tfmot
-
-
-def cosine_filters(size):
-    """The 2-D cosine filters of a harmonic convolution, each with L1 norm 1 (Ulicny et al. 2019).
-
-    Returns:
-      float64 [size, size, size, size]: [i, j, x, y], filter (i, j) at pixel (x, y).
-    """
-    grid = np.cos(np.pi * np.outer(np.arange(size), np.arange(size) + 0.5) / size)
-    filters = grid[:, None, :, None] * grid[None, :, None, :]
-    return filters / np.abs(filters).sum(axis=(2, 3), keepdims=True)
+from tf_tickets.runtime.program import cosine_filters
 
 
 class _Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):

@@ -30,14 +30,10 @@ def canonical(value):
 
 def digest(path):
     """SHA-256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow(file)
-
-
-def _slow(file):  # Python 3.10 has no file_digest
     found = hashlib.sha256()
-    while block := file.read(1 << 20):
-        found.update(block)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
     return found.hexdigest()
 
 
@@ -86,11 +82,16 @@ def check_hash(folder, name, found):
 
 def digest_of(arrays):
     """SHA-256 over names, types, shapes and bytes of a dict of arrays, hexadecimal."""
+    return hash_of(arrays).hexdigest()
+
+
+def hash_of(arrays):
+    """The same as a hashlib object, to which more can be added."""
     found = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+    return found
 
 
 class Arrays:

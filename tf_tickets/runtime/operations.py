@@ -146,7 +146,7 @@ def _depthwise(step, shape):
 def _cosine_filters(step, shape):
     """Every channel under every filter, channel-major."""
     size, stride = step.settings["size"], step.settings["stride"]
-    filters = cosine_filters(size).reshape(size**2, size**2)
+    filters = cosine_filters(size).reshape(size**2, size**2).astype(np.float32)
     count = shape[0] * size**2
     scale = np.ones(count, np.float32) if step.weights is None else step.weights
     if len(scale) != count:

@@ -74,10 +74,14 @@ class Step:
 
 
 def cosine_filters(size):
-    """Fixed filters of a harmonic convolution (Ulicny et al. 2019), L1 norm 1: float32 [i, j, x, y]."""
+    """The 2-D cosine filters of a harmonic convolution, each with L1 norm 1 (Ulicny et al. 2019).
+
+    Returns:
+      float64 [size, size, size, size]: [i, j, x, y], filter (i, j) at pixel (x, y).
+    """
     grid = np.cos(np.pi * np.outer(np.arange(size), np.arange(size) + 0.5) / size)
     filters = grid[:, None, :, None] * grid[None, :, None, :]
-    return (filters / np.abs(filters).sum(axis=(2, 3), keepdims=True)).astype(np.float32)
+    return filters / np.abs(filters).sum(axis=(2, 3), keepdims=True)
 
 
 def read(nodes, weights):
@@ -148,7 +152,7 @@ def _load(step, weights):
     if step.operation != "convolution" and isinstance(step.weights, Sparse):
         step.weights = step.weights.toarray()
     if step.operation == "harmonic":
-        filters = cosine_filters(settings["shape"][0])
+        filters = cosine_filters(settings["shape"][0]).astype(np.float32)
         step.weights = np.einsum("ijxy,ijco->xyco", filters, step.weights, optimize=True)
     outputs = settings.get("shape", [0])[-1]
     if step.operation == "dense" or settings.get("bias"):
