@@ -16,7 +16,7 @@ import sys
 import time
 
 import tf_tickets as tt
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.experiments import session  # noqa: F401  imports TensorFlow, starts no device
 from tf_tickets.training import callbacks
 from tf_tickets.training.steps import Steps
@@ -52,7 +52,7 @@ def start(config, stage):
         return child
     callbacks._WRITING_SHARE = 0.3  # many checkpoints, so that many kills find one to resume from
     Steps.train = watched(Steps.train, stage, TRAINING)
-    runs.write_bytes = watched(runs.write_bytes, stage, WRITING)
+    storage.write_bytes = watched(storage.write_bytes, stage, WRITING)
     try:
         tt.imp(config)
         os._exit(0)

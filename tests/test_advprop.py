@@ -8,7 +8,7 @@ import stops
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import backend, runs
+from tf_tickets import backend, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline
 from tf_tickets.errors import UsageError
@@ -120,10 +120,10 @@ def searched(tmp_path_factory):
 
 
 def test_rewinding_takes_the_auxiliary_normalisation_along(searched):
-    rewound = runs.read_arrays(searched.rewind)
+    rewound = storage.read_arrays(searched.rewind)
     own, other = rewound["features.1/moving_mean"], rewound["features.1.auxiliary/moving_mean"]
     assert (own != other).any()
-    trained = runs.read_arrays(searched.round(1).weights)
+    trained = storage.read_arrays(searched.round(1).weights)
     assert set(trained) == set(rewound)
 
 
@@ -136,13 +136,13 @@ def test_the_ticket_knows_nothing_of_it(searched):
     served = tf.saved_model.load(searched.ticket).signatures["serving_default"](tf.constant(images))
     np.testing.assert_allclose(served["logits"], logits, rtol=1e-5, atol=1e-6)
     assert not [v.name for v in tf.saved_model.load(searched.ticket).network.variables if "auxiliary" in v.name]
-    assert not [layer for layer in runs.read_arrays(searched.round(1).mask) if "auxiliary" in layer]
+    assert not [layer for layer in storage.read_arrays(searched.round(1).mask) if "auxiliary" in layer]
 
 
 def test_a_ticket_is_retrained_with_it(searched, tmp_path):
     values = VALUES | {"ticket": searched.round(1).folder, "learning_rate": 1e-20, "weight_decay": 0.0}
     result = tt.train(tt.Config.from_values(**values, out=str(tmp_path)))
-    weights = runs.read_arrays(os.path.join(result.best.folder, "weights.npz"))
+    weights = storage.read_arrays(os.path.join(result.best.folder, "weights.npz"))
     start = tt.Ticket.load(searched.round(1).folder).rewound
     np.testing.assert_array_equal(weights["features.1.auxiliary/gamma"], start["features.1/gamma"])
 

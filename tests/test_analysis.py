@@ -12,7 +12,7 @@ from absl import flags
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import cli, config, errors, runs
+from tf_tickets import cli, config, errors, runs, storage
 from tf_tickets.analysis import activity, overlap, probe, shot, similarity, stability, statistics, taps
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.experiments import comparisons, measures, subjects
@@ -273,11 +273,11 @@ def test_the_layers_looked_at_exist_and_stay_readable(model):
 
 def test_rows_and_files_of_whole_runs_are_made_once(copies, idle):
     run, other = (runs.RunFolder(str(one)) for one in copies[:2])
-    before = runs.read_csv(run.round(1).evaluations)
+    before = storage.read_csv(run.round(1).evaluations)
     found = analyze([run.folder], settings(EVERY))
     assert len(found) == 1 and found[0].folder == run.path("analysis")
     rows = found[0].rows
-    assert runs.read_csv(run.round(1).evaluations)[: len(before)] == before
+    assert storage.read_csv(run.round(1).evaluations)[: len(before)] == before
     check_density(run, rows)
     check_similarity(rows)
     check_probe(rows)
@@ -285,7 +285,7 @@ def test_rows_and_files_of_whole_runs_are_made_once(copies, idle):
     text = analyses.finish(found, EVERY.split(","))
     files = [line.removeprefix("wrote ") for line in text.splitlines() if line.startswith("wrote ")]
     assert len(files) == len(set(files)) == 2 + 2 + 3 * 3 + 3 * 3 and all(os.path.getsize(path) for path in files)
-    table = runs.read_csv(run.path("analysis/cka_round_00_round_01.csv"))
+    table = storage.read_csv(run.path("analysis/cka_round_00_round_01.csv"))
     assert [row["layer"] for row in table] == list(table[0])[1:]
     bytes_now = pathlib.Path(run.round(1).evaluations).read_bytes()
     idle()
@@ -297,10 +297,10 @@ def test_rows_and_files_of_whole_runs_are_made_once(copies, idle):
 
 def check_density(run, rows):
     for index in range(2):
-        listed = {row["layer"]: float(row["density"]) for row in runs.read_csv(run.round(index).density)}
+        listed = {row["layer"]: float(row["density"]) for row in storage.read_csv(run.round(index).density)}
         mine = values(rows, "density", index)
         assert {name: mine[f"density:{name}"] for name in listed} == listed
-        assert mine["kept"] == runs.read_json(run.round(index).summary)["weights_left"]
+        assert mine["kept"] == storage.read_json(run.round(index).summary)["weights_left"]
 
 
 def check_similarity(rows):
@@ -323,7 +323,7 @@ def check_activity_and_shot(run, rows):
     assert 0 < ticket["multiply_adds"] < dense["multiply_adds"] and dense["dead_channels"] == 0
     # Seven images a class: all is few.
     few = values(rows, "shot", 1)["accuracy_few"]
-    assert few == pytest.approx(runs.read_json(run.round(1).summary)["test_balanced_accuracy"], abs=0.02)
+    assert few == pytest.approx(storage.read_json(run.round(1).summary)["test_balanced_accuracy"], abs=0.02)
 
 
 def test_test_images_have_no_say_in_the_probe(copies, monkeypatch):
@@ -365,7 +365,7 @@ def test_two_runs_from_one_rewind_point_are_joined(copies):
         line = [rows[f"error_{part}:{alpha:g}"] for alpha in stability.alphas()]
         assert rows[f"barrier_{part}"] == pytest.approx(max(line) - (line[0] + line[-1]) / 2)
     for alpha, folder in ((0, first), (1, second)):
-        accuracy = runs.read_json(f"{folder}/round_00/summary.json")["test_accuracy"]
+        accuracy = storage.read_json(f"{folder}/round_00/summary.json")["test_accuracy"]
         assert rows[f"error_test:{alpha}"] == pytest.approx(1 - accuracy, abs=2 / 600)
     assert found[1].rows == [] and "stability.svg" in analyses.finish(found, ["stability"])
 
@@ -414,7 +414,7 @@ def test_what_cannot_be_analysed_is_refused_and_nothing_changes(copies, tmp_path
 def test_a_ticket_folder_is_analysed_beside_itself(copies, tmp_path):
     ticket = shutil.copytree(f"{copies[0]}/ticket", tmp_path / "alone")
     found = analyze([str(ticket)], settings("density"))
-    assert found[0].folder == f"{ticket}.analysis" and found[0].rows == runs.read_csv(f"{ticket}.evaluations.csv")
+    assert found[0].folder == f"{ticket}.analysis" and found[0].rows == storage.read_csv(f"{ticket}.evaluations.csv")
     assert f"{ticket}.analysis/density.png" in analyses.finish(found, ["density"])
 
 

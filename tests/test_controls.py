@@ -9,7 +9,7 @@ import stops
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.training import callbacks, gradual
@@ -32,19 +32,19 @@ def retrained(searched, **changes):
     folder, ticket = searched
     values = QUICK | STILL | {"ticket": ticket, "out": os.path.dirname(os.path.dirname(folder.folder))} | changes
     mine = runs.RunFolder(tt.train(tt.Config.from_values(**values)).folder)
-    arrays = runs.read_arrays(mine.round(0).weights), runs.read_arrays(mine.round(0).mask)
-    return mine, *arrays, runs.read_arrays(folder.round(2).mask)
+    arrays = storage.read_arrays(mine.round(0).weights), storage.read_arrays(mine.round(0).mask)
+    return mine, *arrays, storage.read_arrays(folder.round(2).mask)
 
 
 def test_random_layerwise_shuffles_positions_inside_each_layer(searched):
     mine, weights, mask, original = retrained(searched, control="random_layerwise")
-    start = runs.read_arrays(searched[0].rewind)
+    start = storage.read_arrays(searched[0].rewind)
     assert any((mask[name] != original[name]).any() for name in mask)
     for name in mask:
         assert mask[name].sum() == original[name].sum()
         kernel = f"{name}/kernel"
         np.testing.assert_array_equal(weights[kernel], np.where(mask[name], start[kernel], 0))
-    assert len(runs.read_csv(mine.round(0).epochs)) == 4  # from the rewind point on, like its round
+    assert len(storage.read_csv(mine.round(0).epochs)) == 4  # from the rewind point on, like its round
 
 
 def test_random_layerwise_needs_the_full_rewind_point(searched, tmp_path):
@@ -60,7 +60,7 @@ def test_reinitialize_keeps_the_mask_and_draws_the_weights(searched):
         np.testing.assert_array_equal(mask[name], original[name])
         kernel = fresh.get_layer(name).kernel.numpy()
         np.testing.assert_array_equal(weights[f"{name}/kernel"], np.where(mask[name], kernel, 0))
-    assert len(runs.read_csv(mine.round(0).epochs)) == 5  # all epochs
+    assert len(storage.read_csv(mine.round(0).epochs)) == 5  # all epochs
 
 
 def test_small_dense_is_the_widest_net_that_is_no_larger(searched, tmp_path, capfd):
@@ -79,8 +79,8 @@ def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
     left = [summary["weights_left"] for summary in folder.summaries()]
     total = left[0]
     assert left == [total, pruning_masks.remaining_counts(total, 0.2, 4)[-1]]
-    weights = runs.read_arrays(folder.round(0).weights)
-    kept = runs.read_arrays(folder.round(1).mask)
+    weights = storage.read_arrays(folder.round(0).weights)
+    kept = storage.read_arrays(folder.round(1).mask)
     smallest = min(np.abs(weights[f"{n}/kernel"][m]).min() for n, m in kept.items() if m.any())
     assert all(np.abs(weights[f"{n}/kernel"][~m]).max(initial=0) <= smallest for n, m in kept.items())
     assert tt.train(config).folder == result.folder
@@ -93,14 +93,14 @@ def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, mo
     config = tt.Config.from_values(**QUICK | changes | {"tensorboard": False}, out=str(tmp_path / "whole"))
     assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts", (2, 3, 40)) == 2
     folder = runs.RunFolder.of(config, "train", [("final_round", 2)])
-    mask, weights = runs.read_arrays(folder.round(0).mask), runs.read_arrays(folder.round(0).weights)
+    mask, weights = storage.read_arrays(folder.round(0).mask), storage.read_arrays(folder.round(0).weights)
     total = sum(part.size for part in mask.values())
     assert pruning_masks.count(mask) == pruning_masks.remaining_counts(total, 0.5, 3)[-1]
-    assert len(runs.read_csv(folder.round(0).epochs)) == 5 + 2 * 4
-    assert runs.read_json(folder.round(0).summary)["weights_left"] == pruning_masks.count(mask)
+    assert len(storage.read_csv(folder.round(0).epochs)) == 5 + 2 * 4
+    assert storage.read_json(folder.round(0).summary)["weights_left"] == pruning_masks.count(mask)
     assert all((weights[f"{name}/kernel"][~part] == 0).all() for name, part in mask.items())
     # Optimizer slots of removed weights are empty: as many zeros as weights were removed, at their places.
-    checkpoint = runs.read_arrays(folder.round(0).checkpoints[0])
+    checkpoint = storage.read_arrays(folder.round(0).checkpoints[0])
     slots = [array for name, array in checkpoint.items() if name.startswith("optimizer/")]
     for part in mask.values():
         mine = [slot for slot in slots if slot.shape == part.shape and (slot[~part] == 0).all() and slot.any()]
@@ -121,15 +121,15 @@ def test_gradual_follows_the_cubic_schedule():
 def test_rewinding_to_trained_weights_starts_from_round_0_s_last_epoch(tmp_path):
     config = tt.Config.from_values(**QUICK | STILL | {"rewind": "trained"}, out=str(tmp_path))
     folder = runs.RunFolder(tt.imp(config).folder)
-    trained = runs.read_arrays(folder.round(0).weights)
+    trained = storage.read_arrays(folder.round(0).weights)
     for index in (1, 2):
-        weights, mask = (runs.read_arrays(path) for path in (folder.round(index).weights, folder.round(index).mask))
+        weights, mask = (storage.read_arrays(path) for path in (folder.round(index).weights, folder.round(index).mask))
         for name in mask:
             kernel = f"{name}/kernel"
             np.testing.assert_array_equal(weights[kernel], np.where(mask[name], trained[kernel], 0))
-        rows = runs.read_csv(folder.round(index).epochs)
+        rows = storage.read_csv(folder.round(index).epochs)
         assert [row["learning_rate"] for row in rows] == [
-            row["learning_rate"] for row in runs.read_csv(folder.round(0).epochs)
+            row["learning_rate"] for row in storage.read_csv(folder.round(0).epochs)
         ]
 
 
@@ -145,14 +145,14 @@ def test_release_accounting_rewinds_an_epoch_late_and_trains_every_round_in_full
     values = QUICK | {"rounds": 2, "tensorboard": False, "eval_every": 1}
     release = tt.Config.from_values(**values, accounting="release", out=str(tmp_path / "release"))
     folder = runs.RunFolder(tt.imp(release).folder)
-    rows = runs.read_csv(folder.round(1).epochs)
+    rows = storage.read_csv(folder.round(1).epochs)
     assert [row["epoch"] for row in rows] == list("23456")  # schedule index 1 to 5: as many epochs as the dense round
-    dense = [row["learning_rate"] for row in runs.read_csv(folder.round(0).epochs)]
+    dense = [row["learning_rate"] for row in storage.read_csv(folder.round(0).epochs)]
     assert [row["learning_rate"] for row in rows] == [*dense[1:], "0.0"]
     later = tt.Config.from_values(**values | {"rewind": "epoch:2", "rounds": 1}, out=str(tmp_path / "exact"))
-    expected = runs.read_arrays(runs.RunFolder(tt.imp(later).folder).rewind)
-    np.testing.assert_equal(runs.read_arrays(folder.rewind), expected)
-    assert runs.read_json(folder.round(1).summary)["test_accuracy_best_epoch"] is not None
+    expected = storage.read_arrays(runs.RunFolder(tt.imp(later).folder).rewind)
+    np.testing.assert_equal(storage.read_arrays(folder.rewind), expected)
+    assert storage.read_json(folder.round(1).summary)["test_accuracy_best_epoch"] is not None
     for changes in ({"eval_every": None}, {"rewind": "init"}):
         with pytest.raises(UsageError, match="--accounting=release rewinds to an epoch and looks at every epoch"):
             release.replace(**changes)

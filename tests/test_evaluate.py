@@ -17,7 +17,7 @@ from absl import flags
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import cli, errors, runs
+from tf_tickets import cli, errors, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, files, generated, replicas
@@ -62,13 +62,13 @@ def keys(rows):
 
 
 def test_rows_are_appended_once(run, few, idle):
-    before = runs.read_csv(run.round(0).evaluations)
+    before = storage.read_csv(run.round(0).evaluations)
     rows = evaluate.evaluate([run.folder], settings())
     assert {row["round"] for row in rows} == {"0", "2"} and len({row["run"] for row in rows}) == 1
     files_now = {index: pathlib.Path(run.round(index).evaluations).read_bytes() for index in range(3)}
-    mine = runs.read_csv(run.round(0).evaluations)
+    mine = storage.read_csv(run.round(0).evaluations)
     assert mine[: len(before)] == before and len(set(keys(mine))) == len(mine)
-    assert len(runs.read_csv(run.round(1).evaluations)) == len(before)
+    assert len(storage.read_csv(run.round(1).evaluations)) == len(before)
     idle()
     assert evaluate.evaluate([run.folder, run.round(2).folder], settings()) == rows
     assert {index: pathlib.Path(run.round(index).evaluations).read_bytes() for index in range(3)} == files_now
@@ -79,7 +79,7 @@ def test_rows_are_appended_once(run, few, idle):
 def test_the_rows_say_what_was_measured(run, few):
     rows = evaluate.evaluate([run.round(2).folder], settings())
     values = {key: float(row["value"]) for key, row in zip(keys(rows), rows)}
-    summary = runs.read_json(run.round(2).summary)
+    summary = storage.read_json(run.round(2).summary)
     assert values["clean", "test", "accuracy"] == pytest.approx(summary["test_accuracy"], abs=2 / 600)
     assert all(float(row["density"]) == summary["density"] and row["round"] == "2" for row in rows)
     counts = {key[2]: value for key, value in values.items() if key[2].startswith("confusion:")}
@@ -101,10 +101,10 @@ def test_the_rows_say_what_was_measured(run, few):
 
 
 def test_a_ticket_folder_stays_as_it_is_and_agrees_with_its_round(run, few):
-    ticket = runs.read_json(f"{run.ticket}/ticket.json")
+    ticket = storage.read_json(f"{run.ticket}/ticket.json")
     before = sorted(ticket["files"])
     rows = evaluate.evaluate([run.ticket], settings())
-    assert runs.read_csv(f"{run.ticket}.evaluations.csv") == rows
+    assert storage.read_csv(f"{run.ticket}.evaluations.csv") == rows
     assert writer.files_below(run.ticket) == before
     same = {key: row["value"] for key, row in zip(keys(rows), rows)}
     other = evaluate.evaluate([run.folder], settings(which="ticket", evaluators="clean"))
@@ -115,15 +115,15 @@ def test_a_ticket_folder_stays_as_it_is_and_agrees_with_its_round(run, few):
 
 def test_predictions_are_kept_with_examples_of_what_differs(run, idle):
     evaluate.evaluate([run.folder], settings(evaluators="clean"))
-    dense, ticket = (runs.read_arrays(run.round(index).predictions) for index in (0, 2))
+    dense, ticket = (storage.read_arrays(run.round(index).predictions) for index in (0, 2))
     pixels, labels = sources.load("digits").test()
     for index, kept in ((0, dense), (2, ticket)):
         assert kept["predictions"].dtype == kept["labels"].dtype == np.uint16
         np.testing.assert_array_equal(kept["labels"], labels)
-        rows = runs.read_csv(run.round(index).evaluations)
+        rows = storage.read_csv(run.round(index).evaluations)
         (right,) = {float(row["value"]) for row in rows if row["metric"] == "accuracy" and row["setting"] == "test"}
         assert (kept["predictions"] == labels).mean() == pytest.approx(right, abs=2 / 600)
-    found = runs.read_arrays(run.examples)
+    found = storage.read_arrays(run.examples)
     at = found["positions"]
     np.testing.assert_array_equal(found["images"], pixels[at])
     for name, source in (("labels", labels), ("dense", dense["predictions"]), ("ticket", ticket["predictions"])):
@@ -135,8 +135,8 @@ def test_predictions_are_kept_with_examples_of_what_differs(run, idle):
     before = pathlib.Path(run.examples).read_bytes()
     rows = pathlib.Path(run.round(2).evaluations).read_bytes()
     # Evaluated before predictions were kept: they are added, the rows stay.
-    runs.remove(run.round(2).predictions)
-    runs.remove(run.examples)
+    storage.remove(run.round(2).predictions)
+    storage.remove(run.examples)
     evaluate.evaluate([run.folder], settings(evaluators="clean"))
     assert pathlib.Path(run.examples).read_bytes() == before
     assert pathlib.Path(run.round(2).evaluations).read_bytes() == rows
@@ -161,9 +161,9 @@ def test_a_stopped_evaluation_goes_on(run, few):
     asked = []
     with pytest.raises(errors.StopRequested):
         evaluate.evaluate([run.folder], settings(), lambda: asked.append(1) or len(asked) > 5)
-    part = runs.read_csv(run.round(0).evaluations)
+    part = storage.read_csv(run.round(0).evaluations)
     rows = evaluate.evaluate([run.folder], settings())
-    assert runs.read_csv(run.round(0).evaluations)[: len(part)] == part
+    assert storage.read_csv(run.round(0).evaluations)[: len(part)] == part
     rounds = [row["round"] for row in rows]
     assert len(set(zip(rounds, keys(rows)))) == len(rows) and set(rounds) == {"0", "2"}
 
@@ -172,10 +172,10 @@ def test_what_is_no_network_is_refused(run, few, tmp_path):
     for path in (tmp_path, run.path("tensorboard"), os.path.dirname(run.folder)):
         with pytest.raises(errors.UsageError, match="no run, round or ticket folder"):
             evaluate.evaluate([str(path)], settings())
-    runs.remove(run.round(1).summary)
+    storage.remove(run.round(1).summary)
     with pytest.raises(errors.UsageError, match="not complete"):
         evaluate.evaluate([run.round(1).folder], settings())
-    runs.remove(run.ticket)
+    storage.remove(run.ticket)
     with pytest.raises(errors.UsageError, match="--which=ticket"):
         evaluate.evaluate([run.folder], settings(which="ticket"))
     with pytest.raises(errors.UsageError, match="cifar10, not digits"):

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 import tf_tickets as tt
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.data import folder, photographs, sources
 from tf_tickets.errors import UsageError
 
@@ -81,7 +81,7 @@ def test_parts_are_taken_from_folders(tmp_path, parts):
                 save(tmp_path / "x" / part / name / f"{index}.png", pixels(100 * number + 10 * label + index))
     values = ONE_ROUND | {"data_dir": str(tmp_path / "x"), "out": str(tmp_path / "runs")}
     result = tt.imp(tt.Config.from_values(**values))
-    rows = runs.read_csv(runs.RunFolder(result.folder).subset)
+    rows = storage.read_csv(runs.RunFolder(result.folder).subset)
     held = "validation" in parts or "val" in parts
     counted = {part: sum(row["part"] == part for row in rows) for part in ("train", "validation", "test")}
     tests = 8 if "test" in parts else 2
@@ -98,7 +98,7 @@ def test_names_measures_and_size_go_into_the_ticket_and_contents_into_the_digest
     result = tt.imp(tt.Config.from_values(**values))
     ticket = tt.Ticket.load(os.path.join(result.folder, "ticket"))
     assert ticket.labels == ("cat", "dog")
-    names = [r["id"] for r in runs.read_csv(runs.RunFolder(result.folder).subset) if r["part"] == "train"]
+    names = [r["id"] for r in storage.read_csv(runs.RunFolder(result.folder).subset) if r["part"] == "train"]
     used = np.stack([np.asarray(Image.open(pictures / name)) for name in names]) / 255.0
     np.testing.assert_allclose(ticket.data["mean"], used.mean(axis=(0, 1, 2)), atol=2e-6)
     np.testing.assert_allclose(ticket.data["deviation"], used.std(axis=(0, 1, 2)), atol=2e-6)

@@ -17,7 +17,7 @@ from absl import flags
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import cli, main, options, runs, runtime
+from tf_tickets import cli, main, options, runs, runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, sources
 from tf_tickets.errors import StateError, UsageError
@@ -181,7 +181,7 @@ def test_the_table_says_what_is_on_disk_and_what_was_measured(run_folder, export
 
 def test_an_exported_ticket_is_the_run_s(run_folder, exported):
     verify(str(exported.folder / "ticket"))
-    found, wanted = (runs.read_json(f"{folder}/ticket/ticket.json") for folder in (exported.folder, run_folder))
+    found, wanted = (storage.read_json(f"{folder}/ticket/ticket.json") for folder in (exported.folder, run_folder))
     for name in ("content_digest", "metrics", "test_images", "program", "density"):
         assert found[name] == wanted[name] is not None
 
@@ -191,7 +191,7 @@ def test_runtime_npz_gives_the_ticket_folder_s_logits(run_folder, exported, digi
     one.use("dense"), other.use("dense")
     np.testing.assert_array_equal(one.logits(digits[0][:50]), other.logits(digits[0][:50]))
     assert (one.labels, one.density) == (other.labels, other.density)
-    names = runs.read_arrays(str(exported.folder / "runtime.npz"))
+    names = storage.read_arrays(str(exported.folder / "runtime.npz"))
     assert not [name for name in names if name.startswith("rewound")]
 
 
@@ -202,7 +202,7 @@ def test_equal_tickets_make_an_equal_runtime_npz(run_folder, exported, tmp_path)
 
 def test_a_flipped_byte_of_runtime_npz_is_refused(exported, tmp_path):
     data = (exported.folder / "runtime.npz").read_bytes()
-    arrays = runs.read_arrays(str(exported.folder / "runtime.npz"))
+    arrays = storage.read_arrays(str(exported.folder / "runtime.npz"))
     path = tmp_path / "runtime.npz"
     with zipfile.ZipFile(exported.folder / "runtime.npz") as archive:
         members = [(member.header_offset + 100, member.compress_size) for member in archive.infolist()]
@@ -214,7 +214,7 @@ def test_a_flipped_byte_of_runtime_npz_is_refused(exported, tmp_path):
     for name, array in arrays.items():
         changed = array.copy()
         changed.view(np.uint8).reshape(-1)[-1] ^= 1
-        runs.write_arrays(str(path), arrays | {name: changed})
+        storage.write_arrays(str(path), arrays | {name: changed})
         with pytest.raises(runtime.Damaged):
             runtime.load(str(path))
 
@@ -225,7 +225,7 @@ def test_rounds_runs_and_tickets_are_exported_beside_themselves(run_folder, tmp_
         formats.export(f"{run}/{folder}", ["runtime"], CONFIG)
         made = shutil.move(run / beside, tmp_path / f"made of {folder}")
         assert os.listdir(made) == ["runtime.npz"]
-    summary = runs.read_json(str(run / "round_00" / "summary.json"))
+    summary = storage.read_json(str(run / "round_00" / "summary.json"))
     assert runtime.load(f"{made}/runtime.npz").density == summary["density"] == 1.0
     verify(str(run / "ticket"))
 
@@ -320,7 +320,7 @@ def test_pixels_of_sixteen_bits_are_given_as_floats(bare, tmp_path, monkeypatch)
 
 def test_calibration_sees_training_images_of_the_run_and_comparison_others(run_folder, digits):
     ticket, run, source = Ticket.load(f"{run_folder}/ticket"), runs.RunFolder(run_folder), sources.load("digits")
-    mine = {row["id"] for row in runs.read_csv(run.subset) if row["part"] == "train"}
+    mine = {row["id"] for row in storage.read_csv(run.subset) if row["part"] == "train"}
     trained = {source.images([position])[0].tobytes() for position, name in enumerate(source.ids) if name in mine}
     tests = [image.tobytes() for image in digits[0]]
     found = samples.of(ticket, run, None)

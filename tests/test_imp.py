@@ -9,7 +9,7 @@ import trees
 from conftest import SETTINGS
 
 import tf_tickets as tt
-from tf_tickets import errors, runs
+from tf_tickets import errors, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import rounds as stages
@@ -38,7 +38,7 @@ def folder_of(finished):
 
 
 def masks_of(folder, index):
-    return runs.read_arrays(folder.round(index).mask)
+    return storage.read_arrays(folder.round(index).mask)
 
 
 def test_densities_are_exact_and_masks_nest(finished):
@@ -58,7 +58,7 @@ def test_densities_are_exact_and_masks_nest(finished):
 
 def test_masks_remove_the_smallest_weights_of_the_last_epoch(finished):
     folder = folder_of(finished)
-    weights, before = runs.read_arrays(folder.round(0).weights), masks_of(folder, 0)
+    weights, before = storage.read_arrays(folder.round(0).weights), masks_of(folder, 0)
     removed = np.concatenate([np.abs(weights[f"{n}/kernel"][~m]) for n, m in masks_of(folder, 1).items()])
     kept = np.concatenate([np.abs(weights[f"{n}/kernel"][m]) for n, m in masks_of(folder, 1).items()])
     assert pruning_masks.density(before) == 1.0
@@ -69,8 +69,8 @@ def test_removed_weights_are_exactly_zero_wherever_they_are_kept(finished):
     folder = folder_of(finished)
     for index in (1, 2):
         for name, mask in masks_of(folder, index).items():
-            assert not runs.read_arrays(folder.round(index).weights)[f"{name}/kernel"][~mask].any()
-    checkpoint, masks = runs.read_arrays(folder.round(2).checkpoints[0]), masks_of(folder, 2)
+            assert not storage.read_arrays(folder.round(index).weights)[f"{name}/kernel"][~mask].any()
+    checkpoint, masks = storage.read_arrays(folder.round(2).checkpoints[0]), masks_of(folder, 2)
     assert all(not checkpoint[f"model/{name}/kernel"][~mask].any() for name, mask in masks.items())
     ticket = tt.Ticket.load(folder.ticket)
     chosen = masks_of(folder, finished[0].chosen)
@@ -88,18 +88,18 @@ def test_the_training_step_is_traced_once_per_run(finished):
 
 def test_later_rounds_train_the_epochs_after_the_rewind_point(finished):
     folder = folder_of(finished)
-    epochs = [[int(row["epoch"]) for row in runs.read_csv(folder.round(r).epochs)] for r in range(3)]
+    epochs = [[int(row["epoch"]) for row in storage.read_csv(folder.round(r).epochs)] for r in range(3)]
     assert epochs == [[1, 2, 3, 4, 5], [2, 3, 4, 5], [2, 3, 4, 5]]
-    rates = [[row["learning_rate"] for row in runs.read_csv(folder.round(r).epochs)] for r in range(3)]
+    rates = [[row["learning_rate"] for row in storage.read_csv(folder.round(r).epochs)] for r in range(3)]
     assert rates[1] == rates[0][1:]
-    rows = [runs.read_csv(folder.round(r).epochs) for r in range(3)]
+    rows = [storage.read_csv(folder.round(r).epochs) for r in range(3)]
     evaluated = [[row["epoch"] for row in of_round if row["test_accuracy"]] for of_round in rows]
     assert evaluated == [["2", "4", "5"]] * 3
 
 
 def test_rounds_do_not_replay_the_dense_round_s_draws(finished):
     folder = folder_of(finished)
-    losses = [runs.read_csv(folder.round(r).epochs)[-1]["train_loss"] for r in range(3)]
+    losses = [storage.read_csv(folder.round(r).epochs)[-1]["train_loss"] for r in range(3)]
     assert len(set(losses)) == 3
 
 
@@ -117,7 +117,7 @@ def test_the_best_epoch_is_reported_only_when_every_epoch_is_tested(finished):
 
 def test_subset_and_settings_are_kept(finished):
     result, config, _ = finished
-    rows = runs.read_csv(folder_of(finished).subset)
+    rows = storage.read_csv(folder_of(finished).subset)
     assert len(rows) == 70
     assert {row["part"] for row in rows} == {"train", "validation"}
     assert tt.Config.from_flagfile(folder_of(finished).config).values() == config.values()
@@ -153,7 +153,7 @@ def test_ticket_predicts_what_the_saved_model_and_the_evaluation_say(finished):
     unit = served["float"](images=tf.constant(images / 255.0, tf.float32))
     np.testing.assert_allclose(unit["logits"], outputs["logits"], atol=1e-4)
     assert served["features"](images=tf.constant(images))["features"].shape == (len(images), 16)
-    summary = runs.read_json(folder.round(result.chosen).summary)
+    summary = storage.read_json(folder.round(result.chosen).summary)
     assert (probabilities.argmax(1) == labels).mean() == summary["test_accuracy"]
 
 
@@ -182,10 +182,10 @@ def test_train_retrains_a_ticket_like_its_round(finished, tmp_path):
     retrained = runs.RunFolder(again.folder)
     original = trees.contents(folder.folder)
     assert trees.contents(retrained.folder)["round_00/weights.npz"] == original["round_02/weights.npz"]
-    assert [row["epoch"] for row in runs.read_csv(retrained.round(0).epochs)] == ["2", "3", "4", "5"]
+    assert [row["epoch"] for row in storage.read_csv(retrained.round(0).epochs)] == ["2", "3", "4", "5"]
     assert retrained.summaries()[0]["density"] == folder.summaries()[2]["density"]
     other = tt.train(config.replace(ticket=folder.round(2).folder, out=str(tmp_path), images=80, rounds=1))
-    assert len(runs.read_csv(runs.RunFolder(other.folder).round(0).epochs)) == 5
+    assert len(storage.read_csv(runs.RunFolder(other.folder).round(0).epochs)) == 5
 
 
 def test_a_ticket_of_another_width_is_refused(finished, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from conftest import QUICK, SETTINGS
 
 import tf_tickets as tt
-from tf_tickets import backend, runs
+from tf_tickets import backend, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
@@ -77,9 +77,9 @@ def test_two_rounds_of_every_family(model, tmp_path):
     folder, plan = runs.RunFolder(result.folder), plans.resolve(config)
     left = [summary["weights_left"] for summary in folder.summaries()]
     assert left == pruning_masks.remaining_counts(sum(kernel.size for kernel in plan.kernels), 0.2, 2)
-    masks, weights = runs.read_arrays(folder.round(1).mask), runs.read_arrays(folder.round(1).weights)
+    masks, weights = storage.read_arrays(folder.round(1).mask), storage.read_arrays(folder.round(1).weights)
     assert list(masks) == plan.prunable and sum(mask.sum() for mask in masks.values()) == left[1]
-    assert (runs.read_arrays(folder.rewind)["linear/kernel"] != 0).any()
+    assert (storage.read_arrays(folder.rewind)["linear/kernel"] != 0).any()
     ticket = tt.Ticket.load(folder.ticket)
     for name, mask in masks.items():
         assert not weights[f"{name}/kernel"][~mask].any()
@@ -156,7 +156,7 @@ def test_bad_combinations_are_refused_early(changes, message):
 def test_a_similarity_head_trains_and_ships(tmp_path):
     changes = {"head": "tvmf", "epochs": 3, "rounds": 2, "images": 40, "loss": "cross_entropy_cosine", "rewind": "init"}
     result = tt.imp(tt.Config.from_values(**QUICK | changes, out=str(tmp_path)))
-    weights = runs.read_arrays(runs.RunFolder(result.folder).round(1).weights)
+    weights = storage.read_arrays(runs.RunFolder(result.folder).round(1).weights)
     assert weights["linear/s"] != 0 and "linear/bias" not in weights
     assert tt.Ticket.load(result.best.folder).predict(np.zeros([1, 8, 8, 1], np.uint8)).shape == (1, 10)
 

@@ -9,7 +9,7 @@ import pandas
 import pytest
 from test_report import make_run, no_figures, six_runs  # noqa: F401
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.report import command, details, evaluations, page, sentences, tables, thumbnails
 
@@ -41,7 +41,7 @@ def fill(folder, accuracies, evaluated=(0, 2)):
     """Puts what a run leaves beside its summaries into a folder of `make_run`."""
     for index, accuracy in enumerate(accuracies):
         mine, density = folder.round(index), 0.8**index
-        runs.write_csv(
+        storage.write_csv(
             mine.density,
             [{"layer": name, "shape": "3x3", "kept": 9, "total": 9, "density": density} for name in LAYERS],
             ("layer", "shape", "kept", "total", "density"),
@@ -49,19 +49,19 @@ def fill(folder, accuracies, evaluated=(0, 2)):
         epochs = [
             {"epoch": e, "train_loss": 2.0 / e, "test_accuracy": accuracy if e % 2 else None} for e in range(1, 8)
         ]
-        runs.write_csv(mine.epochs, epochs, ("epoch", "train_loss", "test_accuracy"))
+        storage.write_csv(mine.epochs, epochs, ("epoch", "train_loss", "test_accuracy"))
         rows = evaluation_rows(index, accuracy) if index in evaluated else evaluation_rows(index, accuracy)[:1]
-        runs.write_csv(mine.evaluations, rows, COLUMNS)
-    runs.write_json(folder.manifest, {"devices": "CPU:0", "versions": {"tensorflow": "2.21.0"}})
+        storage.write_csv(mine.evaluations, rows, COLUMNS)
+    storage.write_json(folder.manifest, {"devices": "CPU:0", "versions": {"tensorflow": "2.21.0"}})
     return folder
 
 
 def fill_extras(folder):
     """CKA matrices and examples."""
     lines = ["layer," + ",".join(LAYERS)] + [f"{name},1,0.5,0.25" for name in LAYERS]
-    runs.write_bytes(folder.path("analysis/cka_dense_ticket.csv"), "\n".join(lines).encode())
+    storage.write_bytes(folder.path("analysis/cka_dense_ticket.csv"), "\n".join(lines).encode())
     images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
-    runs.write_arrays(folder.examples, {
+    storage.write_arrays(folder.examples, {
         "images": images, "positions": np.array([3, 5, 8]), "labels": np.array([0, 1, 2], np.uint16),
         "dense": np.array([1, 0, 2], np.uint16), "ticket": np.array([0, 1, 0], np.uint16), "round": np.int64(2),
         "gained": np.int64(20), "lost": np.int64(11), "total": np.int64(100), "classes": np.array(CLASSES),
@@ -188,12 +188,12 @@ def test_damaged_details_are_named(tmp_path, no_figures):  # noqa: F811
     accuracies = [0.5, 0.6, 0.7]
     folder = fill(make_run(tmp_path, accuracies), accuracies)
     fill_extras(folder)
-    runs.write_bytes(folder.round(1).density, b"layer,density\nfirst,much\n")
-    runs.write_bytes(folder.round(2).epochs, b"\xff")
-    runs.write_bytes(folder.round(0).evaluations, b"evaluator\nclean\n")
-    runs.write_bytes(folder.examples, b"PK")
-    runs.write_bytes(folder.manifest, b"{")
-    runs.write_bytes(folder.path("analysis/cka_broken.csv"), b"layer,a\nfirst\n")
+    storage.write_bytes(folder.round(1).density, b"layer,density\nfirst,much\n")
+    storage.write_bytes(folder.round(2).epochs, b"\xff")
+    storage.write_bytes(folder.round(0).evaluations, b"evaluator\nclean\n")
+    storage.write_bytes(folder.examples, b"PK")
+    storage.write_bytes(folder.manifest, b"{")
+    storage.write_bytes(folder.path("analysis/cka_broken.csv"), b"layer,a\nfirst\n")
     problems = command.report([str(tmp_path)])[1]
     broken = ("density.csv", "epochs.csv", "evaluations.csv", "examples.npz", "manifest.json", "cka_broken.csv")
     for name in broken:

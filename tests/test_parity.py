@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tf_tickets import backend, runs
+from tf_tickets import backend, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import subsets
 from tf_tickets.models import architecture, state
@@ -191,7 +191,7 @@ def three_rounds(arrays, precision, folder):
     for round_index in range(3):
         steps.reset_optimizer()
         if round_index:
-            wrapping.write_state(steps.model, runs.read_arrays(rewind), masks)
+            wrapping.write_state(steps.model, storage.read_arrays(rewind), masks)
         fit(
             steps=steps, batches=fixed_batches(arrays["x"], arrays["y"], steps.devices, precision), steps_per_epoch=4,
             first_step=4 if round_index else 0, last_step=16, learning_rate=lambda _: 0.02,
@@ -199,7 +199,7 @@ def three_rounds(arrays, precision, folder):
         )  # fmt: skip
         masks = pruning_masks.global_magnitude(wrapping.kernels(state.get_state(steps.model), masks), masks, 0.2)
         found.append(masks)
-    return np.array(recorded.rows).reshape(10, 4), found, torch_state(runs.read_arrays(rewind))
+    return np.array(recorded.rows).reshape(10, 4), found, torch_state(storage.read_arrays(rewind))
 
 
 class Recorded(tf.keras.callbacks.Callback):

@@ -15,7 +15,7 @@ from conftest import QUICK, ROOT
 from PIL import Image
 
 import tf_tickets as tt
-from tf_tickets import config, runs
+from tf_tickets import config, storage
 from tf_tickets.data import sources, unlabelled
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import predict
@@ -147,7 +147,7 @@ def test_the_program_reads_standard_input(run_folder, pictures):
 
 def test_the_card_says_what_was_measured(run_folder):
     text = pathlib.Path(run_folder, "ticket", "MODEL_CARD.md").read_text()
-    document = runs.read_json(f"{run_folder}/ticket/ticket.json")
+    document = storage.read_json(f"{run_folder}/ticket/ticket.json")
     accuracy = document["metrics"]["test_accuracy"]
     assert f"| test accuracy | {100 * accuracy:.2f} % | [" in text and "over 600 images" in text
     assert f"{document['weights_left']:,} of {document['weights_total']:,} prunable weights" in text
@@ -239,11 +239,11 @@ MADE_UP = {
 @pytest.mark.parametrize("attack", MADE_UP)
 def test_a_document_that_was_made_up_is_refused(run_folder, tmp_path, attack):
     folder = copied(run_folder, tmp_path)
-    document = runs.read_json(str(folder / "ticket.json"))
+    document = storage.read_json(str(folder / "ticket.json"))
     MADE_UP[attack](document)
     document.pop("self_sha256")
     document["self_sha256"] = files.hashlib.sha256(canonical(document)).hexdigest()
-    (folder / "ticket.json").write_bytes(runs.json_bytes(document))
+    (folder / "ticket.json").write_bytes(storage.json_bytes(document))
     with pytest.raises(StateError) as caught:
         Ticket.load(str(folder))
     assert "\n" not in str(caught.value)

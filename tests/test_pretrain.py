@@ -9,7 +9,7 @@ from conftest import QUICK
 from safetensors.numpy import load_file
 
 import tf_tickets as tt
-from tf_tickets import backend, runs
+from tf_tickets import backend, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline
 from tf_tickets.errors import UsageError
@@ -100,7 +100,7 @@ def test_rounds_start_from_it_and_rewind_to_it(pretrained, tmp_path):
     }  # fmt: skip
     folder = runs.RunFolder(tt.imp(tt.Config.from_values(**values)).folder)
     arrays = load_file(pretrained[1].backbone)
-    mask, weights = (runs.read_arrays(path) for path in (folder.round(1).mask, folder.round(1).weights))
+    mask, weights = (storage.read_arrays(path) for path in (folder.round(1).mask, folder.round(1).weights))
     for name, part in mask.items():
         expected = arrays[f"{name}.weight"].transpose(2, 3, 1, 0)
         np.testing.assert_array_equal(weights[f"{name}/kernel"], np.where(part, expected, 0))

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from test_parity import formula_weights, torch_state
 
 import tf_tickets as tt
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.models import pretrained, state
 
@@ -42,12 +42,12 @@ def test_a_run_starts_every_round_from_the_backbone(suffix, tmp_path, capfd):
     assert "as first drawn: the head; left over: nothing" in capfd.readouterr().err
     fresh = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2)
     for index in (0, 1):
-        weights, mask = (runs.read_arrays(p) for p in (folder.round(index).weights, folder.round(index).mask))
+        weights, mask = (storage.read_arrays(p) for p in (folder.round(index).weights, folder.round(index).mask))
         for name in mask:
             kernel = f"{name}/kernel"
             np.testing.assert_array_equal(weights[kernel], np.where(mask[name], expected[kernel], 0))
         np.testing.assert_array_equal(weights["linear/kernel"], fresh.get_layer("linear").kernel)
-        assert len(runs.read_csv(folder.round(index).epochs)) == 2
+        assert len(storage.read_csv(folder.round(index).epochs)) == 2
 
 
 def test_another_stem_stays_as_drawn_and_is_named():

@@ -11,7 +11,7 @@ import pandas
 import pytest
 from scipy import stats
 
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
 from tf_tickets.config import Config
 from tf_tickets.errors import StateError, UsageError
@@ -24,10 +24,10 @@ def make_run(out, accuracies, seed=0, validation=None, best=None, **values):
     """A run folder with one complete round for each accuracy."""
     config = Config.from_values(out=str(out), seed=seed, fraction=0.01, **values)
     folder = runs.RunFolder.of(config)
-    runs.write_bytes(folder.config, config.flagfile().encode())
+    storage.write_bytes(folder.config, config.flagfile().encode())
     left = TOTAL
     for index, accuracy in enumerate(accuracies):
-        runs.write_json(folder.round(index).summary, {
+        storage.write_json(folder.round(index).summary, {
             "round": index, "density": left / TOTAL, "weights_left": left, "weights_total": TOTAL, "epochs": 200,
             "train_loss": 0.1, "test_accuracy": accuracy, "test_balanced_accuracy": accuracy - 0.01,
             "test_accuracy_best_epoch": best, "epochs_evaluated": 2, "validation_accuracy": validation,
@@ -152,7 +152,7 @@ class TestTables:
     @pytest.mark.parametrize("text", ["{", "[]", '{"round": 0}', "\udc80"])
     def test_damaged_summary_is_named(self, tmp_path, text):
         damaged, _ = make_run(tmp_path, [0.5, 0.6]), make_run(tmp_path, [0.5, 0.6], seed=1)
-        runs.write_bytes(damaged.round(1).summary, text.encode("utf-8", "surrogateescape"))
+        storage.write_bytes(damaged.round(1).summary, text.encode("utf-8", "surrogateescape"))
         frame, problems = tables.collect([str(tmp_path)])
         assert set(frame["seed"]) == {1}
         assert len(problems) == 1 and damaged.round(1).summary in problems[0]
@@ -161,8 +161,8 @@ class TestTables:
         config, percents, none, good = (make_run(tmp_path, [0.5, 0.6], seed=s) for s in range(4))
         with open(config.config, "a") as file:
             file.write("--no_such_flag=1\n")
-        summary = runs.read_json(percents.round(0).summary)
-        runs.write_json(percents.round(0).summary, {**summary, "test_accuracy": 50.0})
+        summary = storage.read_json(percents.round(0).summary)
+        storage.write_json(percents.round(0).summary, {**summary, "test_accuracy": 50.0})
         os.remove(none.round(0).summary)
         frame, problems = tables.collect([str(tmp_path)])
         assert set(frame["seed"]) == {3} and len(problems) == 3
@@ -270,7 +270,7 @@ class TestCommand:
     def test_damaged_runs(self, tmp_path, no_figures):
         folder = make_run(tmp_path, [0.5, 0.6])
         make_run(tmp_path, [0.5, 0.6], seed=1)
-        runs.write_bytes(folder.round(0).summary, b"{")
+        storage.write_bytes(folder.round(0).summary, b"{")
         text, problems = command.report([str(tmp_path)])
         assert len(problems) == 1 and folder.folder in problems[0]
         assert "1 run" in text and "no interval, 1 pair" in text
@@ -286,7 +286,7 @@ class TestCommand:
     def test_finish_run(self, tmp_path):
         folder = make_run(tmp_path, [0.5, 0.6])
         text = command.finish_run(folder, 1)
-        rows = runs.read_csv(folder.table)
+        rows = storage.read_csv(folder.table)
         assert (rows[1]["test_accuracy"], rows[1]["chosen"], rows[1]["validation_accuracy"]) == ("0.6", "True", "")
         assert folder.table in text and "* the chosen round" in text
         for suffix in (".png", ".svg"):

@@ -13,7 +13,7 @@ import trees
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import errors, runs
+from tf_tickets import errors, runs, storage
 from tf_tickets.experiments import imp as experiment
 from tf_tickets.experiments import rounds as stages
 from tf_tickets.training import callbacks
@@ -50,14 +50,14 @@ def test_other_kinds_of_rewinding(rewind, tmp_path):
         **QUICK | {"rounds": 2, "rewind": rewind, "weight_decay": 0.0, "learning_rate": 1e-20}, out=str(tmp_path)
     )
     folder = runs.RunFolder(tt.imp(config).folder)
-    first, second = (runs.read_arrays(folder.round(r).weights) for r in (0, 1))
-    mask = runs.read_arrays(folder.round(1).mask)
-    rows = runs.read_csv(folder.round(1).epochs)
+    first, second = (storage.read_arrays(folder.round(r).weights) for r in (0, 1))
+    mask = storage.read_arrays(folder.round(1).mask)
+    rows = storage.read_csv(folder.round(1).epochs)
     assert len(rows) == (5 if rewind == "init" else 4)
     if rewind == "finetune:1":
         assert all(float(row["learning_rate"]) == pytest.approx(1e-22) for row in rows)
     # With next to no learning rate, a round ends where it starts: mask x what the kind says.
-    start = runs.read_arrays(folder.rewind) if rewind == "init" else first
+    start = storage.read_arrays(folder.rewind) if rewind == "init" else first
     for name in mask:
         np.testing.assert_array_equal(second[f"{name}/kernel"], np.where(mask[name], start[f"{name}/kernel"], 0))
     if rewind == "init":

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tf_tickets as tt
-from tf_tickets import runs, runtime
+from tf_tickets import runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import sources
 from tf_tickets.export import program
@@ -232,11 +232,11 @@ def test_every_flipped_byte_is_noticed(ticket_folder, tmp_path):
 
 def rewritten(folder, change):
     """Changes the document and makes its hash anew, as someone with intent would."""
-    document = runs.read_json(str(folder / "ticket.json"))
+    document = storage.read_json(str(folder / "ticket.json"))
     change(document)
     document.pop("self_sha256")
     document["self_sha256"] = files.hashlib.sha256(canonical(document)).hexdigest()
-    (folder / "ticket.json").write_bytes(runs.json_bytes(document))
+    (folder / "ticket.json").write_bytes(storage.json_bytes(document))
 
 
 HOSTILE = {
@@ -280,7 +280,7 @@ def test_nothing_is_unpickled_and_no_bomb_unpacked(ticket_folder, tmp_path, monk
     folder = copied(ticket_folder, tmp_path)
 
     def with_arrays(**changes):
-        arrays = runs.read_arrays(f"{ticket_folder}/ticket.npz") | changes
+        arrays = storage.read_arrays(f"{ticket_folder}/ticket.npz") | changes
         np.savez(folder / "ticket.npz", **arrays)
         rewritten(folder, lambda d: d["files"].update({"ticket.npz": files.digest(str(folder / "ticket.npz"))}))
 

@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 import tf_tickets as tt
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.data import archives, batches, catalog, pipeline, prepare, sources
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation import files
@@ -70,7 +70,7 @@ def test_a_split_file_set_is_loaded_counted_and_trained_on(monkeypatch, tmp_path
         assert np.abs(found.astype(int) - pixels).max() <= (0 if lossless else 6)
     values = ONE_ROUND | {"dataset": name, "data_dir": data_dir, "out": str(tmp_path / "runs")}
     result = tt.imp(tt.Config.from_values(**values, validation="official"))
-    rows = runs.read_csv(runs.RunFolder(result.folder).subset)
+    rows = storage.read_csv(runs.RunFolder(result.folder).subset)
     assert sum(row["part"] == "validation" for row in rows) == miniatures.VAL * facts.classes
     assert result.table.validation_accuracy.notna().all()
     ticket = tt.Ticket.load(result.best.folder)

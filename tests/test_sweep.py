@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 from conftest import QUICK, ROOT
 
-from tf_tickets import cli, commands, main, runs
+from tf_tickets import cli, commands, runs, stopping, storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 from tf_tickets.experiments import grid, pool, sweep, workers
 
@@ -186,39 +186,39 @@ def test_a_run_is_finished_with_all_rounds_the_chosen_ticket_and_its_table(tmp_p
     facts = ((run.folder.round(r).summary, {"validation_accuracy": a}) for r, a in ((0, 0.9), (1, 0.5)))
     document = os.path.join(run.folder.ticket, "ticket.json")
     assert (run.complete, run.steps_left, run.chosen, run.finished) == (0, 9, None, False)
-    runs.write_json(*next(facts))
-    runs.write_json(document, {"round": 0})
-    runs.write_csv(run.folder.table, [], ["round"])
+    storage.write_json(*next(facts))
+    storage.write_json(document, {"round": 0})
+    storage.write_csv(run.folder.table, [], ["round"])
     assert (run.complete, run.steps_left, run.chosen, run.finished) == (1, 3, None, False)
-    runs.write_json(*next(facts))
+    storage.write_json(*next(facts))
     assert (run.complete, run.steps_left, run.chosen, run.finished) == (2, 0, 0, True)
-    runs.write_json(document, {"round": 1})
+    storage.write_json(document, {"round": 1})
     assert not run.finished
-    runs.write_bytes(document, b"damaged")
+    storage.write_bytes(document, b"damaged")
     assert not run.finished
-    runs.write_json(document, {"round": 0})
+    storage.write_json(document, {"round": 0})
     os.remove(run.folder.table)
     assert not run.finished
 
 
 def test_stop_requests_within_a_second_are_one(monkeypatch):
     left, now = [], [100.0]
-    monkeypatch.setattr(main, "_stopping", [])
+    monkeypatch.setattr(stopping, "_requests", [])
     monkeypatch.setattr(os, "_exit", left.append)
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     for moment in (100.0, 100.3):
         now[0] = moment
-        main._on_signal(signal.SIGTERM, None)
-        assert main._stop() and not left
+        stopping._remember(signal.SIGTERM, None)
+        assert stopping.requested() and not left
     now[0] = 101.1
-    main._on_signal(signal.SIGINT, None)
+    stopping._remember(signal.SIGINT, None)
     assert left == [75]
 
 
 def test_dry_run_lists_runs_states_and_totals_and_touches_nothing(tmp_path):
     words = ["sweep", *FLAGS, "--sweep=images=60,80;command=imp,train;seed=0..1", "--dry_run"]
     found = resolve(words[-2].removeprefix("--sweep="), f"--out={tmp_path}/runs")
-    runs.write_json(found[0].folder.round(0).summary, {"round": 0})
+    storage.write_json(found[0].folder.round(0).summary, {"round": 0})
     before = sorted(tmp_path.rglob("*"))
     done = run_sweep(tmp_path, words, without_tensorflow=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -383,7 +383,7 @@ def test_a_killed_sweep_starts_again_and_finishes_eight_runs(tmp_path):
     assert done.stderr.count("skipped") == len(before)
     assert done.stderr.count("started") == done.stderr.count("finished digits") == 8 - len(before)
     assert "minutes left" in done.stderr and "8 of 8 done" in done.stderr
-    rows = runs.read_csv(f"{tmp_path}/runs/sweep/table.csv")
+    rows = storage.read_csv(f"{tmp_path}/runs/sweep/table.csv")
     assert [(r["fraction"], r["augment"], r["seed+subset_seed"]) for r in rows] == [
         (f, a, s) for f in ("0.04", "0.06") for a in ("base", "rand") for s in "01"
     ]
@@ -416,6 +416,6 @@ def test_a_failing_run_and_a_stop_leave_the_rest_to_finish(tmp_path):
     assert done.returncode == 5, done.stderr
     assert f"failed {bad.name} (learning_rate=1e30) with exit status 5: round 0: the training loss" in done.stderr
     assert done.stderr.splitlines()[-1].startswith(f"tf-tickets: {bad.name} (learning_rate=1e30) failed, log runs/")
-    rows = runs.read_csv(f"{tmp_path}/runs/sweep/table.csv")
+    rows = storage.read_csv(f"{tmp_path}/runs/sweep/table.csv")
     assert [(row["state"], row["rounds_done"]) for row in rows] == [("failed (5)", "0"), ("finished", "2")]
     assert rows[0]["test_accuracy"] == "" and float(rows[1]["test_accuracy"]) > 0

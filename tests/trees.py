@@ -2,7 +2,7 @@
 
 import pathlib
 
-from tf_tickets import runs
+from tf_tickets import storage
 
 
 def tree(folder):
@@ -20,7 +20,7 @@ def contents(folder):
     }
     document = folder / "ticket" / "ticket.json"
     if document.exists():
-        found["content_digest"] = runs.read_json(str(document))["content_digest"]
+        found["content_digest"] = storage.read_json(str(document))["content_digest"]
     return found
 
 

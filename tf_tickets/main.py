@@ -1,14 +1,17 @@
 """The command line: flags to Config to one command, and the exit status."""
 
-import os
-import signal
-import sys
-import time
+from tf_tickets import stopping
 
-from absl import app, flags, logging
+if __name__ == "__main__":
+    stopping.listen()  # before anything else loads: a stop request must not be lost
 
-from tf_tickets import cli, commands
-from tf_tickets.errors import TicketError, plain
+import os  # noqa: E402
+import sys  # noqa: E402
+
+from absl import app, flags, logging  # noqa: E402
+
+from tf_tickets import cli, commands  # noqa: E402
+from tf_tickets.errors import TicketError, plain  # noqa: E402
 
 
 def main(request):
@@ -29,13 +32,13 @@ def main(request):
 def _imp(request):
     from tf_tickets.experiments.imp import imp
 
-    return _finish(imp(request.config, _stop))
+    return _finish(imp(request.config, stopping.requested))
 
 
 def _train(request):
     from tf_tickets.experiments.train import train
 
-    return _finish(train(request.config, _stop))
+    return _finish(train(request.config, stopping.requested))
 
 
 def _pretrain(request):
@@ -43,7 +46,7 @@ def _pretrain(request):
     from tf_tickets.experiments.pretrain import pretrain
     from tf_tickets.report import command
 
-    print(command.finish_pretraining(runs.RunFolder(pretrain(request.config, _stop).folder)))
+    print(command.finish_pretraining(runs.RunFolder(pretrain(request.config, stopping.requested).folder)))
     return 0
 
 
@@ -58,7 +61,7 @@ def _finish(result):
 def _evaluate(request):
     from tf_tickets.experiments import evaluate
 
-    print(evaluate.table(evaluate.evaluate(request.paths, request.config, _stop)))
+    print(evaluate.table(evaluate.evaluate(request.paths, request.config, stopping.requested)))
     return 0
 
 
@@ -77,7 +80,8 @@ def _studies(request):
     from tf_tickets.experiments.analyze import analyze
     from tf_tickets.report import analyses
 
-    print(analyses.finish(analyze(request.paths, request.config, _stop), request.config.command.what.split(",")))
+    found = analyze(request.paths, request.config, stopping.requested)
+    print(analyses.finish(found, request.config.command.what.split(",")))
     return 0
 
 
@@ -138,7 +142,8 @@ def _sweep(request):
         states = [{"finished": run.finished, "complete": run.complete, "steps": run.steps_left} for run in found]
         print(sweeps.listing([entry | state for entry, state in zip(entries, states)]))
         return 0
-    outcomes = sweep.sweep(found, config, _stop, _say if config.run.progress != "none" else lambda line: None)
+    say = _say if config.run.progress != "none" else lambda line: None
+    outcomes = sweep.sweep(found, config, stopping.requested, say)
     ends = [{"state": outcome.state, "chosen": outcome.chosen} for outcome in outcomes]
     print(sweeps.finish(config.run.out, [entry | end for entry, end in zip(entries, ends)]))
     for outcome in outcomes:
@@ -160,33 +165,23 @@ _COMMANDS = {
     "export": _export, "predict": _predict, "verify": _verify, "prepare": _prepare, "sweep": _sweep,
 }  # fmt: skip
 
-_stopping = []
-
-
-def _stop():
-    return bool(_stopping)
-
-
-def _on_signal(number, frame):
-    # The first request waits for the running block of steps; the second leaves at once, with what is already saved.
-    # Within a second they are one: Ctrl-C in a terminal reaches a run itself, and again through the sweep around it.
-    if not _stopping:
-        _stopping.append(time.monotonic())
-    elif time.monotonic() - _stopping[0] > 1.0:
-        os._exit(75)
+# Commands that heed a request themselves, because they have something to save; the others are left at once.
+_HEEDING = ("imp", "train", "pretrain", "evaluate", "analyze", "sweep")
 
 
 def _run(request):
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # TensorFlow's export is chatty at absl's own default
-    # Before TensorFlow loads, which takes seconds in which a stop request must not be lost.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _on_signal)
     # File names need not be text in the terminal's encoding, nor text at all.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+    from tf_tickets import storage
+
     try:
-        status = main(request)
+        if request.command not in _HEEDING:
+            stopping.leave_at_once()
+        with storage.disk_faults():
+            status = main(request)
         sys.stdout.flush()
         return status
     except TicketError as error:
@@ -214,6 +209,7 @@ def _parse(argv):
 
 def entry_point():
     """The console script."""
+    stopping.listen()
     app.run(_run, flags_parser=_parse)
 
 

@@ -1,143 +1,19 @@
-"""A run folder: every file name, atomic writing, "is complete", and the lock.
-
-A file appears by write-to-temporary, fsync, rename, fsync of the folder: after a kill or a power cut a name holds
-either the old or the new content. Arrays are npz, read without pickle.
-"""
+"""A run folder: every file name, "is complete" and its hashes, and the lock."""
 
 import contextlib
-import csv
 import fcntl
-import hashlib
-import io
-import json
 import os
-import shutil
 import socket
 import time
-import zipfile
 
-import numpy as np
-
+from tf_tickets import storage
 from tf_tickets.errors import LockedError, StateError, UsageError
 
-_TEMPORARY = ".writing"
+# Files beside the rounds that never change after the first.
+_BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safetensors")
 
-
-def write_bytes(path, data):
-    """Writes `data` to `path` atomically and durably."""
-    temporary = path + _TEMPORARY
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(os.path.dirname(path))
-    except OSError as error:
-        raise StateError(f"{path} cannot be written: {error.strerror}; free or fix the disk and run again") from error
-
-
-def sync_folder(path):
-    """Makes a file's bytes, or the renames inside a folder, durable."""
-    descriptor = os.open(path or ".", os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_tree(path):
-    """Makes every file and folder below `path` durable; TensorFlow's own writers never sync."""
-    for folder, _, names in os.walk(path):
-        for name in names:
-            sync_folder(os.path.join(folder, name))
-        sync_folder(folder)
-
-
-def json_bytes(value):
-    """A JSON document with sorted keys; non-finite numbers are refused."""
-    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8")
-
-
-def write_json(path, value):
-    """Writes `json_bytes`."""
-    write_bytes(path, json_bytes(value))
-
-
-def read_json(path):
-    """Reads a JSON document; a damaged one is a StateError that names the file."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
-    except (OSError, ValueError) as error:
-        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
-
-
-def write_csv(path, rows, columns):
-    """Writes dict rows as CSV; a missing or None value is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="raise")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode("utf-8"))
-
-
-def read_csv(path):
-    """Reads CSV rows as dicts of text."""
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
-
-
-def write_arrays(path, arrays, compress=False):
-    """Writes named arrays as npz. The bytes depend on names and contents alone."""
-    buffer = io.BytesIO()
-    (np.savez_compressed if compress else np.savez)(buffer, **arrays)
-    write_bytes(path, buffer.getvalue())
-
-
-def read_arrays(path):
-    """Reads an npz whole, without pickle; a damaged one is a StateError that names the file."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise StateError(f"{path} is damaged: {error}; delete it to redo what made it") from None
-
-
-def file_digest(path):
-    """SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
-
-
-def check_writable(out):
-    """UsageError unless `out` is a folder that can be written, or can be made."""
-    path = os.path.abspath(out)
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    if not os.path.isdir(path):
-        raise UsageError(f"--out={out}: {path} is a file, not a folder; choose another --out")
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise UsageError(f"--out={out}: {path} cannot be written; choose another --out")
-
-
-def remove(path):
-    """Removes a file or folder if it is there."""
-    if os.path.isdir(path):
-        shutil.rmtree(path)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(path)
+# What the summary of a complete round says beside its numbers: which run it is of, and the hashes.
+_SEAL = ("files", "run", "self_sha256")
 
 
 class RoundFolder:
@@ -169,6 +45,46 @@ class RoundFolder:
         """Whether the round is finished."""
         return os.path.exists(self.summary)
 
+    def read_summary(self):
+        """The numbers of summary.json; a changed one is a StateError."""
+        value = storage.read_json(self.summary)
+        if not isinstance(value, dict):
+            raise StateError(f"{self.summary} is damaged: it holds no numbers by name; restore it")
+        if "self_sha256" in value:
+            value = storage.read_sealed(self.summary)
+        return {name: part for name, part in value.items() if name not in _SEAL}
+
+    def complete_with(self, summary, run):
+        """Writes summary.json, with the size and hash of every file that the round leaves; the round is complete."""
+        base = os.path.dirname(self.folder)
+        paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.checkpoints[0]]
+        if self.index == 0:
+            paths += [os.path.join(base, name) for name in _BASE]
+        files = {
+            os.path.relpath(path, base): {"bytes": os.path.getsize(path), "sha256": storage.file_digest(path)}
+            for path in paths if os.path.exists(path)
+        }  # fmt: skip
+        storage.write_json(self.summary, storage.seal(summary | {"run": run, "files": files}))
+
+    def check(self, run):
+        """StateError unless the complete round is of this run and its files are those it left."""
+        value, base = storage.read_sealed(self.summary), os.path.dirname(self.folder)
+        if value.get("run") != run:
+            raise StateError(f"{self.summary} is of {value.get('run')}, not of {run}; restore it")
+        for name, facts in value["files"].items():
+            path = os.path.join(base, name)
+            if not os.path.exists(path):
+                if path in self.checkpoints:
+                    continue  # superfluous once the summary is there
+                raise StateError(f"{path} is missing; restore it, or delete {self.folder} and later rounds")
+            grown = os.path.getsize(path) - facts["bytes"]
+            # `evaluate` adds its rows below the round's own.
+            same = grown >= 0 if path == self.evaluations else grown == 0
+            if not same or storage.file_digest(path, facts["bytes"]) != facts["sha256"]:
+                raise StateError(
+                    f"{path} was changed since its round ended; restore it, or delete {self.folder} and later rounds"
+                )
+
 
 class RunFolder:
     """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`."""
@@ -180,7 +96,7 @@ class RunFolder:
     def of(cls, config, command="imp", content=()):
         """The folder that a configuration names."""
         if config.network.pretrained:
-            content = [*content, ("pretrained", file_digest(config.network.pretrained))]
+            content = [*content, ("pretrained", storage.file_digest(config.network.pretrained))]
         name = f"{config.data.dataset}-{config.network.model}-{config.digest(command, content)}"
         seed = f"seed_{config.run.seed}"
         if config.data.subset_seed != "0":
@@ -205,6 +121,11 @@ class RunFolder:
     backbone = property(lambda self: self.path("backbone.safetensors"))
 
     @property
+    def name(self):
+        """The run's name wherever it lies: its last two folders."""
+        return "/".join(os.path.abspath(self.folder).split(os.sep)[-2:])
+
+    @property
     def pretraining(self):
         """The files of a `pretrain` run, kept like those of a round."""
         return RoundFolder(self.path("pretraining"), 0)
@@ -217,7 +138,7 @@ class RunFolder:
         """The summaries of the complete rounds, from round 0 to the first incomplete one."""
         found, index = [], 0
         while self.round(index).complete:
-            found.append(read_json(self.round(index).summary))
+            found.append(self.round(index).read_summary())
             index += 1
         return found
 
@@ -245,10 +166,11 @@ class RunFolder:
                 message = f"{self.folder} is in use by {holder}; wait for it, or choose another --out"
                 raise LockedError(message) from None
             holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder.encode("utf-8"), 0)
             try:
-                yield
+                with storage.disk_faults():
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, holder.encode("utf-8"), 0)
+                    yield
             except UsageError:
                 self._forget_if_untouched()
                 raise

@@ -197,6 +197,10 @@ class Run:
         "auto", "line: one live line; log: plain lines; auto: line on a terminal",
         choices=("auto", "line", "log", "none"), digest=False,
     )  # fmt: skip
+    allow_other_environment: bool = option(
+        False, "continue a run under other versions, threads, oneDNN setting, processor or devices than it was begun "
+        "with; its end then has other bits, which manifest.json says", digest=False,
+    )  # fmt: skip
     dry_run: bool = option(False, "print the resolved plan and touch nothing", digest=False)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tf_tickets import augment, policies, runs
+from tf_tickets import augment, policies, storage
 from tf_tickets.data import catalog, pipeline, sources
 
 COLUMNS = 8
@@ -32,7 +32,7 @@ def contact_sheet(config):
     Returns:
       The figure's path.
     """
-    runs.check_writable(config.run.out)
+    storage.check_writable(config.run.out)
     data_set = catalog.of(config.data)
     images, labels = _examples(sources.load(data_set.name, config.data.data_dir), data_set)
     keys = augment.keys(config.order_seed, 0, 0, np.arange(len(images)))
@@ -44,7 +44,7 @@ def contact_sheet(config):
             rows.append((policy, np.asarray(augment.augmenter(chain)(images, one_hot, keys)[0])))
     path = os.path.join(os.path.abspath(config.run.out), "augmentations.png")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    runs.write_bytes(path, drawn(rows, [data_set.labels[label] for label in labels]))
+    storage.write_bytes(path, drawn(rows, [data_set.labels[label] for label in labels]))
     return path
 
 

@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.data import catalog, photographs
 from tf_tickets.errors import UsageError
 
@@ -93,7 +93,7 @@ def scan(root):
             width, height, channels = photographs.look(path)
             facts.append((height, width, channels))
             name = os.path.relpath(path, root).replace(os.sep, "/")
-            found.append(Picture(name, labels.index(label), part, path, runs.file_digest(path)))
+            found.append(Picture(name, labels.index(label), part, path, storage.file_digest(path)))
     found, notices = _distinct(found)
     if not any(picture.part == "test" for picture in found):
         found = _with_test_part(found, labels)

@@ -3,11 +3,12 @@
 import numpy as np
 
 from tf_tickets.data import pipeline
+from tf_tickets.errors import StopRequested
 
 BATCH = 500
 
 
-def logits_of(compute, images, data_set, batch=BATCH):
+def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False):
     """Logits of a split, batch by batch, the last one short.
 
     Args:
@@ -15,12 +16,18 @@ def logits_of(compute, images, data_set, batch=BATCH):
       images: a data.pipeline.Images.
       data_set: a catalog.DataSet, for normalisation.
       batch: images a call.
+      stop: function asked before each batch.
 
     Returns:
       float32 [len(images), classes].
+
+    Raises:
+      StopRequested: `stop()` said so.
     """
     parts = []
     for start in range(0, len(images), batch):
+        if stop():
+            raise StopRequested("stopped on request during an evaluation; run again to continue")
         pixels = pipeline.evaluation_pixels(images, slice(start, start + batch), data_set)
         parts.append(compute(data_set.normalise(pixels)))
     return np.concatenate(parts)

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.data import pipeline, sources
 from tf_tickets.errors import StateError
 from tf_tickets.evaluation import corruptions
@@ -66,7 +66,7 @@ def _kept(folder, name, severity, clean):
         file = io.BytesIO()
         np.save(file, pixels)
         try:
-            runs.write_bytes(path, file.getvalue())
+            storage.write_bytes(path, file.getvalue())
         except StateError:
-            runs.remove(path + ".writing")  # a full disk costs time, not the result
+            storage.remove(path + ".writing")  # a full disk costs time, not the result
     return pixels

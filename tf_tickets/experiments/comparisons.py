@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import overlap, similarity, stability, taps
 from tf_tickets.data import pipeline
 from tf_tickets.errors import StateError, UsageError
@@ -119,7 +119,7 @@ def _splits(desk, subject, name):
     """Test images, and the training images where the run's list of them is at hand."""
     found = {"test": desk.test(name)}
     if subject.run is not None:
-        source, rows = desk.source(name), runs.read_csv(subject.run.subset)
+        source, rows = desk.source(name), storage.read_csv(subject.run.subset)
         ids = [row["id"] for row in rows if row["part"] == "train"]
         where = {one: position for position, one in enumerate(source.ids)}
         if not set(ids) <= set(where):

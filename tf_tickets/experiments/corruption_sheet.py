@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import contact_sheet
 from tf_tickets.data import catalog, sources
 from tf_tickets.evaluation import corruptions
@@ -19,7 +19,7 @@ def corruption_sheet(config):
     Returns:
       The figure's path.
     """
-    runs.check_writable(config.run.out)
+    storage.check_writable(config.run.out)
     data_set = catalog.CATALOG[config.data.dataset]
     images, _ = sources.load(data_set.name, config.data.data_dir).test()
     image = images[:1]
@@ -30,5 +30,5 @@ def corruption_sheet(config):
     path = os.path.join(os.path.abspath(config.run.out), "corruptions.png")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     names = ["original", *(f"severity {severity}" for severity in corruptions.SEVERITIES)]
-    runs.write_bytes(path, contact_sheet.drawn(rows, names))
+    storage.write_bytes(path, contact_sheet.drawn(rows, names))
     return path

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import activity, probe, shot, taps
 from tf_tickets.data import catalog, pipeline, subsets
 from tf_tickets.errors import UsageError
@@ -172,7 +172,7 @@ def shots(desk, groups):
 
 
 def _shot(network, rows, desk, run):
-    labels = [int(row["label"]) for row in runs.read_csv(run.subset) if row["part"] == "train"]
+    labels = [int(row["label"]) for row in storage.read_csv(run.subset) if row["part"] == "train"]
     counts = np.bincount(labels, minlength=network.data_set.classes)
     images = desk.test(network.data_set.name)
     predicted = network.logits(images).argmax(axis=1)

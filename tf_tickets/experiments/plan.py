@@ -6,7 +6,7 @@ import os
 import statistics
 
 from tf_tickets import config as configs
-from tf_tickets import policies, runs
+from tf_tickets import policies, runs, storage
 from tf_tickets.data import catalog, subsets
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.models import architecture
@@ -91,7 +91,7 @@ def resolve(config):
     """Makes the Plan; UsageError for whatever the data set and network rule out."""
     data_set = catalog.of(config.data)
     config = _with_official_validation(config, data_set)
-    runs.check_writable(config.run.out)
+    storage.check_writable(config.run.out)
     _check_augment(config.augment, data_set)
     train_counts, held_counts, total = _counts(config.data, data_set)
     held = sum(held_counts) if held_counts else 0
@@ -178,7 +178,7 @@ def recorded_rate(config):
             if any(other[name] != value for name, value in wanted.items()):
                 continue
             for timing in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "round_*", "timing.json")):
-                rates.append(runs.read_json(timing)["images_per_second"])
+                rates.append(storage.read_json(timing)["images_per_second"])
         except (UsageError, StateError, KeyError):
             continue  # another program's folder, or a damaged run: no record of a rate
     return statistics.median(rates) if rates else None

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.export.ticket import DOCUMENT
 
 MOST_EXAMPLES = 24
@@ -19,7 +19,7 @@ def keep(path, logits, labels):
       labels: integers [n].
     """
     predicted = logits.argmax(axis=1).astype(np.uint16)
-    runs.write_arrays(path, {"predictions": predicted, "labels": np.asarray(labels, np.uint16)}, compress=True)
+    storage.write_arrays(path, {"predictions": predicted, "labels": np.asarray(labels, np.uint16)}, compress=True)
 
 
 def choose_examples(labels, dense, ticket, most=MOST_EXAMPLES):
@@ -61,7 +61,7 @@ def write_examples(run, test, classes):
     """
     if run is None or not os.path.isfile(os.path.join(run.ticket, DOCUMENT)):
         return
-    index = runs.read_json(os.path.join(run.ticket, DOCUMENT)).get("round")
+    index = storage.read_json(os.path.join(run.ticket, DOCUMENT)).get("round")
     files = [run.round(number).predictions for number in (0, index)] if index else []
     if not files or not all(map(os.path.exists, files)) or _is_of(run.examples, index):
         return
@@ -69,12 +69,12 @@ def write_examples(run, test, classes):
     # Pictures of many sizes, or of other channels than a screen shows, make no thumbnails.
     if not isinstance(images.pixels, np.ndarray) or images.pixels.dtype != np.uint8 or images.pixels.shape[-1] > 3:
         return
-    dense, ticket = (runs.read_arrays(file) for file in files)
+    dense, ticket = (storage.read_arrays(file) for file in files)
     labels = dense["labels"]
     gained, lost = choose_examples(labels, dense["predictions"], ticket["predictions"])
     chosen = np.concatenate([gained, lost])
     right = dense["predictions"] == labels, ticket["predictions"] == labels
-    runs.write_arrays(run.examples, {
+    storage.write_arrays(run.examples, {
         "images": images.pixels[chosen], "positions": chosen, "labels": labels[chosen],
         "dense": dense["predictions"][chosen], "ticket": ticket["predictions"][chosen], "round": np.int64(index),
         "gained": np.int64((~right[0] & right[1]).sum()), "lost": np.int64((right[0] & ~right[1]).sum()),
@@ -83,4 +83,4 @@ def write_examples(run, test, classes):
 
 
 def _is_of(path, index):
-    return os.path.exists(path) and int(runs.read_arrays(path)["round"]) == index
+    return os.path.exists(path) and int(storage.read_arrays(path)["round"]) == index

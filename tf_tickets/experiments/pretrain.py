@@ -6,13 +6,12 @@ import time
 
 import safetensors.numpy
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.backend import keras, tf
 from tf_tickets.data import pipeline
 from tf_tickets.evaluation import accuracy, neighbours
-from tf_tickets.experiments import backbone
+from tf_tickets.experiments import backbone, opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import open_folder
 from tf_tickets.experiments.rounds import is_evaluated, say, timing
 from tf_tickets.experiments.session import Session
 from tf_tickets.models import projection, state
@@ -57,9 +56,10 @@ def pretrain(config, stop=lambda: False):
     plan = plans.resolve(config)
     folder = plan.folder("pretrain")
     with folder.locked():
+        opening.check(folder, [folder.pretraining])
         if not folder.pretraining.complete:
             _train(plan, folder, stop)
-    return Result(folder.folder, folder.backbone, runs.read_csv(folder.pretraining.epochs))
+    return Result(folder.folder, folder.backbone, storage.read_csv(folder.pretraining.epochs))
 
 
 class _Session(Session):
@@ -80,21 +80,22 @@ class _Session(Session):
         """Two views of every image."""
         return pipeline.two_views(self.data_set, augmenter)
 
-    def neighbour_accuracy(self):
+    def neighbour_accuracy(self, stop):
         """How well neighbours in feature space share a class: training images vote over test images."""
-        return neighbours.accuracy(*self._labelled(self.train), *self._labelled(self.test))
+        return neighbours.accuracy(*self._labelled(self.train, stop), *self._labelled(self.test, stop))
 
-    def _labelled(self, images):
+    def _labelled(self, images, stop):
         # Every k-th: the splits' order is that of the data set, whose classes are mixed.
         chosen = slice(None, None, -(-len(images) // _MONITORED))
         part = pipeline.Images(images.pixels[chosen], images.labels[chosen], images.ids[chosen])
-        return accuracy.logits_of(lambda x: self._features(x).numpy(), part, self.data_set), part.labels
+        return accuracy.logits_of(lambda x: self._features(x).numpy(), part, self.data_set, stop=stop), part.labels
 
 
 def _train(plan, folder, stop):
-    identity = f"{os.path.basename(os.path.dirname(folder.folder))}/{os.path.basename(folder.folder)}"
-    session, mine = _Session(plan), folder.pretraining
-    open_folder(folder, session, "pretrain", identity)
+    opening.heed(stop)
+    session, mine, identity = _Session(plan), folder.pretraining, folder.name
+    opening.open_folder(folder, session, "pretrain")
+    opening.heed(stop)
     saved = callbacks.load_checkpoint(mine, identity, say)
     step, rows, partial, path = 0, [], None, None
     if saved:
@@ -106,14 +107,14 @@ def _train(plan, folder, stop):
     if path:
         checkpoint.continue_after(path)
     began, started, first_step = time.time(), time.monotonic(), step
-    if step < plan.last_step:
+    if step < plan.last_step or partial is not None:
         rows = rows + fit(
             steps=session.steps, batches=session.batches(0, step, plan.last_step), steps_per_epoch=plan.steps_per_epoch,
             first_step=step, last_step=plan.last_step, partial=partial, stop=stop,
             learning_rate=lambda epoch: schedules.learning_rate(plan.training, epoch),
             callbacks=[*_observers(plan, folder, rows, step), checkpoint],
             evaluate=lambda epoch: (
-                {"neighbour_accuracy": session.neighbour_accuracy()} if is_evaluated(plan, epoch) else {}
+                {"neighbour_accuracy": session.neighbour_accuracy(stop)} if is_evaluated(plan, epoch) else {}
             ),
         )  # fmt: skip
     _write(folder, session, rows, timing(plan, began, time.monotonic() - started, plan.last_step - first_step))
@@ -133,12 +134,12 @@ def _observers(plan, folder, rows, step):
 def _write(folder, session, rows, seconds):
     """The backbone, then the files of a round; the summary, last, makes the run complete."""
     mine, arrays = folder.pretraining, projection.backbone(state.torch_state(session.steps.model))
-    runs.write_bytes(folder.backbone, safetensors.numpy.save(arrays))
-    runs.write_csv(mine.epochs, rows, COLUMNS)
-    runs.write_json(mine.timing, seconds)
+    storage.write_bytes(folder.backbone, safetensors.numpy.save(arrays))
+    storage.write_csv(mine.epochs, rows, COLUMNS)
+    storage.write_json(mine.timing, seconds)
     last = rows[-1]
-    runs.write_json(mine.summary, {
+    mine.complete_with({
         "epochs": len(rows), "train_loss": last["train_loss"], "train_accuracy": last["train_accuracy"],
         "neighbour_accuracy": last["neighbour_accuracy"], "training_images": len(session.train),
-        "backbone_sha256": runs.file_digest(folder.backbone),
-    })  # fmt: skip
+        "backbone_sha256": storage.file_digest(folder.backbone),
+    }, folder.name)  # fmt: skip

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from tf_tickets import config as configs
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.errors import DivergedError, StateError
 from tf_tickets.models import state
 from tf_tickets.pruning import masks as pruning_masks
@@ -45,7 +45,7 @@ def next_masks(folder, round_index, plan):
         return {name: np.ones(shape, bool) for name, shape in shapes.items()}
     before = folder.round(round_index - 1)
     masks = read_masks(before.mask, plan)
-    weights = wrapping.kernels(runs.read_arrays(before.weights), masks)
+    weights = wrapping.kernels(storage.read_arrays(before.weights), masks)
     if pruning.control == "random":
         return pruning_masks.random_removal(
             weights, masks, pruning.rate, pruning.min_per_layer, seed=plan.config.run.seed, round_index=round_index
@@ -63,10 +63,32 @@ def next_masks(folder, round_index, plan):
 
 def read_masks(path, plan):
     """The masks of a mask.npz, in network order; StateError if they are not this network's."""
-    arrays = runs.read_arrays(path)
+    arrays = storage.read_arrays(path)
     if set(arrays) != set(plan.prunable) or any(array.dtype != bool for array in arrays.values()):
         raise StateError(f"{path} holds no masks of this network; delete it to redo it")
     return {name: arrays[name] for name in plan.prunable}
+
+
+def keep_masks(mine, masks, plan):
+    """Writes the masks a round begins with, or checks that those on disk are the same.
+
+    Args:
+      mine: the runs.RoundFolder.
+      masks: dict of boolean masks, made anew from what they follow from.
+      plan: an experiments.plan.Plan.
+
+    Returns:
+      `masks`.
+
+    Raises:
+      StateError: mask.npz is damaged or holds others.
+    """
+    if not os.path.exists(mine.mask):
+        storage.write_arrays(mine.mask, masks, compress=True)
+    found = read_masks(mine.mask, plan)
+    if any(not np.array_equal(found[name], mask) for name, mask in masks.items()):
+        raise StateError(f"{mine.mask} holds other masks than this round begins with; delete it to redo it")
+    return masks
 
 
 def start_state(folder, round_index, session):
@@ -75,10 +97,10 @@ def start_state(folder, round_index, session):
         return session.initial
     kind, _ = configs.rewind_parts(session.plan.config.pruning.rewind)
     if kind in ("learning_rate", "finetune"):
-        return runs.read_arrays(folder.round(round_index - 1).weights)
+        return storage.read_arrays(folder.round(round_index - 1).weights)
     if kind == "trained":
-        return runs.read_arrays(folder.round(0).weights)
-    return runs.read_arrays(folder.rewind)
+        return storage.read_arrays(folder.round(0).weights)
+    return storage.read_arrays(folder.rewind)
 
 
 def rate_of(plan, round_index):
@@ -122,32 +144,33 @@ def train_round(
     end = plan.end_step(round_index)
     step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step, gradual)
     checkpoint = callbacks.Checkpoint(
-        mine, session.steps, identity, end, rows, gradual.arrays if gradual else dict
+        mine, session.steps, identity, end, rows, gradual.arrays if gradual else dict,
+        folder.rewind if round_index == 0 else None,
     )
     if kept:
         checkpoint.continue_after(kept)
     observers, boundaries = _observers(session, folder, round_index, rows, step, steps_after)
     observers += [gradual] if gradual else []
     trained_from = time.monotonic()
-    if step < end:
+    if step < end or partial is not None:
         try:
             rows = rows + fit(
                 steps=session.steps, batches=session.batches(key_round, step, end),
                 steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
                 learning_rate=rate_of(plan, round_index), callbacks=[*observers, checkpoint], boundaries=boundaries,
                 partial=partial, stop=stop,
-                evaluate=lambda epoch: session.evaluations() if is_evaluated(plan, epoch) else {},
+                evaluate=lambda epoch: session.evaluations(stop) if is_evaluated(plan, epoch) else {},
             )  # fmt: skip
         except DivergedError as error:
             raise DivergedError(f"round {round_index}: {error}") from None
     seconds = time.monotonic() - trained_from
     if gradual:
         masks = gradual.masks
-        runs.write_arrays(mine.mask, masks, compress=True)
-    runs.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
+        storage.write_arrays(mine.mask, masks, compress=True)
+    storage.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     _write_artefacts(session, folder, mine, rows, masks)
-    runs.write_json(mine.timing, timing(plan, began, seconds, end - step))
-    runs.write_json(mine.summary, summary_of(config, round_index, masks, rows))
+    storage.write_json(mine.timing, timing(plan, began, seconds, end - step))
+    mine.complete_with(summary_of(config, round_index, masks, rows), folder.name)
 
 
 def timing(plan, began, seconds, steps):
@@ -165,12 +188,17 @@ def _begin(session, folder, mine, identity, masks, start, first_step, gradual):
     wrapping.write_masks(session.steps.model, masks)
     session.steps.reset_optimizer()
     if saved is None:
+        if os.path.exists(mine.weights):
+            say(f"{mine.folder} has no checkpoint; the round is trained again from its beginning")
         wrapping.write_state(session.steps.model, start(), masks)
         return first_step, [], None, None
     path, arrays, facts = saved
     rewind_step = session.plan.rewind_step
-    if mine.index == 0 and facts["step"] >= rewind_step and not os.path.exists(folder.rewind):
-        raise StateError(f"{folder.rewind} is missing though round 0 is past it; delete {mine.folder} to redo round 0")
+    if mine.index == 0 and facts["step"] >= rewind_step:
+        there = os.path.exists(folder.rewind)
+        if not there or storage.file_digest(folder.rewind) != facts["rewind"]:
+            fate = "was changed" if there else "is missing"
+            raise StateError(f"{folder.rewind} {fate} though round 0 needs it; restore it, or delete {mine.folder}")
     callbacks.restore(session.steps, arrays)
     if gradual:
         gradual.restore(arrays)
@@ -203,18 +231,17 @@ def _observers(session, folder, round_index, rows, step, steps_after):
 
 def _write_artefacts(session, folder, mine, rows, masks):
     weights = pruning_masks.masked_state(state.get_state(session.steps.model), masks)
-    runs.write_arrays(mine.weights, weights)
-    runs.write_csv(mine.epochs, rows, EPOCH_COLUMNS)
+    storage.write_arrays(mine.weights, weights)
+    storage.write_csv(mine.epochs, rows, EPOCH_COLUMNS)
     last, sizes = rows[-1], {"test": len(session.test), "validation": len(session.validation or ())}
-    name = "/".join(folder.folder.split(os.sep)[-2:])
     evaluations = [
-        {"run": name, "round": mine.index, "density": pruning_masks.density(masks), "evaluator": "clean",
+        {"run": folder.name, "round": mine.index, "density": pruning_masks.density(masks), "evaluator": "clean",
          "setting": setting, "metric": metric, "value": last[f"{setting}_{metric}"], "n": n}
         for setting, n in sizes.items()
         for metric in ("accuracy", "balanced_accuracy", "loss")
         if f"{setting}_{metric}" in last
     ]  # fmt: skip
-    runs.write_csv(mine.evaluations, evaluations, EVALUATION_COLUMNS)
+    storage.write_csv(mine.evaluations, evaluations, EVALUATION_COLUMNS)
 
 
 def summary_of(config, round_index, masks, rows):

@@ -96,29 +96,26 @@ class Session:
             devices=self.devices,
         )  # fmt: skip
 
-    def evaluate(self, images):
-        """Metrics of the current weights on a split."""
-        logits = accuracy.logits_of(self.steps.logits, images, self.data_set)
+    def evaluate(self, images, stop=lambda: False):
+        """Metrics of the current weights on a split; StopRequested when `stop()` says so between batches."""
+        logits = accuracy.logits_of(self.steps.logits, images, self.data_set, stop=stop)
         return accuracy.metrics(
             logits, images.labels, self.data_set.classes, self.plan.config.training.loss
         )
 
-    def evaluations(self):
+    def evaluations(self, stop):
         """Columns of one epoch's evaluation: test, and validation where there is a split."""
-        test = self.evaluate(self.test)
+        test = self.evaluate(self.test, stop)
         row = {f"test_{name}": value for name, value in test.items()}
         if self.validation is not None:
-            row["validation_accuracy"] = self.evaluate(self.validation)["accuracy"]
+            row["validation_accuracy"] = self.evaluate(self.validation, stop)["accuracy"]
         return row
 
     def manifest(self, identity):
-        """What the bits of a run depend on, beside its settings."""
+        """Which run this is, and what of."""
         return {
             "identity": identity,
-            "devices": self.devices.description,
             "replicas": self.devices.replicas,
-            "versions": backend.versions(),
-            "processor": _processor(),
             "training_images": len(self.train),
             "network": {
                 "trainable_parameters": self.plan.network.trainable_parameters(),
@@ -141,11 +138,3 @@ class Session:
                 for name, label in zip(self.source.test_ids, self.source.test_labels)
             ]
         return rows
-
-
-def _processor():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return "unknown"

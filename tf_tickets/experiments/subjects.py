@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import os
 
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments.rounds import EVALUATION_COLUMNS
@@ -41,7 +41,7 @@ class Subject:
 
     def rows(self):
         """The rows on disk, dicts of text; none where no file is."""
-        rows = runs.read_csv(self.file) if os.path.exists(self.file) else []
+        rows = storage.read_csv(self.file) if os.path.exists(self.file) else []
         if any(set(row) != set(EVALUATION_COLUMNS) or None in row.values() for row in rows):
             raise StateError(f"{self.file} has other columns than {','.join(EVALUATION_COLUMNS)}; delete it to redo it")
         return rows
@@ -61,7 +61,7 @@ class Subject:
             for metric, value, n in metrics
             if (evaluator, setting, metric) not in there
         ]
-        runs.write_csv(self.file, rows + new, EVALUATION_COLUMNS)
+        storage.write_csv(self.file, rows + new, EVALUATION_COLUMNS)
 
 
 class Network:
@@ -137,7 +137,7 @@ def _of_round(run, index):
 def _chosen(run, which):
     complete = list(range(len(run.summaries())))
     document = os.path.join(run.ticket, DOCUMENT)
-    exported = runs.read_json(document).get("round") if os.path.isfile(document) else None
+    exported = storage.read_json(document).get("round") if os.path.isfile(document) else None
     wanted = {
         "all": complete, "ticket": [exported], "dense_and_ticket": sorted({0, exported} - {None}),
     }[which]  # fmt: skip

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from tf_tickets import config as configs
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, TicketError, UsageError
 from tf_tickets.experiments import grid, pool, workers
 from tf_tickets.experiments import plan as plans
@@ -77,7 +77,7 @@ class Run:
         if self.complete < self.rounds or not os.path.exists(document) or not os.path.exists(self.folder.table):
             return False
         try:
-            return runs.read_json(document).get("round") == self.chosen
+            return storage.read_json(document).get("round") == self.chosen
         except (StateError, KeyError):
             return False
 

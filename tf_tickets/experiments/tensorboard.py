@@ -4,14 +4,14 @@ import os
 
 from tensorboard.plugins.hparams import api as hparams
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.backend import tf
 
 
 def write_hparams(folder, config):
     """Writes the settings as one HParams session, so that runs can be compared by them."""
     path = os.path.join(folder.tensorboard, "rounds")
-    runs.remove(path)
+    storage.remove(path)
     values = {name: value for name, value in config.values().items() if value is not None}
     with tf.summary.create_file_writer(path).as_default():
         hparams.hparams(values, trial_id=os.path.basename(os.path.dirname(folder.folder)))

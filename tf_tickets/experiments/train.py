@@ -5,10 +5,11 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.errors import UsageError
+from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import Result, export_ticket, open_folder, run_rounds
+from tf_tickets.experiments.imp import Result, export_ticket, run_rounds
 from tf_tickets.models import names
 from tf_tickets.pruning import masks as pruning_masks
 
@@ -36,6 +37,7 @@ def train(config, stop=lambda: False):
     if ticket:
         ticket = _controlled(ticket, config)
     with folder.locked():
+        opening.check(folder, [folder.round(0)])
         if not folder.round(0).complete:
             _train_round(plan, folder, ticket, stop)
         export_ticket(folder, 0)
@@ -72,6 +74,7 @@ def prepare(config):
 
 def _one_shot(plan, folder, stop):
     with folder.locked():
+        opening.check(folder, [folder.round(0), folder.round(1)])
         todo = [index for index in (0, 1) if not folder.round(index).complete]
         if todo:
             run_rounds(plan, folder, todo, stop, "train")
@@ -108,7 +111,7 @@ def _controlled(ticket, config):
             "ticket inside its run folder"
         )
     masks = pruning_masks.random_layerwise(ticket.masks, config.run.seed)
-    return dataclasses.replace(ticket, masks=masks, rewound=runs.read_arrays(path))
+    return dataclasses.replace(ticket, masks=masks, rewound=storage.read_arrays(path))
 
 
 def _check_fits(ticket, plan):
@@ -134,14 +137,16 @@ def _train_round(plan, folder, ticket, stop):
     from tf_tickets.experiments.session import Session
     from tf_tickets.export.ticket import ids_digest
 
-    identity = f"{os.path.basename(os.path.dirname(folder.folder))}/{os.path.basename(folder.folder)}"
+    opening.heed(stop)
     session = Session(plan)
-    open_folder(folder, session, "train", identity)
+    opening.open_folder(folder, session, "train")
+    opening.heed(stop)
     mine = folder.round(0)
     gradual = _gradual(plan, session) if plan.config.pruning.control == "gradual" else None
-    if gradual is None and not os.path.exists(mine.mask):
-        masks = ticket.masks if ticket else stages.next_masks(folder, 0, plan)
-        runs.write_arrays(mine.mask, masks, compress=True)
+    if gradual:
+        masks = gradual.masks
+    else:
+        masks = stages.keep_masks(mine, ticket.masks if ticket else stages.next_masks(folder, 0, plan), plan)
     first_step, key_round = 0, 0
     if ticket:
         key_round = ticket.round
@@ -149,8 +154,7 @@ def _train_round(plan, folder, ticket, stop):
         same = same and bool(ticket.rewound) and ticket.network["classes"] == plan.network.classes
         first_step = plan.first_step(1) if same else 0
     stages.train_round(
-        session, folder, 0, identity=f"{identity}/round_00",
-        masks=gradual.masks if gradual else stages.read_masks(mine.mask, plan),
+        session, folder, 0, identity=f"{folder.name}/round_00", masks=masks,
         start=lambda: _start_state(session.initial, ticket), first_step=first_step, key_round=key_round, stop=stop,
         gradual=gradual,
     )  # fmt: skip

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import runtime_file, samples, tflite, verify, writer
 from tf_tickets.export.ticket import DOCUMENT, Ticket
@@ -110,7 +110,7 @@ def _destination(folder, out):
         if os.path.isfile(os.path.join(above, DOCUMENT)):
             raise UsageError(f"--out={out} lies in the ticket {above}, which stays as it is; choose another folder")
         above = os.path.dirname(above)
-    runs.check_writable(wanted)
+    storage.check_writable(wanted)
     return wanted
 
 
@@ -152,7 +152,7 @@ def _written(job, name, path):
             f"{path} is not written: its probabilities differ from the ticket's by {difference:.2g}, more than "
             f"{most:g}; leave {name} out of --format"
         )
-    runs.write_bytes(path, data)
+    storage.write_bytes(path, data)
     return path, difference, float((found.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
 
 

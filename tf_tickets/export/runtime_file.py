@@ -5,7 +5,7 @@ import tempfile
 
 import numpy as np
 
-from tf_tickets import runs, runtime
+from tf_tickets import runtime, storage
 from tf_tickets.export.ticket import to_arrays
 from tf_tickets.export.writer import signed
 from tf_tickets.runtime.files import PROGRAM, canonical, digest_of
@@ -23,7 +23,7 @@ def write(ticket, facts, path):
     """
     arrays = {name: array for name, array in to_arrays(ticket).items() if name.startswith(_KEPT)}
     document = signed(facts | {"arrays_sha256": digest_of(arrays)})
-    runs.write_arrays(path, {**arrays, PROGRAM: np.frombuffer(canonical(document), np.uint8)}, compress=True)
+    storage.write_arrays(path, {**arrays, PROGRAM: np.frombuffer(canonical(document), np.uint8)}, compress=True)
 
 
 def data(ticket, facts, images):

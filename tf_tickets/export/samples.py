@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.errors import UsageError
 from tf_tickets.export.ticket import ids_digest
@@ -89,7 +89,7 @@ def _training(ticket, run, ids):
     """Positions of the ticket's training images; none where its run, or one of them, is not there."""
     if run is None or not os.path.isfile(run.subset):
         return np.zeros(0, np.int64)
-    rows = runs.read_csv(run.subset)
+    rows = storage.read_csv(run.subset)
     where = {name: position for position, name in enumerate(ids)}
     mine = [row["id"] for row in rows if row["part"] == "train"]
     if ids_digest(rows) != ticket.ids_digest or not set(mine) <= set(where):

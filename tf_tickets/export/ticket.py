@@ -13,7 +13,7 @@ import os
 import numpy as np
 
 from tf_tickets import config as configs
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.models import architecture, names
@@ -179,15 +179,15 @@ def from_round(run, mine):
     config = configs.Config.from_flagfile(run.config)
     data_set = data_set_of(run, config)
     described = architecture.from_config(config.network, data_set)
-    summary = runs.read_json(mine.summary)
-    arrays = runs.read_arrays(mine.mask)
+    summary = mine.read_summary()
+    arrays = storage.read_arrays(mine.mask)
     masks = {kernel.name: arrays[kernel.name] for kernel in described.prunable(config.pruning.prunable)}
     trained, rewound = (
-        masked_state(names.without_auxiliary(runs.read_arrays(path)), masks) for path in (mine.weights, run.rewind)
+        masked_state(names.without_auxiliary(storage.read_arrays(path)), masks) for path in (mine.weights, run.rewind)
     )
     return Ticket(
         masks, trained, rewound, network_of(config, described), data_of(data_set), settings_of(config),
-        ids_digest(runs.read_csv(run.subset)), summary["round"],
+        ids_digest(storage.read_csv(run.subset)), summary["round"],
     )  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def data_set_of(run, config):
     """The catalog.DataSet of a run: as the run measured it, else the table's."""
     if not os.path.exists(run.data):
         return catalog.CATALOG[config.data.dataset]
-    facts = runs.read_json(run.data)
+    facts = storage.read_json(run.data)
     try:
         return catalog.DataSet(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
     except TypeError as error:

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export.ticket import ARRAYS, DOCUMENT, from_document
 from tf_tickets.models import architecture
@@ -20,7 +20,7 @@ def read_document(folder):
         document = files.document(folder)
     path = os.path.join(folder, DOCUMENT)
     with open(path, "rb") as file:
-        if file.read() != runs.json_bytes(document):
+        if file.read() != storage.json_bytes(document):
             raise StateError(f"{path} is not in canonical form: it was changed; restore it")
     return document
 

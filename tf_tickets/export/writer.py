@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import backend, runs
+from tf_tickets import backend, storage
 from tf_tickets.config import Config
 from tf_tickets.export import card, program, saved_model
 from tf_tickets.export.ticket import (
@@ -38,7 +38,7 @@ def write_ticket(folder, chosen):
 
 def measured(run, mine):
     """What was measured in a complete round of a run: (dict of metrics, number of test images)."""
-    summary = runs.read_json(mine.summary)
+    summary = mine.read_summary()
     metrics = {name: value for name, value in summary.items() if "accuracy" in name or "loss" in name}
     return metrics, data_set_of(run, Config.from_flagfile(run.config)).test_images
 
@@ -56,19 +56,19 @@ def write(ticket, path, metrics=None, test_images=None):
       `path`.
     """
     building, old = path + ".writing", path + ".old"
-    runs.remove(building)
+    storage.remove(building)
     saved_model.save(ticket, building)
-    runs.write_arrays(os.path.join(building, ARRAYS), to_arrays(ticket), compress=True)
-    runs.write_bytes(os.path.join(building, LABELS), ("\n".join(ticket.labels) + "\n").encode("utf-8"))
-    runs.write_bytes(os.path.join(building, CARD), card.text(ticket, metrics or {}, test_images).encode("utf-8"))
-    runs.write_json(os.path.join(building, DOCUMENT), _document(ticket, metrics or {}, test_images, building))
-    runs.sync_tree(building)
-    runs.remove(old)
+    storage.write_arrays(os.path.join(building, ARRAYS), to_arrays(ticket), compress=True)
+    storage.write_bytes(os.path.join(building, LABELS), ("\n".join(ticket.labels) + "\n").encode("utf-8"))
+    storage.write_bytes(os.path.join(building, CARD), card.text(ticket, metrics or {}, test_images).encode("utf-8"))
+    storage.write_json(os.path.join(building, DOCUMENT), _document(ticket, metrics or {}, test_images, building))
+    storage.sync_tree(building)
+    storage.remove(old)
     if os.path.exists(path):
         os.replace(path, old)
     os.replace(building, path)
-    runs.sync_folder(os.path.dirname(path))
-    runs.remove(old)
+    storage.sync_folder(os.path.dirname(path))
+    storage.remove(old)
     return path
 
 
@@ -103,7 +103,7 @@ def facts(ticket, metrics, test_images):
 
 
 def _document(ticket, metrics, test_images, building):
-    digests = {name: runs.file_digest(os.path.join(building, name)) for name in files_below(building)}
+    digests = {name: storage.file_digest(os.path.join(building, name)) for name in files_below(building)}
     return signed(facts(ticket, metrics, test_images) | {"versions": backend.versions(), "files": digests})
 
 

@@ -1,6 +1,6 @@
 """The rewind point: the full state of the network that every later round starts from."""
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.backend import keras
 from tf_tickets.models import state
 
@@ -18,7 +18,7 @@ class RewindPoint(keras.callbacks.Callback):
 
     def _at(self, step):
         if step == self._step:
-            runs.write_arrays(self._path, state.get_state(self.model))
+            storage.write_arrays(self._path, state.get_state(self.model))
 
     def on_train_begin(self, logs=None):
         """`init`: the state before the first step."""
@@ -27,3 +27,7 @@ class RewindPoint(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Saves at the step itself; `fit` ends a block there."""
         self._at(batch)
+
+    def on_epoch_interrupted(self, step, logs):
+        """Saves before the checkpoint does, also where the evaluation of the epoch does not end."""
+        self._at(step)

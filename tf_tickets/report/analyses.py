@@ -2,7 +2,7 @@
 
 import os
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.report import analysis_plots, analysis_rows, tables
 
 
@@ -47,7 +47,7 @@ def _tables(name, rows, folder):
     if name == "similarity":
         return [_cka_table(mine, folder) for mine in analysis_rows.grouped(rows, "round", "setting").values()]
     path = os.path.join(folder, f"{name}.csv")
-    runs.write_csv(path, rows, list(rows[0]))
+    storage.write_csv(path, rows, list(rows[0]))
     return [path]
 
 
@@ -56,7 +56,7 @@ def _by_round(rows, metric, path):
     for mine in analysis_rows.grouped(rows, "round").values():
         whole = {"round": mine[0]["round"], "total_density": mine[0]["density"]}
         lines.append(whole | analysis_rows.by_layer(mine, metric))
-    runs.write_csv(path, lines, list(lines[0]))
+    storage.write_csv(path, lines, list(lines[0]))
     return path
 
 
@@ -64,7 +64,7 @@ def _cka_table(rows, folder):
     lines, columns, values = analysis_rows.matrix(rows)
     path = os.path.join(folder, f"cka_{pair_name(rows)}.csv")
     table = [{"layer": line} | {column: values[line, column] for column in columns} for line in lines]
-    runs.write_csv(path, table, ["layer", *columns])
+    storage.write_csv(path, table, ["layer", *columns])
     return path
 
 

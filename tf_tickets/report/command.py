@@ -5,7 +5,7 @@ import os
 
 import pandas
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import page, plots, tables
@@ -90,7 +90,7 @@ def finish_pretraining(folder):
     Returns:
       The evaluated epochs as text, and the lines that name the backbone and the figure.
     """
-    rows = runs.read_csv(folder.pretraining.epochs)
+    rows = storage.read_csv(folder.pretraining.epochs)
     picture = folder.path("pretraining")
     plots.pretraining_curves(rows, picture, "SimCLR on " + tables.settings(folder)["dataset"])
     lines = ["epoch     loss  pairs found  nearest neighbours"]
@@ -113,7 +113,7 @@ def _write_parquet(frame, path):
         frame.to_parquet(data, index=False)
     except ImportError:
         return ["report.parquet is left out: it needs pyarrow; pip install pyarrow"]
-    runs.write_bytes(os.path.abspath(path), data.getvalue())
+    storage.write_bytes(os.path.abspath(path), data.getvalue())
     return []
 
 

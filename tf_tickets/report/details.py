@@ -8,7 +8,7 @@ import numpy as np
 import pandas
 
 from tf_tickets import config as configs
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import tables
 
@@ -73,7 +73,7 @@ def density_means(folders, rounds, problems):
 
 def _layer_densities(path, problems):
     def read():
-        rows = runs.read_csv(path)
+        rows = storage.read_csv(path)
         return pandas.Series({row["layer"]: float(row["density"]) for row in rows}, dtype="float64")
 
     return tolerant(read, path, problems) if os.path.exists(path) else None
@@ -102,7 +102,7 @@ def curves(folders, rounds, problems):
 
 def _epochs(path, problems):
     def read():
-        rows = runs.read_csv(path)
+        rows = storage.read_csv(path)
         columns = {name: [float(row[name] or "nan") for row in rows] for name in ("train_loss", "test_accuracy")}
         return pandas.DataFrame(columns, index=[int(row["epoch"]) for row in rows])
 
@@ -120,7 +120,7 @@ def similarities(folder, problems):
 
 
 def _matrix(path):
-    rows = runs.read_csv(path)
+    rows = storage.read_csv(path)
     if not rows:
         raise ValueError("it has no rows")
     first, *columns = rows[0]
@@ -132,7 +132,7 @@ def examples(folder, problems):
     """The arrays of the run's examples.npz, or None."""
 
     def read():
-        arrays = runs.read_arrays(folder.examples)
+        arrays = storage.read_arrays(folder.examples)
         count = len(arrays["images"])
         if arrays["images"].dtype != np.uint8 or arrays["images"].ndim != 4:
             raise ValueError("images are not uint8 [n, height, width, channels]")
@@ -177,7 +177,7 @@ def versions(folder, problems):
     """The versions and threads that a run's manifest.json records, as dict of text."""
 
     def read():
-        found = runs.read_json(folder.manifest)
+        found = storage.read_json(folder.manifest)
         facts = {name: str(value) for name, value in found.get("versions", {}).items()}
         return facts | {name: str(found[name]) for name in ("devices", "processor", "replicas") if name in found}
 

@@ -6,7 +6,7 @@ import re
 
 import matplotlib
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.report import html, plots
 
 # Colours that the page replaces by its own, so that one drawing serves light, dark and paper.
@@ -48,7 +48,7 @@ class Figures:
         svg = render(draw)
         self.names.append(name)
         number = len(self.names)
-        runs.write_bytes(os.path.join(self.folder, f"{name}.svg"), svg.encode("utf-8"))
+        storage.write_bytes(os.path.join(self.folder, f"{name}.svg"), svg.encode("utf-8"))
         return html.figure(inline(svg, f"f{number}-", alt), f"Figure {number}.", caption)
 
 

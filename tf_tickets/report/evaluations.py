@@ -5,7 +5,7 @@ import re
 
 import pandas
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.report.details import tolerant
 
@@ -37,7 +37,7 @@ def read(folders, frame, problems):
 
 def _rows(path, facts):
     found = []
-    for number, row in enumerate(runs.read_csv(path), 1):
+    for number, row in enumerate(storage.read_csv(path), 1):
         if any(row.get(name) is None for name in COLUMNS):
             raise ValueError(f"row {number} lacks one of {', '.join(COLUMNS)}")
         value = float(row["value"])

@@ -2,7 +2,7 @@
 
 import os
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.report import (
     details,
@@ -59,7 +59,7 @@ def write(frame, pairs, paths, out, problems):
         middle.append(html.paragraph(text, "soft"))
     body = [html.heading(1, heading), _opening(groups, shown), html.paragraph(_READING, "soft"), *middle]
     body += [_all_rows(frame), _left_out(problems)]
-    runs.write_bytes(os.path.join(out, "report.html"), html.page(heading, body).encode("utf-8"))
+    storage.write_bytes(os.path.join(out, "report.html"), html.page(heading, body).encode("utf-8"))
     return ["report.html", *(f"figures/{name}.svg" for name in figures.names)]
 
 

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import statistics
 
 # Okabe and Ito's palette, readable with colour-blind eyes; markers tell the groups apart without colour.
@@ -89,7 +89,7 @@ def write(draw, path_without_suffix):
             data = io.BytesIO()
             drawn.savefig(data, format=suffix[1:], dpi=200, metadata=metadata)
             paths.append(os.path.abspath(path_without_suffix) + suffix)
-            runs.write_bytes(paths[-1], data.getvalue())
+            storage.write_bytes(paths[-1], data.getvalue())
     return paths
 
 

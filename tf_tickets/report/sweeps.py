@@ -2,7 +2,7 @@
 
 import os
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError
 from tf_tickets.report import tables
@@ -28,7 +28,7 @@ def finish(out, found):
     rows = [_row(entry) for entry in found]
     swept = list(found[0]["swept"])
     path = os.path.join(out, "sweep", "table.csv")
-    runs.write_csv(path, rows, ["run", *swept, "state", *_MEASURED])
+    storage.write_csv(path, rows, ["run", *swept, "state", *_MEASURED])
     text = tables.align({
         "run": [row["run"] for row in rows],
         **{name: [row[name] for row in rows] for name in swept},

@@ -11,7 +11,7 @@ import re
 import numpy as np
 import pandas
 
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
 from tf_tickets.config import Config
 from tf_tickets.errors import StateError, UsageError
@@ -92,7 +92,7 @@ def write_table(frame, path):
         {name: None if pandas.isna(value) else value for name, value in row.items()}
         for row in frame.to_dict("records")
     ]  # fmt: skip
-    runs.write_csv(os.path.abspath(path), rows, list(frame.columns))
+    storage.write_csv(os.path.abspath(path), rows, list(frame.columns))
 
 
 def write_rows(frame, path):
@@ -103,7 +103,7 @@ def write_rows(frame, path):
 def read_rows(path):
     """Reads a CSV of `write_rows`; UsageError names the file and what is wrong in it."""
     try:
-        rows = runs.read_csv(path)
+        rows = storage.read_csv(path)
     except (StateError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} is not a readable CSV file: {error}") from None
     missing = [name for name in COLUMNS if rows and name not in rows[0]]

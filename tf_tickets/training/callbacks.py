@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import storage
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import StateError
 from tf_tickets.models import state
@@ -24,10 +24,10 @@ class Checkpoint(keras.callbacks.Callback):
     round is always saved as the first generation, so a finished folder does not tell how often it was interrupted.
     """
 
-    def __init__(self, folder, steps, identity, last_step, rows, extra=dict):
-        """`extra`: function -> further arrays to save."""
+    def __init__(self, folder, steps, identity, last_step, rows, extra=dict, rewind=None):
+        """`extra`: function -> further arrays to save; `rewind`: path of the file that later rounds start from."""
         super().__init__()
-        self._extra = extra
+        self._extra, self._rewind = extra, rewind
         self._folder, self._steps, self._identity, self._last_step = folder, steps, identity, last_step
         self._rows = list(rows)
         self._saved, self._cost, self._next = time.monotonic(), 0.1, 0
@@ -44,21 +44,28 @@ class Checkpoint(keras.callbacks.Callback):
         due = time.monotonic() - self._saved > self._cost / _WRITING_SHARE
         if batch == self._last_step:
             self.save(self._folder.checkpoints[0], batch, logs["partial"])
-            runs.remove(self._folder.checkpoints[1])
+            storage.remove(self._folder.checkpoints[1])
         elif due or logs["stopping"]:
             self.save(self._folder.checkpoints[self._next], batch, logs["partial"])
             self._next = 1 - self._next
+
+    def on_epoch_interrupted(self, step, logs):
+        """Saves what is trained of an epoch whose evaluation does not end."""
+        self.save(self._folder.checkpoints[self._next], step, logs["partial"])
 
     def save(self, path, step, partial):
         """Writes one generation."""
         started = time.monotonic()
         arrays = {f"model/{name}": array for name, array in state.get_state(self._steps.model).items()}
         arrays |= {f"optimizer/{name}": array for name, array in optimizers.get_state(self._steps.optimizer).items()}
-        facts = {"identity": self._identity, "step": step, "rows": self._rows}
+        facts = {"identity": self._identity, "step": step, "rows": self._rows, "rewind": self._rewind_digest()}
         arrays["facts"] = np.frombuffer(json.dumps(facts, sort_keys=True).encode("utf-8"), np.uint8)
-        runs.write_arrays(path, arrays | self._extra() | {"partial": partial})
+        storage.write_arrays(path, arrays | self._extra() | {"partial": partial})
         self._saved = time.monotonic()
         self._cost = self._saved - started
+
+    def _rewind_digest(self):
+        return storage.file_digest(self._rewind) if self._rewind and os.path.exists(self._rewind) else None
 
     def continue_after(self, path):
         """Lets the next save overwrite the generation that was not resumed from."""
@@ -84,7 +91,7 @@ def load_checkpoint(folder, identity, say):
         if not os.path.exists(path):
             continue
         try:
-            arrays = runs.read_arrays(path)
+            arrays = storage.read_arrays(path)
             facts = json.loads(arrays.pop("facts").tobytes())
             if facts["identity"] != identity:
                 raise StateError(f"{path} belongs to another run or round ({facts['identity']}); delete it")
@@ -119,7 +126,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, folder, rows):
         super().__init__()
-        runs.remove(folder)
+        storage.remove(folder)
         self._writer = tf.summary.create_file_writer(folder)
         for row in rows:
             self._write(row)

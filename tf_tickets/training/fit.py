@@ -10,6 +10,8 @@ from tf_tickets.errors import DivergedError, StopRequested
 # An execution block, in which no Python runs, lasts about this long at most: a stop request is seen after it.
 _BLOCK_SECONDS = 5.0
 
+_STOPPED = "stopped on request after step {}; the state is saved, run again to continue"
+
 
 def fit(
     *, steps, batches, steps_per_epoch, first_step, last_step, learning_rate, callbacks=(), evaluate=None,
@@ -25,10 +27,12 @@ def fit(
       learning_rate: function epoch -> float.
       callbacks: keras.callbacks.Callback; `on_train_begin({"step"})`,
         `on_epoch_begin(epoch, logs)`, `on_epoch_end(epoch, row)`, and, after each block, `on_train_batch_end(step,
-        logs)` with the global steps done, `partial` the epoch's outcomes so far, and `stopping`.
+        logs)` with the global steps done, `partial` the epoch's outcomes so far, and `stopping`; where they have
+        it, `on_epoch_interrupted(step, logs)` before StopRequested leaves `evaluate`.
       evaluate: function epoch -> dict of columns, empty when the epoch is not evaluated; called before on_epoch_end.
       boundaries: global steps at which a block has to end.
-      partial: float32 [k, 3], the outcomes of the first epoch's batches before `first_step`, when resuming inside it.
+      partial: float32 [k, 3], the outcomes of the first epoch's batches before `first_step`, when resuming inside it
+        or before its evaluation.
       stop: function that says whether to stop; asked after each block.
 
     Returns:
@@ -41,41 +45,48 @@ def fit(
     # Not keras.callbacks.CallbackList, whose timing of batches would warn of every checkpoint.
     def tell(hook, *facts):
         for callback in callbacks:
-            getattr(callback, hook)(*facts)
+            getattr(callback, hook, _ignored)(*facts)
 
     rows, iterator, step = [], iter(batches), first_step
-    outcomes = [] if partial is None else [partial]
+    done = np.zeros((0, 3), np.float32) if partial is None else partial
     block = _BlockLength()
     tell("set_model", steps.model)
     tell("on_train_begin", {"step": first_step})
-    while step < last_step:
-        epoch = step // steps_per_epoch
+    while step < last_step or len(done):
+        epoch = (step - len(done)) // steps_per_epoch
         rate = learning_rate(epoch)
-        if not outcomes:
+        if not len(done):
             tell("on_epoch_begin", epoch)
         epoch_end = min((epoch + 1) * steps_per_epoch, last_step)
-        ends = [epoch_end, *(b for b in boundaries if step < b < epoch_end)]
-        count = min(min(ends) - step, block.steps)
-        started = time.perf_counter()
-        outcomes.append(steps.train(iterator, count, rate))
-        block.took(count, time.perf_counter() - started)
-        _check_finite(outcomes, epoch, step, count)
-        step += count
-        done = np.concatenate(outcomes)
+        if step < epoch_end:  # else resumed where a stop request interrupted the evaluation
+            count = min(min(b for b in (*boundaries, epoch_end) if b > step) - step, block.steps)
+            started = time.perf_counter()
+            outcomes = steps.train(iterator, count, rate)
+            block.took(count, time.perf_counter() - started)
+            _check_finite(outcomes, epoch, step)
+            step, done = step + count, np.concatenate([done, outcomes])
         if step == epoch_end:
             steps.synchronise()
             row = {"epoch": epoch + 1, "learning_rate": rate, **_means(done)}
-            row |= evaluate(epoch + 1) if evaluate else {}
+            try:
+                row |= evaluate(epoch + 1) if evaluate else {}
+            except StopRequested:
+                tell("on_epoch_interrupted", step, {"partial": done})
+                raise StopRequested(_STOPPED.format(step)) from None
             rows.append(row)
-            outcomes, done = [], done[:0]
+            done = done[:0]
             tell("on_epoch_end", epoch, row)
         # Replicas' own normalisation statistics become one, and can be saved, at an epoch's end.
         stopping = step < last_step and (steps.devices.replicas == 1 or not len(done)) and stop()
         tell("on_train_batch_end", step, {"partial": done, "stopping": stopping})
         if stopping:
-            raise StopRequested(f"stopped on request after step {step}; the state is saved, run again to continue")
+            raise StopRequested(_STOPPED.format(step))
     tell("on_train_end")
     return rows
+
+
+def _ignored(*facts):
+    """What a callback without some hook does there."""
 
 
 class _BlockLength:
@@ -95,10 +106,10 @@ def _means(outcomes):
     return {"train_loss": loss / examples, "train_accuracy": correct / examples}
 
 
-def _check_finite(outcomes, epoch, step, count):
-    bad = np.flatnonzero(~np.isfinite(outcomes[-1][:, 0]))
+def _check_finite(outcomes, epoch, step):
+    bad = np.flatnonzero(~np.isfinite(outcomes[:, 0]))
     if len(bad):
-        value = outcomes[-1][bad[0], 0]
+        value = outcomes[bad[0], 0]
         word = "NaN" if math.isnan(value) else "infinite"
         raise DivergedError(
             f"the training loss is {word} in epoch {epoch + 1}, step {step + int(bad[0]) + 1}; "

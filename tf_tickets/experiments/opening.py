@@ -1,0 +1,134 @@
+"""Opening a run folder: what it begins with is written, or what is there is checked before anything continues it."""
+
+import dataclasses
+import os
+
+from tf_tickets import config as configs
+from tf_tickets import storage
+from tf_tickets.data import catalog
+from tf_tickets.errors import StateError, StopRequested, UsageError
+
+
+def check(folder, rounds):
+    """Checks what complete rounds left behind.
+
+    Args:
+      folder: a runs.RunFolder.
+      rounds: its runs.RoundFolder, in order.
+
+    Raises:
+      StateError: a file of a complete round is missing or changed, or a round was begun after an incomplete one.
+    """
+    begun = [mine for mine in rounds if mine.complete or os.path.exists(mine.mask)]
+    for mine in begun:
+        if mine.complete:
+            mine.check(folder.name)
+        elif mine is not begun[-1]:
+            raise StateError(
+                f"{mine.summary} is missing though a later round was begun; restore it, or delete {mine.folder} and "
+                "later rounds to redo them"
+            )
+    if begun and begun[0].index > 0:
+        raise StateError(f"{rounds[0].folder} is missing though {begun[0].folder} is there; restore it, or delete both")
+    if begun:
+        for path in (folder.config, folder.manifest, folder.subset):
+            if not os.path.exists(path):
+                raise StateError(f"{path} is missing though the run was begun; restore it, or delete {folder.folder}")
+
+
+def open_folder(folder, session, command):
+    """Writes config, manifest and subset, or checks that those on disk are this run's.
+
+    Raises:
+      StateError: one of them is damaged, or of another run.
+      UsageError: the run was begun on other devices, or in another environment that was not allowed.
+    """
+    config = session.plan.config
+    _same_settings(folder, config, command)
+    _same_environment(folder, session)
+    facts = session.data_set
+    if facts != catalog.CATALOG.get(facts.name):
+        storage.write_json(folder.data, dataclasses.asdict(facts))
+    rows = session.subset_rows()
+    if not os.path.exists(folder.subset):
+        storage.write_csv(folder.subset, rows, ("id", "label", "part"))
+    elif storage.read_csv(folder.subset) != [{name: str(cell) for name, cell in row.items()} for row in rows]:
+        raise StateError(f"{folder.subset} lists other images than this data set gives; restore it or the data")
+
+
+def _same_settings(folder, config, command):
+    if not os.path.exists(folder.config):
+        storage.write_bytes(folder.config, config.flagfile(command).encode("utf-8"))
+        return
+    try:
+        found = configs.Config.from_flagfile(folder.config)
+    except UsageError as error:
+        raise StateError(f"{error}; restore {folder.config}") from None
+    beside = configs.options()
+    mine, other = config.values(), found.values()
+    odd = [name for name, option in beside.items() if option.metadata["digest"] and mine[name] != other[name]]
+    if odd:
+        raise StateError(
+            f"{folder.config} has --{odd[0]}={other[odd[0]]}, the run --{odd[0]}={mine[odd[0]]}: it was changed; "
+            "restore it"
+        )
+
+
+def environment(session):
+    """What the bits of a run depend on beside its settings and data."""
+    from tf_tickets import backend
+
+    return {
+        "versions": backend.versions(),
+        "processor": _processor(),
+        "devices": session.devices.description,
+        "deterministic": session.plan.config.run.deterministic,
+    }
+
+
+def _same_environment(folder, session):
+    """Writes manifest.json, or refuses to continue a run where its end would have other bits."""
+    here, run = environment(session), session.plan.config.run
+    if not os.path.exists(folder.manifest):
+        manifest = session.manifest(folder.name) | here | {"continued_under": []}
+        storage.write_json(folder.manifest, storage.seal(manifest))
+        return
+    before = storage.read_sealed(folder.manifest)
+    if before.get("identity") != folder.name:
+        raise StateError(f"{folder.manifest} is of {before.get('identity')}, not of {folder.name}; restore it")
+    if before["replicas"] != session.devices.replicas:
+        raise UsageError(
+            f"{folder.folder} was begun on {before['replicas']} devices, now there are {session.devices.replicas}: "
+            "normalisation statistics would differ; use the same --strategy, or another --out"
+        )
+    known = [{name: before[name] for name in here}, *before["continued_under"]]
+    if here in known:
+        return
+    name, then, now = _difference(known[0], here)
+    if not run.allow_other_environment:
+        raise UsageError(
+            f"{folder.folder} was begun with {name} {then}, here it is {now}: it would end in other bits; go back, "
+            "choose another --out, or continue all the same with --allow_other_environment"
+        )
+    storage.write_json(folder.manifest, storage.seal(before | {"continued_under": [*before["continued_under"], here]}))
+
+
+def _difference(before, here):
+    """The first fact that differs: (name, before, here)."""
+    flat = [facts["versions"] | {name: facts[name] for name in facts if name != "versions"} for facts in (before, here)]
+    name = next(name for name in {**flat[0], **flat[1]} if flat[0].get(name) != flat[1].get(name))
+    return name, flat[0].get(name), flat[1].get(name)
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "unknown"
+
+
+def heed(stop):
+    """Stops between the stages of a run, where everything done is on disk already."""
+    if stop():
+        raise StopRequested("stopped on request; the state is saved, run again to continue")
