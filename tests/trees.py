@@ -10,6 +10,11 @@ def tree(folder):
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
 
 
+def only_run(out):
+    """The one run folder below `out`, or None."""
+    return next((str(path) for path in pathlib.Path(out).glob("*/seed_*")), None)
+
+
 def contents(folder):
     """Bytes of every npz and csv below a folder, and the ticket's content digest, by relative path."""
     folder = pathlib.Path(folder)

@@ -1,6 +1,6 @@
 """A crash, or a refusing disk, before the k-th file-changing call of a run, for every k.
 
-    python tests/torture/crash_points.py FOLDER kill|ENOSPC|EIO|EACCES STEP
+    cd tests; python -m torture.crash_points FOLDER kill|ENOSPC|EIO|EACCES STEP
 
 hits every STEP-th call, runs the same command again, and prints one JSON line: K, the calls by kind, and what went
 wrong, by k.
@@ -15,16 +15,10 @@ import signal
 import sys
 import time
 
-import harness
 import trees
+from torture import harness
 
 ACTIONS = {"kill": signal.SIGKILL, "ENOSPC": -errno.ENOSPC, "EIO": -errno.EIO, "EACCES": -errno.EACCES}
-
-
-def only_run(out):
-    """The one run folder below `out`, or None."""
-    found = glob.glob(os.path.join(out, "*", "seed_*"))
-    return found[0] if found else None
 
 
 def torn(out, whole):
@@ -73,7 +67,7 @@ def attempt(folder, fault, k, whole, faults):
         problems.append(f"run again: exit {found}: {open(log).read()[-600:]}")
     else:
         try:
-            trees.assert_equal(trees.contents(only_run(out)), whole)
+            trees.assert_equal(trees.contents(trees.only_run(out)), whole)
         except AssertionError as error:
             problems.append(f"run again: {error}")
     if not problems:
@@ -83,12 +77,12 @@ def attempt(folder, fault, k, whole, faults):
 
 def main(folder, fault, step):
     """Prints one JSON line."""
-    harness.with_faults(folder)
+    harness.with_faults("torture.crash_points", folder)
     began = time.monotonic()
     harness.load()
     faults = harness.Faults()
     calls = untouched(folder, faults)
-    whole = trees.contents(only_run(os.path.join(folder, "whole")))
+    whole = trees.contents(trees.only_run(os.path.join(folder, "whole")))
     wrong, points, ends = {}, 0, 0
     for k in range(1, calls["total"] + 1, step):
         ended, _, problems = attempt(folder, fault, k, whole, faults)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Two rounds with a rewind point, augmentation, a validation part and all a run writes, in about two seconds.
@@ -17,15 +16,15 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def with_faults(folder):
-    """Starts this script anew so that every file-changing call of the process passes `faults.c`, built in `folder`."""
+def with_faults(module, folder):
+    """Starts a module of this folder anew with `faults.c`, built in `folder`, between the process and its files."""
     os.makedirs(folder, exist_ok=True)
     library = os.path.join(os.path.abspath(folder), "faults.so")
     if os.environ.get("FAULTS") == library:
         return
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "faults.c", "-ldl"], check=True)
     environment = {**os.environ, "LD_PRELOAD": library, "FAULTS": library}
-    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+    os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], environment)
 
 
 class Faults:

@@ -34,6 +34,7 @@ def check(folder, rounds):
         for path in (folder.config, folder.manifest, folder.subset):
             if not os.path.exists(path):
                 raise StateError(f"{path} is missing though the run was begun; restore it, or delete {folder.folder}")
+        _read_manifest(folder)
 
 
 def open_folder(folder, session, command):
@@ -93,9 +94,7 @@ def _same_environment(folder, session):
         manifest = session.manifest(folder.name) | here | {"continued_under": []}
         storage.write_json(folder.manifest, storage.seal(manifest))
         return
-    before = storage.read_sealed(folder.manifest)
-    if before.get("identity") != folder.name:
-        raise StateError(f"{folder.manifest} is of {before.get('identity')}, not of {folder.name}; restore it")
+    before = _read_manifest(folder)
     if before["replicas"] != session.devices.replicas:
         raise UsageError(
             f"{folder.folder} was begun on {before['replicas']} devices, now there are {session.devices.replicas}: "
@@ -111,6 +110,13 @@ def _same_environment(folder, session):
             "choose another --out, or continue all the same with --allow_other_environment"
         )
     storage.write_json(folder.manifest, storage.seal(before | {"continued_under": [*before["continued_under"], here]}))
+
+
+def _read_manifest(folder):
+    found = storage.read_sealed(folder.manifest)
+    if found.get("identity") != folder.name:
+        raise StateError(f"{folder.manifest} is of {found.get('identity')}, not of {folder.name}; restore it")
+    return found
 
 
 def _difference(before, here):
