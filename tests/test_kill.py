@@ -1,28 +1,45 @@
-"""SIGKILL at random moments: the restarted run ends in the same bits."""
+"""Short forms of what `torture` does at length: kills, refusing disks, and the order of system calls."""
 
 import json
 import os
-import pathlib
+import shutil
 import subprocess
 import sys
 
 import pytest
-import trees
 from conftest import ROOT
 
-KILLS = 4  # `python tests/kill_runs.py FOLDER 10 0` is the longer form
+
+def torture(name, *arguments):
+    """Runs one module of `torture`; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"torture.{name}", *map(str, arguments)], capture_output=True, text=True, timeout=900,
+        cwd=ROOT / "tests", env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
 def test_kills_change_no_bit(tmp_path):
-    script = pathlib.Path(__file__).parent / "kill_runs.py"
-    done = subprocess.run(
-        [sys.executable, script, tmp_path, str(KILLS), "0"], capture_output=True, text=True, cwd=ROOT, timeout=600,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert len(result["stages"]) == KILLS
-    assert result["stages"].count("training epoch") >= KILLS // 2
-    for folder in result["killed"]:
-        trees.assert_equal(trees.contents(folder), trees.contents(result["whole"]))
+    result = torture("kills", tmp_path, 4, 1)
+    assert result["kills"] == 4 and result["unequal"] == []
+    assert result["by"]["stage"]["training epoch"] >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+@pytest.mark.parametrize(("fault", "step"), [("kill", 131), ("ENOSPC", 170), ("EIO", 190)])
+def test_a_fault_at_a_call_is_recovered_from(tmp_path, fault, step):
+    result = torture("crash_points", tmp_path, fault, step)
+    assert result["calls"]["total"] > 300 and result["points"] >= 3
+    assert result["wrong"] == {} and result["ended_untouched"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(None in (shutil.which("cc"), shutil.which("strace")), reason="needs a C compiler and strace")
+def test_no_final_name_appears_before_its_bytes_are_durable(tmp_path):
+    result = torture("durability", tmp_path)
+    assert result["renames"] > 20 and result["violations"] == []
+    for kind in ("open", "sync", "truncate", "rename", "remove", "make"):
+        assert result["strace"][kind] == result["faults"][kind] > 0
