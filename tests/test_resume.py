@@ -14,6 +14,7 @@ from conftest import QUICK, ROOT
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
+from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import imp as experiment
 from tf_tickets.experiments import rounds as stages
 from tf_tickets.training import callbacks
@@ -24,6 +25,36 @@ def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
     config = tt.Config.from_values(**QUICK | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
     attempts = stops.assert_stopping_changes_nothing(tt.imp, config, tmp_path / "parts")
     assert attempts >= 4
+
+
+@pytest.mark.parametrize("control", ["none", "gradual"])
+def test_stopped_inside_evaluations_it_ends_in_the_same_bits(tmp_path, monkeypatch, control):
+    inside, original = [], accuracy.logits_of
+
+    def watched(*arguments, stop, **options):
+        inside.append(True)
+        try:
+            return original(*arguments, stop=stop, **options)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(accuracy, "logits_of", watched)
+    values = QUICK | {"rounds": 2, "eval_every": 1, "rewind": "epoch:2", "control": control}
+    config = tt.Config.from_values(**values, out=str(tmp_path / "whole"))
+    run = tt.imp if control == "none" else tt.train
+    whole = trees.contents(run(config).folder)
+    parts, left = config.replace(out=str(tmp_path / "parts")), [0, 0, 2, 1, 5]
+    while left:
+        asked = left.pop(0)
+
+        def stop():
+            nonlocal asked
+            asked -= bool(inside)
+            return asked < 0
+
+        with pytest.raises(errors.StopRequested, match=r"after step \d+; the state is saved"):
+            run(parts, stop)
+    trees.assert_equal(trees.contents(run(parts).folder), whole)
 
 
 def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):

@@ -189,6 +189,8 @@ def _run(request):
         return error.exit_status
     except BrokenPipeError:
         return _reader_gone()
+    finally:
+        stopping.ignore()
 
 
 def _reader_gone():

@@ -31,6 +31,12 @@ def leave_at_once():
         leave(None, None)
 
 
+def ignore():
+    """For a command that is done: Python's own end takes seconds with TensorFlow loaded, and would restore defaults."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _remember(number, frame):
     # The first request waits for the running block of steps; the second leaves at once, with what is already saved.
     # Within a second they are one: Ctrl-C in a terminal reaches a run itself, and again through the sweep around it.

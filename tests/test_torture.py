@@ -1,4 +1,4 @@
-"""Short forms of what `torture` does at length: kills, refusing disks, and the order of system calls."""
+"""What `torture` does, some of it shortened: kills, faults, the order of system calls, starts, what changes no bit."""
 
 import json
 import os
@@ -25,6 +25,17 @@ def test_kills_change_no_bit(tmp_path):
     result = torture("kills", tmp_path, 4, 1)
     assert result["kills"] == 4 and result["unequal"] == []
     assert result["by"]["stage"]["training epoch"] >= 2
+
+
+@pytest.mark.slow
+def test_one_of_eight_starts_runs_and_the_others_name_it(tmp_path):
+    assert torture("starts", tmp_path) == {"starts": 8, "ends": {"0": 1, "4": 7}, "wrong": []}
+
+
+@pytest.mark.slow
+def test_what_is_no_setting_changes_no_bit(tmp_path):
+    variants = torture("same_bits", tmp_path)["variants"]
+    assert len(variants) == 14 and set(variants.values()) == {"equal"}
 
 
 @pytest.mark.slow
