@@ -21,9 +21,10 @@ from tf_tickets import cli, errors, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, files, generated, replicas
-from tf_tickets.experiments import evaluate, predictions, subjects
+from tf_tickets.experiments import evaluate, predictions, sampling, subjects
 from tf_tickets.experiments.corruption_sheet import corruption_sheet
 from tf_tickets.export import writer
+from tf_tickets.report import evaluations
 from tf_tickets.training import losses
 
 EVALUATORS = "clean,corruptions,fgsm,pgd"
@@ -330,6 +331,9 @@ def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
     assert value["standard_15", "accuracy"] == (pytest.approx(0.82), 1500)
     assert value["all_19", "accuracy"] == (pytest.approx(0.82), 1900)
     assert value["all_19", "calibration_error"] == (pytest.approx(0.18), 1900)
+    fewer, chosen = sampling.limited(sets[6], 10).load(), sampling.draw(LABELS[:20], 10)
+    np.testing.assert_array_equal(fewer.pixels, images.pixels[chosen])
+    np.testing.assert_array_equal(np.sort(fewer.labels), np.arange(10))
     assert capsys.readouterr().err == ""
 
 
@@ -455,3 +459,15 @@ def test_rows_are_csv_that_anyone_reads(run, few):
 def test_the_sheet_of_corruptions(tmp_path):
     path = corruption_sheet(tt.Config.from_values(dataset="digits", out=str(tmp_path / "sheet")))
     assert path == str(tmp_path / "sheet" / "corruptions.png") and os.path.getsize(path) > 10_000
+
+
+def test_fewer_test_images_are_a_measurement_of_their_own(tmp_path):
+    labels = np.repeat(np.arange(3), [50, 30, 20])
+    chosen = sampling.draw(labels, 10)
+    assert np.bincount(labels[chosen]).tolist() == [5, 3, 2] and (np.diff(chosen) > 0).all()
+    assert set(chosen) < set(sampling.draw(labels, 20)) and len(sampling.draw(labels, 500)) == 100
+    tasks = evaluate.tasks_for(
+        TINY, settings(evaluators="clean,corruptions,fgsm", data_dir=str(tmp_path), test_images=7)
+    )
+    assert {task.evaluator for task in tasks} == {"clean", "generated-corruptions,images=7", "fgsm,images=7"}
+    assert evaluations.title("fgsm,images=1000", "eps=0.0314") == "FGSM, eps 0.0314, 1,000 images"

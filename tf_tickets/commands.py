@@ -93,7 +93,8 @@ def _check_sweep(command, given):
 
 def _check_evaluate(command, config, attacks):
     usual, chosen = configs.Command(), config.command
-    given = [name for name in ("evaluators", "which", "restarts") if getattr(chosen, name) != getattr(usual, name)]
+    own = ("evaluators", "which", "restarts", "test_images")
+    given = [name for name in own if getattr(chosen, name) != getattr(usual, name)]
     probes = [name for name in ("probe", "probe_images") if getattr(chosen, name) != getattr(usual, name)]
     if probes and command != "analyze":
         raise UsageError(f"--{probes[0]} belongs to analyze --what=probe, not {command}")
@@ -104,7 +105,10 @@ def _check_evaluate(command, config, attacks):
         return
     asked = chosen.evaluators.split(",")
     for name in [*attacks, *given]:
-        users = {"attack_eps": ("fgsm", "pgd"), "evaluators": asked, "which": asked}.get(name, ("pgd",))
+        users = {
+            "attack_eps": ("fgsm", "pgd"), "evaluators": asked, "which": asked,
+            "test_images": ("corruptions", "fgsm", "pgd"),
+        }.get(name, ("pgd",))  # fmt: skip
         if not set(users) & set(asked):
             raise UsageError(f"--{name} belongs to --evaluators={' or '.join(users)}, not {chosen.evaluators}")
 

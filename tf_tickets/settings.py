@@ -242,6 +242,10 @@ class Command:
         "dense_and_ticket", "with evaluate and analyze: which rounds of a run folder",
         choices=("all", "dense_and_ticket", "ticket"), digest=False,
     )  # fmt: skip
+    test_images: int | None = option(
+        None, "with evaluate: corruptions and attacks on so many test images, stratified, the same for every network; "
+        "rows name their number; unset: all", low=1, digest=False,
+    )  # fmt: skip
     restarts: int = option(
         1, "with evaluate: random starts of pgd, of which the worst counts; 0: one start at the image", low=0,
         digest=False,

@@ -10,7 +10,7 @@ from tf_tickets import backend
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import accuracy, attacks, calibration, corruptions, files, generated
-from tf_tickets.experiments import predictions, subjects
+from tf_tickets.experiments import predictions, sampling, subjects
 from tf_tickets.experiments.rounds import say
 
 PGD_STEPS = 10
@@ -118,12 +118,18 @@ def tasks_for(data_set, config):
         pixels, labels = sources.load(data_set.name, data_dir).test()
         return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
 
+    @functools.cache
+    def fewer():
+        return sampling.part(test(), count)
+
+    count = config.command.test_images
+    chosen = test if count is None else fewer
     tasks = []
     if "clean" in wanted:
         clean = functools.partial(_clean, test=test, data_set=data_set)
         tasks.append(Task("clean", "test", "calibration_error", clean, functools.partial(_examples, test=test)))
     if "corruptions" in wanted:
-        tasks += _corruptions(data_set, data_dir, test)
+        tasks += _corruptions(data_set, data_dir, chosen, count)
     if "shift" in wanted:
         found, missing = files.shifted(data_set, data_dir)
         if not found and wanted == ["shift"]:
@@ -134,7 +140,8 @@ def tasks_for(data_set, config):
     for kind in ("fgsm", "pgd"):
         if kind in wanted:
             attack = attack_of(kind, config)
-            tasks.append(Task(kind, attack.setting, "accuracy", functools.partial(_attacked, test=test, attack=attack)))
+            measure = functools.partial(_attacked, test=chosen, attack=attack)
+            tasks.append(Task(sampling.named(kind, count), attack.setting, "accuracy", measure))
     return tasks
 
 
@@ -198,12 +205,13 @@ def _attacked(network, rows, test, attack):
     return [("accuracy", float((logits.argmax(axis=1) == images.labels).mean()), len(images))]
 
 
-def _corruptions(data_set, data_dir, test):
+def _corruptions(data_set, data_dir, test, count):
     """Official files where they are, else generated images under their own name; then means of what is whole."""
     sets = files.corrupted(data_set, data_dir)
     if sets:
         evaluator = files.CORRUPTED[data_set.name].lower().replace("-", "_").replace("cifar_", "cifar")
         standard, every = files.STANDARD, files.ALL
+        sets = sets if count is None else [sampling.limited(one, count) for one in sets]
     else:
         evaluator, sets = "generated-corruptions", generated.corrupted(data_set, data_dir, test, say)
         every = corruptions.names(data_set.image_shape[2])
@@ -211,6 +219,7 @@ def _corruptions(data_set, data_dir, test):
         if len(every) < len(corruptions.CORRUPTIONS):
             left = ", ".join(name for name in corruptions.CORRUPTIONS if name not in every)
             say(f"corruptions: {left} changes nothing in images of one channel and is left out")
+    evaluator = sampling.named(evaluator, count)
     tasks = [_on_set(evaluator, one) for one in sets]
     there = {one.setting for one in sets}
     for title, names in ((f"standard_{len(standard)}", standard), (f"all_{len(every)}", every)):

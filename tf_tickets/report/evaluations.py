@@ -92,6 +92,12 @@ def measures(both, metric="accuracy"):
 
 def title(evaluator, setting):
     """What an evaluator's setting is called on the page."""
+    evaluator, _, images = evaluator.partition(",images=")
+    text = _title(evaluator, setting)
+    return f"{text}, {int(images):,d} images" if images.isdigit() else text
+
+
+def _title(evaluator, setting):
     kind, _, count = setting.partition("_")
     if kind in ("standard", "all") and count.isdigit():
         made = "generated corruptions" if evaluator.startswith("generated") else evaluator
