@@ -43,6 +43,9 @@ def _train(request):
 
 def _pretrain(request):
     from tf_tickets import runs
+    from tf_tickets.experiments import backbone
+
+    backbone.resolved(request.config)  # refuses bad flags before TensorFlow loads
     from tf_tickets.experiments.pretrain import pretrain
     from tf_tickets.report import command
 

@@ -39,6 +39,7 @@ def report(paths, out=None):
         raise StateError("; ".join(problems))
     if out is None:
         out = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(os.path.abspath(paths[0]))
+    storage.check_writable(out)
     target, pairs = os.path.join(out, "report.csv"), tables.paired(frame)
     _refuse_overwriting(frame, target, paths)
     tables.write_rows(frame, target)
