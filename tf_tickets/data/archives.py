@@ -31,11 +31,19 @@ def read(path, wanted):
         plain = name.removesuffix(".gz")
         if plain in found:
             raise Problem(f"holds {plain} more than once")
-        found[plain] = gzip.decompress(data) if name.endswith(".gz") else data
+        found[plain] = _unpacked(data, plain) if name.endswith(".gz") else data
     missing = [name for name in wanted if name not in found]
     if missing:
         raise Problem(f"holds no {missing[0]}")
     return found
+
+
+def _unpacked(data, name):
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise Problem(f"holds {name} of more than {_LARGEST:,d} bytes")
+    return content
 
 
 def _members(path, names):

@@ -2,12 +2,12 @@
 
 import os
 import pickle
-import zipfile
 
 import numpy as np
 
 from tf_tickets.errors import UsageError
 from tf_tickets.models import state
+from tf_tickets.runtime import files
 
 FORMATS = (".safetensors", ".npz", ".h5", ".pth", ".pt")
 # The head never comes along; the stem does when it fits.
@@ -51,16 +51,14 @@ def _read_safetensors(path):
 
 
 def _read_npz(path):
-    with np.load(path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise zipfile.BadZipFile("no npz archive")
-        return {name: archive[name] for name in archive.files}
+    with files.Arrays(path) as archive:
+        return archive.all()
 
 
 def _read_h5(path):
     import h5py
 
-    found = {}
+    found, room = {}, files.MOST_BYTES
     with h5py.File(path, "r") as file:
         root = file["model_weights"] if "model_weights" in file else file
         if "layer_names" not in root.attrs:
@@ -68,7 +66,12 @@ def _read_h5(path):
         for layer in root.attrs["layer_names"]:
             for name in root[layer].attrs["weight_names"]:
                 leaf = os.path.basename(_text(name)).partition(":")[0]
-                found[f"{_text(layer)}/{leaf}"] = np.asarray(root[layer][name])
+                # The link itself, not what it may lead to in other files; and nothing that only unpacks to much.
+                link, data = root[layer].get(name, getlink=True), root[layer][name]
+                room -= data.nbytes
+                if not isinstance(link, h5py.HardLink) or data.external or data.is_virtual or room < 0:
+                    raise KeyError(f"{_text(name)} is not kept in the file itself, or is too large")
+                found[f"{_text(layer)}/{leaf}"] = np.asarray(data)
     return found
 
 
