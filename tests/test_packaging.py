@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import packaging.requirements
 import pytest
 import setuptools
 from conftest import ROOT
@@ -152,6 +153,24 @@ def test_requirements_have_upper_bounds(settings):
     lines += [line for extra in settings["options.extras_require"].values() for line in extra.split("\n")]
     assert not [line for line in lines if line and not re.fullmatch(r"[\w.\[\]-]+>=[\d.]+,<[\d.]+", line)]
     assert all(extra.strip() for extra in settings["options.extras_require"].values())
+
+
+def test_the_lock_holds_every_requirement_with_hashes_and_no_address(settings):
+    text = (ROOT / "requirements.lock").read_text()
+    entries = re.split(r"\n(?=[a-z0-9])", re.sub(r"(?m)^ *#.*\n", "", text).strip())
+    pinned = {}
+    for entry in entries:
+        name, version = re.match(r"([\w.-]+)==([\w.!+]+)", entry).groups()
+        assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", entry)) >= 1, name
+        pinned.setdefault(name.lower().replace("_", "-"), []).append(version)
+    assert "://" not in text and "--index" not in text and "--find" not in text
+    lines = settings["options"]["install_requires"].split("\n")
+    for extra in ("test", "compiled"):
+        lines += settings["options.extras_require"][extra].split("\n")
+    for line in filter(None, lines):
+        requirement = packaging.requirements.Requirement(line)
+        versions = pinned[requirement.name.lower().replace("_", "-")]
+        assert all(requirement.specifier.contains(version) for version in versions), line
 
 
 def test_console_script_points_at_a_function(settings):

@@ -208,7 +208,7 @@ def _parse(argv):
     except BrokenPipeError:
         sys.exit(_reader_gone())
     except TicketError as error:
-        print(f"tf-tickets: {error}", file=sys.stderr)
+        _complain(error)
         sys.exit(error.exit_status)
 
 

@@ -138,7 +138,7 @@ def write_arrays(path, arrays, compress=False):
 def read_arrays(path):
     """Reads an npz whole, without pickle; a damaged one is a StateError that names the file."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # bytes that are no npz end in a dozen kinds, from zlib's to the parser's of headers
         raise StateError(f"{path} is damaged: {' '.join(str(error).split())}; delete it to redo what made it") from None

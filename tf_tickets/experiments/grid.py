@@ -16,8 +16,10 @@ from tf_tickets.options import integer
 
 COMMANDS = ("imp", "train")
 # Of the sweep as a whole; none of them tells one run from another.
-OF_THE_SWEEP = ("out", "progress", "dry_run", "sweep", "workers")
-_OTHERS = ("archive", "format", "top_k", "what", "probe", "probe_images", "evaluators", "which", "restarts")
+OF_THE_SWEEP = ("out", "progress", "dry_run", "sweep", "workers", "allow_other_environment")
+_OTHERS = (
+    "archive", "format", "top_k", "what", "probe", "probe_images", "evaluators", "which", "restarts", "test_images",
+)  # fmt: skip
 _MOST_RUNS = 10_000
 _LARGEST = 1 << 20
 

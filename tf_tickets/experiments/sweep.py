@@ -130,7 +130,8 @@ def resolve(config, names, check):
       UsageError, StateError: one line with the first bad point's values; or two points are the same run.
     """
     given = {name: value for name, value in config.values().items() if name in names}
-    given = {name: value for name, value in given.items() if name == "out" or name not in grid.OF_THE_SWEEP}
+    kept = ("out", "allow_other_environment")
+    given = {name: value for name, value in given.items() if name in kept or name not in grid.OF_THE_SWEEP}
     found, known = [], {}
     for point in grid.points(config.command.sweep):
         try:
