@@ -1,6 +1,7 @@
 """How a run stops, continues and refuses to share its folder."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,15 @@ def test_other_kinds_of_rewinding(rewind, tmp_path):
     if rewind == "init":
         assert not start["features.1/moving_mean"].any()
         assert not np.array_equal(second["features.1/moving_mean"], first["features.1/moving_mean"])
+
+
+def test_a_kill_before_tidying_leaves_nothing_behind(tmp_path):
+    config = tt.Config.from_values(**QUICK | {"rounds": 2}, out=str(tmp_path))
+    folder = runs.RunFolder(tt.imp(config).folder)
+    before = trees.contents(folder.folder)
+    shutil.copy(folder.round(1).checkpoints[0], folder.round(0).checkpoints[1])
+    tt.imp(config)
+    trees.assert_equal(trees.contents(folder.folder), before)
 
 
 def test_a_run_in_use_is_left_alone(tmp_path):

@@ -96,20 +96,24 @@ def run_rounds(plan, folder, todo, stop, command="imp"):
             start=functools.partial(stages.start_state, folder, index, session), first_step=plan.first_step(index),
             stop=stop, steps_after=later,
         )  # fmt: skip
-        _tidy(folder, index)
+        _tidy(folder)
         if config.run.tensorboard:
             tensorboard.write_round(folder, mine.read_summary())
 
 
-def _tidy(folder, complete):
-    """Removes the checkpoints that the durable summary of round `complete` makes superfluous."""
-    for index in range(complete):
+def _tidy(folder):
+    """Removes the checkpoints of all rounds before the last complete one, whose durable summary replaces them.
+
+    Also when a finished run is asked for again: it may have been killed in between.
+    """
+    for index in range(len(folder.summaries()) - 1):
         for path in folder.round(index).checkpoints:
             storage.remove(path)
 
 
 def export_ticket(folder, chosen):
     """Writes the ticket of the chosen round, unless it is there."""
+    _tidy(folder)
     from tf_tickets.export import verify
 
     document = os.path.join(folder.ticket, "ticket.json")
