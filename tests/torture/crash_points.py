@@ -1,6 +1,6 @@
 """A crash, or a refusing disk, before the k-th file-changing call of a run, for every k.
 
-    cd tests; python -m torture.crash_points FOLDER kill|ENOSPC|EIO|EACCES STEP
+    cd tests; python -m torture.crash_points FOLDER kill|ENOSPC|EIO|EACCES STEP [FIRST LAST]
 
 hits every STEP-th call, runs the same command again, and prints one JSON line: K, the calls by kind, and what went
 wrong, by k.
@@ -75,7 +75,7 @@ def attempt(folder, fault, k, whole, faults):
     return ended, calls, problems
 
 
-def main(folder, fault, step):
+def main(folder, fault, step, first=1, last=None):
     """Prints one JSON line."""
     harness.with_faults("torture.crash_points", folder)
     began = time.monotonic()
@@ -84,7 +84,7 @@ def main(folder, fault, step):
     calls = untouched(folder, faults)
     whole = trees.contents(trees.only_run(os.path.join(folder, "whole")))
     wrong, points, ends = {}, 0, 0
-    for k in range(1, calls["total"] + 1, step):
+    for k in range(first, min(last or calls["total"], calls["total"]) + 1, step):
         ended, _, problems = attempt(folder, fault, k, whole, faults)
         points, ends = points + 1, ends + ended
         if problems:
@@ -114,4 +114,4 @@ def untouched(folder, faults):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

@@ -27,6 +27,7 @@ SETTINGS = {
 }  # fmt: skip
 # Every second kill falls at a moment of its own, the others wait from theirs for a stage: three for training to one
 # for a write, which takes milliseconds and would hardly ever be hit.
+A_RUN = 3  # kills of one run; with many, most would fall in its last round
 WANTED = (None, TRAINING, None, TRAINING, None, WRITING, None, TRAINING)
 
 
@@ -88,8 +89,8 @@ def one_seed(folder, seed, kills):
     length, whole = times[1] - times[0], trees.contents(run)
     fallen, runs, unequal = [], 0, []
     while len(fallen) < kills:
-        out, ended = os.path.join(folder, f"killed_{seed}_{runs}"), False
-        while len(fallen) < kills and not ended:
+        out, ended, before = os.path.join(folder, f"killed_{seed}_{runs}"), False, len(fallen)
+        while len(fallen) < min(kills, before + A_RUN) and not ended:
             stage.value = OUTSIDE
             child = start(settings, out, log, stage)
             run = None
