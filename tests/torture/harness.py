@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what TensorFlow says of missing GPUs is not ours
 
 # Two rounds with a rewind point, augmentation, a validation part and all a run writes, in about two seconds.
 SETTINGS = {
