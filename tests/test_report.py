@@ -15,7 +15,7 @@ from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
 from tf_tickets.config import Config
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import command, plots, tables
+from tf_tickets.report import command, details, plots, tables
 
 TOTAL = 10_000
 
@@ -299,3 +299,10 @@ def test_no_tensorflow():
         "assert not {'tensorflow', 'keras', 'tf_keras', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=os.path.dirname(os.path.dirname(__file__)))
+
+
+def test_cka_matrices_are_named_in_words():
+    assert details.compared_networks("cka_round_00_round_00") == "of the dense network with each other"
+    words = "of the dense network (rows) and the ticket of round 7 (columns)"
+    assert details.compared_networks("cka_round_00_round_07") == words
+    assert details.compared_networks("cka_other") == "(cka_other)"

@@ -3,6 +3,7 @@
 import functools
 import glob
 import os
+import re
 
 import numpy as np
 import pandas
@@ -171,6 +172,16 @@ def command_of(folder):
         words = file.readline().split()
     named = [word for word in words if word in configs.COMMANDS]
     return named[0] if words[:1] == ["#"] and named else "imp"
+
+
+def compared_networks(name):
+    """Which networks a CKA matrix compares, in words, from the name of its file, such as cka_round_00_round_07."""
+    found = re.fullmatch(r"cka_round_(\d+)_round_(\d+)", name)
+    if not found:
+        return f"({name})"
+    rounds = [int(part) for part in found.groups()]
+    rows, columns = (f"the ticket of round {index}" if index else "the dense network" for index in rounds)
+    return f"of {rows} with each other" if rows == columns else f"of {rows} (rows) and {columns} (columns)"
 
 
 def versions(folder, problems):

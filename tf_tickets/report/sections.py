@@ -263,8 +263,9 @@ def inside(group):
         for name, matrix in found[:_MATRICES]:
             drawn.append(group.draw(
                 _plain(name), functools.partial(figures_networks.similarity, matrix),
-                f"Linear CKA between layers ({name} of one run): 1 where two layers' features agree up to rotation and "
-                "scale. Similar features are not the same predictions.", "heat map of CKA between layers",
+                f"Linear CKA between layers {details.compared_networks(name)}, one run: 1 where two layers' features "
+                "agree up to rotation and scale. Similar features are not the same predictions.",
+                "heat map of CKA between layers",
             ))  # fmt: skip
         if found:
             break
