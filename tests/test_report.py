@@ -15,7 +15,7 @@ from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
 from tf_tickets.config import Config
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import command, details, plots, tables
+from tf_tickets.report import command, details, pairing, plots, tables
 
 TOTAL = 10_000
 
@@ -128,7 +128,7 @@ class TestTables:
         frame, problems = tables.collect([str(tmp_path)])
         assert not problems and len(frame) == 18 and list(frame.columns) == list(tables.COLUMNS)
         assert frame["run"][0].endswith("/seed_0") and frame["run"][0].split("/")[0].endswith(frame["digest"][0])
-        first, last = tables.paired(frame).to_dict("records")
+        first, last = pairing.paired(frame).to_dict("records")
         seeds = np.arange(6)
         peer = statistics.paired_difference(0.5 + 0.01 * seeds, 0.53 + 0.012 * seeds)
         assert (first["round"], first["n"], first["density"], round(first["difference"], 9)) == (1, 6, 0.8, 2.0)
@@ -138,7 +138,7 @@ class TestTables:
         make_run(tmp_path, [0.5, 0.6])
         make_run(tmp_path, [0.5, 0.8], order_seed=7)
         make_run(tmp_path, [0.5, 0.5], subset_seed="1")
-        (row,) = tables.paired(tables.collect([str(tmp_path)])[0]).to_dict("records")
+        (row,) = pairing.paired(tables.collect([str(tmp_path)])[0]).to_dict("records")
         assert row["n"] == 2 and row["ticket_accuracy"] == pytest.approx(0.6)
 
     def test_a_run_given_twice_counts_once(self, tmp_path):

@@ -4,13 +4,13 @@ import re
 
 from conftest import ROOT
 
-from tf_tickets.report import tables
+from tf_tickets.report import pairing, tables
 
 
 def test_the_readme_prints_the_committed_numbers():
     frame, problems = tables.collect([str(ROOT / "results" / "quickstart" / "report.csv")])
     assert not problems
-    paired = tables.paired(frame).set_index("round")
+    paired = pairing.paired(frame).set_index("round")
     means = frame.groupby("round")["test_accuracy"].mean()
     readme = (ROOT / "README.md").read_text()
     rows = re.findall(r"^\| (\d) \| ([\d.]+) % \| ([\d.]+) % \| (\S*) \| (.*) \| (\S*) \|$", readme, re.M)

@@ -150,7 +150,7 @@ class Config:
             counts = option.metadata["digest"] or (name == "eval_every" and chooses)
             value = getattr(getattr(self, option.group), name)
             # What is written out and the same left to its default are one run.
-            defaults = {"width": default_width(self.network.model), "augment": "base"}
+            defaults = {"width": default_width(self.network.model), "augment": "base", "full_rounds": "0,last"}
             usual = (option.default, defaults.get(name, option.default))
             if counts and name not in content and value not in usual:
                 lines.append(option.format(value))
@@ -161,6 +161,36 @@ def rewind_parts(text):
     """Splits a `rewind` value into (kind, amount); the amount of learning_rate and finetune defaults to epoch 2."""
     kind, _, amount = text.partition(":")
     return kind, int(amount) if amount else (0 if kind in ("init", "trained", "pretrained") else 2)
+
+
+def _search_rules(config):
+    """(broken, message) of the settings that shorten rounds."""
+    training, pruning, epochs = config.training, config.pruning, config.pruning.search_epochs
+    kind, amount = rewind_parts(pruning.rewind)
+    choose, full = config.choose, sorted(pruning.in_full)
+    flag = "--search_epochs" if epochs is not None else "--mask_distance"
+    return [
+        (epochs is not None and epochs >= training.epochs,
+         f"--search_epochs={epochs} must be below --epochs={training.epochs}"),
+        (epochs is not None and kind in ("epoch", "learning_rate", "finetune") and amount >= epochs,
+         f"--rewind={pruning.rewind} must lie before the last epoch of a short round: --search_epochs={epochs}"),
+        (not pruning.searches and pruning.full_rounds is not None,
+         f"--full_rounds={pruning.full_rounds} needs --search_epochs or --mask_distance: without, all rounds are full"),
+        (pruning.mask_distance is None and pruning.mask_patience != Pruning().mask_patience,
+         f"--mask_patience={pruning.mask_patience} needs --mask_distance, such as --mask_distance=0.05"),
+        (pruning.searches and full[-1] >= pruning.rounds,
+         f"--full_rounds={pruning.full_rounds}: {full[-1]} is not a round of --rounds={pruning.rounds}"),
+        (pruning.searches and choose == "validation",
+         f"--choose=validation compares all rounds, which {flag} makes unlike: add --choose=last or a full round"),
+        (pruning.searches and choose == "last" and pruning.rounds - 1 not in full,
+         f"--full_rounds={pruning.full_rounds} leaves the last round short, which becomes the ticket: add last"),
+        (pruning.searches and choose.isdigit() and int(choose) not in full,
+         f"--choose={choose} is not trained in full: add it to --full_rounds"),
+        (pruning.mask_distance is not None and pruning.control == "random",
+         "--control=random removes weights that no training settles: --mask_distance conflicts"),
+        (pruning.searches and config.run.accounting == "release",
+         f"--accounting=release trains every round in full: {flag} conflicts"),
+    ]  # fmt: skip
 
 
 def _check_conflicts(config):
@@ -185,6 +215,7 @@ def _check_conflicts(config):
          f"--rewind={pruning.rewind} must lie before the last epoch: --epochs={training.epochs}"),
         (pruning.finetune_learning_rate is not None and kind != "finetune",
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
+        *_search_rules(config),
         (pruning.control == "random" and pruning.scope == "layer",
          "--control=random ranks all weights together: --scope=layer conflicts"),
         (pruning.control in ("one_shot", "gradual") and pruning.scope == "layer",

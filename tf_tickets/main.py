@@ -17,14 +17,14 @@ from tf_tickets.errors import TicketError, plain  # noqa: E402
 def main(request):
     """Runs one parsed request; returns the exit status."""
     if request.config.run.dry_run and request.command != "sweep":
-        from tf_tickets.experiments import plan
+        from tf_tickets.experiments import plan, plan_text
 
         config = request.config
         if request.command == "pretrain":
             from tf_tickets.experiments import backbone
 
             config = backbone.resolved(config)
-        print(plan.text(plan.resolve(config), request.command))
+        print(plan_text.text(plan.resolve(config), request.command))
         return 0
     return _COMMANDS[request.command](request)
 

@@ -67,6 +67,15 @@ def check_choose(text):
     return "is not validation, last or the number of a round"
 
 
+def check_full_rounds(text):
+    """The problem with a list of rounds, or None."""
+    parts = text.split(",")
+    numbers = [integer(part) for part in parts if part != "last"]
+    if None in numbers or parts.count("last") > 1 or any(b <= a for a, b in zip([-1, *numbers], numbers)):
+        return "is not a rising list of rounds such as 0,5,last"
+    return None
+
+
 def check_evaluators(text):
     """The problem with a list of evaluators, or None."""
     known, chosen = ("clean", "corruptions", "shift", "fgsm", "pgd"), text.split(",")

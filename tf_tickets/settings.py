@@ -7,6 +7,7 @@ from tf_tickets.options import (
     check_choose,
     check_evaluators,
     check_format,
+    check_full_rounds,
     check_milestones,
     check_profile_steps,
     check_rewind,
@@ -153,6 +154,32 @@ class Pruning:
     finetune_learning_rate: float | None = option(
         None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0
     )
+    search_epochs: int | None = option(
+        None, "with imp: epochs of the rounds that only serve the next mask, their schedule scaled; unset: as many as "
+        "--epochs", low=1,
+    )  # fmt: skip
+    mask_distance: float | None = option(
+        None, "with imp: ends such a round once the weights it would remove change by at most this share from one "
+        "epoch to the next; unset: never", above=0.0, high=1.0,
+    )  # fmt: skip
+    mask_patience: int = option(3, "epochs in a row that have to stay within --mask_distance", low=1)
+    full_rounds: str | None = option(
+        None, "with --search_epochs or --mask_distance: the rounds that are trained in full all the same, such as "
+        "0,5,last; unset: 0,last, the dense network and its ticket", check=check_full_rounds,
+    )  # fmt: skip
+
+    @property
+    def searches(self):
+        """Whether some rounds only serve the next mask."""
+        return self.search_epochs is not None or self.mask_distance is not None
+
+    @property
+    def in_full(self):
+        """The rounds that are trained in full."""
+        if not self.searches:
+            return frozenset(range(self.rounds))
+        listed = (self.full_rounds or "0,last").split(",")
+        return frozenset(self.rounds - 1 if part == "last" else int(part) for part in listed)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import accuracy, attacks, calibration, corruptions, files, generated
 from tf_tickets.experiments import predictions, sampling, subjects
-from tf_tickets.experiments.rounds import say
+from tf_tickets.experiments.notices import say
 
 PGD_STEPS = 10
 

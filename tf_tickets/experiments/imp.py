@@ -75,6 +75,7 @@ def imp(config, stop=lambda: False):
 
 def run_rounds(plan, folder, todo, stop, command="imp"):
     """Trains the rounds `todo`, in order, each from the one before."""
+    from tf_tickets.experiments import round_masks
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
 
@@ -89,7 +90,7 @@ def run_rounds(plan, folder, todo, stop, command="imp"):
         tensorboard.write_hparams(folder, config)
     for index in todo:
         mine = folder.round(index)
-        masks = stages.keep_masks(mine, stages.next_masks(folder, index, plan), plan)
+        masks = round_masks.keep_masks(mine, round_masks.next_masks(folder, index, plan), plan)
         later = plan.steps_of(r for r in todo if r > index)
         stages.train_round(
             session, folder, index, identity=f"{folder.name}/round_{index:02d}", masks=masks,

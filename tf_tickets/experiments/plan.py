@@ -1,16 +1,14 @@
 """A run resolved on paper: images, steps, rounds, weights. No TensorFlow, nothing touched."""
 
 import dataclasses
-import glob
-import os
-import statistics
 
 from tf_tickets import config as configs
 from tf_tickets import policies, runs, storage
 from tf_tickets.data import catalog, subsets
-from tf_tickets.errors import StateError, UsageError
+from tf_tickets.errors import UsageError
 from tf_tickets.models import architecture
 from tf_tickets.pruning import masks
+from tf_tickets.training import schedules
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Plan:
       steps_per_epoch: batches of an epoch.
       rewind_step: the global step at which the rewind point is taken.
       weights: prunable weights left in each round.
-      training: the Training settings of a round; `gradual` has one round of as many epochs as all.
+      training: the Training settings of a full round; `gradual` has one round of as many epochs as all.
     """
 
     config: configs.Config
@@ -43,17 +41,31 @@ class Plan:
 
     @property
     def last_step(self):
-        """The global step at which the dense round ends."""
+        """The global step at which a full round ends."""
         return self.training.epochs * self.steps_per_epoch
+
+    def is_searched(self, round_index):
+        """Whether a round only serves the next mask, and is therefore shortened."""
+        return round_index not in self.config.pruning.in_full
+
+    def training_of(self, round_index):
+        """The Training settings of a round."""
+        epochs = self.config.pruning.search_epochs
+        shortens = epochs is not None and self.is_searched(round_index)
+        return schedules.shortened(self.training, epochs) if shortens else self.training
 
     @property
     def content(self):
-        """(name, hash) pairs that stand in for paths in the digest: of the user's own pictures."""
+        """(name, value) pairs that join the digest: the hash of the user's own pictures, and the number of rounds.
+
+        The number counts only where rounds are shortened: the last one is not, so a longer run is another run.
+        """
+        found = [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
         if self.data_set.name != "folder":
-            return []
+            return found
         from tf_tickets.data import folder
 
-        return [("pictures", folder.scan(self.config.data.data_dir).digest)]
+        return [*found, ("pictures", folder.scan(self.config.data.data_dir).digest)]
 
     def folder(self, command="imp", content=()):
         """The runs.RunFolder of this plan."""
@@ -69,8 +81,12 @@ class Plan:
         return 0 if round_index == 0 else self.rewind_step - self._late
 
     def end_step(self, round_index):
-        """The global step at which a round ends: where the dense one does, or, as the release counts, as long after."""
-        return self.last_step + (self.first_step(round_index) if self._late else 0)
+        """The global step at which a round ends: where the dense one does, or, as the release counts, as long after.
+
+        A searched round may end before, where its mask has settled.
+        """
+        last = self.training_of(round_index).epochs * self.steps_per_epoch
+        return last + (self.first_step(round_index) if self._late else 0)
 
     def steps_of(self, rounds):
         """The steps of some rounds."""
@@ -100,10 +116,11 @@ def resolve(config):
     rewind_step = amount if kind == "step" else amount * steps
     if config.run.accounting == "release":
         rewind_step += steps
-    if rewind_step >= config.training.epochs * steps:
+    epochs = min(config.training.epochs, config.pruning.search_epochs or config.training.epochs)
+    if rewind_step >= epochs * steps:
         raise UsageError(
-            f"--rewind={config.pruning.rewind} must lie before the last of the round's "
-            f"{config.training.epochs * steps} steps ({steps} an epoch)"
+            f"--rewind={config.pruning.rewind} must lie before the last of the round's {epochs * steps} steps "
+            f"({steps} an epoch)"
         )
     network = architecture.from_config(config.network, data_set)
     sizes = [kernel.size for kernel in network.prunable(config.pruning.prunable)]
@@ -167,23 +184,6 @@ def _counts(data, data_set):
     return tuple(n - h for n, h in zip(counts, held)), held, sum(counts)
 
 
-def recorded_rate(config):
-    """Median training images/s of rounds like these under `out`, or None."""
-    alike = ("dataset", "model", "width", "stem", "batch_size", "augment", "precision", "strategy", "jit")
-    wanted = {name: config.values()[name] for name in alike}
-    rates = []
-    for path in glob.glob(os.path.join(glob.escape(config.run.out), "*", "seed_*", "config.cfg")):
-        try:
-            other = configs.Config.from_flagfile(path).values()
-            if any(other[name] != value for name, value in wanted.items()):
-                continue
-            for timing in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "round_*", "timing.json")):
-                rates.append(storage.read_json(timing)["images_per_second"])
-        except (UsageError, StateError, KeyError):
-            continue  # another program's folder, or a damaged run: no record of a rate
-    return statistics.median(rates) if rates else None
-
-
 def _check_augment(policy, data_set):
     steps = policies.parse(policies.expand(policy, data_set.base, data_set.cutout_side))
     problem = policies.check_channels(steps, data_set.image_shape[2])
@@ -192,49 +192,3 @@ def _check_augment(policy, data_set):
         problem = f"'{levels[0]}' works on grey levels of 8 bits, and these have 16"
     if problem:
         raise UsageError(f"--augment={policy} on {data_set.name}: {problem}")
-
-
-def _spread(counts):
-    if counts is None:
-        return "as the file says"
-    low, high = min(counts), max(counts)
-    return f"{low} per class" if low == high else f"{low} to {high} per class"
-
-
-def text(plan, command):
-    """The plan for people."""
-    config, pruning = plan.config, plan.config.pruning
-    rounds = len(plan.weights) if command == "imp" or pruning.control == "one_shot" else 1
-    steps = plan.steps_of(range(rounds))
-    rate = recorded_rate(config)
-    trained = steps * plan.train_images / plan.steps_per_epoch
-    minutes = "unknown"
-    if rate:
-        minutes = f"{trained / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
-    network = plan.network
-    lines = [
-        f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "
-        + (f"{plan.validation_images} held out; " if config.data.validation else "")
-        + f"{plan.data_set.test_images} test images",
-        f"augment     {policies.expand(config.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
-        f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
-        f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
-    ]
-    if command == "pretrain":
-        return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
-                           f"views of every image; minutes {minutes}"])  # fmt: skip
-    lines += [
-        f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
-        f"(step {plan.rewind_step})",
-        f"in all      {rounds} rounds, {steps:,} steps, {trained:,.0f} image passes",
-        f"minutes     {minutes}",
-        "",
-        "round   density   weights left",
-    ]
-    lines += [
-        f"{index:5d}  {100 * left / plan.weights[0]:7.2f} %  {left:13,d}"
-        for index, left in enumerate(plan.weights[:rounds])
-    ]
-    if pruning.control == "gradual":
-        lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")
-    return "\n".join(lines)

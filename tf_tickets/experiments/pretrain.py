@@ -12,7 +12,8 @@ from tf_tickets.data import pipeline
 from tf_tickets.evaluation import accuracy, neighbours
 from tf_tickets.experiments import backbone, opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.rounds import is_evaluated, say, timing
+from tf_tickets.experiments.notices import say
+from tf_tickets.experiments.rounds import is_evaluated, timing
 from tf_tickets.experiments.session import Session
 from tf_tickets.models import projection, state
 from tf_tickets.training import callbacks, contrastive, schedules
@@ -103,7 +104,7 @@ def _train(plan, folder, stop):
         callbacks.restore(session.steps, arrays)
         step, rows = facts["step"], facts["rows"]
         partial = arrays["partial"] if len(arrays["partial"]) else None
-    checkpoint = callbacks.Checkpoint(mine, session.steps, identity, plan.last_step, rows)
+    checkpoint = callbacks.Checkpoint(mine, session.steps, identity, rows)
     if path:
         checkpoint.continue_after(path)
     began, started, first_step = time.time(), time.monotonic(), step
@@ -113,8 +114,9 @@ def _train(plan, folder, stop):
             first_step=step, last_step=plan.last_step, partial=partial, stop=stop,
             learning_rate=lambda epoch: schedules.learning_rate(plan.training, epoch),
             callbacks=[*_observers(plan, folder, rows, step), checkpoint],
-            evaluate=lambda epoch: (
-                {"neighbour_accuracy": session.neighbour_accuracy(stop)} if is_evaluated(plan, epoch) else {}
+            evaluate=lambda epoch, last: (
+                {"neighbour_accuracy": session.neighbour_accuracy(stop)}
+                if is_evaluated(plan, 0, epoch, last) else {}
             ),
         )  # fmt: skip
     _write(folder, session, rows, timing(plan, began, time.monotonic() - started, plan.last_step - first_step))

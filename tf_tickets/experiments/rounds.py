@@ -1,14 +1,13 @@
 """One round: mask, start state, training with resume, artefacts; `summary.json` last makes it complete."""
 
 import os
-import sys
 import time
-
-import numpy as np
 
 from tf_tickets import config as configs
 from tf_tickets import storage
 from tf_tickets.errors import DivergedError, StateError
+from tf_tickets.experiments import round_masks
+from tf_tickets.experiments.notices import say
 from tf_tickets.models import state
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
@@ -18,77 +17,9 @@ from tf_tickets.training.fit import fit
 
 EPOCH_COLUMNS = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "test_balanced_accuracy", "test_loss",
-    "validation_accuracy",
+    "validation_accuracy", "mask_distance",
 )  # fmt: skip
 EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
-
-
-def say(message):
-    """A notice to the user, beside the results."""
-    print(f"tf-tickets: {message}", file=sys.stderr, flush=True)
-
-
-def next_masks(folder, round_index, plan):
-    """The masks of a round: dense, or the previous round's with the smallest weights removed (SCIENCE, IMP step 2).
-
-    Args:
-      folder: the runs.RunFolder.
-      round_index: the round that will train with them.
-      plan: an experiments.plan.Plan.
-
-    Returns:
-      dict of boolean masks in network order.
-    """
-    pruning = plan.config.pruning
-    if round_index == 0:
-        shapes = {kernel.name: kernel.shape for kernel in plan.kernels}
-        return {name: np.ones(shape, bool) for name, shape in shapes.items()}
-    before = folder.round(round_index - 1)
-    masks = read_masks(before.mask, plan)
-    weights = wrapping.kernels(storage.read_arrays(before.weights), masks)
-    if pruning.control == "random":
-        return pruning_masks.random_removal(
-            weights, masks, pruning.rate, pruning.min_per_layer, seed=plan.config.run.seed, round_index=round_index
-        )
-    if pruning.control == "one_shot":
-        return pruning_masks.global_magnitude(
-            weights, masks, min_per_layer=pruning.min_per_layer, amount=plan.weights[0] - plan.weights[1]
-        )
-    remove = pruning_masks.layer_magnitude if pruning.scope == "layer" else pruning_masks.global_magnitude
-    found = remove(weights, masks, pruning.rate, pruning.min_per_layer)
-    for name in pruning_masks.empty_layers(found):
-        say(f"WARNING: round {round_index} leaves layer {name} without a weight; --min_per_layer=1 keeps one")
-    return found
-
-
-def read_masks(path, plan):
-    """The masks of a mask.npz, in network order; StateError if they are not this network's."""
-    arrays = storage.read_arrays(path)
-    if set(arrays) != set(plan.prunable) or any(array.dtype != bool for array in arrays.values()):
-        raise StateError(f"{path} holds no masks of this network; delete it to redo it")
-    return {name: arrays[name] for name in plan.prunable}
-
-
-def keep_masks(mine, masks, plan):
-    """Writes the masks a round begins with, or checks that those on disk are the same.
-
-    Args:
-      mine: the runs.RoundFolder.
-      masks: dict of boolean masks, made anew from what they follow from.
-      plan: an experiments.plan.Plan.
-
-    Returns:
-      `masks`.
-
-    Raises:
-      StateError: mask.npz is damaged or holds others.
-    """
-    if not os.path.exists(mine.mask):
-        storage.write_arrays(mine.mask, masks, compress=True)
-    found = read_masks(mine.mask, plan)
-    if any(not np.array_equal(found[name], mask) for name, mask in masks.items()):
-        raise StateError(f"{mine.mask} holds other masks than this round begins with; delete it to redo it")
-    return masks
 
 
 def start_state(folder, round_index, session):
@@ -105,18 +36,24 @@ def start_state(folder, round_index, session):
 
 def rate_of(plan, round_index):
     """The learning rate as a function of the epoch, in one round."""
-    pruning = plan.config.pruning
+    pruning, training = plan.config.pruning, plan.training_of(round_index)
     kind, _ = configs.rewind_parts(pruning.rewind)
     if kind == "finetune" and round_index > 0:
-        constant = pruning.finetune_learning_rate or plan.training.learning_rate / 100.0
+        constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
         return lambda epoch: constant
-    return lambda epoch: schedules.learning_rate(plan.training, epoch)
+    return lambda epoch: schedules.learning_rate(training, epoch)
 
 
-def is_evaluated(plan, epoch):
-    """Whether an epoch (done, from 1) is evaluated: the middle and the last, or every `eval_every` and the last."""
-    epochs, every = plan.training.epochs, plan.config.run.eval_every
-    return epoch == epochs or (epoch % every == 0 if every else epoch == epochs // 2)
+def is_evaluated(plan, round_index, epoch, last):
+    """Whether an epoch (done, from 1) is evaluated: the middle and the last, or every `eval_every` and the last.
+
+    A searched round is compared with nothing: evaluating it, which may cost more than training it, is left out unless
+    `eval_every` asks for it.
+    """
+    every = plan.config.run.eval_every
+    if every is None and plan.is_searched(round_index):
+        return False
+    return last or (epoch % every == 0 if every else epoch == plan.training.epochs // 2)
 
 
 def train_round(
@@ -138,28 +75,39 @@ def train_round(
       steps_after: steps of later rounds, for the time left.
       gradual: a training.gradual.GradualPruning that changes the masks on the way, or None.
     """
-    plan, config, mine = session.plan, session.plan.config, folder.round(round_index)
+    plan, mine = session.plan, folder.round(round_index)
     key_round = round_index if key_round is None else key_round
     began = time.time()
     end = plan.end_step(round_index)
-    step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step, gradual)
+    # What changes or ends the round on its way, with a state of its own for checkpoints.
+    companion = gradual or round_masks.settling_of(session, round_index, masks)
+    step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step, companion)
+    settling = companion if companion is not gradual else None
+    if settling and settling.settled:
+        end = step
     checkpoint = callbacks.Checkpoint(
-        mine, session.steps, identity, end, rows, gradual.arrays if gradual else dict,
+        mine, session.steps, identity, rows, companion.arrays if companion else dict,
         folder.rewind if round_index == 0 else None,
     )
     if kept:
         checkpoint.continue_after(kept)
     observers, boundaries = _observers(session, folder, round_index, rows, step, steps_after)
     observers += [gradual] if gradual else []
-    trained_from = time.monotonic()
+    trained_from, remaining = time.monotonic(), pruning_masks.count(masks)
+
+    def ends(epoch):
+        settling.after_epoch(epoch, remaining)
+        return {"mask_distance": settling.distance}, settling.settled
+
     if step < end or partial is not None:
         try:
             rows = rows + fit(
                 steps=session.steps, batches=session.batches(key_round, step, end),
                 steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
                 learning_rate=rate_of(plan, round_index), callbacks=[*observers, checkpoint], boundaries=boundaries,
-                partial=partial, stop=stop,
-                evaluate=lambda epoch: session.evaluations(stop) if is_evaluated(plan, epoch) else {},
+                partial=partial, stop=stop, ends=ends if settling else None,
+                evaluate=lambda epoch, last: session.evaluations(stop)
+                if is_evaluated(plan, round_index, epoch, last) else {},
             )  # fmt: skip
         except DivergedError as error:
             raise DivergedError(f"round {round_index}: {error}") from None
@@ -169,8 +117,9 @@ def train_round(
         storage.write_arrays(mine.mask, masks, compress=True)
     storage.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     _write_artefacts(session, folder, mine, rows, masks)
-    storage.write_json(mine.timing, timing(plan, began, seconds, end - step))
-    mine.complete_with(summary_of(config, round_index, masks, rows), folder.name)
+    trained = rows[-1]["epoch"] * plan.steps_per_epoch - step
+    storage.write_json(mine.timing, timing(plan, began, seconds, trained))
+    mine.complete_with(summary_of(plan, round_index, masks, rows), folder.name)
 
 
 def timing(plan, began, seconds, steps):
@@ -182,7 +131,7 @@ def timing(plan, began, seconds, steps):
     }  # fmt: skip
 
 
-def _begin(session, folder, mine, identity, masks, start, first_step, gradual):
+def _begin(session, folder, mine, identity, masks, start, first_step, companion):
     """Loads the round's last checkpoint, or the start state; returns (step, rows, partial, checkpoint's path)."""
     saved = callbacks.load_checkpoint(mine, identity, say)
     wrapping.write_masks(session.steps.model, masks)
@@ -200,8 +149,8 @@ def _begin(session, folder, mine, identity, masks, start, first_step, gradual):
             fate = "was changed" if there else "is missing"
             raise StateError(f"{folder.rewind} {fate} though round 0 needs it; restore it, or delete {mine.folder}")
     callbacks.restore(session.steps, arrays)
-    if gradual:
-        gradual.restore(arrays)
+    if companion:
+        companion.restore(arrays)
     partial = arrays["partial"] if len(arrays["partial"]) else None
     return facts["step"], facts["rows"], partial, path
 
@@ -244,7 +193,7 @@ def _write_artefacts(session, folder, mine, rows, masks):
     storage.write_csv(mine.evaluations, evaluations, EVALUATION_COLUMNS)
 
 
-def summary_of(config, round_index, masks, rows):
+def summary_of(plan, round_index, masks, rows):
     """The contents of summary.json; the best epoch on test is filled only when every epoch was evaluated."""
     last = rows[-1]
     evaluated = [row["test_accuracy"] for row in rows if row.get("test_accuracy") is not None]
@@ -254,11 +203,12 @@ def summary_of(config, round_index, masks, rows):
         "weights_left": pruning_masks.count(masks),
         "weights_total": sum(mask.size for mask in masks.values()),
         "epochs": len(rows),
+        "searched": plan.is_searched(round_index),
         "train_loss": last["train_loss"],
-        "test_accuracy": last["test_accuracy"],
-        "test_balanced_accuracy": last["test_balanced_accuracy"],
-        "test_loss": last["test_loss"],
-        "test_accuracy_best_epoch": max(evaluated) if config.run.eval_every == 1 else None,
+        "test_accuracy": last.get("test_accuracy"),
+        "test_balanced_accuracy": last.get("test_balanced_accuracy"),
+        "test_loss": last.get("test_loss"),
+        "test_accuracy_best_epoch": max(evaluated) if plan.config.run.eval_every == 1 else None,
         "epochs_evaluated": len(evaluated),
         "validation_accuracy": last.get("validation_accuracy"),
     }

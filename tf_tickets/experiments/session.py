@@ -7,7 +7,7 @@ import numpy as np
 from tf_tickets import augment, backend
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
-from tf_tickets.experiments.rounds import say
+from tf_tickets.experiments.notices import say
 from tf_tickets.models import auxiliary, pretrained, registry, state
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers

@@ -56,6 +56,8 @@ def prepare(config):
     Raises:
       UsageError, StateError: the settings conflict, or the ticket is none, is damaged or does not fit the network.
     """
+    # These shorten the rounds of a search; a round on its own is trained in full.
+    config = config.replace(search_epochs=None, mask_distance=None, mask_patience=3, full_rounds=None)
     control, ticket, content = config.pruning.control, None, ()
     if config.pruning.ticket:
         from tf_tickets.export.ticket import Ticket
@@ -84,7 +86,7 @@ def _one_shot(plan, folder, stop):
 
 def _small_dense(plan, ticket):
     """The plan of the widest dense network with no more prunable weights than the ticket; says both counts."""
-    from tf_tickets.experiments.rounds import say
+    from tf_tickets.experiments.notices import say
 
     wanted = sum(int(np.count_nonzero(mask)) for mask in ticket.masks.values())
     for width in range(ticket.network["width"], 0, -1):
@@ -133,6 +135,7 @@ def _check_fits(ticket, plan):
 
 
 def _train_round(plan, folder, ticket, stop):
+    from tf_tickets.experiments import round_masks
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
     from tf_tickets.export.ticket import ids_digest
@@ -146,7 +149,7 @@ def _train_round(plan, folder, ticket, stop):
     if gradual:
         masks = gradual.masks
     else:
-        masks = stages.keep_masks(mine, ticket.masks if ticket else stages.next_masks(folder, 0, plan), plan)
+        masks = round_masks.keep_masks(mine, ticket.masks if ticket else round_masks.next_masks(folder, 0, plan), plan)
     first_step, key_round = 0, 0
     if ticket:
         key_round = ticket.round

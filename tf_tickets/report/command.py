@@ -8,7 +8,7 @@ import pandas
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import page, plots, tables
+from tf_tickets.report import page, pairing, plots, tables
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -40,12 +40,12 @@ def report(paths, out=None):
     if out is None:
         out = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(os.path.abspath(paths[0]))
     storage.check_writable(out)
-    target, pairs = os.path.join(out, "report.csv"), tables.paired(frame)
+    target, pairs = os.path.join(out, "report.csv"), pairing.paired(frame)
     _refuse_overwriting(frame, target, paths)
     tables.write_rows(frame, target)
     tables.write_table(pairs, os.path.join(out, "paired.csv"))
     title, names = plots.labels(frame)
-    plots.accuracy_against_density(frame, os.path.join(out, "accuracy"), title)
+    plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
     parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
     if not pairs.empty:
         parts.append(_RULE)
@@ -78,7 +78,7 @@ def finish_run(folder, chosen):
     known = tables.settings(folder)
     tables.write_table(frame, folder.table)
     title, picture = plots.labels(pandas.DataFrame([known]))[0], folder.path("accuracy")
-    plots.accuracy_against_density(frame, picture, title)
+    plots.accuracy_against_density(pairing.comparable(frame), picture, title)
     return f"{tables.format_table(frame)}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"
 
 
@@ -126,7 +126,8 @@ def _refuse_overwriting(frame, target, paths):
 
 def _group_text(frame, pairs, digest, name):
     """Heading, table by round and headline sentence of one digest."""
-    group, pairs = frame[frame["digest"] == digest], pairs[pairs["digest"] == digest].set_index("round")
+    mine, pairs = frame[frame["digest"] == digest], pairs[pairs["digest"] == digest].set_index("round")
+    group = pairing.comparable(mine)
     found = group["run"].nunique()
     heading = f"{group['run'].iloc[0].split('/')[0]}, {found} run{'s' if found != 1 else ''}"
     if name != digest:
@@ -143,12 +144,14 @@ def _group_text(frame, pairs, digest, name):
         "pairs": ["" if row is None else str(int(row["n"])) for row in rows],
         "p": ["" if row is None else statistics.probability(row["p_value"]) for row in rows],
     })  # fmt: skip
-    return f"{heading}\n{text}\n{_headline(frame, digest, rounds, found)}"
+    short = sorted(set(mine["round"]) - set(group["round"]))
+    left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""
+    return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, rounds, found)}"
 
 
 def _headline(frame, digest, rounds, found):
     last = rounds.index[-1]
-    result = tables.pair(frame, digest, last) if last else None
+    result = pairing.pair(frame, digest, last) if last else None
     if result is None:
         return "No ticket to compare: no run has both a dense round 0 and a later round."
     reached = frame[(frame["digest"] == digest) & (frame["round"] == last)]["run"].nunique()

@@ -9,6 +9,7 @@ from tf_tickets.report import (
     evaluations,
     figures_robustness,
     html,
+    pairing,
     plots,
     recipe,
     sections,
@@ -33,7 +34,7 @@ def write(frame, pairs, paths, out, problems):
 
     Args:
       frame: of `tables.collect`.
-      pairs: of `tables.paired`.
+      pairs: of `pairing.paired`.
       paths: those given to `collect`; the run folders in them are read for what is beside the summaries.
       out: folder to write to.
       problems: the lines of `collect`; takes one more for each damaged file.
@@ -48,7 +49,7 @@ def write(frame, pairs, paths, out, problems):
     groups = _groups(frame, pairs, details.sources(paths, frame, problems), figures, problems)
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
-    middle = [_together(frame, groups, figures)]
+    middle = [_short_rounds(frame), _together(frame, groups, figures)]
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
         middle.append(_group(groups[shown], alone=len(groups) == 1))
@@ -67,7 +68,7 @@ def _groups(frame, pairs, folders, figures, problems):
     rows, names = evaluations.read(folders, frame, problems), plots.labels(frame)[1]
     names, found = _told_apart(names, frame, folders), []
     for digest, name in names.items():
-        mine = frame[frame["digest"] == digest]
+        mine = pairing.comparable(frame[frame["digest"] == digest])
         found.append(sections.Group(
             digest, name, mine, pairs[pairs["digest"] == digest], rows[rows["digest"] == digest],
             {run: folders[run] for run in dict.fromkeys(mine["run"]) if run in folders}, figures, problems,
@@ -85,6 +86,14 @@ def _told_apart(names, frame, folders):
     differ = [name for name in every if len({settings.get(name) for settings in changed.values()}) > 1]
     texts = {digest: " ".join(filter(None, map(settings.get, differ))) for digest, settings in changed.items()}
     return {d: texts[d] or "defaults" if name.endswith(d) else name for d, name in names.items()}
+
+
+def _short_rounds(frame):
+    short = int(frame["searched"].sum())
+    if not short:
+        return ""
+    text = f"{short} of {len(frame)} rounds were shortened, since they only served the next mask (--search_epochs, "
+    return html.paragraph(text + "--mask_distance). They are listed under Rows and compared with nothing.", "soft")
 
 
 def _anchor(group):
@@ -108,7 +117,7 @@ def _together(frame, groups, figures):
     drawn = []
     if 1 < len(groups) <= plots.MOST_GROUPS:
         drawn.append(figures.add(
-            "accuracy", lambda: plots.figure(frame, ""),
+            "accuracy", lambda: plots.figure(pairing.comparable(frame), ""),
             "Test accuracy after the last epoch against the share of prunable weights left. Dashed: dense; bands: 95 % "
             "interval of the mean over runs. Recipes differ in more than their curves show: see their settings.",
             "accuracy against density of all recipes",
@@ -147,7 +156,8 @@ def _group(group, alone):
 def _all_rows(frame):
     shown = frame.head(MOST_ROWS)
     cells = {}
-    for name in ("run", "seed", "subset_seed", "round", "density", "weights_left", "weights_total", "epochs",
+    short = ["searched"] if frame["searched"].any() else []
+    for name in ("run", "seed", "subset_seed", "round", "density", "weights_left", "weights_total", "epochs", *short,
                  "train_loss", "test_accuracy", "test_balanced_accuracy", "validation_accuracy"):  # fmt: skip
         if frame[name].notna().any():
             cells[name.replace("_", " ")] = [_cell(name, value) for value in shown[name]]

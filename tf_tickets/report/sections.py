@@ -12,6 +12,7 @@ from tf_tickets.report import (
     figures_networks,
     figures_robustness,
     html,
+    pairing,
     plots,
     sentences,
     tables,
@@ -28,7 +29,7 @@ class Group:
     Attributes:
       digest, name: the recipe, and what tells it from the others.
       frame: its rows of `tables.collect`.
-      pairs: its rows of `tables.paired`.
+      pairs: its rows of `pairing.paired`.
       rows: its rows of `evaluations.read`.
       folders: dict from run name to runs.RunFolder, of the runs that came from folders.
       figures: the drawing.Figures of the page.
@@ -62,7 +63,7 @@ class Group:
     def result(self):
         """(density, dense, ticket, PairedDifference) at the last round, or None."""
         last = int(self.rounds[-1])
-        return tables.pair(self.frame, self.digest, last) if last else None
+        return pairing.pair(self.frame, self.digest, last) if last else None
 
     def headline(self):
         """The result in words."""

@@ -58,7 +58,7 @@ def over_rounds(pairs):
     """What is left when all rounds of a group are looked at together.
 
     Args:
-      pairs: rows of `tables.paired` of one digest.
+      pairs: rows of `pairing.paired` of one digest.
 
     Returns:
       (list of corrected p-values, one sentence).

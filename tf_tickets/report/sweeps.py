@@ -53,7 +53,9 @@ def _row(entry):
     row = {"run": entry["run"], **entry["swept"], "state": entry["state"], "rounds_done": len(summaries)}
     chosen = entry["chosen"] if entry["chosen"] is not None else len(summaries) - 1
     first, last = (
-        summaries[index].get("test_accuracy") if 0 <= index < len(summaries) else None for index in (0, chosen)
+        summaries[index].get("test_accuracy")
+        if 0 <= index < len(summaries) and not summaries[index].get("searched") else None
+        for index in (0, chosen)
     )
     both = chosen > 0 and None not in (first, last)
     return {

@@ -8,7 +8,6 @@ import math
 import os
 import re
 
-import numpy as np
 import pandas
 
 from tf_tickets import runs, storage
@@ -18,13 +17,15 @@ from tf_tickets.errors import StateError, UsageError
 
 _TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest")
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])
-_WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs")
+_WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs", "searched")
 _OPTIONAL = ("train_loss", "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy")
 _FRACTIONS = ("density", "test_accuracy", *_OPTIONAL[1:])
 _ROUND = (
     "round", "density", "weights_left", "weights_total", "epochs", "train_loss", "test_accuracy",
-    "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy",
+    "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy", "searched",
 )  # fmt: skip
+# Rows of earlier versions lack it: every round was trained in full.
+_LATER = {"searched": 0}
 COLUMNS = _SETTINGS + _ROUND
 
 
@@ -37,7 +38,8 @@ def run_table(folder, chosen=None):
 
     Returns:
       A frame with round, density, weights_left, test_accuracy, test_balanced_accuracy, test_accuracy_best_epoch,
-      validation_accuracy, difference_to_dense (points; NaN where round 0 is not dense) and chosen.
+      validation_accuracy, searched (1 for a round that was shortened), difference_to_dense (points; NaN where either
+      round was shortened or round 0 is not dense) and chosen.
 
     Raises:
       StateError: no complete round, or a summary that is damaged.
@@ -46,8 +48,8 @@ def run_table(folder, chosen=None):
     frame = _frame(_rounds(folder), _ROUND).drop(columns=["weights_total", "epochs", "train_loss"])
     if chosen is not None and chosen not in set(frame["round"]):
         raise ValueError(f"chosen={chosen} is not among the {len(frame)} complete rounds of {folder.folder}")
-    dense = frame["test_accuracy"][0] if frame["density"][0] == 1.0 else math.nan
-    frame["difference_to_dense"] = 100 * (frame["test_accuracy"] - dense)
+    dense = frame["test_accuracy"][0] if frame["density"][0] == 1.0 and not frame["searched"][0] else math.nan
+    frame["difference_to_dense"] = (100 * (frame["test_accuracy"] - dense)).where(frame["searched"] == 0)
     frame["chosen"] = frame["round"] == chosen
     return frame
 
@@ -61,8 +63,9 @@ def percent(fraction):
 
 def format_table(frame):
     """The frame of `run_table` as aligned text; the chosen round is marked with a star."""
+    marks = ["* " if chosen else "- " if short else "" for chosen, short in zip(frame["chosen"], frame["searched"])]
     columns = {
-        "round": [f"{'* ' if chosen else ''}{number}" for number, chosen in zip(frame["round"], frame["chosen"])],
+        "round": [f"{mark}{number}" for mark, number in zip(marks, frame["round"])],
         "density": map(percent, frame["density"]),
         "weights left": [f"{count:,}" for count in frame["weights_left"]],
         "test, last epoch": map(percent, frame["test_accuracy"]),
@@ -75,6 +78,7 @@ def format_table(frame):
         "" if pandas.isna(value) else statistics.points(value / 100, 2) for value in frame["difference_to_dense"]
     ]
     note = "\n* the chosen round" if frame["chosen"].any() else ""
+    note += "\n- a shortened round, which only serves the next mask" if frame["searched"].any() else ""
     return align(columns) + note
 
 
@@ -106,7 +110,7 @@ def read_rows(path):
         rows = storage.read_csv(path)
     except (StateError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} is not a readable CSV file: {error}") from None
-    missing = [name for name in COLUMNS if rows and name not in rows[0]]
+    missing = [name for name in COLUMNS if rows and name not in {**rows[0], **_LATER}]
     if missing or not rows:
         problem = f"column {missing[0]} is missing" if missing else "it has no rows"
         raise UsageError(f"{path} is no table of rounds: {problem}; give a report.csv that report wrote")
@@ -171,8 +175,10 @@ def _sources(path):
 
 
 def _run_rows(folder):
-    known = settings(folder)
-    return [{**known, **row} for row in _rounds(folder)]
+    known, rows = settings(folder), _rounds(folder)
+    if all(row["searched"] for row in rows):
+        raise StateError(f"{folder.folder} has no complete round that was trained in full yet")
+    return [{**known, **row} for row in rows]
 
 
 def settings(folder):
@@ -219,12 +225,13 @@ def _rounds(folder):
 
 def _checked(values, columns, place=""):
     """The cells of one row in their types; ValueError names the column."""
-    row = {}
+    row, values = {}, {**_LATER, **values}
     for name in columns:
         if name not in values:
             raise ValueError(f"{place}{name} is missing")
         value = values[name]
-        if value in (None, "") and name in _OPTIONAL:
+        unmeasured = name == "test_accuracy" and int(values["searched"])
+        if value in (None, "") and (name in _OPTIONAL or unmeasured):
             row[name] = None
             continue
         try:
@@ -243,53 +250,3 @@ def _checked(values, columns, place=""):
 def _frame(rows, columns):
     types = {name: "int64" if name in _WHOLE else "float64" for name in columns if name not in _TEXTS}
     return pandas.DataFrame(rows, columns=list(columns)).astype(types)
-
-
-def pair(frame, digest, index):
-    """Compares round `index` with round 0 over the runs of one digest that have both; None where no run does.
-
-    A pair is a (seed, subset_seed). Runs that differ in order_seed alone are averaged first: they share initial
-    weights and images, so counting each would make the pairs look more independent than they are.
-
-    Returns:
-      (density, dense, ticket, statistics.PairedDifference), the first three as fractions, accuracies as means; or None.
-    """
-    return _pair(_records(frame[frame["digest"] == digest]), index)
-
-
-def _records(group):
-    return list(group[["run", "seed", "subset_seed", "round", "density", "test_accuracy"]].itertuples(index=False))
-
-
-def _pair(records, index):
-    """What `pair` returns, from the rows of one digest as tuples: frames would take seconds over hundreds of rounds."""
-    dense = {row.run: row.test_accuracy for row in records if row.round == 0 and row.density == 1.0}
-    rows, both = [row for row in records if row.round == index], {}
-    for row in rows:
-        if row.run in dense:
-            both.setdefault((row.seed, row.subset_seed), []).append((dense[row.run], row.test_accuracy))
-    if not both:
-        return None
-    first, second = np.array([np.mean(both[key], axis=0) for key in sorted(both)]).T
-    density = float(np.median([row.density for row in rows]))
-    return density, first.mean(), second.mean(), statistics.paired_difference(first, second)
-
-
-def paired(frame):
-    """Dense against ticket per digest and round from 1 on, over pairs of (seed, subset_seed).
-
-    Returns:
-      A frame with digest, round, density, n (pairs), dense_accuracy and ticket_accuracy (mean fractions), difference,
-      low and high (points, ticket minus dense, 95 % t interval), p_value (sign flips) and p_holm, the same corrected
-      over the rounds of the digest.
-    """
-    rows, groups = [], {digest: _records(group) for digest, group in frame.groupby("digest")}
-    for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
-        found = _pair(groups[digest], index) if index else None
-        if found:
-            density, dense, ticket, result = found
-            low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
-            rows.append((digest, index, density, result.n, dense, ticket, 100 * result.mean, low, high, result.p_value))
-    columns = "digest round density n dense_accuracy ticket_accuracy difference low high p_value".split()
-    found = pandas.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})
-    return found.assign(p_holm=found.groupby("digest")["p_value"].transform(statistics.holm))

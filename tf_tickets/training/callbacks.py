@@ -24,11 +24,11 @@ class Checkpoint(keras.callbacks.Callback):
     round is always saved as the first generation, so a finished folder does not tell how often it was interrupted.
     """
 
-    def __init__(self, folder, steps, identity, last_step, rows, extra=dict, rewind=None):
+    def __init__(self, folder, steps, identity, rows, extra=dict, rewind=None):
         """`extra`: function -> further arrays to save; `rewind`: path of the file that later rounds start from."""
         super().__init__()
         self._extra, self._rewind = extra, rewind
-        self._folder, self._steps, self._identity, self._last_step = folder, steps, identity, last_step
+        self._folder, self._steps, self._identity = folder, steps, identity
         self._rows = list(rows)
         self._saved, self._cost, self._next = time.monotonic(), 0.1, 0
 
@@ -42,7 +42,7 @@ class Checkpoint(keras.callbacks.Callback):
         if inside_epoch and self._steps.devices.replicas > 1:
             return  # replicas' own normalisation statistics are only one value at an epoch's end
         due = time.monotonic() - self._saved > self._cost / _WRITING_SHARE
-        if batch == self._last_step:
+        if logs["last"]:
             self.save(self._folder.checkpoints[0], batch, logs["partial"])
             storage.remove(self._folder.checkpoints[1])
         elif due or logs["stopping"]:
@@ -193,7 +193,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Prints, at most ten times a second live and twice a minute in a log."""
-        now, last = time.monotonic(), batch == self._last_step
+        now, last = time.monotonic(), logs["last"]
         if self._counted_from == self._first_step:
             # The first block holds the tracing of the step: leave it out of the rate.
             self._counted_from, self._started = batch, now

@@ -15,7 +15,7 @@ _STOPPED = "stopped on request after step {}; the state is saved, run again to c
 
 def fit(
     *, steps, batches, steps_per_epoch, first_step, last_step, learning_rate, callbacks=(), evaluate=None,
-    boundaries=(), partial=None, stop=lambda: False,
+    boundaries=(), partial=None, stop=lambda: False, ends=None,
 ):  # fmt: skip
     """Trains from `first_step` to `last_step`.
 
@@ -27,13 +27,15 @@ def fit(
       learning_rate: function epoch -> float.
       callbacks: keras.callbacks.Callback; `on_train_begin({"step"})`,
         `on_epoch_begin(epoch, logs)`, `on_epoch_end(epoch, row)`, and, after each block, `on_train_batch_end(step,
-        logs)` with the global steps done, `partial` the epoch's outcomes so far, and `stopping`; where they have
-        it, `on_epoch_interrupted(step, logs)` before StopRequested leaves `evaluate`.
-      evaluate: function epoch -> dict of columns, empty when the epoch is not evaluated; called before on_epoch_end.
+        logs)` with the global steps done, `partial` the epoch's outcomes so far, `stopping` and whether it was the
+        `last`; where they have it, `on_epoch_interrupted(step, logs)` before StopRequested leaves `evaluate`.
+      evaluate: function (epoch, last) -> dict of columns, empty when the epoch is not evaluated; called before
+        on_epoch_end.
       boundaries: global steps at which a block has to end.
       partial: float32 [k, 3], the outcomes of the first epoch's batches before `first_step`, when resuming inside it
         or before its evaluation.
       stop: function that says whether to stop; asked after each block.
+      ends: function epoch -> (dict of columns, whether this epoch is the last one), asked once an epoch is trained.
 
     Returns:
       One dict per epoch: epoch (done, from 1), learning_rate, train_loss, train_accuracy, and evaluate's columns.
@@ -68,8 +70,10 @@ def fit(
         if step == epoch_end:
             steps.synchronise()
             row = {"epoch": epoch + 1, "learning_rate": rate, **_means(done)}
+            columns, ended = ends(epoch + 1) if ends else ({}, False)
+            row, last_step = row | columns, step if ended else last_step
             try:
-                row |= evaluate(epoch + 1) if evaluate else {}
+                row |= evaluate(epoch + 1, step == last_step) if evaluate else {}
             except StopRequested:
                 tell("on_epoch_interrupted", step, {"partial": done})
                 raise StopRequested(_STOPPED.format(step)) from None
@@ -78,7 +82,7 @@ def fit(
             tell("on_epoch_end", epoch, row)
         # Replicas' own normalisation statistics become one, and can be saved, at an epoch's end.
         stopping = step < last_step and (steps.devices.replicas == 1 or not len(done)) and stop()
-        tell("on_train_batch_end", step, {"partial": done, "stopping": stopping})
+        tell("on_train_batch_end", step, {"partial": done, "stopping": stopping, "last": step == last_step})
         if stopping:
             raise StopRequested(_STOPPED.format(step))
     tell("on_train_end")

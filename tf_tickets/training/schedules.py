@@ -1,5 +1,6 @@
 """The learning rate as a pure function of the epoch (SCIENCE, Training; parity: lr_schedules)."""
 
+import dataclasses
 import math
 
 
@@ -22,3 +23,20 @@ def learning_rate(training, epoch):
         passed = sum(epoch >= int(milestone) for milestone in training.milestones.split(","))
         return base * 0.1**passed
     return base
+
+
+def shortened(training, epochs):
+    """The settings of a shorter round whose schedule falls as the full one's does, in proportion.
+
+    Args:
+      training: a config.Training.
+      epochs: of the shorter round, fewer than `training.epochs`.
+
+    Returns:
+      A config.Training; warm-up and milestones are rounded down, a milestone to epoch 1 at least.
+    """
+    warmup, milestones = training.warmup * epochs // training.epochs, training.milestones
+    if milestones is not None:
+        moved = [max(1, int(milestone) * epochs // training.epochs) for milestone in milestones.split(",")]
+        milestones = ",".join(map(str, moved))
+    return dataclasses.replace(training, epochs=epochs, warmup=warmup, milestones=milestones)

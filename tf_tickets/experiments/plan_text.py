@@ -1,0 +1,88 @@
+"""What `--dry_run` prints: a plan for people. No TensorFlow, nothing touched."""
+
+import glob
+import os
+import statistics
+
+from tf_tickets import config as configs
+from tf_tickets import policies, storage
+from tf_tickets.errors import StateError, UsageError
+
+
+def recorded_rate(config):
+    """Median training images/s of rounds like these under `out`, or None."""
+    alike = ("dataset", "model", "width", "stem", "batch_size", "augment", "precision", "strategy", "jit")
+    wanted = {name: config.values()[name] for name in alike}
+    rates = []
+    for path in glob.glob(os.path.join(glob.escape(config.run.out), "*", "seed_*", "config.cfg")):
+        try:
+            other = configs.Config.from_flagfile(path).values()
+            if any(other[name] != value for name, value in wanted.items()):
+                continue
+            for timing in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "round_*", "timing.json")):
+                rates.append(storage.read_json(timing)["images_per_second"])
+        except (UsageError, StateError, KeyError):
+            continue  # another program's folder, or a damaged run: no record of a rate
+    return statistics.median(rates) if rates else None
+
+
+def _spread(counts):
+    if counts is None:
+        return "as the file says"
+    low, high = min(counts), max(counts)
+    return f"{low} per class" if low == high else f"{low} to {high} per class"
+
+
+def _ending(epochs, pruning):
+    found = f"after {epochs} epochs"
+    return found if pruning.mask_distance is None else f"{found}, or before, once the mask settles"
+
+
+def _saving(plan, rounds, steps):
+    full = sum(plan.last_step - plan.first_step(index) for index in range(rounds))
+    return f": {100 * steps / full:.0f} % of those with every round in full" if steps < full else ""
+
+
+def text(plan, command):
+    """The plan for people."""
+    config, pruning = plan.config, plan.config.pruning
+    rounds = len(plan.weights) if command == "imp" or pruning.control == "one_shot" else 1
+    steps = plan.steps_of(range(rounds))
+    rate = recorded_rate(config)
+    trained = steps * plan.train_images / plan.steps_per_epoch
+    minutes = "unknown"
+    if rate:
+        minutes = f"{trained / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
+    network = plan.network
+    lines = [
+        f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "
+        + (f"{plan.validation_images} held out; " if config.data.validation else "")
+        + f"{plan.data_set.test_images} test images",
+        f"augment     {policies.expand(config.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
+        f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
+        f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
+    ]
+    if command == "pretrain":
+        return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
+                           f"views of every image; minutes {minutes}"])  # fmt: skip
+    searched = [index for index in range(rounds) if plan.is_searched(index)]
+    short = plan.training_of(searched[0]).epochs if searched else 0
+    bound = "at most " if searched and pruning.mask_distance is not None else ""
+    lines += [
+        f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
+        f"(step {plan.rewind_step})"
+        + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
+        f"in all      {rounds} rounds, {bound}{steps:,} steps, {trained:,.0f} image passes"
+        + _saving(plan, rounds, steps),
+        f"minutes     {bound if rate else ''}{minutes}",
+        "",
+        "round   density   weights left" + ("   epochs" if searched else ""),
+    ]
+    lines += [
+        f"{index:5d}  {100 * left / plan.weights[0]:7.2f} %  {left:13,d}"
+        + (f"  {plan.training_of(index).epochs:7d}" if searched else "")
+        for index, left in enumerate(plan.weights[:rounds])
+    ]
+    if pruning.control == "gradual":
+        lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")
+    return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""Dense against ticket over pairs of (seed, subset_seed): the rounds that can be compared, and their differences."""
+
+import numpy as np
+import pandas
+
+from tf_tickets.analysis import statistics
+
+
+def pair(frame, digest, index):
+    """Compares round `index` with round 0 over the runs of one digest that have both; None where no run does.
+
+    A pair is a (seed, subset_seed). Runs that differ in order_seed alone are averaged first: they share initial
+    weights and images, so counting each would make the pairs look more independent than they are.
+
+    Returns:
+      (density, dense, ticket, statistics.PairedDifference), the first three as fractions, accuracies as means; or None.
+    """
+    return _pair(_records(frame[frame["digest"] == digest]), index)
+
+
+def comparable(frame):
+    """The rounds that were trained in full, which alone can be compared."""
+    return frame[frame["searched"] == 0]
+
+
+def _records(group):
+    group = comparable(group)
+    return list(group[["run", "seed", "subset_seed", "round", "density", "test_accuracy"]].itertuples(index=False))
+
+
+def _pair(records, index):
+    """What `pair` returns, from the rows of one digest as tuples: frames would take seconds over hundreds of rounds."""
+    dense = {row.run: row.test_accuracy for row in records if row.round == 0 and row.density == 1.0}
+    rows, both = [row for row in records if row.round == index], {}
+    for row in rows:
+        if row.run in dense:
+            both.setdefault((row.seed, row.subset_seed), []).append((dense[row.run], row.test_accuracy))
+    if not both:
+        return None
+    first, second = np.array([np.mean(both[key], axis=0) for key in sorted(both)]).T
+    density = float(np.median([row.density for row in rows]))
+    return density, first.mean(), second.mean(), statistics.paired_difference(first, second)
+
+
+def paired(frame):
+    """Dense against ticket per digest and round from 1 on, over pairs of (seed, subset_seed).
+
+    Returns:
+      A frame with digest, round, density, n (pairs), dense_accuracy and ticket_accuracy (mean fractions), difference,
+      low and high (points, ticket minus dense, 95 % t interval), p_value (sign flips) and p_holm, the same corrected
+      over the rounds of the digest.
+    """
+    rows, groups = [], {digest: _records(group) for digest, group in frame.groupby("digest")}
+    for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
+        found = _pair(groups[digest], index) if index else None
+        if found:
+            density, dense, ticket, result = found
+            low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
+            rows.append((digest, index, density, result.n, dense, ticket, 100 * result.mean, low, high, result.p_value))
+    columns = "digest round density n dense_accuracy ticket_accuracy difference low high p_value".split()
+    found = pandas.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})
+    return found.assign(p_holm=found.groupby("digest")["p_value"].transform(statistics.holm))
