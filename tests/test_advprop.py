@@ -91,11 +91,11 @@ def test_the_loss_is_the_mean_over_attacked_and_clean_images(plain, images):
 
 def noise_of(order_seed, devices=None):
     split = pipeline.Images(np.zeros((40, 8, 8, 1), np.uint8), np.zeros(40, np.int64), np.arange(40))
-    batches = pipeline.training_batches(
+    batches = pipeline.TrainingBatches(
         split, load=pipeline.attacked(DIGITS, lambda x, y, k: (x, y), 0.1), batch_size=10, order_seed=order_seed,
-        round_index=0, first_step=0, epochs=50, devices=devices or backend.start(tt.Config.from_values().run),
+        devices=devices or backend.start(tt.Config.from_values().run),
     )  # fmt: skip
-    return np.stack([noise for _, _, _, noise in batches])
+    return np.stack([noise for _, _, _, noise in batches.iterate(round_index=0, first_step=0, epochs=50)])
 
 
 def test_noise_starts_four_batches_in_five_and_depends_on_the_seed():
@@ -135,7 +135,7 @@ def test_the_ticket_knows_nothing_of_it(searched):
     logits = model(DIGITS.normalise(images.astype(np.float32)), training=False)
     served = tf.saved_model.load(searched.ticket).signatures["serving_default"](tf.constant(images))
     np.testing.assert_allclose(served["logits"], logits, rtol=1e-5, atol=1e-6)
-    assert not [v.name for v in tf.saved_model.load(searched.ticket).network.variables if "auxiliary" in v.name]
+    assert not [v.name for v in tf.saved_model.load(searched.ticket).weights if "auxiliary" in v.name]
     assert not [layer for layer in storage.read_arrays(searched.round(1).mask) if "auxiliary" in layer]
 
 

@@ -240,7 +240,7 @@ def test_a_batch_that_does_not_divide_is_filled_up_and_cut(count):
     mirrored.run = lambda function, args: list(map(function, *args))
     mirrored.experimental_local_results = list
     array = np.arange(3 * count).reshape(count, 3)
-    with mock.patch.object(tf, "function", lambda function, reduce_retracing: function):
+    with mock.patch.object(tf, "function", lambda function, **options: function):
         doubled = replicas.spread(lambda x: 2 * x, mirrored)(array)
     np.testing.assert_array_equal(doubled, 2 * array)
 

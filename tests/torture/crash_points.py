@@ -1,15 +1,17 @@
 """A crash, or a refusing disk, before the k-th file-changing call of a run, for every k.
 
-    cd tests; python -m torture.crash_points FOLDER kill|ENOSPC|EIO|EACCES STEP [FIRST LAST]
+    cd tests; python -m torture.crash_points FOLDER kill|ENOSPC|EIO|EACCES[,...] STEP [FIRST LAST]
 
 hits every STEP-th call, runs the same command again, and prints one JSON line: K, the calls by kind, and what went
-wrong, by k.
+wrong, by k. Of several faults each hits a run of its own; where they leave the same bytes, one of them is run again for
+all.
 """
 
 import errno
 import glob
 import json
 import os
+import pathlib
 import shutil
 import signal
 import sys
@@ -40,39 +42,59 @@ def torn(out, whole):
     return bad
 
 
-def attempt(folder, fault, k, whole, faults):
-    """Hits the k-th call, then runs again; returns (calls made, problems)."""
-    out = os.path.join(folder, f"{fault}_{k}")
-    counted = os.path.join(folder, f"{fault}_{k}.json")
-    log, problems = os.path.join(folder, f"{fault}_{k}.log"), []
-
-    def tell():
-        calls = faults.counts()
-        faults.arm("", 0, 0)
-        with open(counted, "w") as file:
-            json.dump(calls, file)
-
-    found = harness.run(harness.words(out), log, lambda: faults.arm(out, k, ACTIONS[fault]), tell)
-    ended = found == 0
+def hit(folder, fault, k, whole, faults):
+    """Runs until the k-th call, which the fault hits; returns (out, whether the run ended all the same, problems)."""
+    out, log = os.path.join(folder, f"{fault}_{k}"), os.path.join(folder, f"{fault}_{k}.log")
+    found, problems = harness.run(harness.words(out), log, lambda: faults.arm(out, k, ACTIONS[fault])), []
     text = open(log).read()
     if fault == "kill" and found not in (0, -signal.SIGKILL):
         problems.append(f"exit {found}: {text[-300:]}")
     if fault != "kill" and found != 0:
         if found != 3 or text.count("\n") != 1 or "Traceback" in text:
-            problems.append(f"exit {found}: {text[-600:]}")
+            problems.append(f"{fault}: exit {found}: {text[-600:]}")
         problems += torn(out, whole)
-    calls = json.load(open(counted)) if os.path.exists(counted) else None
+    return out, found == 0, problems
+
+
+def again(out, whole):
+    """Runs the same command again, undisturbed; returns the problems."""
+    log = f"{out}.log"
     found = harness.run(harness.words(out), log)
     if found != 0:
-        problems.append(f"run again: exit {found}: {open(log).read()[-600:]}")
-    else:
-        try:
-            trees.assert_equal(trees.contents(trees.only_run(out)), whole)
-        except AssertionError as error:
-            problems.append(f"run again: {error}")
-    if not problems:
-        shutil.rmtree(out)
-    return ended, calls, problems
+        return [f"run again: exit {found}: {open(log).read()[-600:]}"]
+    try:
+        trees.assert_equal(trees.contents(trees.only_run(out)), whole)
+    except AssertionError as error:
+        return [f"run again: {error}"]
+    return []
+
+
+def left(out):
+    """What a hit run left behind: every path and byte but TensorBoard's, which hold the time of day, and the lock's."""
+    run = trees.only_run(out)
+    if run is None:
+        return None
+    names = ("tensorboard", "lock", "manifest.json", "timing.json")
+    return {name: data for name, data in trees.tree(pathlib.Path(run)).items() if not any(n in name for n in names)}
+
+
+def attempt(folder, kinds, k, whole, faults):
+    """Hits the k-th call with every fault, runs again what they left; returns (ended, runs again, problems)."""
+    kept, ends, problems = [], 0, []
+    for fault in kinds:
+        out, ended, found = hit(folder, fault, k, whole, faults)
+        ends, problems = ends + ended, problems + found
+        state = left(out)
+        if state not in [other for _, other in kept]:
+            kept.append((out, state))
+        elif not found:
+            shutil.rmtree(out, ignore_errors=True)
+    for out, _ in kept:
+        found = again(out, whole)
+        problems += found
+        if not found:
+            shutil.rmtree(out, ignore_errors=True)
+    return ends, len(kept), problems
 
 
 def main(folder, fault, step, first=1, last=None):
@@ -83,15 +105,15 @@ def main(folder, fault, step, first=1, last=None):
     faults = harness.Faults()
     calls = untouched(folder, faults)
     whole = trees.contents(trees.only_run(os.path.join(folder, "whole")))
-    wrong, points, ends = {}, 0, 0
+    wrong, points, ends, reruns, kinds = {}, 0, 0, 0, fault.split(",")
     for k in range(first, min(last or calls["total"], calls["total"]) + 1, step):
-        ended, _, problems = attempt(folder, fault, k, whole, faults)
-        points, ends = points + 1, ends + ended
+        ended, states, problems = attempt(folder, kinds, k, whole, faults)
+        points, ends, reruns = points + 1, ends + ended, reruns + states
         if problems:
             wrong[k] = problems
         print(f"{fault} {k}/{calls['total']}  {len(wrong)} wrong  {time.monotonic() - began:.0f} s", file=sys.stderr)
     print(json.dumps({
-        "fault": fault, "calls": calls, "points": points, "ended_untouched": ends, "wrong": wrong,
+        "fault": fault, "calls": calls, "points": points, "ended_untouched": ends, "run_again": reruns, "wrong": wrong,
         "seconds": round(time.monotonic() - began),
     }))  # fmt: skip
 

@@ -163,49 +163,78 @@ def chunks(count, batch_size, replicas):
     return np.array(rows, np.int64)
 
 
-def training_batches(images, *, load, batch_size, order_seed, round_index, first_step, epochs, devices):
-    """The batches of a round, from `first_step` on.
+class TrainingBatches:
+    """The training batches of a run: the input pipeline is built and traced once, every round iterates it anew."""
 
-    Args:
-      images: Images.
-      load: makes a batch of images and labels, one of `supervised`, `attacked` and `two_views`.
-      batch_size: over all replicas.
-      order_seed, round_index: with the epoch and image id, they fix order and augmentation.
-      first_step: global step to start at, epoch x steps per epoch + batch.
-      epochs: the epoch at which the round ends.
-      devices: a backend.Devices.
+    def __init__(self, images, *, load, batch_size, order_seed, devices):
+        """Builds the pipeline.
 
-    Returns:
-      An iterable of (float32 1 / global batch, *what `load` gives), one element per replica.
-    """
-    layout = chunks(len(images), batch_size, devices.replicas)
-    first_epoch, skipped = divmod(first_step, len(layout) // devices.replicas)
-    stored = images.pixels.tolist() if images.pixels.dtype == object else images.pixels
-    pixels, labels = tf.constant(stored), tf.constant(images.labels)
+        Args:
+          images: Images.
+          load: makes a batch of images and labels, one of `supervised`, `attacked` and `two_views`.
+          batch_size: over all replicas.
+          order_seed: with round, epoch and image id, it fixes order and augmentation.
+          devices: a backend.Devices.
+        """
+        self._images, self._load, self._batch_size, self._order_seed = images, load, batch_size, order_seed
+        self._replicas = devices.replicas
+        self._layout = chunks(len(images), batch_size, devices.replicas)
+        stored = images.pixels.tolist() if images.pixels.dtype == object else images.pixels
+        self._pixels, self._labels = tf.constant(stored), tf.constant(images.labels)
+        self._wanted = np.zeros(4, np.int64)
+        self._batches = devices.strategy.distribute_datasets_from_function(self._make)
 
-    def tables(epoch):
-        order = seeds.epoch_order(order_seed, round_index, int(epoch), images.ids)
-        noise = seeds.tensor_seed("attack", order_seed, round_index, int(epoch))
-        return order, seeds.image_keys(order_seed, round_index, int(epoch), images.ids[order]), noise
+    def iterate(self, round_index, first_step, epochs):
+        """The batches of a round, from a step on.
 
-    def epoch_batches(epoch):
-        order, keys, noise = tf.numpy_function(tables, [epoch], [tf.int64, tf.int64, tf.int32], stateful=False)
-        order, keys = tf.ensure_shape(order, [len(images)]), tf.ensure_shape(keys, [len(images)])
-        noise = tf.ensure_shape(noise, [2])
-        return tf.data.Dataset.from_tensor_slices(layout).map(
-            lambda row: (order[row[0] : row[0] + row[1]], keys[row[0] : row[0] + row[1]], noise, row)
-        )
+        Args:
+          round_index: which round's order and augmentation.
+          first_step: global step to start at, epoch x steps per epoch + batch.
+          epochs: the epoch at which the round ends.
 
-    def element(order, keys, noise, row):
+        Returns:
+          An iterator over (float32 1 / global batch, *what `load` gives), one element per replica.
+        """
+        first_epoch, skipped = divmod(first_step, len(self._layout) // self._replicas)
+        self._wanted = np.array([round_index, first_epoch, skipped * self._replicas, epochs], np.int64)
+        return iter(self._batches)
+
+    def _make(self, _):
+        # Autograph would only translate what has no Python control flow on tensors, for half a second a function.
+        plain = tf.autograph.experimental.do_not_convert
+        batches = tf.data.Dataset.range(1).flat_map(plain(self._round))
+        batches = batches.map(plain(self._element), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return batches.prefetch(4 * self._replicas)
+
+    def _round(self, start):
+        # Asked for with an argument, so that nobody takes the answer for a constant.
+        wanted = tf.numpy_function(lambda _: self._wanted, [start], tf.int64, stateful=False)
+        round_index, first_epoch, skipped, epochs = tf.unstack(tf.ensure_shape(wanted, [4]))
+        plain = tf.autograph.experimental.do_not_convert
+
+        def epoch_batches(epoch):
+            types = [tf.int64, tf.int64, tf.int32]
+            order, keys, noise = tf.numpy_function(self._tables, [round_index, epoch], types, stateful=False)
+            count = len(self._images)
+            order, keys, noise = (tf.ensure_shape(a, [n]) for a, n in ((order, count), (keys, count), (noise, 2)))
+
+            def share(row):
+                return order[row[0] : row[0] + row[1]], keys[row[0] : row[0] + row[1]], noise, row
+
+            # Rows are cut off here: Dataset.skip by a tensor inside flat_map crashes TensorFlow 2.21 now and then.
+            rows = tf.constant(self._layout)[tf.where(epoch == first_epoch, skipped, 0) :]
+            return tf.data.Dataset.from_tensor_slices(rows).map(plain(share))
+
+        return tf.data.Dataset.range(first_epoch, epochs).flat_map(plain(epoch_batches))
+
+    def _tables(self, round_index, epoch):
+        place = self._order_seed, int(round_index), int(epoch)
+        order = seeds.epoch_order(*place, self._images.ids)
+        return order, seeds.image_keys(*place, self._images.ids[order]), seeds.tensor_seed("attack", *place)
+
+    def _element(self, order, keys, noise, row):
         start, _, size = tf.unstack(row)
         fold_in = tf.random.experimental.stateless_fold_in
-        draws = Draws(keys, fold_in(noise, 2 * start), fold_in(noise, 2 * (start // batch_size) + 1))
-        batch = load(tf.gather(pixels, order), tf.gather(labels, order), draws)
+        draws = Draws(keys, fold_in(noise, 2 * start), fold_in(noise, 2 * (start // self._batch_size) + 1))
+        batch = self._load(tf.gather(self._pixels, order), tf.gather(self._labels, order), draws)
         return 1.0 / tf.cast(size, tf.float32), *batch
-
-    def make(_):
-        batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(epoch_batches).skip(skipped * devices.replicas)
-        batches = batches.map(element, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return batches.prefetch(4 * devices.replicas)
-
-    return devices.strategy.distribute_datasets_from_function(make)

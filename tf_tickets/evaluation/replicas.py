@@ -19,9 +19,9 @@ def spread(function, strategy=None):
     strategy = strategy or tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
-        compiled = tf.function(function, reduce_retracing=True)
+        compiled = tf.function(function, reduce_retracing=True, autograph=False)
         return lambda *arrays: tf.nest.map_structure(lambda tensor: tensor.numpy(), compiled(*arrays))
-    shared = tf.function(lambda *shares: strategy.run(function, args=shares), reduce_retracing=True)
+    shared = tf.function(lambda *shares: strategy.run(function, args=shares), reduce_retracing=True, autograph=False)
 
     def call(*arrays):
         count, each = len(arrays[0]), -(-len(arrays[0]) // replicas)

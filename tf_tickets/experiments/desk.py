@@ -100,7 +100,7 @@ def outputs(network, tensors, batches):
     from tf_tickets.backend import keras, tf
 
     inner = keras.Model(network.model.input, tensors)
-    compute = tf.function(lambda images: inner(images, training=False), reduce_retracing=True)
+    compute = tf.function(lambda images: inner(images, training=False), reduce_retracing=True, autograph=False)
     for images in batches:
         found = compute(images)
         yield [part.numpy() for part in (found if isinstance(found, (list, tuple)) else [found])]

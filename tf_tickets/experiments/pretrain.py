@@ -70,7 +70,9 @@ class _Session(Session):
         """The backbone with a projection in place of the head."""
         projected = projection.add(model, self.plan.config.run.seed)
         features = keras.Model(projected.input, projected.get_layer("features").output)
-        self._features = tf.function(lambda images: features(images, training=False), reduce_retracing=True)
+        self._features = tf.function(
+            lambda images: features(images, training=False), reduce_retracing=True, autograph=False
+        )
         return projected
 
     def objective(self):

@@ -85,16 +85,19 @@ class Session:
         pixels, labels = self.source.test()
         return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
 
-    def batches(self, round_index, first_step, end_step):
-        """The training batches of a round from one global step to another."""
+    @functools.cached_property
+    def _training_batches(self):
         config, data_set = self.plan.config, self.data_set
         policy = augment.resolve(config.augment, data_set)
         augmenter = augment.augmenter(policy, data_set.image_shape if data_set.encoded else None)
-        return pipeline.training_batches(
+        return pipeline.TrainingBatches(
             self.train, load=self.load(augmenter), batch_size=config.data.batch_size, order_seed=config.order_seed,
-            round_index=round_index, first_step=first_step, epochs=end_step // self.plan.steps_per_epoch,
             devices=self.devices,
         )  # fmt: skip
+
+    def batches(self, round_index, first_step, end_step):
+        """The training batches of a round from one global step to another."""
+        return self._training_batches.iterate(round_index, first_step, end_step // self.plan.steps_per_epoch)
 
     def evaluate(self, images, stop=lambda: False):
         """Metrics of the current weights on a split; StopRequested when `stop()` says so between batches."""

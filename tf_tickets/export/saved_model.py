@@ -7,7 +7,11 @@ class _Served(tf.Module):
     def __init__(self, ticket):
         super().__init__()
         model = ticket.build()
-        self.network = keras.Model(model.input, [model.output, model.get_layer("features").output])
+        network = keras.Model(model.input, [model.output, model.get_layer("features").output])
+        # The variables are tracked, the Keras objects around them are not: nobody reads those from a SavedModel, and
+        # walking them takes more time than all the rest of writing it.
+        self._network = lambda pixels: network(pixels, training=False)
+        self.weights = network.weights
         self.labels = tf.constant(ticket.labels)
         self.mean = tf.constant(ticket.data["mean"], tf.float32)
         self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
@@ -16,16 +20,16 @@ class _Served(tf.Module):
 
     def entries(self):
         """The signatures by name."""
-        shape = self._shape
+        stored, unit = (tf.TensorSpec(self._shape, dtype, "images") for dtype in (self._dtype, tf.float32))
         return {
-            "serving_default": tf.function(self._stored, [tf.TensorSpec(shape, self._dtype, "images")]),
-            "float": tf.function(self._unit, [tf.TensorSpec(shape, tf.float32, "images")]),
-            "features": tf.function(self._features, [tf.TensorSpec(shape, self._dtype, "images")]),
+            "serving_default": tf.function(self._stored, [stored], autograph=False),
+            "float": tf.function(self._unit, [unit], autograph=False),
+            "features": tf.function(self._features, [stored], autograph=False),
         }
 
     def _run(self, pixels):
         # The same operations in the same order as in training: the same logits.
-        return self.network((pixels / self._scale - self.mean) / self.deviation, training=False)
+        return self._network((pixels / self._scale - self.mean) / self.deviation)
 
     def _answer(self, pixels):
         logits, _ = self._run(pixels)

@@ -134,7 +134,7 @@ class Ticket:
         from tf_tickets.backend import tf
 
         model = self.build()
-        return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+        return tf.function(lambda images: model(images, training=False), reduce_retracing=True, autograph=False)
 
     def predict(self, images):
         """Class probabilities of stored images.

@@ -21,7 +21,7 @@ def fit(
 
     Args:
       steps: a training.steps.Steps; its variables are trained.
-      batches: an iterable that starts at `first_step`, from `data.pipeline.training_batches`.
+      batches: an iterable that starts at `first_step`, from `data.pipeline.TrainingBatches`.
       steps_per_epoch: batches of an epoch.
       first_step, last_step: global steps, counted from the start of the round's epoch 0.
       learning_rate: function epoch -> float.

@@ -25,9 +25,10 @@ class Steps:
             optimizer.build(model.trainable_variables)
         self._fresh = optimizers.get_state(optimizer)
         step = self._replica_step
-        self._step = tf.function(step, jit_compile=True) if devices.jit else step
-        self._block = tf.function(self._train_block)
-        self._logits = tf.function(self._replica_logits, reduce_retracing=True)
+        # Nothing here has Python control flow on tensors, which is what autograph would translate, for seconds.
+        self._step = tf.function(step, jit_compile=True, autograph=False) if devices.jit else step
+        self._block = tf.function(self._train_block, autograph=False)
+        self._logits = tf.function(self._replica_logits, reduce_retracing=True, autograph=False)
 
     def reset_optimizer(self):
         """Empties every slot and the step counter."""
@@ -54,11 +55,13 @@ class Steps:
 
     def _train_block(self, iterator, count):
         results = tf.TensorArray(tf.float32, size=count, element_shape=[3])
-        for index in tf.range(count):
-            batch = next(iterator)
-            outcome = self.devices.strategy.run(self._step, args=batch)
+
+        def one(index, results):
+            outcome = self.devices.strategy.run(self._step, args=iterator.get_next())
             outcome = self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, outcome, axis=None)
-            results = results.write(index, outcome)
+            return index + 1, results.write(index, outcome)
+
+        _, results = tf.while_loop(lambda index, _: index < count, one, (0, results))
         return results.stack()
 
     def train(self, iterator, count, learning_rate):
