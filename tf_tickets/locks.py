@@ -3,7 +3,7 @@
 `flock` is the lock. Where every host that shares the folder heeds it (NFSv4, GPFS, Lustre with -o flock) it is enough:
 the file server frees a dead host's lock by itself. Where it reaches this host alone, two hosts would both get it; so
 the holder also names itself in the file and touches it every few seconds, and who gets the lock of another host's
-holder watches first whether that goes on. Whether a touch is recent is told by the file's own clock, not by this host's.
+holder watches first whether that goes on. Whether a touch is recent is told by the file's own clock, not this host's.
 """
 
 import contextlib
