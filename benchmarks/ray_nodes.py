@@ -2,13 +2,13 @@
 
     python benchmarks/ray_nodes.py FOLDER [--seconds=60] [--json=FILE] [-- FLAG ...]
 
-needs the extra [ray]. Both sweeps run on such a cluster on this machine, on its loopback interface: a head that holds no
-run, and three nodes of one CPU each. A node is killed with SIGKILL to all its processes, in turn. Checked is that every run
-finishes, once, with each epoch once, in the bits of the sweep that was left alone. One JSON line tells it, with
+needs the extra [ray]. Both sweeps run on such a cluster on this machine, on its loopback interface: a head that holds
+no run, and three nodes of one CPU each. A node is killed with SIGKILL to all its processes, in turn. Checked is that
+every run finishes, once, with each epoch once, in the bits of the sweep that was left alone. One JSON line tells it:
 
 - start_up: seconds from a kill to the line that the continued run writes into its attempts.csv, when it has loaded and
   restored all it needs and is about to train,
-- interval: the longest time between two checkpoints of a run, as seen from outside, with the machine as loaded as it was.
+- interval: the longest time between two checkpoints of a run, as seen from outside, on the machine as loaded as it was.
 """
 
 import argparse
@@ -36,7 +36,7 @@ import trees  # noqa: E402
 
 from tf_tickets import storage  # noqa: E402
 
-SWEEP = ["--flagfile=flags/quickstart.cfg", "--rounds=4", "--notensorboard", "--sweep=seed+subset_seed=0..5"]
+SWEEP = ["--flagfile=flags/quickstart.cfg", "--rounds=5", "--notensorboard", "--sweep=seed+subset_seed=0..5"]
 NODES = 3
 
 
@@ -144,7 +144,8 @@ def main():
     finished = collections.Counter(
         match[1] for line in killed["lines"] if (match := re.match(r"\[\d+/\d+\] finished (\S+)", line))
     )
-    unequal = [name for name in wanted if name not in runs or trees.contents(runs[name]) != trees.contents(wanted[name])]
+    bits = [{name: trees.contents(path) for name, path in each.items()} for each in (runs, wanted)]
+    unequal = [name for name in wanted if bits[0].get(name) != bits[1][name]]
     attempts = {name: storage.read_csv(os.path.join(path, "attempts.csv")) for name, path in runs.items()}
     ups, between = start_ups(killed["kills"], killed["changes"]), interval(killed["changes"])
     allowed = plain["seconds"] + len(killed["kills"]) * (statistics.median(ups or [0]) + between)

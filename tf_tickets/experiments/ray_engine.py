@@ -91,17 +91,25 @@ def engine(config):
     Yields:
       (how many runs at a time, function (runs, tally.Progress, stop) -> Outcomes as they come).
     """
-    ray = cluster.connect(config.command.address)
-    try:
-        demand = cluster.demand(ray, config.command)
-        yield demand.slots, functools.partial(_map_runs, ray, demand)
-    except ray.exceptions.RayError as error:
-        raise StopRequested(f"the Ray cluster is lost ({_line(error)}); run again to continue") from error
-    finally:
-        ray.shutdown()
+    # Standard output is for the table; Ray prints there of every node that is lost.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        ray = cluster.connect(config.command.address)
+        try:
+            demand = cluster.demand(ray, config.command)
+            yield demand.slots, functools.partial(_map_runs, ray, demand)
+        except ray.exceptions.RayError as error:
+            raise StopRequested(f"the Ray cluster is lost ({_line(error)}); run again to continue") from error
+        finally:
+            ray.shutdown()
 
 
 def _map_runs(ray, demand, todo, progress, stop):
+    path = os.path.join(os.path.dirname(todo[0].log), "ray.log")
+    with open(path, "a", encoding="utf-8") as told, contextlib.redirect_stdout(told):
+        yield from _outcomes(ray, demand, todo, progress, stop)
+
+
+def _outcomes(ray, demand, todo, progress, stop):
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
@@ -120,7 +128,8 @@ def _map_runs(ray, demand, todo, progress, stop):
         for name, place in ray.get(board.news.remote()):
             progress.started(by_name[name], place)
         for task in done:
-            outcome = Outcome(found[task], *_result(ray, task))
+            status, message = _result(ray, task)
+            outcome = Outcome(found[task], status, message=message)
             progress.ended(outcome)
             yield outcome
 

@@ -120,7 +120,8 @@ def _processes(config, count):
 def _told(progress, run, environment, children):
     if not children.stopping:
         progress.started(run)
-    outcome = Outcome(run, *run_words(run.words, run.log, environment, children))
+    status, message = run_words(run.words, run.log, environment, children)
+    outcome = Outcome(run, status, message=message)
     progress.ended(outcome)
     return outcome
 
