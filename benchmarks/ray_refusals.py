@@ -1,9 +1,9 @@
-"""What `sweep --engine=ray` says of clusters and disks that it cannot use: status, seconds, lines, and whether it touched.
+"""What `sweep --engine=ray` says of clusters and disks that it cannot use, with its status and seconds.
 
     python benchmarks/ray_refusals.py FOLDER [--json=FILE]
 
-needs the extra [ray]; the full disk is a tmpfs of 48 KiB, which root may mount, and is left out for others. Prints one
-JSON line.
+Told is also whether anything was touched. Needs the extra [ray]; the full disk is a tmpfs of 48 KiB, which root may
+mount, and is left out for others. Prints JSON.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def main():
     (folder / "poison" / "ray.py").write_text("raise ModuleNotFoundError(\"No module named 'ray'\")\n")
     out, found = str(folder / "work" / "runs"), {}
     found["ray is missing"] = ask(out, poison=str(folder / "poison"))
-    found["no cluster on this machine"] = ask(out, "--address=auto")
+    found["no cluster on this machine"] = ask(out, "--address=auto")  # if there is none
     found["nothing listens"] = ask(out, "--address=127.0.0.1:9")
     with web_server() as address:
         found["a web server"] = ask(out, f"--address={address}")

@@ -1,4 +1,4 @@
-"""The same sweep by the process pool and by Ray on one machine, whole and interleaved; and 1,000 runs that are finished.
+"""The same sweep by the process pool and by Ray on one machine, whole; and 1,000 runs that are finished.
 
     python benchmarks/ray_throughput.py sweeps FOLDER [--order=process,ray] [--json=FILE] [-- FLAG ...]
     python benchmarks/ray_throughput.py finished FOLDER [--runs=1000] [--json=FILE]

@@ -139,7 +139,7 @@ def test_attempts_tell_where_each_process_went_on(tmp_path):
     storage.remove(folder.ticket)
     tt.imp(config)
     with open(folder.attempts, "rb") as file:
-        assert file.read().endswith(b",0,\n")  # only the ticket was
+        assert file.read().endswith(b",ticket,\n")  # only the ticket was
 
 
 def run_command(arguments, **options):

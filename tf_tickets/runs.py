@@ -165,18 +165,18 @@ class RunFolder:
                 self._forget_if_untouched()
                 raise
 
-    def note_attempt(self, round_index, step):
+    def note_attempt(self, round_index, step=""):
         """Adds a line to attempts.csv, once for each time that the lock was taken: outside of every comparison.
 
         What stands there before is not read: lines are only added below it.
 
         Args:
-          round_index: the round that this process begins or continues.
-          step: the global step of that round from which it goes on; None when only the ticket was left to write.
+          round_index: the round that this process begins or continues; `ticket` when only that was left to write.
+          step: the global step of that round from which it goes on.
         """
         if self._began is None:
             return
-        row = (self._began, socket.gethostname(), os.getpid(), round_index, "" if step is None else step)
+        row = (self._began, socket.gethostname(), os.getpid(), round_index, step)
         self._began = None
         try:
             with open(self.attempts, "rb") as file:

@@ -12,7 +12,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.experiments import workers
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.
-_ANSWER, _JOIN = 5.0, 60.0
+_ANSWER, _JOIN = 5.0, 30.0
 
 # Bytes of the object store of a cluster of one's own: runs hand over paths, not arrays.
 _STORE = 80 << 20

@@ -10,8 +10,8 @@ _GRACE = 180
 _HEAD = """\
 #!/usr/bin/env bash
 # {runs} runs of tf_tickets. Submit: sbatch --time=04:00:00 [--partition=...] THIS_FILE
-# A run that the time limit, preemption or scancel --signal=TERM stops saves its state, is queued again and continues;
-# so does one whose node is lost. When all are done, the same sweep without --engine prints and writes the table.
+# A run that the time limit or a SIGTERM stops saves its state, queues itself again and continues; one whose node is
+# lost is requeued by Slurm and does too. When all are done, the same sweep without --engine writes the table.
 #SBATCH --job-name=tf-tickets
 #SBATCH --array={indices}
 #SBATCH --cpus-per-task={cpus}
