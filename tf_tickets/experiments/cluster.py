@@ -53,6 +53,8 @@ def connect(address):
     if address is None:
         # The setting by which Ray keeps to 127.0.0.1, its default on systems whose firewall would ask.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Ray's workers, and so the runs, would stand behind everything else on this machine.
+        os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:
