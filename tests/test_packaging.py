@@ -129,8 +129,8 @@ def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
     assert not other
 
 
-# Used where the user has it: .pth files are read with torch, the runtime's compiled kernel is an extra.
-OPTIONAL = {"torch", "numba"}
+# Used where the user has it: .pth files are read with torch, the runtime's compiled kernel and clusters are extras.
+OPTIONAL = {"torch", "numba", "ray"}
 
 
 def test_every_imported_package_is_required(settings):

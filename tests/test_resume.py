@@ -112,6 +112,36 @@ def test_a_run_in_use_is_left_alone(tmp_path):
         experiment.imp(config)
 
 
+def test_attempts_tell_where_each_process_went_on(tmp_path):
+    config = tt.Config.from_values(**QUICK | {"rounds": 1}, out=str(tmp_path))
+    folder, asked = runs.RunFolder.of(config), []
+
+    def stop():
+        asked.append(1)
+        return len(asked) > 5
+
+    with pytest.raises(errors.StopRequested):
+        tt.imp(config, stop)
+    stopped = storage.read_csv(folder.attempts)
+    assert [(row["round"], row["step"], row["process"]) for row in stopped] == [("0", "0", str(os.getpid()))]
+    with open(folder.attempts, "ab") as file:
+        file.write(b"\xff what an editor left\n")  # the file is never read, only added to
+    tt.imp(config)
+    with open(folder.attempts, "rb") as file:
+        header, first, damaged, second = file.read().splitlines()
+    assert header == b"began,host,process,round,step" and damaged.startswith(b"\xff")
+    assert first.endswith(b",0,0") and int(second.split(b",")[-1]) > 0
+    summary = storage.read_json(folder.round(0).summary)
+    assert not [name for name in summary["files"] if "attempts" in name]
+    before = os.stat(folder.attempts)
+    tt.imp(config)
+    assert os.stat(folder.attempts) == before  # nothing was left to do
+    storage.remove(folder.ticket)
+    tt.imp(config)
+    with open(folder.attempts, "rb") as file:
+        assert file.read().endswith(b",ticket,\n")  # only the ticket was
+
+
 def run_command(arguments, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "tf_tickets.main", *arguments], cwd=ROOT, stderr=subprocess.PIPE,

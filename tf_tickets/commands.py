@@ -17,7 +17,7 @@ SUMMARIES = {
     "predict": "TICKET IMAGE...: labels and probabilities of picture files and folders; - is standard input",
     "verify": "TICKET...: check every hash, count and invariant of a ticket",
     "prepare": "DATASET --archive=FILE: build the data set's folder from an archive",
-    "sweep": "--sweep='FIELD=A,B;FIELD=0..4': every combination as a run of imp, here; finished ones are skipped",
+    "sweep": "--sweep='FIELD=A,B;FIELD=0..4': every combination as a run, unless finished, here or by --engine",
 }
 
 
@@ -86,9 +86,20 @@ def _check_format(command, given):
 def _check_sweep(command, given):
     if command == "sweep" and given.sweep is None:
         raise UsageError("sweep needs --sweep='FIELD=A,B;FIELD=0..4', or --sweep=FILE with one field a line")
-    for name in ("sweep", "workers"):
-        if command != "sweep" and getattr(given, name) is not None:
+    usual, engine = configs.Command(), given.engine
+    engines = {
+        "sweep": ("process", "ray", "slurm"), "engine": ("process", "ray", "slurm"), "workers": ("process",),
+        "address": ("ray",), "cpus_per_run": ("ray", "slurm"), "gpus_per_run": ("ray", "slurm"),
+    }  # fmt: skip
+    for name, users in engines.items():
+        if getattr(given, name) == getattr(usual, name):
+            continue
+        if command != "sweep":
             raise UsageError(f"--{name} belongs to sweep, not {command}")
+        if engine not in users:
+            raise UsageError(f"--{name} belongs to --engine={' or '.join(users)}, not {engine}")
+    if engine == "slurm" and (given.gpus_per_run or 0) % 1:
+        raise UsageError(f"--gpus_per_run={given.gpus_per_run:g}: Slurm gives whole GPUs; --engine=ray parts them")
 
 
 def _check_evaluate(command, config, attacks):

@@ -145,6 +145,8 @@ def _sweep(request):
         states = [{"finished": run.finished, "complete": run.complete, "steps": run.steps_left} for run in found]
         print(sweeps.listing([entry | state for entry, state in zip(entries, states)]))
         return 0
+    if config.command.engine == "slurm":
+        return _print_script(found, config)
     say = _say if config.run.progress != "none" else lambda line: None
     outcomes = sweep.sweep(found, config, stopping.requested, say)
     ends = [{"state": outcome.state, "chosen": outcome.chosen} for outcome in outcomes]
@@ -153,6 +155,17 @@ def _sweep(request):
         if outcome.status != 0:
             _complain(outcome)
     return sweep.worst(outcomes)
+
+
+def _print_script(found, config):
+    from tf_tickets.experiments import slurm
+
+    text = slurm.script(found, config)
+    if text is None:
+        _say("tf-tickets: all runs are finished: there is nothing to submit")
+    else:
+        print(text, end="")
+    return 0
 
 
 def _complain(problem):

@@ -1,13 +1,12 @@
 """A run folder: every file name, "is complete" and its hashes, and the lock."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
 
-from tf_tickets import storage
-from tf_tickets.errors import LockedError, StateError, UsageError
+from tf_tickets import locks, storage
+from tf_tickets.errors import StateError, UsageError
 
 # Files beside the rounds that never change after the first.
 _BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safetensors")
@@ -90,7 +89,7 @@ class RunFolder:
     """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`."""
 
     def __init__(self, path):
-        self.folder = path
+        self.folder, self._began = path, None
 
     @classmethod
     def of(cls, config, command="imp", content=()):
@@ -117,6 +116,7 @@ class RunFolder:
     ticket = property(lambda self: self.path("ticket"))
     tensorboard = property(lambda self: self.path("tensorboard"))
     table = property(lambda self: self.path("table.csv"))
+    attempts = property(lambda self: self.path("attempts.csv"))
     examples = property(lambda self: self.path("examples.npz"))
     backbone = property(lambda self: self.path("backbone.safetensors"))
 
@@ -151,28 +151,37 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self):
-        """Holds the run's lock; LockedError names the holder. The system frees the lock of a dead process."""
+        """Holds the run's lock, see `locks`; LockedError names the holder."""
         path = self.path("lock")
         try:
             os.makedirs(self.folder, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise StateError(f"{path} cannot be written: {error.strerror}; choose another --out") from None
-        try:
+        with storage.disk_faults(), locks.hold(path):
+            self._began = time.strftime("%Y-%m-%d %H:%M:%S")
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                holder = os.pread(descriptor, 4096, 0).decode("utf-8", "replace").strip() or "another process"
-                message = f"{self.folder} is in use by {holder}; wait for it, or choose another --out"
-                raise LockedError(message) from None
-            holder = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
-            try:
-                with storage.disk_faults():
-                    os.ftruncate(descriptor, 0)
-                    os.pwrite(descriptor, holder.encode("utf-8"), 0)
-                    yield
+                yield
             except UsageError:
                 self._forget_if_untouched()
                 raise
-        finally:
-            os.close(descriptor)
+
+    def note_attempt(self, round_index, step=""):
+        """Adds a line to attempts.csv, once for each time that the lock was taken: outside of every comparison.
+
+        What stands there before is not read: lines are only added below it.
+
+        Args:
+          round_index: the round that this process begins or continues; `ticket` when only that was left to write.
+          step: the global step of that round from which it goes on.
+        """
+        if self._began is None:
+            return
+        row = (self._began, socket.gethostname(), os.getpid(), round_index, step)
+        self._began = None
+        try:
+            with open(self.attempts, "rb") as file:
+                before = file.read()
+        except FileNotFoundError:
+            before = b"began,host,process,round,step\n"
+        line = ",".join(str(part) for part in row) + "\n"
+        storage.write_bytes(self.attempts, before + line.encode())

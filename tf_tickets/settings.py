@@ -4,10 +4,12 @@ import dataclasses
 
 from tf_tickets import policies
 from tf_tickets.options import (
+    check_address,
     check_choose,
     check_evaluators,
     check_format,
     check_full_rounds,
+    check_gpus,
     check_milestones,
     check_profile_steps,
     check_rewind,
@@ -264,6 +266,22 @@ class Command:
     workers: int | None = option(
         None, "with sweep: runs at a time; unset: one per GPU, or without GPUs one per two cores", low=1, high=1024,
         digest=False,
+    )  # fmt: skip
+    engine: str = option(
+        "process", "with sweep: who runs them; process: this machine; ray: a Ray cluster; slurm: prints a job array "
+        "for sbatch", choices=("process", "ray", "slurm"), digest=False,
+    )  # fmt: skip
+    address: str | None = option(
+        None, "with --engine=ray: HOST:PORT of the cluster's head, or auto for the one that runs on this machine; "
+        "unset: one is started here, for this machine alone", check=check_address, digest=False,
+    )  # fmt: skip
+    cpus_per_run: int | None = option(
+        None, "with --engine=ray and slurm: cores of each run, which is also its number of threads; unset: 2", low=1,
+        high=1024, digest=False,
+    )  # fmt: skip
+    gpus_per_run: float | None = option(
+        None, "with --engine=ray and slurm: GPUs of each run; with ray also a part of one, such as 0.25 where four "
+        "runs share a GPU; unset: with ray 1 where there are GPUs, else 0", check=check_gpus, digest=False,
     )  # fmt: skip
     which: str = option(
         "dense_and_ticket", "with evaluate and analyze: which rounds of a run folder",

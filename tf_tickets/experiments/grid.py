@@ -16,7 +16,10 @@ from tf_tickets.options import integer
 
 COMMANDS = ("imp", "train")
 # Of the sweep as a whole; none of them tells one run from another.
-OF_THE_SWEEP = ("out", "progress", "dry_run", "sweep", "workers", "allow_other_environment")
+OF_THE_SWEEP = (
+    "out", "progress", "dry_run", "sweep", "workers", "engine", "address", "cpus_per_run", "gpus_per_run",
+    "allow_other_environment",
+)  # fmt: skip
 _OTHERS = (
     "archive", "format", "top_k", "what", "probe", "probe_images", "evaluators", "which", "restarts", "test_images",
 )  # fmt: skip

@@ -120,6 +120,7 @@ def export_ticket(folder, chosen):
     document = os.path.join(folder.ticket, "ticket.json")
     if os.path.exists(document) and verify.checked(folder.ticket)[0].round == chosen:
         return
+    folder.note_attempt("ticket")
     from tf_tickets.export import writer
 
     writer.write_ticket(folder, chosen)

@@ -106,6 +106,7 @@ def _train(plan, folder, stop):
         callbacks.restore(session.steps, arrays)
         step, rows = facts["step"], facts["rows"]
         partial = arrays["partial"] if len(arrays["partial"]) else None
+    folder.note_attempt(0, step)
     checkpoint = callbacks.Checkpoint(mine, session.steps, identity, rows)
     if path:
         checkpoint.continue_after(path)

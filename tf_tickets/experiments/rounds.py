@@ -82,6 +82,7 @@ def train_round(
     # What changes or ends the round on its way, with a state of its own for checkpoints.
     companion = gradual or round_masks.settling_of(session, round_index, masks)
     step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step, companion)
+    folder.note_attempt(round_index, step)
     settling = companion if companion is not gradual else None
     if settling and settling.settled:
         end = step

@@ -26,12 +26,13 @@ class Progress:
         self._seconds, self._steps = 0.0, 0
         self._lock = threading.Lock()
 
-    def started(self, run):
-        """A run's turn has come."""
+    def started(self, run, place=""):
+        """A run's turn has come, or has come again: where it ran before was lost."""
         with self._lock:
-            self._running[run.name] = time.monotonic(), self._waiting.pop(run.name)
+            word = "started again" if run.name in self._running else "started"
+            self._running[run.name] = time.monotonic(), self._waiting.pop(run.name, run.steps_left)
             begun = f", from round {run.complete}" if run.complete else ""
-            self._line("started", run, begun)
+            self._line(word, run, f"{place and f' on {place}'}{begun}")
 
     def ended(self, outcome):
         """A run is over, or had been before."""

@@ -1,0 +1,158 @@
+"""One run of a sweep: what is asked for, its process, and how it ended. No TensorFlow."""
+
+import dataclasses
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+from tf_tickets import config as configs
+from tf_tickets import runs, storage
+from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
+from tf_tickets.experiments import grid
+from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.imp import choose_round
+
+# The worst first: a defect, damaged state, diverged, in use, bad input, stopped from outside.
+WORST = (1, StateError.exit_status, 5, LockedError.exit_status, UsageError.exit_status, StopRequested.exit_status)
+PROGRAM = ("-m", "tf_tickets.main")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One point of the grid, resolved.
+
+    Attributes:
+      point: the grid.Point.
+      config: its Config.
+      plan: its experiments.plan.Plan.
+      folder: its runs.RunFolder.
+      rounds: the number of rounds that it trains.
+      words: the command line's words after the program's name.
+    """
+
+    point: grid.Point
+    config: configs.Config
+    plan: plans.Plan
+    folder: runs.RunFolder
+    rounds: int
+    words: tuple
+
+    @property
+    def name(self):
+        """The last two folders, `<dataset>-<model>-<digest8>/seed_<s>...`."""
+        return "/".join(self.folder.folder.split(os.sep)[-2:])
+
+    @property
+    def log(self):
+        """The file that takes what the run prints."""
+        return os.path.join(self.config.run.out, "sweep", self.name.replace("/", "-") + ".log")
+
+    @property
+    def complete(self):
+        """The number of complete rounds, at most `rounds`."""
+        return next((r for r in range(self.rounds) if not self.folder.round(r).complete), self.rounds)
+
+    @property
+    def steps_left(self):
+        """Training steps of the rounds that are not complete."""
+        return self.plan.steps_of(range(self.complete, self.rounds))
+
+    @property
+    def chosen(self):
+        """The round whose ticket is exported; None before all are complete."""
+        if self.complete < self.rounds:
+            return None
+        if self.point.command == "train":
+            return self.rounds - 1
+        return choose_round(self.config, self.folder.summaries()[: self.rounds])
+
+    @property
+    def finished(self):
+        """Whether nothing is left to do: rounds, ticket and table are there. What is damaged is not finished."""
+        document = os.path.join(self.folder.ticket, "ticket.json")
+        if self.complete < self.rounds or not os.path.exists(document) or not os.path.exists(self.folder.table):
+            return False
+        try:
+            return storage.read_json(document).get("round") == self.chosen
+        except (StateError, KeyError):
+            return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      run: the Run.
+      status: exit status; 0 also for a run that was finished before; None if it was not started.
+      skipped: whether it was finished before.
+      message: why it failed, one line.
+    """
+
+    run: Run
+    status: int | None
+    skipped: bool = False
+    message: str = ""
+
+    def __str__(self):
+        """What a message calls it."""
+        return f"{self.run.name} ({self.run.point}) failed, log {self.run.log}: {self.message}"
+
+    @property
+    def chosen(self):
+        """The round whose ticket was exported; None for a run that did not finish."""
+        return self.run.chosen if self.status == 0 else None
+
+    @property
+    def state(self):
+        """One word or two for tables."""
+        if self.status == 0:
+            return "finished"
+        return "stopped" if self.status in (None, StopRequested.exit_status) else f"failed ({self.status})"
+
+
+def run_words(words, log, environment, children, program=PROGRAM, folder=None):
+    """Runs one point in a process of its own, to its end.
+
+    Args:
+      words: its command line's words after the program's name.
+      log: the file that takes what it prints.
+      environment: dict of environment variables to add.
+      children: a pool.Children, which starts the process and can stop it.
+      program: what Python is told to run.
+      folder: the process' working folder; None: this one's.
+
+    Returns:
+      (status, message): as an Outcome has them.
+    """
+    try:
+        with open(log, "ab") as file:
+            file.write(f"# python -m tf_tickets.main {shlex.join(words)}\n".encode())
+            file.flush()
+            process = children.start(
+                [sys.executable, *program, *words], env={**os.environ, **environment}, cwd=folder,
+                stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            if process is None:
+                return None, ""
+            status = process.wait()
+        if -status in (signal.SIGINT, signal.SIGTERM):  # asked to stop before it had learnt its own way to
+            return StopRequested.exit_status, _reason(log, status)
+        return status if status in (0, *WORST) else 1, _reason(log, status)
+    except OSError as error:
+        return StateError.exit_status, f"{error.filename or log}: {error.strerror}"
+
+
+def _reason(log, status):
+    """Why a run failed: what it said last, or the signal that ended it."""
+    if status == 0:
+        return ""
+    if status < 0:
+        return f"ended by {signal.Signals(-status).name}"
+    with open(log, "rb") as file:
+        file.seek(max(0, os.path.getsize(log) - 8192))
+        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if line.startswith("tf-tickets: ")), lines[-1])
+    return said.removeprefix("tf-tickets: ")[:500]
