@@ -70,8 +70,9 @@ def main():
     facts, numbers = bench.machine(), {}
     print(bench.header(facts))
     for width in map(int, given.widths.split(",")):
+        operations = work(width)
         rates = measure(width, [*kinds, "product"], given.rounds, given.seconds)
-        peak, operations = PRODUCT * statistics.median(rates.pop("product")), work(width)
+        peak = PRODUCT * statistics.median(rates.pop("product"))
         print(f"\nResNet-18, width {width}: {operations / 1e9:.2f} GFLOP to train on an image; "
               f"matrix products reach {peak / 1e9:.0f} GFLOP/s")  # fmt: skip
         middle = {kind: statistics.median(values) for kind, values in rates.items()}
