@@ -76,7 +76,7 @@ def test_another_environment_is_refused_unless_a_flag_says_so(made, tmp_path, mo
     run = runs.RunFolder(trees.only_run(tmp_path / "runs"))
     before = trees.tree(tmp_path / "runs")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "other")
-    with pytest.raises(errors.UsageError, match=r"onednn 0, here it is other.*--allow_other_environment"):
+    with pytest.raises(errors.UsageError, match=r"onednn [01], here it is other.*--allow_other_environment"):
         tt.imp(config(tmp_path / "runs", 0))
     assert {name: part for name, part in trees.tree(tmp_path / "runs").items() if not name.endswith("lock")} == {
         name: part for name, part in before.items() if not name.endswith("lock")
