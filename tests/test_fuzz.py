@@ -151,7 +151,7 @@ def test_run_folders_are_read_or_refused(finished, tmp_path_factory, data):
             read()
         except TicketError as error:
             one_line(error)
-    kept = {"evaluations.csv", "timing.json", "table.csv", "examples.npz", "predictions.npz"}
+    kept = {"evaluations.csv", "timing.json", "attempts.csv", "table.csv", "examples.npz", "predictions.npz"}
     if changed and os.path.basename(name) not in kept:
         with pytest.raises(TicketError):
             opening.check(run, [run.round(index) for index in range(3)])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from tf_tickets import stopping
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.experiments import workers
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.
@@ -46,6 +46,7 @@ def connect(address):
 
     Raises:
       UsageError: Ray is not installed; nothing answers at the address, or another version of Ray or Python does.
+      StopRequested: on the way.
     """
     # Read when Ray is imported. No report of use leaves the machine, and a run without GPUs is told so by us.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -61,15 +62,18 @@ def connect(address):
         raise UsageError(
             f"--engine=ray needs Ray ({error}): pip install 'tf-tickets[ray]', or use --engine=process"
         ) from None
-    if address is None:
-        ray.init(
-            address="local", num_cpus=workers.cores(), num_gpus=len(workers.gpus()), include_dashboard=False,
-            object_store_memory=_STORE, **_OPTIONS,
-        )  # fmt: skip
-    else:
+    own = {
+        "num_cpus": workers.cores(), "num_gpus": len(workers.gpus()), "include_dashboard": False,
+        "object_store_memory": _STORE,
+    }  # fmt: skip
+    if address is not None:
         _probe(address)
-        ray.init(address=address, **_OPTIONS)
-    stopping.listen()  # Ray has taken SIGTERM for itself
+    try:
+        ray.init(address=address or "local", **_OPTIONS, **({} if address else own))
+    except SystemExit:
+        raise StopRequested("stopped on request") from None
+    finally:
+        stopping.listen()  # Ray has taken SIGTERM for itself, and leaves at once
     return ray
 
 
@@ -87,7 +91,7 @@ def _probe(address):
         words = [sys.executable, "-c", code, address]
         done = subprocess.run(words, capture_output=True, text=True, timeout=_JOIN, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        raise UsageError(f"--address={address}: what answers there is no Ray cluster, or a stuck one") from None
+        raise UsageError(f"--address={address}: no Ray cluster answers within {_JOIN:.0f} s: ray start") from None
     if done.returncode:
         raise UsageError(f"--address={address}: {_last_error(done.stderr)[:400]}")
 
