@@ -39,6 +39,8 @@ class Devices:
       precision: a Keras dtype policy name.
       jit: whether the training step is compiled by XLA.
       description: one line for the manifest.
+      workers: the number of processes, each with as many of the replicas.
+      worker: which of them this one is.
     """
 
     strategy: tf.distribute.Strategy
@@ -46,12 +48,24 @@ class Devices:
     precision: str
     jit: bool
     description: str
+    workers: int = 1
+    worker: int = 0
+
+    @property
+    def local(self):
+        """The replicas of this process, a slice of all."""
+        each = self.replicas // self.workers
+        return slice(self.worker * each, (self.worker + 1) * each)
 
 
-def start(run):
+def start(run, cluster=None):
     """Configures determinism and devices as a config.Run asks, and returns the Devices.
 
-    Must come before TensorFlow touches a device when logical CPU devices are wanted.
+    Must come before TensorFlow touches a device when logical CPU devices or other workers are wanted.
+
+    Args:
+      run: a config.Run.
+      cluster: the cluster.Cluster of strategy=multi_worker.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if run.strategy == "mirrored" and not gpus:
@@ -60,6 +74,8 @@ def start(run):
         raise UsageError("--precision=mixed_float16 needs a GPU, and TensorFlow sees none; use mixed_bfloat16")
     if run.deterministic:
         tf.config.experimental.enable_op_determinism()
+    if cluster is not None:
+        return _across(run, cluster)
     names = _device_names(run.strategy, gpus)
     if run.jit and len(names) > 1:
         raise UsageError(f"--jit works on one device only, and {len(names)} share the batch: --strategy=one_device")
@@ -70,6 +86,28 @@ def start(run):
         # images per second (ResNet-18, width 16, two CPU cores).
         strategy = tf.distribute.get_strategy()
     return Devices(strategy, len(names), run.precision, run.jit, ", ".join(names))
+
+
+def _across(run, cluster):
+    """The Devices of one worker of several; TF_CONFIG, which the cluster was read from, is TensorFlow's own door."""
+    from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+    from tensorflow.python.eager import context
+
+    # TensorFlow's own watch over its peers aborts the process, or takes half a minute; `team` notices at once.
+    context.context().configure_coordination_service(service_type="")
+    CollectiveAllReduceExtended._enable_check_health = False
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"TF_CONFIG: {cluster.name(cluster.index)} cannot open its port ({reason}); free it") from None
+    # All workers have the same number of steps: asking each other before every one would cost a round trip.
+    strategy.extended.experimental_enable_get_next_as_optional = False
+    replicas = strategy.num_replicas_in_sync
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    names = ", ".join(f"{kind}:{index}" for index in range(replicas // cluster.size))
+    description = f"{cluster.size} workers of {names}"
+    return Devices(strategy, replicas, run.precision, run.jit, description, cluster.size, cluster.index)
 
 
 def _device_names(wanted, gpus):

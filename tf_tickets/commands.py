@@ -24,6 +24,8 @@ SUMMARIES = {
 def check_command(command, config):
     """Raises UsageError for flags that do not belong to a command, and for paths that are not there."""
     _check_sweep(command, config.command)
+    if config.run.strategy == "multi_worker" and command not in ("imp", "train"):
+        raise UsageError(f"--strategy=multi_worker belongs to imp and train, not {command}")
     if command == "sweep":
         return  # the other flags are its runs', which are checked one by one
     pruning, given = config.pruning, config.command

@@ -229,7 +229,7 @@ def _check_conflicts(config):
         (config.choice.choose is not None and config.choice.choose.isdigit()
          and int(config.choice.choose) >= pruning.rounds,
          f"--choose={config.choice.choose} is not a round of --rounds={pruning.rounds}"),
-        (run.jit and (run.strategy == "mirrored" or run.strategy.startswith("cpu:")),
+        (run.jit and (run.strategy in ("mirrored", "multi_worker") or run.strategy.startswith("cpu:")),
          f"--jit works on one device only, not with --strategy={run.strategy}: XLA cannot compile the mirrored step"),
         (run.jit and run.precision == "mixed_float16",
          "--jit and --precision=mixed_float16 exclude each other: the loss scale changes outside the compiled step; "

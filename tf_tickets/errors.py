@@ -40,3 +40,9 @@ class StopRequested(TicketError):
     """SIGTERM or SIGINT: the state is saved, the same command continues."""
 
     exit_status = 75
+
+
+class WorkerLost(TicketError):
+    """Another worker of the run died or cannot be reached: the same command on all workers continues."""
+
+    exit_status = 75

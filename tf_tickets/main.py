@@ -54,6 +54,8 @@ def _pretrain(request):
 
 
 def _finish(result):
+    if result is None:
+        return 0  # a worker that is not the chief has nothing to show
     from tf_tickets import runs
     from tf_tickets.report import command
 

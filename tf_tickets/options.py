@@ -135,9 +135,9 @@ def check_milestones(text):
 def check_strategy(text):
     """The problem with a `strategy`, or None."""
     kind, _, count = text.partition(":")
-    if text in ("auto", "one_device", "mirrored") or (kind == "cpu" and (integer(count) or 0) >= 2):
+    if text in ("auto", "one_device", "mirrored", "multi_worker") or (kind == "cpu" and (integer(count) or 0) >= 2):
         return None
-    return "is not auto, one_device, mirrored (all GPUs) or cpu:N with N >= 2 logical devices"
+    return "is not auto, one_device, mirrored (all GPUs), multi_worker (TF_CONFIG) or cpu:N with N >= 2 logical devices"
 
 
 def check_profile_steps(text):

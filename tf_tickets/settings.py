@@ -212,8 +212,9 @@ class Run:
         "float32", "arithmetic of the network", choices=("float32", "mixed_bfloat16", "mixed_float16")
     )
     strategy: str = option(
-        "auto", "auto, one_device, mirrored (all GPUs) or cpu:N logical devices", check=check_strategy, digest=False
-    )
+        "auto", "auto, one_device, mirrored (all GPUs), cpu:N logical devices, or multi_worker: imp and train over the "
+        "machines of TF_CONFIG", check=check_strategy, digest=False,
+    )  # fmt: skip
     jit: bool = option(False, "compile the training step with XLA (one device only)")
     eval_every: int | None = option(
         None, "evaluate every N epochs and after the last; unset: the middle and the last epoch", low=1, digest=False

@@ -206,12 +206,19 @@ def columns(pictures, split):
     return [p.id for p in chosen], labels, paths, np.array([p.part == "validation" for p in chosen], bool)
 
 
-def pixels(pictures, paths):
-    """The pictures as data.sources.Source gives them: uint8 [k, height, width, channels], or PNG bytes, object [k]."""
+def pixels(pictures, paths, checked):
+    """The pictures as data.sources.Source gives them: uint8 [k, height, width, channels], or PNG bytes, object [k].
+
+    Args:
+      pictures: a Pictures.
+      paths: of some of them.
+      checked: set of the paths whose pictures have been found whole before; grows.
+    """
     data_set = pictures.data_set
     if data_set.encoded:
         found = np.empty(len(paths), object)
-        found[:] = [photographs.encoded(path, data_set.image_shape[2]) for path in paths]
+        found[:] = [photographs.encoded(path, data_set.image_shape[2], path in checked) for path in paths]
+        checked.update(paths)
         return found
     images = np.empty((len(paths), *data_set.image_shape), np.uint8)
     for index, path in enumerate(paths):

@@ -115,7 +115,7 @@ def pixels(path, channels):
     return np.asarray(picture).reshape(picture.height, picture.width, channels)
 
 
-def encoded(path, channels):
+def encoded(path, channels, checked=False):
     """A picture as the bytes of an 8-bit PNG or plain JPEG whose shorter side is at most `SHORTER_SIDE`.
 
     JPEG and PNG that are so already keep their own bytes; nothing is compressed with loss.
@@ -123,6 +123,7 @@ def encoded(path, channels):
     Args:
       path: of the file.
       channels: 1 or 3.
+      checked: whether it is known to be whole; decoding it only to see that it can be is then left out.
 
     Raises:
       UsageError: the file is damaged.
@@ -135,7 +136,7 @@ def encoded(path, channels):
             and min(picture.size) <= SHORTER_SIDE and picture.getexif().get(_ORIENTATION, 1) == 1
             and "transparency" not in picture.info
         )  # fmt: skip
-    picture = _loaded(path, channels, SHORTER_SIDE)
+    picture = None if plain and checked else _loaded(path, channels, SHORTER_SIDE)
     if plain:
         with open(path, "rb") as file:
             return file.read()

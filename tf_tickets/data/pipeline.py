@@ -7,15 +7,17 @@ import numpy as np
 
 from tf_tickets import pictures, seeds
 from tf_tickets.backend import tf
+from tf_tickets.data import lazy
 from tf_tickets.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """A split in memory.
+    """A split, in memory or read as it is wanted.
 
     Attributes:
-      pixels: uint8 or uint16 [n, height, width, channels]; pictures of any size stay encoded: bytes, object [n].
+      pixels: uint8 or uint16 [n, height, width, channels]; pictures of any size stay encoded: bytes, object [n]. Or a
+        lazy.Pixels of either.
       labels: int64 [n].
       ids: int64 [n], positions in the data set's original order; they seed order and augmentation.
     """
@@ -163,6 +165,21 @@ def chunks(count, batch_size, replicas):
     return np.array(rows, np.int64)
 
 
+def _gathering(pixels):
+    """A function from int64 rows [k] to the tensor of their pixels, or of their bytes, [k]."""
+    if not isinstance(pixels, lazy.Pixels):
+        held = tf.constant(pixels.tolist() if pixels.dtype == object else pixels)
+        return functools.partial(tf.gather, held)
+    kind = tf.string if pixels.dtype == object else tf.as_dtype(pixels.dtype)
+
+    def read(rows):
+        # Stateless, for a reader with state would be called by one thread.
+        found = tf.numpy_function(pixels.__getitem__, [rows], kind, stateful=False)
+        return tf.ensure_shape(found, [None, *pixels.each])
+
+    return read
+
+
 class TrainingBatches:
     """The training batches of a run: the input pipeline is built and traced once, every round iterates it anew."""
 
@@ -177,10 +194,9 @@ class TrainingBatches:
           devices: a backend.Devices.
         """
         self._images, self._load, self._batch_size, self._order_seed = images, load, batch_size, order_seed
-        self._replicas = devices.replicas
-        self._layout = chunks(len(images), batch_size, devices.replicas)
-        stored = images.pixels.tolist() if images.pixels.dtype == object else images.pixels
-        self._pixels, self._labels = tf.constant(stored), tf.constant(images.labels)
+        layout = chunks(len(images), batch_size, devices.replicas).reshape(-1, devices.replicas, 3)[:, devices.local]
+        self._replicas, self._layout = layout.shape[1], layout.reshape(-1, 3)
+        self._pixels, self._labels = _gathering(images.pixels), tf.constant(images.labels)
         self._wanted = np.zeros(4, np.int64)
         self._batches = devices.strategy.distribute_datasets_from_function(self._make)
 
@@ -193,7 +209,7 @@ class TrainingBatches:
           epochs: the epoch at which the round ends.
 
         Returns:
-          An iterator over (float32 1 / global batch, *what `load` gives), one element per replica.
+          An iterator over (float32 1 / global batch, *what `load` gives), one element per replica of this process.
         """
         first_epoch, skipped = divmod(first_step, len(self._layout) // self._replicas)
         self._wanted = np.array([round_index, first_epoch, skipped * self._replicas, epochs], np.int64)
@@ -236,5 +252,5 @@ class TrainingBatches:
         start, _, size = tf.unstack(row)
         fold_in = tf.random.experimental.stateless_fold_in
         draws = Draws(keys, fold_in(noise, 2 * start), fold_in(noise, 2 * (start // self._batch_size) + 1))
-        batch = self._load(tf.gather(self._pixels, order), tf.gather(self._labels, order), draws)
+        batch = self._load(self._pixels(order), tf.gather(self._labels, order), draws)
         return 1.0 / tf.cast(size, tf.float32), *batch

@@ -7,7 +7,12 @@ import zlib
 
 import numpy as np
 
+from tf_tickets.data import lazy
+
 _AT_ONCE = 1000
+# Of large pictures.
+_FEW_AT_ONCE = 50
+_HEAD = 64
 
 
 def read(builder, split, data_set):
@@ -19,8 +24,9 @@ def read(builder, split, data_set):
       data_set: the catalog.DataSet.
 
     Returns:
-      (ids, labels, encoded images, held): a list of str, int64 [n], object [n] and bool [n], sorted by id: the
-      original order. TFDS keeps no ids of MNIST and its like: there an id is the SHA-256 of the pixels.
+      (ids, labels, encoded images, held): a list of str, int64 [n], object [n] or, of files of more than
+      `lazy.IN_MEMORY` bytes, lazy.Records, and bool [n], sorted by id: the original order. TFDS keeps no ids of MNIST
+      and its like: there an id is the SHA-256 of the pixels.
     """
     import tensorflow as tf
 
@@ -28,15 +34,46 @@ def read(builder, split, data_set):
     known = {key: kind for key, kind in kinds.items() if key in builder.info.features}
     features = {key: tf.io.FixedLenFeature([], kind) for key, kind in known.items()}
     files = [os.fspath(path) for path in builder.info.splits[split].filepaths]
-    records = tf.data.TFRecordDataset(files).batch(_AT_ONCE)
-    parts = list(records.map(lambda batch: tf.io.parse_example(batch, features)).as_numpy_iterator())
-    columns = {key: np.concatenate([part[key] for part in parts]) for key in known}
-    labels, images = columns["label"], columns["image"]
+    if "id" in known and sum(os.path.getsize(path) for path in files) > lazy.IN_MEMORY:
+        columns, images = _indexed(files, features)
+    else:
+        records = tf.data.TFRecordDataset(files).batch(_AT_ONCE)
+        parts = list(records.map(lambda batch: tf.io.parse_example(batch, features)).as_numpy_iterator())
+        columns = {key: np.concatenate([part[key] for part in parts]) for key in known}
+        images = columns["image"]
+    labels = columns["label"]
     ids = columns.get("id")
     ids = _hashed(images, data_set) if ids is None else np.array([name.decode("utf-8") for name in ids])
     held = columns.get("held", np.zeros(len(labels))).astype(bool)
     order = np.argsort(ids, kind="stable")
     return ids[order].tolist(), labels[order], images[order], held[order]
+
+
+def _indexed(files, features):
+    """What `files` hold beside the images, in columns, and the images' places in them: one pass, a few at a time."""
+    import tensorflow as tf
+
+    places, parts = [], []
+    for number, path in enumerate(files):
+        # A record is its length in eight bytes, their checksum in four, its bytes, and the bytes' checksum in four.
+        start = 12
+        batches = tf.data.TFRecordDataset(path).batch(_FEW_AT_ONCE)
+        for serialized, parsed in batches.map(lambda batch: (batch, tf.io.parse_example(batch, features))):
+            parsed = {key: column.numpy() for key, column in parsed.items()}
+            for record, image in zip(serialized.numpy(), parsed.pop("image")):
+                places.append((number, start + _position(record, image), len(image)))
+                start += len(record) + 16
+            parts.append(parsed)
+    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return columns, lazy.Records(files, np.array(places, np.int64))
+
+
+def _position(record, image):
+    """Where a record holds its image: protocol buffers keep bytes as they are, after their length."""
+    first = record.find(image[:_HEAD])
+    while record[first : first + len(image)] != image:
+        first = record.index(image[:_HEAD], first + 1)
+    return first
 
 
 def _hashed(images, data_set):
@@ -52,7 +89,7 @@ def decode(encoded, data_set):
     """The stored images of a data set as pixels.
 
     Args:
-      encoded: object [k], as in the records.
+      encoded: object [k] or lazy.Records, as in the records.
       data_set: a catalog.DataSet.
 
     Returns:
@@ -63,6 +100,7 @@ def decode(encoded, data_set):
     """
     import tensorflow as tf
 
+    encoded = encoded.read() if isinstance(encoded, lazy.Records) else encoded
     if data_set.encoded:
         return np.asarray(encoded, object)
     images = np.empty((len(encoded), *data_set.image_shape), data_set.dtype)

@@ -16,6 +16,7 @@ import zlib
 import numpy as np
 
 from tf_tickets.data import catalog, folder, records
+from tf_tickets.data import lazy as lazily
 from tf_tickets.errors import StateError, UsageError
 
 _SPLIT_FILES = "a folder with the pictures ({}) and the DEIC benchmark's trainval.txt, train.txt, val.txt and test.txt"
@@ -53,11 +54,12 @@ class Source:
         self.test_ids, self.test_labels, self._test_stored, _ = test
         self._decode = decode
 
-    def images(self, positions):
+    def images(self, positions, lazy=False):
         """The pixels of chosen training images.
 
         Args:
           positions: integers [k] in [0, n), in any order.
+          lazy: give a lazy.Pixels, which reads on indexing, of more than `lazy.IN_MEMORY` bytes.
 
         Returns:
           [k, height, width, channels] of the data set's dtype, in the order of `positions`; of pictures of any size
@@ -66,11 +68,16 @@ class Source:
         Raises:
           StateError, UsageError: the prepared data, or the user's pictures, are damaged.
         """
-        return self._decode(self._stored[np.asarray(positions, np.int64)])
+        return self._given(self._stored[np.asarray(positions, np.int64)], lazy)
 
-    def test(self, positions=slice(None)):
+    def test(self, positions=slice(None), lazy=False):
         """Test images as `images` gives them, and their int64 labels: all in original order, or some positions'."""
-        return self._decode(self._test_stored[positions]), self.test_labels[positions]
+        return self._given(self._test_stored[positions], lazy), self.test_labels[positions]
+
+    def _given(self, stored, lazy):
+        if not lazy or lazily.size_of(stored, self.data_set) <= lazily.IN_MEMORY:
+            return self._decode(stored)
+        return lazily.Pixels(stored, self._decode, self.data_set)
 
 
 def load(name, data_dir=None):
@@ -92,7 +99,7 @@ def load(name, data_dir=None):
     """
     if name == "folder":
         pictures = folder.scan(data_dir)
-        decode = functools.partial(folder.pixels, pictures)
+        decode = functools.partial(folder.pixels, pictures, checked=set())
         return Source(pictures.data_set, *(folder.columns(pictures, part) for part in ("train", "test")), decode)
     data_set = catalog.CATALOG[name]
     if data_set.source == "digits":

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from tf_tickets import team as teams
 from tf_tickets.data import pipeline
 from tf_tickets.errors import StopRequested
 
 BATCH = 500
 
 
-def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False):
+def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False, team=teams.ALONE):
     """Logits of a split, batch by batch, the last one short.
 
     Args:
@@ -16,7 +17,8 @@ def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False):
       images: a data.pipeline.Images.
       data_set: a catalog.DataSet, for normalisation.
       batch: images a call.
-      stop: function asked before each batch.
+      stop: function asked before each batch, by all workers alike.
+      team: the team.Team that takes turns in computing batches, each of which stays whole.
 
     Returns:
       float32 [len(images), classes].
@@ -25,12 +27,14 @@ def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False):
       StopRequested: `stop()` said so.
     """
     parts = []
-    for start in range(0, len(images), batch):
+    for first in range(0, len(images), batch * team.size):
         if stop():
             raise StopRequested("stopped on request during an evaluation; run again to continue")
-        pixels = pipeline.evaluation_pixels(images, slice(start, start + batch), data_set)
-        parts.append(compute(data_set.normalise(pixels)))
-    return np.concatenate(parts)
+        start = first + batch * team.index
+        if start < len(images):
+            pixels = pipeline.evaluation_pixels(images, slice(start, start + batch), data_set)
+            parts.append(compute(data_set.normalise(pixels)))
+    return np.concatenate(team.gathered(parts))
 
 
 def metrics(logits, labels, classes, loss="cross_entropy"):

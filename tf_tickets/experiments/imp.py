@@ -1,5 +1,6 @@
 """`imp`: rounds of training, pruning and rewinding, as stages that are skipped when done."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -7,6 +8,8 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.joined import agreed, joined
+from tf_tickets.team import ALONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,51 +57,77 @@ def imp(config, stop=lambda: False):
       stop: function asked between blocks of steps; when true, state is saved and StopRequested raised.
 
     Returns:
-      A Result. Asked again when complete, returns at once.
+      A Result; None on a worker that is not the chief. Asked again when complete, returns at once.
 
     Raises:
-      UsageError, StateError, LockedError, DivergedError, StopRequested: see `errors`.
+      UsageError, StateError, LockedError, DivergedError, StopRequested, WorkerLost: see `errors`.
     """
     plan = plans.resolve(config)
     config = plan.config
     folder = plan.folder()
-    with folder.locked():
-        rounds = config.pruning.rounds
-        opening.check(folder, [folder.round(r) for r in range(rounds)])
-        todo = [r for r in range(rounds) if not folder.round(r).complete]
+    rounds = config.pruning.rounds
+    with joined(config, "imp", stop) as team, held(folder, team):
+        todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
         if todo:
-            run_rounds(plan, folder, todo, stop)
-        chosen = choose_round(config, folder.summaries()[:rounds])
-        export_ticket(folder, chosen)
+            run_rounds(plan, folder, todo, stop, team=team)
+        return team.from_chief_alone(
+            lambda: exported(folder, rounds, choose_round(config, folder.summaries()[:rounds]))
+        )
+
+
+def held(folder, team):
+    """The context in which the chief holds the run's lock."""
+    return folder.locked() if team.chief else contextlib.nullcontext()
+
+
+def incomplete(folder, rounds):
+    """Those of the rounds that are left to do, once what there is has been checked."""
+    rounds = [folder.round(index) for index in rounds]
+    opening.check(folder, rounds)
+    return [mine.index for mine in rounds if not mine.complete]
+
+
+def exported(folder, rounds, chosen):
+    """The Result, once the ticket of the chosen round is there."""
+    export_ticket(folder, chosen)
     return Result(folder.folder, rounds, chosen)
 
 
-def run_rounds(plan, folder, todo, stop, command="imp"):
-    """Trains the rounds `todo`, in order, each from the one before."""
+def _masks(folder, index, plan):
+    """The masks of a round, made or read, and kept in its folder."""
     from tf_tickets.experiments import round_masks
+
+    return round_masks.keep_masks(folder.round(index), round_masks.next_masks(folder, index, plan), plan)
+
+
+def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE):
+    """Trains the rounds `todo`, in order, each from the one before."""
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
 
     config = plan.config
+    stop = agreed(stop, team)
     opening.heed(stop)
-    session = Session(plan)
+    session = Session(plan, team)
     opening.open_folder(folder, session, command)
     opening.heed(stop)
-    if config.run.tensorboard:
+    logs = config.run.tensorboard and team.chief
+    if logs:
         from tf_tickets.experiments import tensorboard
 
         tensorboard.write_hparams(folder, config)
     for index in todo:
         mine = folder.round(index)
-        masks = round_masks.keep_masks(mine, round_masks.next_masks(folder, index, plan), plan)
+        masks = team.arrays_from_chief(functools.partial(_masks, folder, index, plan))
         later = plan.steps_of(r for r in todo if r > index)
         stages.train_round(
             session, folder, index, identity=f"{folder.name}/round_{index:02d}", masks=masks,
             start=functools.partial(stages.start_state, folder, index, session), first_step=plan.first_step(index),
             stop=stop, steps_after=later,
         )  # fmt: skip
-        _tidy(folder)
-        if config.run.tensorboard:
+        if team.chief:
+            _tidy(folder)
+        if logs:
             tensorboard.write_round(folder, mine.read_summary())
 
 

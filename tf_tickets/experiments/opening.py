@@ -1,6 +1,8 @@
 """Opening a run folder: what it begins with is written, or what is there is checked before anything continues it."""
 
 import dataclasses
+import hashlib
+import json
 import os
 
 from tf_tickets import config as configs
@@ -44,13 +46,19 @@ def open_folder(folder, session, command):
       StateError: one of them is damaged, or of another run.
       UsageError: the run was begun on other devices, or in another environment that was not allowed.
     """
-    config = session.plan.config
-    _same_settings(folder, config, command)
-    _same_environment(folder, session)
+    rows, facts = session.subset_rows(), session.data_set
+    images = hashlib.sha256(json.dumps([rows, dataclasses.asdict(facts)], sort_keys=True).encode("utf-8")).hexdigest()
+    session.team.check_same(images, "reads other images than the chief: give it the same data set", UsageError)
+    here = environment(session)
+    session.team.from_chief_alone(lambda: _open(folder, session, command, rows, here))
+
+
+def _open(folder, session, command, rows, here):
+    _same_settings(folder, session.plan.config, command)
+    _same_environment(folder, session, here)
     facts = session.data_set
     if facts != catalog.CATALOG.get(facts.name):
         storage.write_json(folder.data, dataclasses.asdict(facts))
-    rows = session.subset_rows()
     if not os.path.exists(folder.subset):
         storage.write_csv(folder.subset, rows, ("id", "label", "part"))
     elif storage.read_csv(folder.subset) != [{name: str(cell) for name, cell in row.items()} for row in rows]:
@@ -81,15 +89,15 @@ def environment(session):
 
     return {
         "versions": backend.versions(),
-        "processor": _processor(),
+        "processor": " and ".join(sorted(set(session.team.gather(_processor())))),
         "devices": session.devices.description,
         "deterministic": session.plan.config.run.deterministic,
     }
 
 
-def _same_environment(folder, session):
+def _same_environment(folder, session, here):
     """Writes manifest.json, or refuses to continue a run where its end would have other bits."""
-    here, run = environment(session), session.plan.config.run
+    run = session.plan.config.run
     if not os.path.exists(folder.manifest):
         manifest = session.manifest(folder.name) | here | {"continued_under": []}
         storage.write_json(folder.manifest, storage.seal(manifest))

@@ -5,8 +5,9 @@ import time
 
 from tf_tickets import config as configs
 from tf_tickets import storage
+from tf_tickets.backend import tf
 from tf_tickets.errors import DivergedError, StateError
-from tf_tickets.experiments import round_masks
+from tf_tickets.experiments import joined, round_masks
 from tf_tickets.experiments.notices import say
 from tf_tickets.models import state
 from tf_tickets.pruning import masks as pruning_masks
@@ -75,7 +76,7 @@ def train_round(
       steps_after: steps of later rounds, for the time left.
       gradual: a training.gradual.GradualPruning that changes the masks on the way, or None.
     """
-    plan, mine = session.plan, folder.round(round_index)
+    plan, team, mine = session.plan, session.team, folder.round(round_index)
     key_round = round_index if key_round is None else key_round
     began = time.time()
     end = plan.end_step(round_index)
@@ -86,14 +87,10 @@ def train_round(
     settling = companion if companion is not gradual else None
     if settling and settling.settled:
         end = step
-    checkpoint = callbacks.Checkpoint(
-        mine, session.steps, identity, rows, companion.arrays if companion else dict,
-        folder.rewind if round_index == 0 else None,
-    )
-    if kept:
-        checkpoint.continue_after(kept)
     observers, boundaries = _observers(session, folder, round_index, rows, step, steps_after)
     observers += [gradual] if gradual else []
+    if team.chief:
+        observers.append(_checkpoint(session, folder, mine, identity, rows, companion, kept))
     trained_from, remaining = time.monotonic(), pruning_masks.count(masks)
 
     def ends(epoch):
@@ -105,22 +102,50 @@ def train_round(
             rows = rows + fit(
                 steps=session.steps, batches=session.batches(key_round, step, end),
                 steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
-                learning_rate=rate_of(plan, round_index), callbacks=[*observers, checkpoint], boundaries=boundaries,
+                learning_rate=rate_of(plan, round_index), callbacks=observers, boundaries=boundaries,
                 partial=partial, stop=stop, ends=ends if settling else None,
+                agree=lambda count: team.from_chief(lambda: count),
                 evaluate=lambda epoch, last: session.evaluations(stop)
                 if is_evaluated(plan, round_index, epoch, last) else {},
             )  # fmt: skip
         except DivergedError as error:
             raise DivergedError(f"round {round_index}: {error}") from None
+        except tf.errors.OpError as error:
+            raise getattr(session.train.pixels, "problem", None) or error from None
     seconds = time.monotonic() - trained_from
+    masks = gradual.masks if gradual else masks
+    weights = pruning_masks.masked_state(state.get_state(session.steps.model), masks)
+    _check_same(session, weights, masks)
+    if not team.chief:
+        return
     if gradual:
-        masks = gradual.masks
         storage.write_arrays(mine.mask, masks, compress=True)
     storage.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
-    _write_artefacts(session, folder, mine, rows, masks)
+    _write_artefacts(session, folder, mine, rows, masks, weights)
     trained = rows[-1]["epoch"] * plan.steps_per_epoch - step
     storage.write_json(mine.timing, timing(plan, began, seconds, trained))
     mine.complete_with(summary_of(plan, round_index, masks, rows), folder.name)
+
+
+def _checkpoint(session, folder, mine, identity, rows, companion, kept):
+    """The callback that saves the round; `kept` is the generation that was resumed from, or None."""
+    checkpoint = callbacks.Checkpoint(
+        mine, session.steps, identity, rows, companion.arrays if companion else dict,
+        folder.rewind if mine.index == 0 else None,
+    )
+    if kept:
+        checkpoint.continue_after(kept)
+    return checkpoint
+
+
+def _check_same(session, weights, masks):
+    """StateError where a worker ends a round with other masks or weights than the chief; it names the worker."""
+    if session.team.size == 1:
+        return
+    fix = "than the chief; nothing of this round is kept: check its memory, then run again"
+    found = [joined.digest(each) for each in (masks, wrapping.read_masks(session.steps.model), weights)]
+    for what, one in zip(("masks", "masks in the network", "weights"), found):
+        session.team.check_same(one, f"ends the round with other {what} {fix}")
 
 
 def timing(plan, began, seconds, steps):
@@ -134,21 +159,20 @@ def timing(plan, began, seconds, steps):
 
 def _begin(session, folder, mine, identity, masks, start, first_step, companion):
     """Loads the round's last checkpoint, or the start state; returns (step, rows, partial, checkpoint's path)."""
-    saved = callbacks.load_checkpoint(mine, identity, say)
+    team, found = session.team, {}
+
+    def look():
+        found["saved"] = _saved(session, folder, mine, identity)
+        path, _, facts = found["saved"] or (None, None, None)
+        return path, facts
+
+    path, facts = team.from_chief(look)
+    arrays = team.arrays_from_chief(lambda: found["saved"][1] if found["saved"] else start())
     wrapping.write_masks(session.steps.model, masks)
     session.steps.reset_optimizer()
-    if saved is None:
-        if os.path.exists(mine.weights):
-            say(f"{mine.folder} has no checkpoint; the round is trained again from its beginning")
-        wrapping.write_state(session.steps.model, start(), masks)
+    if path is None:
+        wrapping.write_state(session.steps.model, arrays, masks)
         return first_step, [], None, None
-    path, arrays, facts = saved
-    rewind_step = session.plan.rewind_step
-    if mine.index == 0 and facts["step"] >= rewind_step:
-        there = os.path.exists(folder.rewind)
-        if not there or storage.file_digest(folder.rewind) != facts["rewind"]:
-            fate = "was changed" if there else "is missing"
-            raise StateError(f"{folder.rewind} {fate} though round 0 needs it; restore it, or delete {mine.folder}")
     callbacks.restore(session.steps, arrays)
     if companion:
         companion.restore(arrays)
@@ -156,13 +180,31 @@ def _begin(session, folder, mine, identity, masks, start, first_step, companion)
     return facts["step"], facts["rows"], partial, path
 
 
+def _saved(session, folder, mine, identity):
+    """The round's last checkpoint as (path, arrays, facts), or None; StateError where the rewind point is not its."""
+    saved = callbacks.load_checkpoint(mine, identity, say)
+    if saved is None:
+        if os.path.exists(mine.weights):
+            say(f"{mine.folder} has no checkpoint; the round is trained again from its beginning")
+        return None
+    facts = saved[2]
+    if mine.index == 0 and facts["step"] >= session.plan.rewind_step:
+        there = os.path.exists(folder.rewind)
+        if not there or storage.file_digest(folder.rewind) != facts["rewind"]:
+            fate = "was changed" if there else "is missing"
+            raise StateError(f"{folder.rewind} {fate} though round 0 needs it; restore it, or delete {mine.folder}")
+    return saved
+
+
 def _observers(session, folder, round_index, rows, step, steps_after):
     """The callbacks before the checkpoint, and the steps at which blocks have to end for them."""
     plan, run = session.plan, session.plan.config.run
     observers, boundaries = [], []
     if round_index == 0:
-        observers.append(RewindPoint(folder.rewind, plan.rewind_step))
+        observers.append(RewindPoint(folder.rewind, plan.rewind_step, session.team.chief))
         boundaries.append(plan.rewind_step)
+    if not session.team.chief:
+        return observers, boundaries
     if run.tensorboard:
         observers.append(callbacks.TensorBoard(os.path.join(folder.tensorboard, f"round_{round_index:02d}"), rows))
     if run.profile_steps and not getattr(session, "profiled", False):
@@ -179,8 +221,7 @@ def _observers(session, folder, round_index, rows, step, steps_after):
     return observers, boundaries
 
 
-def _write_artefacts(session, folder, mine, rows, masks):
-    weights = pruning_masks.masked_state(state.get_state(session.steps.model), masks)
+def _write_artefacts(session, folder, mine, rows, masks, weights):
     storage.write_arrays(mine.weights, weights)
     storage.write_csv(mine.epochs, rows, EPOCH_COLUMNS)
     last, sizes = rows[-1], {"test": len(session.test), "validation": len(session.validation or ())}

@@ -4,9 +4,11 @@ import functools
 
 import numpy as np
 
-from tf_tickets import augment, backend
+from tf_tickets import augment
+from tf_tickets import team as teams
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
+from tf_tickets.experiments import joined
 from tf_tickets.experiments.notices import say
 from tf_tickets.models import auxiliary, pretrained, registry, state
 from tf_tickets.pruning import wrapping
@@ -20,6 +22,7 @@ class Session:
     Attributes:
       plan: the experiments.plan.Plan.
       devices: the backend.Devices.
+      team: the team.Team that shares the run, or team.Alone.
       source: the data.sources.Source.
       data_set: its catalog.DataSet, measured on the training images where the table has no mean.
       subset: the data.subsets.Subset drawn.
@@ -28,9 +31,10 @@ class Session:
       initial: the network's state before any training.
     """
 
-    def __init__(self, plan):
+    def __init__(self, plan, team=teams.ALONE):
         self.plan, config = plan, plan.config
-        self.devices = backend.start(config.run)
+        self.team = team
+        self.devices = joined.devices_of(config.run, self.team)
         self.source = sources.load(config.data.dataset, config.data.data_dir)
         self.subset = subsets.choose(config.data, self.source.labels, self.source.ids, self.source.held)
         self.train = self._images(self.subset.train)
@@ -76,13 +80,14 @@ class Session:
 
     def _images(self, positions):
         return pipeline.Images(
-            self.source.images(positions), np.asarray(self.source.labels)[positions], np.asarray(positions, np.int64)
+            self.source.images(positions, lazy=True), np.asarray(self.source.labels)[positions],
+            np.asarray(positions, np.int64),
         )
 
     @functools.cached_property
     def test(self):
         """The test images."""
-        pixels, labels = self.source.test()
+        pixels, labels = self.source.test(lazy=True)
         return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
 
     @functools.cached_property
@@ -100,8 +105,11 @@ class Session:
         return self._training_batches.iterate(round_index, first_step, end_step // self.plan.steps_per_epoch)
 
     def evaluate(self, images, stop=lambda: False):
-        """Metrics of the current weights on a split; StopRequested when `stop()` says so between batches."""
-        logits = accuracy.logits_of(self.steps.logits, images, self.data_set, stop=stop)
+        """Metrics of the current weights on a split; StopRequested when `stop()` says so between batches.
+
+        Of several workers each computes its share of the batches, and all get the same metrics.
+        """
+        logits = accuracy.logits_of(self.steps.logits, images, self.data_set, stop=stop, team=self.team)
         return accuracy.metrics(
             logits, images.labels, self.data_set.classes, self.plan.config.training.loss
         )
@@ -119,6 +127,7 @@ class Session:
         return {
             "identity": identity,
             "replicas": self.devices.replicas,
+            **({"workers": self.devices.workers} if self.devices.workers > 1 else {}),
             "training_images": len(self.train),
             "network": {
                 "trainable_parameters": self.plan.network.trainable_parameters(),

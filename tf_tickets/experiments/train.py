@@ -9,7 +9,8 @@ from tf_tickets import storage
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import Result, export_ticket, run_rounds
+from tf_tickets.experiments.imp import exported, held, incomplete, run_rounds
+from tf_tickets.experiments.joined import agreed, joined
 from tf_tickets.models import names
 from tf_tickets.pruning import masks as pruning_masks
 
@@ -27,21 +28,21 @@ def train(config, stop=lambda: False):
       stop: function asked between blocks of steps.
 
     Returns:
-      An experiments.imp.Result.
+      An experiments.imp.Result; None on a worker that is not the chief.
     """
     plan, ticket, folder = prepare(config)
-    if config.pruning.control == "one_shot":
-        return _one_shot(plan, folder, stop)
     if config.pruning.control == "small_dense":
         plan, ticket = _small_dense(plan, ticket), None
     if ticket:
         ticket = _controlled(ticket, config)
-    with folder.locked():
-        opening.check(folder, [folder.round(0)])
-        if not folder.round(0).complete:
-            _train_round(plan, folder, ticket, stop)
-        export_ticket(folder, 0)
-    return Result(folder.folder, 1, 0)
+    rounds = 2 if config.pruning.control == "one_shot" else 1
+    with joined(config, "train", stop) as team, held(folder, team):
+        todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
+        if todo and rounds == 2:
+            run_rounds(plan, folder, todo, stop, "train", team)
+        elif todo:
+            _train_round(plan, folder, ticket, stop, team)
+        return team.from_chief_alone(lambda: exported(folder, rounds, rounds - 1))
 
 
 def prepare(config):
@@ -72,16 +73,6 @@ def prepare(config):
     if ticket and control != "small_dense":
         _check_fits(ticket, plan)
     return plan, ticket, plan.folder("train", content)
-
-
-def _one_shot(plan, folder, stop):
-    with folder.locked():
-        opening.check(folder, [folder.round(0), folder.round(1)])
-        todo = [index for index in (0, 1) if not folder.round(index).complete]
-        if todo:
-            run_rounds(plan, folder, todo, stop, "train")
-        export_ticket(folder, 1)
-    return Result(folder.folder, 2, 1)
 
 
 def _small_dense(plan, ticket):
@@ -134,14 +125,15 @@ def _check_fits(ticket, plan):
         )
 
 
-def _train_round(plan, folder, ticket, stop):
+def _train_round(plan, folder, ticket, stop, team):
     from tf_tickets.experiments import round_masks
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
     from tf_tickets.export.ticket import ids_digest
 
+    stop = agreed(stop, team)
     opening.heed(stop)
-    session = Session(plan)
+    session = Session(plan, team)
     opening.open_folder(folder, session, "train")
     opening.heed(stop)
     mine = folder.round(0)
@@ -149,7 +141,8 @@ def _train_round(plan, folder, ticket, stop):
     if gradual:
         masks = gradual.masks
     else:
-        masks = round_masks.keep_masks(mine, ticket.masks if ticket else round_masks.next_masks(folder, 0, plan), plan)
+        masks = ticket.masks if ticket else round_masks.next_masks(folder, 0, plan)
+        masks = team.arrays_from_chief(lambda: round_masks.keep_masks(mine, masks, plan))
     first_step, key_round = 0, 0
     if ticket:
         key_round = ticket.round

@@ -38,9 +38,18 @@ def variables(model):
     return found
 
 
-def get_state(model):
-    """All variables as float32 arrays by name."""
-    return {name: np.asarray(variable) for name, variable in variables(model).items()}
+def get_state(model, own=False):
+    """All variables as float32 arrays by name.
+
+    Args:
+      model: a network.
+      own: read this process's first copy of each, without asking other workers for theirs. Normalisation statistics
+        are else the mean of all replicas', for which all workers have to ask together.
+    """
+    found = variables(model)
+    if own:
+        found = {name: getattr(variable, "values", (variable,))[0] for name, variable in found.items()}
+    return {name: np.asarray(variable) for name, variable in found.items()}
 
 
 def set_state(model, arrays):

@@ -12,13 +12,16 @@ class RewindPoint(keras.callbacks.Callback):
     it.
     """
 
-    def __init__(self, path, step):
+    def __init__(self, path, step, writes=True):
+        """`writes`: whether this worker keeps the file; all have to give their statistics for it."""
         super().__init__()
-        self._path, self._step = path, step
+        self._path, self._step, self._writes = path, step, writes
 
     def _at(self, step):
         if step == self._step:
-            storage.write_arrays(self._path, state.get_state(self.model))
+            arrays = state.get_state(self.model)
+            if self._writes:
+                storage.write_arrays(self._path, arrays)
 
     def on_train_begin(self, logs=None):
         """`init`: the state before the first step."""

@@ -56,7 +56,9 @@ class Checkpoint(keras.callbacks.Callback):
     def save(self, path, step, partial):
         """Writes one generation."""
         started = time.monotonic()
-        arrays = {f"model/{name}": array for name, array in state.get_state(self._steps.model).items()}
+        # Only the chief saves, when all statistics are the same.
+        model = state.get_state(self._steps.model, own=self._steps.devices.workers > 1)
+        arrays = {f"model/{name}": array for name, array in model.items()}
         arrays |= {f"optimizer/{name}": array for name, array in optimizers.get_state(self._steps.optimizer).items()}
         facts = {"identity": self._identity, "step": step, "rows": self._rows, "rewind": self._rewind_digest()}
         arrays["facts"] = np.frombuffer(json.dumps(facts, sort_keys=True).encode("utf-8"), np.uint8)

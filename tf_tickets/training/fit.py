@@ -15,7 +15,7 @@ _STOPPED = "stopped on request after step {}; the state is saved, run again to c
 
 def fit(
     *, steps, batches, steps_per_epoch, first_step, last_step, learning_rate, callbacks=(), evaluate=None,
-    boundaries=(), partial=None, stop=lambda: False, ends=None,
+    boundaries=(), partial=None, stop=lambda: False, ends=None, agree=lambda count: count,
 ):  # fmt: skip
     """Trains from `first_step` to `last_step`.
 
@@ -35,6 +35,8 @@ def fit(
       partial: float32 [k, 3], the outcomes of the first epoch's batches before `first_step`, when resuming inside it
         or before its evaluation.
       stop: function that says whether to stop; asked after each block.
+      agree: function of the steps that the next block might have -> those that it has, the same on all workers: their
+        collectives find each other by their place in the block.
       ends: function epoch -> (dict of columns, whether this epoch is the last one), asked once an epoch is trained.
 
     Returns:
@@ -61,7 +63,7 @@ def fit(
             tell("on_epoch_begin", epoch)
         epoch_end = min((epoch + 1) * steps_per_epoch, last_step)
         if step < epoch_end:  # else resumed where a stop request interrupted the evaluation
-            count = min(min(b for b in (*boundaries, epoch_end) if b > step) - step, block.steps)
+            count = agree(min(min(b for b in (*boundaries, epoch_end) if b > step) - step, block.steps))
             started = time.perf_counter()
             outcomes = steps.train(iterator, count, rate)
             block.took(count, time.perf_counter() - started)

@@ -28,7 +28,8 @@ class Steps:
         # Nothing here has Python control flow on tensors, which is what autograph would translate, for seconds.
         self._step = tf.function(step, jit_compile=True, autograph=False) if devices.jit else step
         self._block = tf.function(self._train_block, autograph=False)
-        self._logits = tf.function(self._replica_logits, reduce_retracing=True, autograph=False)
+        logits = self._replica_logits if devices.workers == 1 else self._own_logits
+        self._logits = tf.function(logits, reduce_retracing=True, autograph=False)
 
     def reset_optimizer(self):
         """Empties every slot and the step counter."""
@@ -81,9 +82,14 @@ class Steps:
     def _replica_logits(self, images):
         return self.model(images, training=False)
 
+    def _own_logits(self, images):
+        # Inside `run` normalisation reads this process's statistics; outside, it would ask all workers for theirs.
+        return self.devices.strategy.run(self._replica_logits, args=(images,))
+
     def logits(self, images):
-        """Logits of normalised float32 images [n, height, width, channels], computed on the first replica."""
-        return self._logits(images).numpy()
+        """Logits of normalised float32 images [n, height, width, channels], computed on the first local replica."""
+        found = self._logits(images)
+        return self.devices.strategy.experimental_local_results(found)[0].numpy()
 
     def synchronise(self):
         """Gives all replicas the mean of their normalisation statistics.

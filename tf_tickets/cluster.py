@@ -1,0 +1,78 @@
+"""The machines of one run, as the environment variable TF_CONFIG lists them. No TensorFlow."""
+
+import dataclasses
+import json
+
+from tf_tickets.errors import UsageError
+
+_EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """Who takes part.
+
+    Attributes:
+      addresses: tuple of "host:port", the chief's first.
+      index: this process's place among them.
+    """
+
+    addresses: tuple
+    index: int
+
+    @property
+    def size(self):
+        """Number of workers."""
+        return len(self.addresses)
+
+    def name(self, index):
+        """A worker as messages call it."""
+        return f"{'the chief' if index == 0 else f'worker {index}'} ({self.addresses[index]})"
+
+    def place(self, index):
+        """(host, port) of a worker."""
+        host, _, port = self.addresses[index].rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+def read(environment):
+    """The Cluster of an environment's TF_CONFIG.
+
+    Args:
+      environment: a mapping such as os.environ.
+
+    Raises:
+      UsageError: TF_CONFIG is missing, or says nothing that workers could meet by.
+    """
+    text = environment.get("TF_CONFIG")
+    if not text:
+        raise UsageError(f"--strategy=multi_worker needs TF_CONFIG in the environment of every worker: {_EXAMPLE}")
+    try:
+        value = json.loads(text)
+        lists, task = value["cluster"], value["task"]
+        kind, index = task["type"], int(task["index"])
+        addresses = [address for job in ("chief", "worker") for address in _addresses(lists.get(job, []))]
+        others = sorted(set(lists) - {"chief", "worker"})
+        chiefs = len(lists.get("chief", []))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        words = " ".join(f"{type(error).__name__} {error}".split())
+        raise UsageError(f"TF_CONFIG={text} cannot be read ({words}); it looks like {_EXAMPLE}") from None
+    if others or kind not in ("chief", "worker"):
+        raise UsageError(f"TF_CONFIG has a {(others or [kind])[0]}: only chief and worker take part; remove it")
+    if chiefs > 1 or len(set(addresses)) != len(addresses):
+        raise UsageError(f"TF_CONFIG lists {'two chiefs' if chiefs > 1 else 'an address twice'}: {text}")
+    count = len(lists.get(kind, []))
+    if not 0 <= index < count:
+        raise UsageError(
+            f"TF_CONFIG: task index {index} is not one of its {count} of type {kind}: give 0 to {max(count - 1, 0)}, "
+            "another on every machine"
+        )
+    return Cluster(tuple(addresses), index + (chiefs if kind == "worker" else 0))
+
+
+def _addresses(listed):
+    for address in listed:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"'{address}' is not host:port")
+    return listed

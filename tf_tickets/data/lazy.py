@@ -1,0 +1,96 @@
+"""Pictures that stay on disk until a batch wants them, for data sets that memory does not hold.
+
+What is read is what `sources` would have read at once, by the same functions: where pictures are kept changes no bit
+of a run, only its memory.
+"""
+
+import os
+
+import numpy as np
+
+from tf_tickets.errors import StateError
+
+# Bytes of pixels, or of encoded pictures, up to which a split is held in memory; TensorFlow makes a second copy.
+IN_MEMORY = 2**29
+
+
+class Pixels:
+    """The pictures of a split, as an array that reads on indexing.
+
+    Attributes:
+      dtype: of the pixels, as numpy's; object for encoded pictures.
+      each: the shape of one picture; () of encoded ones.
+      problem: the error of the last reading that failed, or None; TensorFlow would only tell of it in words of its own.
+    """
+
+    def __init__(self, stored, decode, data_set):
+        """`stored[rows]` are what `decode` turns into pictures of a catalog.DataSet."""
+        self._stored, self._decode, self.problem = stored, decode, None
+        self.dtype = np.dtype(object if data_set.encoded else data_set.dtype)
+        self.each = () if data_set.encoded else tuple(data_set.image_shape)
+
+    def __len__(self):
+        """Number of pictures."""
+        return len(self._stored)
+
+    def __getitem__(self, rows):
+        """The pictures of some rows, as numpy array of `dtype`."""
+        try:
+            return self._decode(self._stored[rows])
+        except Exception as error:
+            self.problem = error
+            raise
+
+
+class Records:
+    """The images of record files by their place in them, as an array of which only parts are read.
+
+    Attributes:
+      files: paths.
+      places: int64 [n, 3]: the number of the file, first byte and length.
+    """
+
+    dtype = np.dtype(object)
+
+    def __init__(self, files, places):
+        self.files, self.places = files, places
+
+    def __len__(self):
+        """Number of images."""
+        return len(self.places)
+
+    def __getitem__(self, rows):
+        """The Records of some rows."""
+        return Records(self.files, self.places[rows])
+
+    def read(self):
+        """The encoded images, bytes, object [n]; StateError if a file does not hold them any more."""
+        found, handles = np.empty(len(self), object), {}
+        try:
+            for index, (number, first, size) in enumerate(self.places.tolist()):
+                if number not in handles:
+                    handles[number] = os.open(self.files[number], os.O_RDONLY)
+                found[index] = os.pread(handles[number], size, first)
+                if len(found[index]) != size:
+                    raise OSError(f"it ends before byte {first + size}")
+        except OSError as error:
+            raise StateError(f"{self.files[number]} cannot be read ({error.strerror or error}); restore it") from None
+        finally:
+            for handle in handles.values():
+                os.close(handle)
+        return found
+
+
+def size_of(stored, data_set):
+    """Bytes that stored images take up once they are in memory as `Source.images` gives them.
+
+    Args:
+      stored: as a Source keeps them: Records, pixels, encoded images, or, of `folder`, paths.
+      data_set: the catalog.DataSet.
+    """
+    if not data_set.encoded:
+        return len(stored) * int(np.prod(data_set.image_shape)) * np.dtype(data_set.dtype).itemsize
+    if isinstance(stored, Records):
+        return int(stored.places[:, 2].sum())
+    # Encoded images are in memory already.
+    return sum(os.path.getsize(path) for path in stored) if data_set.name == "folder" else 0

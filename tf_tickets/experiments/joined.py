@@ -1,0 +1,68 @@
+"""How a run's workers come together; on one machine, with nobody to meet, nothing happens."""
+
+import contextlib
+import hashlib
+import os
+
+import numpy as np
+
+from tf_tickets import cluster as clusters
+from tf_tickets import team as teams
+from tf_tickets import wire
+from tf_tickets.errors import UsageError
+
+# What every machine may have its own of.
+_OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
+
+
+@contextlib.contextmanager
+def joined(config, command, stop=lambda: False):
+    """The team of a run, for as long as the context lasts; without strategy=multi_worker a team of one.
+
+    Args:
+      config: a Config.
+      command: imp or train.
+      stop: asked while waiting for the others.
+
+    Raises:
+      UsageError: TF_CONFIG is wrong, a worker does not come, or wants something else than the chief.
+      StopRequested: `stop()` said so.
+    """
+    if config.run.strategy != "multi_worker":
+        yield teams.ALONE
+        return
+    cluster = clusters.read(os.environ)
+    settings = {"command": command} | {
+        f"--{name}": str(value) for name, value in config.values().items() if name not in _OWN
+    }
+    with teams.meet(cluster, settings, stop) as team:
+        yield team
+
+
+def agreed(stop, team):
+    """`stop`, to which all workers give the same answer: yes, if one of them was asked to."""
+    return lambda: team.any(stop())
+
+
+def devices_of(run, team):
+    """The backend.Devices of a config.Run on this worker; UsageError where the workers' devices do not fit together."""
+    from tf_tickets import backend
+
+    devices = backend.start(run, team.cluster)
+    if team.size > 1:
+        team.gather(None)  # from here on everybody's port is open
+        wire.check_reachable(team.cluster)
+    mine = {"devices": devices.description, "versions": backend.versions()}
+    for name in mine["versions"]:
+        team.check_same(mine["versions"][name], f"has another {name} than the chief: install the same", UsageError)
+    team.check_same(mine["devices"], f"has other devices than the chief's {mine['devices']}", UsageError)
+    return devices
+
+
+def digest(arrays):
+    """One hash over named arrays."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
+        found.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return found.hexdigest()
