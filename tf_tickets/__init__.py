@@ -17,9 +17,9 @@ if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
     )
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# TensorFlow's own default differs from processor to processor. With the oneDNN kernels on, an image's augmentation depends
-# on the batch around it in its last bits, and with those for AVX2 a stopped and continued run does not end in the same
-# bits. Who prefers speed to bits sets the variable to 1 (ResNet-18 of width 16: 771 images per second instead of 269).
+# TensorFlow's own default differs from processor to processor. With the oneDNN kernels on, an image's augmentation
+# depends on the batch around it in its last bits, and with those for AVX2 a stopped and continued run does not end in
+# the same bits. Who prefers speed to bits sets the variable to 1 (ResNet-18, width 16: 771 images/s instead of 269).
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 _LAZY = {
