@@ -6,6 +6,7 @@ of ResNet-18 on pictures of 32x32; another network or size counts by its multipl
 
 import argparse
 import functools
+import itertools
 import pathlib
 
 from tf_tickets import config as configs
@@ -25,6 +26,7 @@ SINGLE = (
 BESIDE = ("eurosat_all", "cub", "imagenet50", "vit")
 # Training images a second of one GPU, ResNet-18 on 32x32: an assumption, to be replaced by a measurement.
 RATE = 5000.0
+IMAGENET_IMAGES, IMAGENET_BATCH = 1_281_167, 1024
 # Passes of an adversarial step over its images, in plain steps.
 ADVERSARIAL = 3
 
@@ -70,6 +72,20 @@ def of_recipe(name):
     return name, [("imp", plans.resolve(configs.Config.from_flagfile(FLAGS / f"{name}.cfg")))]
 
 
+def imagenet(seeds, rate):
+    """Lines for ImageNet-1k at 100 %, sixteen rounds, rewound to epoch 2; no recipe of the project has it."""
+    unit = multiply_adds(architecture.describe("resnet18", classes=10, image_shape=(32, 32, 3)))
+    for model, epochs in itertools.product(("resnet18", "resnet50"), (90, 200)):
+        network = architecture.describe(model, classes=1000, image_shape=(224, 224, 3), stem="full")
+        config = configs.Config.from_values(epochs=epochs, batch_size=IMAGENET_BATCH)
+        count = config.pruning.rounds - 1
+        seen = epochs + count * (epochs - configs.rewind_parts(config.pruning.rewind)[1])
+        passes = seen * IMAGENET_IMAGES * seeds
+        steps = seen * -(-IMAGENET_IMAGES // IMAGENET_BATCH) * seeds
+        hours = passes * multiply_adds(network) / unit / rate / 3600
+        yield f"{model}, {epochs} epochs", seeds, steps, passes, hours
+
+
 def main():
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -81,6 +97,7 @@ def main():
     whole.append(("in all", *(sum(column) for column in zip(*(r[1:] for r in whole)))))
     print(f"{given.seeds} seed(s), {given.rate:,.0f} images/s on one GPU, stated, not measured")
     show("The paper: every grid, and the recipes that no grid holds", whole)
+    show(f"ImageNet-1k at 100 %, {IMAGENET_BATCH} images a step", imagenet(given.seeds, given.rate))
     show("One recipe each", [row(*of_recipe(name), given.seeds, given.rate) for name in SINGLE])
 
 

@@ -36,6 +36,17 @@ def check_rewind(text):
     return "is not init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained or pretrained"
 
 
+def check_folder(text):
+    """The problem with a folder that has to be one of this machine's file system, or None."""
+    scheme, found, _ = text.partition("://")
+    if not found:
+        return None
+    return (
+        f"is no folder: locks, renames and hashed files need a POSIX file system, which {scheme}:// is not; give a "
+        "folder, and copy to or from the bucket"
+    )
+
+
 def check_subset_seed(text):
     """The problem with a `subset_seed`, or None."""
     if text == "original" or integer(text) is not None:

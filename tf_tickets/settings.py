@@ -7,6 +7,7 @@ from tf_tickets.options import (
     check_address,
     check_choose,
     check_evaluators,
+    check_folder,
     check_format,
     check_full_rounds,
     check_gpus,
@@ -51,7 +52,7 @@ class Data:
     dataset: str = option("cifar10", "data set; folder: your own pictures in --data_dir", choices=DATASETS)
     data_dir: str | None = option(
         None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default; with dataset=folder the "
-        "folder that holds one folder of pictures per class", digest=False,
+        "folder that holds one folder of pictures per class", check=check_folder, digest=False,
     )  # fmt: skip
     fraction: float | None = option(
         None, "share of each class's training images in use, stratified; unset: all", above=0.0, high=1.0
@@ -206,7 +207,7 @@ class Run:
     order_seed: int | None = option(
         None, "order of the images and augmentation; unset: seed", low=0, digest=False
     )
-    out: str = option("runs", "folder of all runs", digest=False)
+    out: str = option("runs", "folder of all runs", check=check_folder, digest=False)
     deterministic: bool = option(True, "same seeds on the same machine give the same bits")
     precision: str = option(
         "float32", "arithmetic of the network", choices=("float32", "mixed_bfloat16", "mixed_float16")

@@ -82,7 +82,8 @@ class Team(Alone):
         """`wires`: {worker: wire.Wire}; the chief has one to each other worker, those to the chief alone."""
         self.cluster, self.index, self.size, self.chief = cluster, cluster.index, cluster.size, cluster.index == 0
         self._wires, self._inboxes = wires, {worker: queue.Queue() for worker in wires}
-        self._failure, self._known, self._leaving = None, threading.Event(), threading.Event()
+        self._failure, self._failed = None, threading.Event()
+        self._known, self._leaving = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         for worker in wires:
             threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
@@ -193,6 +194,7 @@ class Team(Alone):
             if self._failure is not None or self._leaving.is_set():
                 return
             self._failure = error
+        self._failed.set()
         self._spread(error)
         for inbox in self._inboxes.values():
             inbox.put(None)
@@ -213,6 +215,8 @@ class Team(Alone):
     def __exit__(self, kind, error, trace):
         """Says goodbye, or what went wrong; after any other error the others find this worker gone."""
         self._known.set()
+        # A collective whose other end is gone may say so first, in words of TensorFlow's.
+        lost = error is not None and kind.__module__.startswith("tensorflow") and self._failed.wait(_GRACE_SECONDS)
         self._leaving.set()
         if isinstance(error, TicketError) and self._failure is None:
             self._spread(error)
@@ -222,6 +226,8 @@ class Team(Alone):
                     wire.send(BYE)
         for wire in self._wires.values():
             wire.close()
+        if lost:
+            raise self._failure from None
 
 
 def _packed(arrays):

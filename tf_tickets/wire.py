@@ -16,6 +16,7 @@ SECONDS_TO_MEET = 300.0
 _HEADER = struct.Struct(">4scQ")
 _MARK = b"tft1"
 _LOOK_SECONDS = 0.2
+_VERDICT_SECONDS = 10.0
 
 
 class Wire:
@@ -94,8 +95,8 @@ def answer(cluster, until, stop):
         with listener:
             listener.settimeout(_LOOK_SECONDS)
             while len(wires) < cluster.size - 1:
-                _look(until, stop, f"TF_CONFIG: {_missing(cluster, wires)} did not call; start it or check the network")
-                with contextlib.suppress(OSError, ValueError, KeyError):  # a stranger, or one that was too slow
+                _look(until, stop, f"TF_CONFIG: {_missing(cluster, wires)} did not call; start it, or check network")
+                with contextlib.suppress(TimeoutError):
                     _welcome(cluster, Wire(listener.accept()[0]), wires, wanted)
     except TicketError as error:
         refuse(wires, error)
@@ -104,15 +105,20 @@ def answer(cluster, until, stop):
 
 
 def refuse(wires, error):
-    """Tells waiting workers why the run does not begin."""
+    """Tells waiting workers why the run does not begin, and hangs up."""
     for wire in wires.values():
         with contextlib.suppress(OSError):
             wire.send(FAILURE, failure_of(error))
+        wire.close()
 
 
 def _welcome(cluster, wire, wires, wanted):
-    hello = json.loads(wire.receive(5.0)[1])
-    worker, settings = int(hello["worker"]), dict(hello["settings"])
+    try:
+        hello = json.loads(wire.receive(5.0)[1])
+        worker, settings = int(hello["worker"]), dict(hello["settings"])
+    except (OSError, ValueError, KeyError, TypeError):  # a stranger, or one that was too slow
+        wire.close()
+        return
     if worker in wires or not 0 < worker < cluster.size:
         error = UsageError(f"TF_CONFIG: two workers call themselves {worker}: give each its own task index")
         refuse({worker: wire}, error)
@@ -150,21 +156,29 @@ def call(cluster, settings, until, stop):
         _look(until, stop, problem)
         try:
             wire = Wire(socket.create_connection(cluster.place(0), timeout=5.0))
-            wire.send(VALUE, hello)
-            kind, data = _answer(wire, until, stop, problem)
         except OSError:
             time.sleep(_LOOK_SECONDS)
             continue
-        if kind == FAILURE:
-            raise error_of(data)
-        return wire
+        with contextlib.ExitStack() as undone:
+            undone.callback(wire.close)
+            with contextlib.suppress(OSError):  # the chief started anew, or is another program
+                wire.send(VALUE, hello)
+                # The chief, which gives up first, knows who is missing.
+                _answered(wire, until + _VERDICT_SECONDS, stop, problem)
+                undone.pop_all()
+                return wire
+        time.sleep(_LOOK_SECONDS)
 
 
-def _answer(wire, until, stop, problem):
+def _answered(wire, until, stop, problem):
+    """Waits for the chief's word that all are there; its refusal is raised."""
     while True:
         _look(until, stop, problem)
         with contextlib.suppress(TimeoutError):
-            return wire.receive(_LOOK_SECONDS)
+            kind, data = wire.receive(_LOOK_SECONDS)
+            if kind == FAILURE:
+                raise error_of(data)
+            return
 
 
 def check_reachable(cluster):

@@ -93,15 +93,9 @@ def exported(folder, rounds, chosen):
     return Result(folder.folder, rounds, chosen)
 
 
-def _masks(folder, index, plan):
-    """The masks of a round, made or read, and kept in its folder."""
-    from tf_tickets.experiments import round_masks
-
-    return round_masks.keep_masks(folder.round(index), round_masks.next_masks(folder, index, plan), plan)
-
-
 def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE):
     """Trains the rounds `todo`, in order, each from the one before."""
+    from tf_tickets.experiments import round_masks
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
 
@@ -118,7 +112,7 @@ def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE):
         tensorboard.write_hparams(folder, config)
     for index in todo:
         mine = folder.round(index)
-        masks = team.arrays_from_chief(functools.partial(_masks, folder, index, plan))
+        masks = round_masks.begun(folder, index, plan, team)
         later = plan.steps_of(r for r in todo if r > index)
         stages.train_round(
             session, folder, index, identity=f"{folder.name}/round_{index:02d}", masks=masks,

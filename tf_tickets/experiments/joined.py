@@ -7,8 +7,8 @@ import os
 import numpy as np
 
 from tf_tickets import cluster as clusters
+from tf_tickets import storage, wire
 from tf_tickets import team as teams
-from tf_tickets import wire
 from tf_tickets.errors import UsageError
 
 # What every machine may have its own of.
@@ -36,6 +36,8 @@ def joined(config, command, stop=lambda: False):
         f"--{name}": str(value) for name, value in config.values().items() if name not in _OWN
     }
     with teams.meet(cluster, settings, stop) as team:
+        if team.chief:
+            storage.check_writable(config.run.out)
         yield team
 
 

@@ -107,7 +107,8 @@ def resolve(config):
     """Makes the Plan; UsageError for whatever the data set and network rule out."""
     data_set = catalog.of(config.data)
     config = _with_official_validation(config, data_set)
-    storage.check_writable(config.run.out)
+    if config.run.strategy != "multi_worker":  # else only the chief has to be able to
+        storage.check_writable(config.run.out)
     _check_augment(config.augment, data_set)
     train_counts, held_counts, total = _counts(config.data, data_set)
     held = sum(held_counts) if held_counts else 0

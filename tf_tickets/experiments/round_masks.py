@@ -81,6 +81,11 @@ def keep_masks(mine, masks, plan):
     return masks
 
 
+def begun(folder, index, plan, team):
+    """The masks that round `index` begins with, made and kept by the chief and the same for all of a team.Team."""
+    return team.arrays_from_chief(lambda: keep_masks(folder.round(index), next_masks(folder, index, plan), plan))
+
+
 def settling_of(session, round_index, masks):
     """The pruning.settling.Settling that may end a searched round, or None."""
     plan, pruning = session.plan, session.plan.config.pruning

@@ -79,10 +79,9 @@ class Session:
         return pipeline.supervised(data_set, augmenter)
 
     def _images(self, positions):
-        return pipeline.Images(
-            self.source.images(positions, lazy=True), np.asarray(self.source.labels)[positions],
-            np.asarray(positions, np.int64),
-        )
+        positions = np.asarray(positions, np.int64)
+        pixels = self.source.images(positions, lazy=True)
+        return pipeline.Images(pixels, np.asarray(self.source.labels)[positions], positions)
 
     @functools.cached_property
     def test(self):

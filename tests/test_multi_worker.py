@@ -1,0 +1,352 @@
+"""One run over several workers on this machine's loopback: they meet, agree, end alike, and continue."""
+
+import concurrent.futures
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import trees
+from conftest import QUICK, ROOT
+
+import tf_tickets as tt
+from tf_tickets import cluster as clusters
+from tf_tickets import errors, runs, storage, team, wire
+
+
+def free_ports(count):
+    """Ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def config_of(addresses, index, kind="worker", **others):
+    return json.dumps({"cluster": {"worker": addresses, **others}, "task": {"type": kind, "index": index}})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, ["needs TF_CONFIG", '"task"']),
+        ("{", ["TF_CONFIG={", "cannot be read"]),
+        ('{"cluster": {"worker": ["a:1"]}}', ["cannot be read", "task"]),
+        (config_of(["a:1", "b"], 0), ["'b' is not host:port"]),
+        (config_of(["a:1", "a:1"], 0), ["an address twice"]),
+        (config_of(["a:1", "b:1"], 2), ["index 2", "give 0 to 1"]),
+        (config_of(["a:1"], -1), ["index -1"]),
+        (config_of(["a:1"], 0, ps=["b:1"]), ["ps", "remove it"]),
+        (config_of(["a:1"], 0, "evaluator"), ["evaluator"]),
+    ],
+)
+def test_a_wrong_tf_config_is_named(text, words):
+    with pytest.raises(errors.UsageError) as caught:
+        clusters.read({} if text is None else {"TF_CONFIG": text})
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert "\n" not in str(caught.value)
+
+
+def test_the_chief_comes_first():
+    found = clusters.read({"TF_CONFIG": config_of(["b:1", "c:2"], 1, chief=["a:3"])})
+    assert (found.addresses, found.index, found.name(2)) == (("a:3", "b:1", "c:2"), 2, "worker 2 (c:2)")
+    assert found.place(0) == ("a", 3)
+
+
+def test_without_tf_config_it_ends_before_tensorflow_loads(command, tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    answer = command(tmp_path, "--strategy=multi_worker", "--dataset=digits")
+    assert answer.returncode == 2 and answer.stderr.count("\n") == 1 and "TF_CONFIG" in answer.stderr
+    assert not list(tmp_path.iterdir())
+    answer = command(tmp_path, "evaluate", ".", "--strategy=multi_worker")
+    assert answer.returncode == 2 and "imp and train" in answer.stderr
+
+
+@pytest.mark.parametrize("words", [["--out=gs://bucket/runs"], ["--data_dir=s3://bucket"], ["report", ".", "--out=az://b"]])
+def test_buckets_are_refused_before_anything_is_touched(command, tmp_path, words):
+    answer = command(tmp_path, *words)
+    assert answer.returncode == 2 and answer.stderr.count("\n") == 1 and "POSIX" in answer.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def together(count, function, settings=None, seconds=20.0, missing=()):
+    """What `function(team)` returns or raises in each of `count` workers, which are threads here."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+
+    def work(index):
+        mine = (settings or {}).get(index, {"--width": "2"})
+        with team.meet(clusters.Cluster(addresses, index), mine, seconds=seconds) as joined:
+            return function(joined)
+
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        waiting = [pool.submit(work, index) for index in range(count) if index not in missing]
+        return [each.exception() or each.result() for each in waiting]
+
+
+def test_workers_tell_each_other():
+    def talk(joined):
+        arrays = {"a": np.arange(joined.index, joined.index + 3), "b": np.zeros(0)}
+        given = joined.arrays_from_chief(lambda: arrays)
+        parts = [np.full(2, 10 * turn + joined.index) for turn in range(2 if joined.index < 2 else 1)]
+        return (
+            joined.from_chief(lambda: [1, None, {"x": 0.1}]), given["a"].tolist(), joined.gather(joined.index),
+            joined.any(joined.index == 2), joined.any(False), np.concatenate(joined.gathered(parts)).tolist(),
+            joined.from_chief_alone(lambda: "mine"),
+        )  # fmt: skip
+
+    found = together(3, talk)
+    shared = ([1, None, {"x": 0.1}], [0, 1, 2], [0, 1, 2], True, False, [0, 0, 1, 1, 2, 2, 10, 10, 11, 11])
+    assert found == [(*shared, "mine"), (*shared, None), (*shared, None)]
+
+
+def test_one_that_differs_is_named_by_all():
+    def compare(joined):
+        joined.check_same("x", "never")
+        joined.check_same(joined.index == 2, "holds other masks")
+
+    for error in together(3, compare):
+        assert isinstance(error, errors.StateError) and "worker 2 (127.0.0.1:" in str(error)
+        assert error.exit_status == 3 and "holds other masks" in str(error)
+
+
+def test_other_flags_are_refused():
+    for error in together(3, lambda joined: None, {1: {"--width": "4"}}):
+        assert isinstance(error, errors.UsageError) and "--width=4, the chief --width=2" in str(error)
+
+
+@pytest.mark.parametrize(("missing", "words"), [((0,), "the chief"), ((2,), "worker 2")])
+def test_waiting_for_a_worker_ends(missing, words):
+    for error in together(3, lambda joined: None, seconds=1.0, missing=missing):
+        assert isinstance(error, errors.UsageError) and error.exit_status == 2
+        assert words in str(error) and "did not" in str(error)
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_an_error_of_one_is_that_of_all(broken):
+    def work(joined):
+        if joined.index == broken:
+            raise errors.StateError("the disk is full")
+        joined.from_chief(lambda: joined.gather(1))
+
+    for error in together(3, work):
+        assert isinstance(error, errors.StateError) and str(error) == "the disk is full"
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_one_that_dies_is_missed_by_all(broken):
+    def work(joined):
+        if joined.index == broken:
+            raise ZeroDivisionError  # says nothing to the others, as a killed process does not
+        joined.from_chief(lambda: joined.gather(1))
+
+    found = together(3, work)
+    assert isinstance(found[broken], ZeroDivisionError)
+    for error in found[:broken] + found[broken + 1 :]:
+        assert isinstance(error, errors.WorkerLost) and error.exit_status == 75
+        assert "is gone" in str(error) and "run the same command" in str(error)
+
+
+def test_what_tensorflow_says_of_a_lost_worker_is_put_plainly():
+    from tf_tickets.backend import tf
+
+    def work(joined):
+        if joined.index:
+            raise ZeroDivisionError
+        time.sleep(0.2)
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    found = together(2, work)
+    assert isinstance(found[0], errors.WorkerLost) and "worker 1" in str(found[0])
+
+
+def test_a_stranger_on_the_port_is_ignored():
+    def strange():
+        for _ in range(200):
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=5) as visitor:
+                    return visitor.sendall(b"GET / HTTP/1.1\r\n\r\n" * 4)
+            except OSError:
+                time.sleep(0.01)
+
+    (port, other) = free_ports(2)
+    addresses = (f"127.0.0.1:{port}", f"127.0.0.1:{other}")
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        chief = pool.submit(wire.answer, clusters.Cluster(addresses, 0), time.monotonic() + 20, lambda: False)
+        pool.submit(strange).result()
+        call = pool.submit(wire.call, clusters.Cluster(addresses, 1), {}, time.monotonic() + 20, lambda: False)
+        wires, _ = chief.result()
+        wires[1].send(wire.VALUE)
+        call.result().close()
+        wires[1].close()
+
+
+@pytest.mark.parametrize("first_step", [0, 4])
+def test_workers_deal_out_a_batch_as_devices_do(first_step):
+    from tf_tickets import backend
+    from tf_tickets.data import pipeline
+
+    images = pipeline.Images(np.zeros((23, 2, 2, 1), np.uint8), np.arange(23), np.arange(23))
+
+    def elements(workers, worker):
+        devices = backend.Devices(backend.tf.distribute.get_strategy(), 4, "float32", False, "", workers, worker)
+        found = pipeline.training_batches(
+            images, load=lambda pixels, labels, draws: (labels, draws.keys, draws.noise, draws.shared), batch_size=10,
+            order_seed=0, round_index=1, first_step=first_step, epochs=2, devices=devices,
+        )  # fmt: skip
+        return [[part.numpy().tolist() for part in element] for element in found]
+
+    whole, shares = elements(1, 0), [elements(2, 0), elements(2, 1)]
+    steps = len(whole) // 4
+    assert steps == 6 - first_step
+    dealt = [shares[worker][2 * step + which] for step in range(steps) for worker in (0, 1) for which in (0, 1)]
+    assert dealt == whole
+    assert sorted(label for element in whole[-12:] for label in element[1]) == list(range(23)) or first_step
+    assert {len(element[1]) for element in whole[:8]} <= {2, 3}
+
+
+# Whole runs, each worker a process.
+
+
+def start(count, out, flags, limits=None):
+    """Starts the workers of a run; `limits`: {worker: bytes that a file of its may have}."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+
+    def limited(index):
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limits[index], limits[index]))
+
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "tf_tickets.main", "--strategy=multi_worker", f"--out={out}", *flags], cwd=ROOT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "TF_CONFIG": config_of(addresses, index)},
+            preexec_fn=(lambda index=index: limited(index)) if limits and index in limits else None,
+        )
+        for index in range(count)
+    ]  # fmt: skip
+
+
+def ends(workers):
+    """(status, our lines of standard error) of each."""
+    found = []
+    for each in workers:
+        _, error = each.communicate(timeout=500)
+        found.append((each.returncode, [line for line in error.splitlines() if line.startswith("tf-tickets:")]))
+    return found
+
+
+def finished(workers):
+    for status, lines in ends(workers):
+        assert status == 0, lines
+
+
+def flags_of(**changes):
+    values = QUICK | {"validation": None, "eval_every": None, "rounds": 2, "tensorboard": False} | changes
+    given = {name: value for name, value in values.items() if value is not None}
+    return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in given.items()]
+
+
+def on_one(out, flags, strategy):
+    words = [sys.executable, "-m", "tf_tickets.main", *flags, f"--strategy={strategy}", f"--out={out}"]
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    return runs.RunFolder(trees.only_run(out))
+
+
+def farthest(one, other):
+    """The largest difference between two runs' weights, and whether their masks are the same."""
+    distances, same = [], True
+    for index in range(2):
+        first, second = (storage.read_arrays(folder.round(index).weights) for folder in (one, other))
+        distances += [float(np.abs(first[name] - second[name]).max()) for name in first]
+        first, second = (storage.read_arrays(folder.round(index).mask) for folder in (one, other))
+        same = same and all(np.array_equal(first[name], second[name]) for name in first)
+    return max(distances), same
+
+
+@pytest.mark.slow
+def test_workers_share_a_global_batch(tmp_path):
+    # vit_small normalises every image by itself, so nothing but the order of sums differs.
+    flags = flags_of(model="vit_small", width=64, learning_rate=0.01)
+    alone = on_one(tmp_path / "one", flags, "one_device")
+    for count in (2, 4):
+        finished(start(count, tmp_path / f"{count}", flags))
+        folder = runs.RunFolder(trees.only_run(tmp_path / f"{count}"))
+        distance, same = farthest(alone, folder)
+        assert same and distance < 1e-5, (count, distance, same)
+        for mine, theirs in zip(alone.summaries(), folder.summaries()):
+            assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-5)
+        assert storage.read_json(folder.manifest)["workers"] == count
+        assert sorted(os.listdir(tmp_path / f"{count}")) == [os.path.basename(os.path.dirname(folder.folder))]
+
+
+@pytest.mark.slow
+def test_workers_have_statistics_like_logical_devices(tmp_path):
+    flags = flags_of(model="vgg11")
+    alone = on_one(tmp_path / "devices", flags, "cpu:2")
+    finished(start(2, tmp_path / "workers", flags))
+    distance, same = farthest(alone, runs.RunFolder(trees.only_run(tmp_path / "workers")))
+    assert same and distance < 1e-3, (distance, same)
+
+
+def after_checkpoint(out):
+    """Waits until the run has a checkpoint of an unfinished round."""
+    for _ in range(3000):
+        path = trees.only_run(out)
+        folder = path and runs.RunFolder(path)
+        if folder and any(map(os.path.exists, folder.round(0).checkpoints)) and not folder.round(0).complete:
+            return folder
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_ends_the_others_and_the_job_continues_to_the_same_bits(tmp_path):
+    flags = flags_of(epochs=40)
+    finished(start(2, tmp_path / "whole", flags))
+    for victim in (1, 0):
+        workers = start(2, tmp_path / "parts", flags)
+        folder = after_checkpoint(tmp_path / "parts")
+        workers[victim].send_signal(signal.SIGKILL)
+        began, found = time.monotonic(), ends(workers)
+        assert time.monotonic() - began < 30
+        status, lines = found[1 - victim]
+        assert found[victim][0] == -9 and status == 75 and len(lines) == 1
+        assert f"{'worker 1' if victim else 'the chief'} (127.0.0.1:" in lines[0] and "is gone" in lines[0]
+    workers = start(2, tmp_path / "parts", flags)
+    after_checkpoint(tmp_path / "parts")
+    time.sleep(10)
+    workers[1].send_signal(signal.SIGTERM)
+    for status, lines in ends(workers):
+        assert status == 75 and len(lines) == 1 and "the state is saved, run again to continue" in lines[0]
+    finished(start(2, tmp_path / "parts", flags))
+    whole = trees.contents(trees.only_run(tmp_path / "whole"))
+    trees.assert_equal(trees.contents(folder.folder), whole)
+    three = ends(start(3, tmp_path / "parts", [*flags, "--rounds=3"]))
+    assert [status for status, _ in three] == [2, 2, 2] and "2 devices, now there are 3" in three[0][1][0]
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_the_chief_ends_all(tmp_path):
+    # Files may have 20,000 bytes: enough for the manifest, not for a checkpoint.
+    for status, lines in ends(start(2, tmp_path / "runs", flags_of(epochs=40), {0: 20_000})):
+        assert status == 3 and len(lines) == 1 and "cannot be written" in lines[0]
+
+
+@pytest.mark.slow
+def test_training_a_ticket_over_two_workers(tmp_path):
+    flags = flags_of(epochs=3)
+    folder = on_one(tmp_path / "imp", flags, "cpu:2")
+    flags = ["train", *flags_of(epochs=3, rounds=None), f"--ticket={folder.ticket}"]
+    finished(start(2, tmp_path / "workers", flags))
+    done = runs.RunFolder(trees.only_run(tmp_path / "workers")).summaries()
+    assert done[0]["density"] == folder.summaries()[1]["density"]
+    assert done[0]["train_loss"] == pytest.approx(folder.summaries()[1]["train_loss"], rel=1e-3)
+    assert tt.Ticket.load(trees.only_run(tmp_path / "workers") + "/ticket").density == done[0]["density"]
