@@ -195,10 +195,10 @@ def test_workers_deal_out_a_batch_as_devices_do(first_step):
 
     def elements(workers, worker):
         devices = backend.Devices(backend.tf.distribute.get_strategy(), 4, "float32", False, "", workers, worker)
-        found = pipeline.training_batches(
+        found = pipeline.TrainingBatches(
             images, load=lambda pixels, labels, draws: (labels, draws.keys, draws.noise, draws.shared), batch_size=10,
-            order_seed=0, round_index=1, first_step=first_step, epochs=2, devices=devices,
-        )  # fmt: skip
+            order_seed=0, devices=devices,
+        ).iterate(round_index=1, first_step=first_step, epochs=2)  # fmt: skip
         return [[part.numpy().tolist() for part in element] for element in found]
 
     whole, shares = elements(1, 0), [elements(2, 0), elements(2, 1)]
