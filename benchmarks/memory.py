@@ -67,9 +67,8 @@ def measure(root, bound):
     shape = data_set.image_shape if data_set.encoded else None
     load = pipeline.supervised(data_set, augment.augmenter(augment.resolve("base", data_set), shape))
     began = time.perf_counter()
-    batches = pipeline.training_batches(
-        images, load=load, batch_size=100, order_seed=0, round_index=0, first_step=0, epochs=1, devices=devices
-    )
+    pipelined = pipeline.TrainingBatches(images, load=load, batch_size=100, order_seed=0, devices=devices)
+    batches = pipelined.iterate(round_index=0, first_step=0, epochs=1)
     seen = sum(int(batch[1].shape[0]) for batch in batches)
     seconds = time.perf_counter() - began
     kept = sum(os.path.getsize(path) for path in pathlib.Path(root).glob("*/*"))

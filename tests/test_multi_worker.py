@@ -191,7 +191,7 @@ def test_workers_deal_out_a_batch_as_devices_do(first_step):
     from tf_tickets import backend
     from tf_tickets.data import pipeline
 
-    images = pipeline.Images(np.zeros((23, 2, 2, 1), np.uint8), np.arange(23), np.arange(23))
+    images = pipeline.Images(np.zeros((24, 2, 2, 1), np.uint8), np.arange(24), np.arange(24))
 
     def elements(workers, worker):
         devices = backend.Devices(backend.tf.distribute.get_strategy(), 4, "float32", False, "", workers, worker)
@@ -206,8 +206,8 @@ def test_workers_deal_out_a_batch_as_devices_do(first_step):
     assert steps == 6 - first_step
     dealt = [shares[worker][2 * step + which] for step in range(steps) for worker in (0, 1) for which in (0, 1)]
     assert dealt == whole
-    assert sorted(label for element in whole[-12:] for label in element[1]) == list(range(23)) or first_step
-    assert {len(element[1]) for element in whole[:8]} <= {2, 3}
+    assert sorted(label for element in whole[-12:] for label in element[1]) == list(range(24)) or first_step
+    assert {len(element[1]) for element in whole[:8]} <= {1, 2, 3}
 
 
 # Whole runs, each worker a process.
@@ -271,7 +271,7 @@ def farthest(one, other):
     return max(distances), same
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 def test_workers_share_a_global_batch(tmp_path):
     # vit_small normalises every image by itself, so nothing but the order of sums differs.
     flags = flags_of(model="vit_small", width=64, learning_rate=0.01)
@@ -287,7 +287,7 @@ def test_workers_share_a_global_batch(tmp_path):
         assert sorted(os.listdir(tmp_path / f"{count}")) == [os.path.basename(os.path.dirname(folder.folder))]
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 def test_workers_have_statistics_like_logical_devices(tmp_path):
     flags = flags_of(model="vgg11")
     alone = on_one(tmp_path / "devices", flags, "cpu:2")
@@ -307,7 +307,7 @@ def after_checkpoint(out):
     raise AssertionError("no checkpoint")
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 def test_a_killed_worker_ends_the_others_and_the_job_continues_to_the_same_bits(tmp_path):
     flags = flags_of(epochs=40)
     finished(start(2, tmp_path / "whole", flags))
@@ -333,14 +333,14 @@ def test_a_killed_worker_ends_the_others_and_the_job_continues_to_the_same_bits(
     assert [status for status, _ in three] == [2, 2, 2] and "2 devices, now there are 3" in three[0][1][0]
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 def test_a_full_disk_of_the_chief_ends_all(tmp_path):
     # Files may have 20,000 bytes: enough for the manifest, not for a checkpoint.
     for status, lines in ends(start(2, tmp_path / "runs", flags_of(epochs=40), {0: 20_000})):
         assert status == 3 and len(lines) == 1 and "cannot be written" in lines[0]
 
 
-@pytest.mark.slow
+@pytest.mark.workers
 def test_training_a_ticket_over_two_workers(tmp_path):
     flags = flags_of(epochs=3)
     folder = on_one(tmp_path / "imp", flags, "cpu:2")
