@@ -1,6 +1,7 @@
 """One run over several workers on this machine's loopback: they meet, agree, end alike, and continue."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -210,7 +211,14 @@ def test_workers_deal_out_a_batch_as_devices_do(first_step):
     assert {len(element[1]) for element in whole[:8]} <= {1, 2, 3}
 
 
-# Whole runs, each worker a process.
+# Whole runs, each worker a process, with a checkpoint after every epoch.
+_SAVING_ALWAYS = """
+from tf_tickets import main, stopping
+stopping.listen()
+from tf_tickets.training import callbacks
+callbacks._WRITING_SHARE = 1e9
+main.entry_point()
+"""
 
 
 def start(count, out, flags, limits=None):
@@ -225,7 +233,7 @@ def start(count, out, flags, limits=None):
 
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "tf_tickets.main", "--strategy=multi_worker", f"--out={out}", *flags], cwd=ROOT,
+            [sys.executable, "-c", _SAVING_ALWAYS, *flags, "--strategy=multi_worker", f"--out={out}"], cwd=ROOT,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "TF_CONFIG": config_of(addresses, index)},
             preexec_fn=(lambda index=index: limited(index)) if limits and index in limits else None,
@@ -296,14 +304,17 @@ def test_workers_have_statistics_like_logical_devices(tmp_path):
     assert same and distance < 1e-3, (distance, same)
 
 
-def after_checkpoint(out):
-    """Waits until the run has a checkpoint of an unfinished round."""
-    for _ in range(3000):
+def training(out):
+    """Waits until the run, which was just started, saves a checkpoint of a round; returns its folder."""
+    began = time.time()
+    while time.time() - began < 500:
         path = trees.only_run(out)
         folder = path and runs.RunFolder(path)
-        if folder and any(map(os.path.exists, folder.round(0).checkpoints)) and not folder.round(0).complete:
-            return folder
-        time.sleep(0.05)
+        saved = [name for index in range(2) for name in folder.round(index).checkpoints] if folder else []
+        with contextlib.suppress(OSError):
+            if any(os.path.getmtime(name) > began for name in saved if os.path.exists(name)):
+                return folder
+        time.sleep(0.02)
     raise AssertionError("no checkpoint")
 
 
@@ -313,7 +324,7 @@ def test_a_killed_worker_ends_the_others_and_the_job_continues_to_the_same_bits(
     finished(start(2, tmp_path / "whole", flags))
     for victim in (1, 0):
         workers = start(2, tmp_path / "parts", flags)
-        folder = after_checkpoint(tmp_path / "parts")
+        folder = training(tmp_path / "parts")
         workers[victim].send_signal(signal.SIGKILL)
         began, found = time.monotonic(), ends(workers)
         assert time.monotonic() - began < 30
@@ -321,8 +332,7 @@ def test_a_killed_worker_ends_the_others_and_the_job_continues_to_the_same_bits(
         assert found[victim][0] == -9 and status == 75 and len(lines) == 1
         assert f"{'worker 1' if victim else 'the chief'} (127.0.0.1:" in lines[0] and "is gone" in lines[0]
     workers = start(2, tmp_path / "parts", flags)
-    after_checkpoint(tmp_path / "parts")
-    time.sleep(10)
+    training(tmp_path / "parts")
     workers[1].send_signal(signal.SIGTERM)
     for status, lines in ends(workers):
         assert status == 75 and len(lines) == 1 and "the state is saved, run again to continue" in lines[0]

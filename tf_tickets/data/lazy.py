@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_tickets.errors import StateError
 
-# Bytes of pixels, or of encoded pictures, up to which a split is held in memory; TensorFlow makes a second copy.
+# Bytes of pixels, or of encoded pictures, up to which a split is held in memory; at the peak four times that is.
 IN_MEMORY = 2**29
 
 
