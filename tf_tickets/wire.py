@@ -45,7 +45,11 @@ class Wire:
         buffer = bytearray(size)
         view, done = memoryview(buffer), 0
         while done < size:
-            if not select.select([self._socket], [], [], max(seconds, 0.0))[0]:
+            try:
+                ready = select.select([self._socket], [], [], max(seconds, 0.0))[0]
+            except ValueError:  # another thread of ours closed it between two looks
+                raise ConnectionError("closed") from None
+            if not ready:
                 raise TimeoutError("silence")
             count = self._socket.recv_into(view[done:])
             if not count:
