@@ -105,7 +105,9 @@ def test_logits_are_the_network_s(which, data):
         network.use(method)
         found = network.logits(images)
         assert found.shape == expected.shape and found.dtype == np.float32
-        assert (np.abs(found - expected) <= 1e-4 * np.maximum(1.0, np.abs(expected))).all()
+        # Where large terms cancel, what float32 rounds away of the largest logit is all that a small one has.
+        rounding = 1e-6 * np.abs(expected).max(axis=1, keepdims=True)
+        assert (np.abs(found - expected) <= 1e-4 * np.maximum(1.0, np.abs(expected)) + rounding).all()
     powers = np.exp(expected - expected.max(axis=1, keepdims=True))
     np.testing.assert_allclose(network.predict(images), powers / powers.sum(axis=1, keepdims=True), atol=1e-4)
 
