@@ -41,8 +41,10 @@ def color(images, factor):
 def sharpness(images, factor):
     """Blends with the smoothed image: 0 is smooth, 1 the image, above 1 sharper; float32 [n]."""
     layer = _layer("RandomSharpness", 0.5, value_range=(0, 255))
-    pixels = tf.cast(images, tf.float32)
-    return _levels(layer.augment_images(pixels, transformations=1.0 - factor[:, None, None, None]))
+    # One image more, since oneDNN's convolution of no image at all has a wrong shape.
+    pixels = tf.pad(tf.cast(images, tf.float32), [[0, 1], [0, 0], [0, 0], [0, 0]])
+    transformations = 1.0 - tf.pad(factor, [[0, 1]])[:, None, None, None]
+    return _levels(layer.augment_images(pixels, transformations=transformations))[:-1]
 
 
 @functools.cache
