@@ -70,6 +70,20 @@ def test_a_run_of_another_version_is_not_continued_and_still_read(made, tmp_path
         tt.imp(config(tmp_path / "runs", 0))
 
 
+@pytest.mark.parametrize("variable", ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"])
+def test_threads_of_the_environment_are_those_that_are_noted(monkeypatch, variable):
+    from tf_tickets import backend
+
+    name = {"TF_NUM_INTRAOP_THREADS": "intra_op_threads", "TF_NUM_INTEROP_THREADS": "inter_op_threads"}[variable]
+    monkeypatch.delenv(variable, raising=False)
+    usual = backend.versions()[name]
+    monkeypatch.setattr(backend.tf.config.threading, f"get_{name[:8]}_parallelism_threads", lambda: 0)
+    monkeypatch.setenv(variable, str(usual + 5))
+    assert backend.versions()[name] == usual + 5
+    monkeypatch.setattr(backend.tf.config.threading, f"get_{name[:8]}_parallelism_threads", lambda: 3)
+    assert backend.versions()[name] == 3
+
+
 def test_another_environment_is_refused_unless_a_flag_says_so(made, tmp_path, monkeypatch):
     folder, whole = made
     shutil.copytree(folder / "stopped", tmp_path / "runs")

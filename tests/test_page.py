@@ -221,7 +221,7 @@ def test_recipes_are_told_apart_by_their_settings(tmp_path, no_figures, monkeypa
 
 
 def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(page, "MOST_FIGURES", 3)
+    monkeypatch.setattr(page, "MOST_FIGURES", 4)
     for augment in ("none", "base", "rand"):
         make_run(tmp_path, [0.5, 0.6], augment=augment)
     command.report([str(tmp_path)])

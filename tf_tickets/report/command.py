@@ -8,7 +8,7 @@ import pandas
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import page, pairing, plots, tables
+from tf_tickets.report import page, pairing, plots, rivals, tables
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -19,7 +19,8 @@ _RULE = (
 def report(paths, out=None):
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
-    The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html and figures/*.svg.
+    The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg and, of
+    several recipes, rivals.csv.
 
     Args:
       paths: run folders, folders above them, or CSV files of an earlier report.
@@ -47,13 +48,19 @@ def report(paths, out=None):
     title, names = plots.labels(frame)
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
     parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
+    against = rivals.compared(frame)
+    if not against.empty:
+        tables.write_table(against, os.path.join(out, "rivals.csv"))
+        heading = f"Ticket of {against['digest'].iloc[0]} against its rivals"
+        parts.append(f"{heading}\n{tables.align(rivals.cells(against))}")
     if not pairs.empty:
         parts.append(_RULE)
     missing = _write_parquet(frame, os.path.join(out, "report.parquet"))
-    files = page.write(frame, pairs, paths, out, problems)
-    tabled = "report.csv, paired.csv" if missing else "report.csv, report.parquet, paired.csv"
+    files = page.write(frame, pairs, against, paths, out, problems)
+    tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
+    tabled += [] if against.empty else ["rivals.csv"]
     parts.append(
-        f"Wrote {tabled}, accuracy.png, accuracy.svg, report.html and {len(files) - 1} "
+        f"Wrote {', '.join(tabled)}, accuracy.png, accuracy.svg, report.html and {len(files) - 1} "
         f"figure{'s' if len(files) != 2 else ''} below figures to {out}"
     )
     return "\n\n".join(parts + missing), problems

@@ -130,11 +130,12 @@ def by_class(table):
     return drawn
 
 
-def forest(entries):
+def forest(entries, label="ticket - dense (points)"):
     """The difference of every group with its interval.
 
     Args:
       entries: list of (name, statistics.PairedDifference).
+      label: title of the axis.
     """
     drawn = plots.canvas(5.2, 0.75 + 0.3 * len(entries))
     axes = drawn.add_subplot()
@@ -152,5 +153,5 @@ def forest(entries):
     axes.set_xlim(low - room, high + room)
     axes.set_yticks(range(len(entries)), [name if len(name) <= 34 else f"{name[:32]}…" for name, _ in entries])
     axes.set_ylim(len(entries) - 0.5, -0.5)
-    axes.set_xlabel("ticket - dense (points)")
+    axes.set_xlabel(label)
     return drawn

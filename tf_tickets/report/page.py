@@ -12,6 +12,7 @@ from tf_tickets.report import (
     pairing,
     plots,
     recipe,
+    rivals,
     sections,
     sentences,
     tables,
@@ -29,12 +30,13 @@ _READING = (
 )
 
 
-def write(frame, pairs, paths, out, problems):
+def write(frame, pairs, against, paths, out, problems):
     """Writes report.html and figures/*.svg.
 
     Args:
       frame: of `tables.collect`.
       pairs: of `pairing.paired`.
+      against: of `rivals.compared`.
       paths: those given to `collect`; the run folders in them are read for what is beside the summaries.
       out: folder to write to.
       problems: the lines of `collect`; takes one more for each damaged file.
@@ -49,7 +51,7 @@ def write(frame, pairs, paths, out, problems):
     groups = _groups(frame, pairs, details.sources(paths, frame, problems), figures, problems)
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
-    middle = [_short_rounds(frame), _together(frame, groups, figures)]
+    middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(against, figures)]
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
         middle.append(_group(groups[shown], alone=len(groups) == 1))
@@ -138,6 +140,21 @@ def _together(frame, groups, figures):
             "differences of all recipes with intervals",
         ))  # fmt: skip
     return html.heading(2, "All recipes") + html.figures(drawn) if drawn else ""
+
+
+def _rivals(against, figures):
+    """The first recipe's ticket against every other recipe."""
+    if against.empty:
+        return ""
+    found = rivals.results(against)
+    drawn = figures.add(
+        "rivals", lambda: figures_robustness.forest(found, "ticket - rival (points)"),
+        "Ticket minus rival with its 95 % interval, over pairs of (seed, subset seed), at the sparsest density where "
+        "they meet; filled: difference shown. p, Holm corrects over the rivals.",
+        "differences of the ticket to its rivals with intervals",
+    )  # fmt: skip
+    title = f"The ticket of {against['digest'].iloc[0]} against its rivals"
+    return "\n".join([html.heading(2, title), html.figures([drawn]), html.table(rivals.cells(against))])
 
 
 def _group(group, alone):

@@ -23,6 +23,10 @@ LOOK = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
 }  # fmt: skip
+_CONTROLS = {
+    "random": "random pruning", "random_layerwise": "random within layers", "reinitialize": "mask on fresh weights",
+    "small_dense": "small dense network", "one_shot": "pruned at once", "gradual": "gradual pruning",
+}  # fmt: skip
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
 
 
@@ -105,6 +109,9 @@ def figure(frame, title):
     frame = frame[frame["density"] > 0]
     if "digest" not in frame:
         frame = frame.assign(digest="", run="")
+    if "weights_total" in frame:
+        # A small dense network stands at the density that the searched one would have with as many weights.
+        frame = frame.assign(density=frame["weights_left"] / frame["weights_total"].max())
     names = labels(frame)[1]
     if len(names) > MOST_GROUPS:
         title = f"{title}, the first {MOST_GROUPS} of {len(names)} recipes".lstrip(", ")
@@ -138,30 +145,57 @@ def labels(frame):
     return title, {d: text if text and texts.count(text) == 1 else f"{text} {d}".strip() for d, text in names.items()}
 
 
+def rival_text(rows):
+    """The recipe of some rows of one digest in words, as a rival of a ticket."""
+    first = rows.iloc[0]
+    if first["control"] != "none":
+        return _CONTROLS[first["control"]]
+    if rows["round"].max() == 0:
+        return f"{'dense' if first['density'] == 1.0 else 'sparse'}, {first['epochs']} epochs"
+    short = "shortened rounds, " if rows["searched"].any() else ""
+    return f"{short}{_setting_text('augment', first['augment'])} {first['digest']}"
+
+
 def _setting_text(name, value):
     if name == "control":
-        return "magnitude" if value == "none" else f"{value} pruning"
+        return "magnitude" if value == "none" else _CONTROLS[value]
     return f"{name} {value}" if name in ("augment", "rewind") else str(value)
 
 
 def _draw_group(axes, group, number, name, dense_colour):
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+    look = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.8, "zorder": 3}
     lines = {run: rows.sort_values("round") for run, rows in group.groupby("run", sort=False)}
     dense = group[(group["round"] == 0) & (group["density"] == 1.0)]["test_accuracy"]
-    if len(dense):
-        label = f"{name}: dense" if name else "dense"
+    # A control of several rounds begins with the dense network of the search it is compared with.
+    if len(dense) and (not number or group["round"].max() == 0):
+        label = f"{name}: dense" if name and group["round"].max() else name or "dense"
         axes.axhline(100 * dense.mean(), color=dense_colour or colour, linestyle="--", linewidth=1.1, label=label)
-    look = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.8, "zorder": 3}
-    if len(lines) == 1:
-        (rows,) = lines.values()
-        axes.plot(rows["density"], 100 * rows["test_accuracy"], label=name or "after pruning", **look)
-        if "chosen" in rows and rows["chosen"].any():
-            one = rows[rows["chosen"]]
-            axes.plot(
-                one["density"], 100 * one["test_accuracy"], linestyle="none", marker="o", markersize=11,
-                markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.3, zorder=4, label="chosen round",
-            )  # fmt: skip
-        return
+    if group["round"].max() == 0:
+        return None if len(dense) else _draw_point(axes, group, name, look)
+    return _draw_run(axes, *lines.values(), name, look) if len(lines) == 1 else _draw_mean(axes, lines, name, look)
+
+
+def _draw_point(axes, group, name, look):
+    """One round alone: its mean with a 95 % t interval."""
+    spread, place = statistics.mean_interval(100 * group["test_accuracy"]), group["density"].mean()
+    if spread.low is not None:
+        axes.plot([place, place], [spread.low, spread.high], color=look["color"], linewidth=1.1, zorder=2)
+    axes.plot([place], [spread.mean], label=name or "after training", **{**look, "linestyle": "none"})
+
+
+def _draw_run(axes, rows, name, look):
+    axes.plot(rows["density"], 100 * rows["test_accuracy"], label=name or "after pruning", **look)
+    if "chosen" in rows and rows["chosen"].any():
+        one = rows[rows["chosen"]]
+        axes.plot(
+            one["density"], 100 * one["test_accuracy"], linestyle="none", marker="o", markersize=11,
+            markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.3, zorder=4, label="chosen round",
+        )  # fmt: skip
+
+
+def _draw_mean(axes, lines, name, look):
+    colour = look["color"]
     for rows in lines.values():
         axes.plot(rows["density"], 100 * rows["test_accuracy"], color=colour, linewidth=0.7, alpha=0.4)
     # A mean over fewer and fewer runs would jump where one drops out.
