@@ -1,26 +1,122 @@
-"""Published numbers: the README's table is that of the committed rows, and they redraw it."""
+"""Published numbers: READMEs print the committed rows, these redraw the tables, the ledger starts the same runs."""
 
+import functools
 import re
+import shlex
 
+import pandas
+import pytest
+from absl import flags
 from conftest import ROOT
 
-from tf_tickets.report import pairing, tables
+from tf_tickets import cli, storage
+from tf_tickets.analysis import statistics
+from tf_tickets.experiments import plan, train
+from tf_tickets.report import command, pairing, plots, rivals, tables
+
+PUBLISHED = sorted(path.parent.name for path in (ROOT / "results").glob("*/report.csv"))
 
 
-def test_the_readme_prints_the_committed_numbers():
-    frame, problems = tables.collect([str(ROOT / "results" / "quickstart" / "report.csv")])
+@functools.cache
+def frame(name):
+    """The committed rows of results/NAME."""
+    found, problems = tables.collect([str(ROOT / "results" / name / "report.csv")])
     assert not problems
-    paired = pairing.paired(frame).set_index("round")
-    means = frame.groupby("round")["test_accuracy"].mean()
-    readme = (ROOT / "README.md").read_text()
-    rows = re.findall(r"^\| (\d) \| ([\d.]+) % \| ([\d.]+) % \| (\S*) \| (.*) \| (\S*) \|$", readme, re.M)
-    assert [int(row[0]) for row in rows] == list(range(8))
+    return found
+
+
+@functools.cache
+def ledger():
+    return storage.read_csv(str(ROOT / "results" / "ledger.csv"))
+
+
+def tabled(text):
+    """(round, density, accuracy, difference, interval, p) of each row of a table by round, as text."""
+    return re.findall(r"^\| (\d+) \| ([\d.]+) % \| ([\d.]+) % \| (\S*) \| (.*?) \| (\S*) \|$", text, re.M)
+
+
+def assert_rows(rows, name):
+    digest = frame(name)["digest"].iloc[0]
+    mine = frame(name)[frame(name)["digest"] == digest]
+    paired = pairing.paired(mine).set_index("round")
+    means = mine.groupby("round")[["test_accuracy", "density"]].mean()
+    assert [int(row[0]) for row in rows] == list(means.index)
     for number, density, accuracy, difference, interval, p_value in rows:
         index = int(number)
-        assert accuracy == f"{100 * means[index]:.2f}"
-        assert density == f"{100 * frame[frame['round'] == index]['density'].iloc[0]:.2f}"
+        assert accuracy == f"{100 * means['test_accuracy'][index]:.2f}"
+        assert density == f"{100 * means['density'][index]:.2f}"
         if index:
             row = paired.loc[index]
             assert difference == f"{row['difference']:+.2f}"
             assert interval == f"[{row['low']:+.2f}, {row['high']:+.2f}]"
             assert p_value == f"{row['p_value']:.3f}"
+
+
+def test_the_readme_prints_the_committed_table():
+    assert_rows(tabled((ROOT / "README.md").read_text()), "quickstart")
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "quickstart"])
+def test_a_result_s_readme_prints_the_committed_table(name):
+    assert_rows(tabled((ROOT / "results" / name / "README.md").read_text()), name)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "quickstart"])
+def test_the_readme_s_sentences_have_the_committed_numbers(name):
+    """`35.7 % dense, 40.0 % with 0.8 % of the weights left, +4.3 points, [+2.3, +6.3], p = 0.031: [results/NAME]`."""
+    text = " ".join((ROOT / "README.md").read_text().split())
+    pattern = (
+        r"([\d.]+) % dense, ([\d.]+) % with ([\d.]+) % of the weights left, (\S+) points, (?:95 % interval )?"
+        rf"\[(\S+), (\S+)\], p = ([\d.]+): \[results/{name}\]"
+    )
+    (printed,) = re.findall(pattern, text)
+    row = pairing.paired(frame(name)[frame(name)["digest"] == frame(name)["digest"].iloc[0]]).iloc[-1]
+    assert printed == (
+        f"{100 * row['dense_accuracy']:.1f}", f"{100 * row['ticket_accuracy']:.1f}", f"{100 * row['density']:.1f}",
+        f"{row['difference']:+.1f}", f"{row['low']:+.1f}", f"{row['high']:+.1f}",
+        statistics.probability(row["p_value"]),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_committed_rows_redraw_the_tables(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "accuracy_against_density", lambda *arguments: None)
+    published = ROOT / "results" / name
+    command.report([str(published / "report.csv")], str(tmp_path))
+    made = {"report.csv": tables.COLUMNS, "paired.csv": None}
+    if not rivals.compared(frame(name)).empty:
+        made["rivals.csv"] = None
+    for file in made:
+        ours, theirs = (pandas.read_csv(folder / file) for folder in (tmp_path, published))
+        shared = [column for column in ours if column in theirs]  # older rows lack later columns
+        pandas.testing.assert_frame_equal(ours[shared], theirs[shared])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_ledger_has_every_run_and_its_numbers(name):
+    last = frame(name).groupby("run", sort=False).tail(1)
+    rows = {row["run"]: row for row in ledger() if row["results"] == name}
+    assert list(rows) == list(last["run"])
+    for row in last.to_dict("records"):
+        noted = rows[row["run"]]
+        assert (int(noted["round"]), float(noted["density"])) == (row["round"], row["density"])
+        assert float(noted["test_accuracy"]) == row["test_accuracy"]
+        assert re.fullmatch(r"[0-9a-f]{7,}", noted["commit"])
+
+
+@pytest.mark.parametrize("row", ledger(), ids=lambda row: f"{row['results']}-{row['run']}")
+def test_a_ledger_s_command_starts_the_same_run(row, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(row["command"])
+    assert words[:3] == ["python", "-m", "tf_tickets.main"]
+    request = cli.parse(["tf-tickets", *words[3:], "--dry_run"], flags.FlagValues())
+    ticket = request.config.pruning.ticket
+    if ticket:  # the digest of such a run has the ticket's content in it
+        searched = {other["run"] for other in ledger() if "--ticket" not in other["command"]}
+        assert any(ticket.endswith(f"/{run}/ticket") for run in searched), "the ticket's own run is in the ledger"
+        folder = plan.resolve(request.config.replace(ticket=None, control="none")).folder("train")
+        assert folder.folder.split("/")[-1] == row["run"].split("/")[-1]
+    else:
+        alone = request.command == "train"
+        folder = train.prepare(request.config)[2] if alone else plan.resolve(request.config).folder()
+        assert folder.folder.endswith(f"/{row['run']}")
