@@ -52,10 +52,14 @@ class Engine:
         return found
 
     def close(self):
-        """Ends the process."""
+        """Ends the process; what it has to say is said, so one that hangs while its threads end is killed."""
         self._process.send_signal(signal.SIGCONT)
         self._process.stdin.close()
-        self._process.wait()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def serve(answer, facts=None):
