@@ -297,6 +297,16 @@ class TestRivals:
         levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
         assert levels == pytest.approx([40.0, 50.0])
 
+    def test_recipes_are_named_for_what_they_are(self):
+        frame = self.frame()
+        names = plots.labels(frame)[1]
+        assert list(names.values()) == [
+            "magnitude", "random pruning", "dense, 240 epochs", "small dense network", "pruned at once"
+        ]  # fmt: skip
+        frame.loc[(frame["digest"] == "bbbbbbbb"), "control"] = "none"
+        frame = frame[frame["digest"].isin(["aaaaaaaa", "bbbbbbbb"])]
+        assert plots.labels(frame)[1] == {"aaaaaaaa": "aaaaaaaa", "bbbbbbbb": "shortened rounds"}
+
 
 class TestCommand:
     def test_report(self, tmp_path, no_figures):

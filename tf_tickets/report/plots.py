@@ -23,6 +23,7 @@ LOOK = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
 }  # fmt: skip
+_MAGNITUDE = "magnitude"
 _CONTROLS = {
     "random": "random pruning", "random_layerwise": "random within layers", "reinitialize": "mask on fresh weights",
     "small_dense": "small dense network", "one_shot": "pruned at once", "gradual": "gradual pruning",
@@ -137,10 +138,14 @@ def labels(frame):
     shared = [name for name in columns if frame[name].nunique() == 1]
     # The title has little room: of the shared settings it names the data and the network.
     title = ", ".join(_setting_text(name, frame[name].iloc[0]) for name in shared if name in _NAMED[:3])
-    names = {}
-    for digest in digests:
-        first = frame[frame["digest"] == digest].iloc[0]
-        names[digest] = ", ".join(_setting_text(name, first[name]) for name in columns if name not in shared)
+    groups, names = {digest: frame[frame["digest"] == digest] for digest in digests}, {}
+    for digest, rows in groups.items():
+        parts = [_setting_text(name, rows.iloc[0][name]) for name in columns if name not in shared]
+        names[digest] = ", ".join(part for part in parts if part != _MAGNITUDE or not _kind(rows))
+    texts = list(names.values())
+    for digest, text in names.items():
+        if texts.count(text) > 1 or not text:
+            names[digest] = ", ".join(filter(None, (text, _kind(groups[digest]))))
     texts = list(names.values())
     return title, {d: text if text and texts.count(text) == 1 else f"{text} {d}".strip() for d, text in names.items()}
 
@@ -150,15 +155,22 @@ def rival_text(rows):
     first = rows.iloc[0]
     if first["control"] != "none":
         return _CONTROLS[first["control"]]
-    if rows["round"].max() == 0:
-        return f"{'dense' if first['density'] == 1.0 else 'sparse'}, {first['epochs']} epochs"
-    short = "shortened rounds, " if rows["searched"].any() else ""
-    return f"{short}{_setting_text('augment', first['augment'])} {first['digest']}"
+    return _kind(rows) or f"{_setting_text('augment', first['augment'])} {first['digest']}"
+
+
+def _kind(rows):
+    """What a recipe that is no control is, where it is not a search with every round in full; else nothing."""
+    if "searched" not in rows:
+        return ""
+    whole = rows[rows["searched"] == 0]
+    if len(whole) and whole["round"].max() == 0:
+        return f"{'dense' if whole.iloc[0]['density'] == 1.0 else 'sparse'}, {whole.iloc[0]['epochs']} epochs"
+    return "shortened rounds" if len(whole) < len(rows) or rows["round"].min() > 0 else ""
 
 
 def _setting_text(name, value):
     if name == "control":
-        return "magnitude" if value == "none" else _CONTROLS[value]
+        return _MAGNITUDE if value == "none" else _CONTROLS[value]
     return f"{name} {value}" if name in ("augment", "rewind") else str(value)
 
 
