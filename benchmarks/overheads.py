@@ -164,6 +164,36 @@ def part_writing(out, data_dir):
     return {"share": clock.seconds / wall, "seconds": wall, "memory": memory | {"ticket": _peak()}}
 
 
+def part_floor():
+    """Peak memory, in MiB, of a plain TensorFlow program on the same network: a step on 100 images, logits of 500."""
+    import numpy as np
+
+    import tf_tickets.experiments.rounds  # noqa: F401  the imports of a run, as in part_writing
+    from tf_tickets import backend
+    from tf_tickets.models import registry
+
+    tf, keras = backend.tf, backend.keras
+    model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=cifar().network.width)
+    optimizer = keras.optimizers.legacy.SGD(0.1, 0.9)
+    images, labels = np.zeros((500, 32, 32, 3), np.float32), np.zeros(500, np.int64)
+
+    @tf.function
+    def step(some, wanted):
+        with tf.GradientTape() as tape:
+            logits = model(some, training=True)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits))
+        variables = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        return loss
+
+    logits, found = tf.function(lambda some: model(some, training=False)), {"imports": _peak()}
+    for _ in range(20):
+        step(images[:100], labels[:100]).numpy()
+    for _ in range(4):
+        logits(images).numpy()
+    return found | {"steps and logits": _peak()}
+
+
 def cifar(**values):
     """The Config of the CPU recipe for CIFAR-10 at 1 %, two rounds of it."""
     from tf_tickets import config
@@ -228,7 +258,9 @@ def measure(data_dir, repeats):
         lines += resuming(folder, data_dir, repeats)
         found = child("writing", os.path.join(folder, "writing"), data_dir)
         lines.append(("checkpoints, logs, TensorBoard: share of two rounds", found["share"], None, "at most 0.02"))
+        floor = child("floor")
         lines += [(f"peak memory up to here, MiB: {stage}", mib, None, "") for stage, mib in found["memory"].items()]
+        lines += [(f"plain TensorFlow, MiB: {stage}", mib, None, "") for stage, mib in floor.items()]
     return lines
 
 

@@ -74,6 +74,10 @@ class Source:
         """Test images as `images` gives them, and their int64 labels: all in original order, or some positions'."""
         return self._given(self._test_stored[positions], lazy), self.test_labels[positions]
 
+    def release(self):
+        """Lets go of the stored images, of which few may be in use; ids and labels stay, `images` and `test` end."""
+        self._stored = self._test_stored = None
+
     def _given(self, stored, lazy):
         if not lazy or lazily.size_of(stored, self.data_set) <= lazily.IN_MEMORY:
             return self._decode(stored)

@@ -26,7 +26,7 @@ class Session:
       source: the data.sources.Source.
       data_set: its catalog.DataSet, measured on the training images where the table has no mean.
       subset: the data.subsets.Subset drawn.
-      train, validation: data.pipeline.Images; validation is None without a split.
+      train, validation, test: data.pipeline.Images; validation is None without a split.
       steps: training.steps.Steps around the wrapped network.
       initial: the network's state before any training.
     """
@@ -40,6 +40,8 @@ class Session:
         self.train = self._images(self.subset.train)
         self.data_set = pipeline.measured(self.source.data_set, self.train)
         self.validation = self._images(self.subset.validation) if len(self.subset.validation) else None
+        self.test = self._test_images()
+        self.source.release()
         pipeline.chunks(len(self.train), config.data.batch_size, self.devices.replicas)
         described = plan.network
         with self.devices.strategy.scope():
@@ -83,9 +85,7 @@ class Session:
         pixels = self.source.images(positions, lazy=True)
         return pipeline.Images(pixels, np.asarray(self.source.labels)[positions], positions)
 
-    @functools.cached_property
-    def test(self):
-        """The test images."""
+    def _test_images(self):
         pixels, labels = self.source.test(lazy=True)
         return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
 
