@@ -183,7 +183,7 @@ def _draw_group(axes, group, number, name, dense_colour):
     if len(dense) and (not number or group["round"].max() == 0):
         label = f"{name}: dense" if name and group["round"].max() else name or "dense"
         axes.axhline(100 * dense.mean(), color=dense_colour or colour, linestyle="--", linewidth=1.1, label=label)
-    if group["round"].max() == 0:
+    if group["round"].nunique() == 1:
         return None if len(dense) else _draw_point(axes, group, name, look)
     return _draw_run(axes, *lines.values(), name, look) if len(lines) == 1 else _draw_mean(axes, lines, name, look)
 
@@ -193,6 +193,7 @@ def _draw_point(axes, group, name, look):
     spread, place = statistics.mean_interval(100 * group["test_accuracy"]), group["density"].mean()
     if spread.low is not None:
         axes.plot([place, place], [spread.low, spread.high], color=look["color"], linewidth=1.1, zorder=2)
+        name = f"{name}: mean of {len(group)} runs, 95 % interval".lstrip(": ")
     axes.plot([place], [spread.mean], label=name or "after training", **{**look, "linestyle": "none"})
 
 
