@@ -51,8 +51,7 @@ def report(paths, out=None):
     against = rivals.compared(frame)
     if not against.empty:
         tables.write_table(against, os.path.join(out, "rivals.csv"))
-        heading = f"Ticket of {against['digest'].iloc[0]} against its rivals"
-        parts.append(f"{heading}\n{tables.align(rivals.cells(against))}")
+        parts.append(_rivals_text(frame, against))
     if not pairs.empty:
         parts.append(_RULE)
     missing = _write_parquet(frame, os.path.join(out, "report.parquet"))
@@ -154,6 +153,11 @@ def _group_text(frame, pairs, digest, name):
     short = sorted(set(mine["round"]) - set(group["round"]))
     left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""
     return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, rounds, found)}"
+
+
+def _rivals_text(frame, against):
+    first = frame[frame["digest"] == against["digest"].iloc[0]]["run"].iloc[0].split("/")[0]
+    return f"Ticket of {first} against its rivals\n{tables.align(rivals.cells(against))}"
 
 
 def _headline(frame, digest, rounds, found):
