@@ -281,13 +281,44 @@ class TestRivals:
         fewer = frame[(frame["digest"] != "dddddddd") | (frame["seed"] < 3)]
         assert rivals.compared(fewer).set_index("rival").loc["dddddddd", "n"] == 3
 
+    def test_they_meet_where_both_have_as_many_weights_whatever_the_round(self):
+        frame = self.frame()
+        rows = (frame["digest"] == "bbbbbbbb") & (frame["round"] == 2)
+        frame.loc[rows, ["round", "density", "weights_left"]] = [5, 0.5, 500]
+        found = rivals.compared(frame).set_index("rival").loc["bbbbbbbb"]
+        assert (found["round"], found["density"], found["rival_density"]) == (1, 0.5, 0.5)
+        assert found["difference"] == pytest.approx(9.0)
+
+    def test_the_meeting_with_most_pairs_is_corrected_for(self):
+        frame = self.frame()
+        frame.loc[frame["digest"] == "bbbbbbbb", "searched"] = 0
+        frame = frame[(frame["digest"] != "bbbbbbbb") | (frame["round"] < 2) | (frame["seed"] == 0)]
+        found = rivals.compared(frame)
+        mine = found[found["rival"] == "bbbbbbbb"]
+        assert list(mine["n"]) == [6, 1] and list(mine["p_holm"].isna()) == [False, True]
+        assert dict(rivals.results(found))["random pruning"].n == 6
+
+    def test_a_control_that_has_only_begun_is_none(self):
+        frame = self.frame()
+        begun = frame[(frame["digest"] != "bbbbbbbb") | (frame["round"] == 0)]
+        assert "bbbbbbbb" not in set(rivals.compared(begun)["rival"])
+
     def test_other_images_or_networks_are_no_rivals(self):
         frame = self.frame()
         frame.loc[frame["digest"] == "bbbbbbbb", "data"] = "2 %"
         frame.loc[frame["digest"] == "cccccccc", "model"] = "vgg11"
         frame.loc[frame["digest"] == "dddddddd", "seed"] += 6
         assert list(rivals.compared(frame)["rival"]) == ["eeeeeeee"]
+        wider = frame["digest"] == "eeeeeeee"
+        frame.loc[wider, "weights_total"] *= 4
+        assert rivals.compared(frame).empty
         assert rivals.compared(frame[frame["digest"] != "aaaaaaaa"]).empty
+
+    def test_the_search_has_its_dense_line_whatever_comes_first(self):
+        frame = self.frame()[::-1]
+        (axes,) = plots.figure(frame, "").axes
+        dense = [line.get_label() for line in axes.lines if line.get_linestyle() == "--"]
+        assert sorted(dense) == ["dense, 240 epochs", "magnitude: dense"]
 
     def test_a_small_network_and_a_long_dense_one_stand_where_they_belong(self):
         (axes,) = plots.figure(self.frame(), "").axes
@@ -315,6 +346,47 @@ class TestCommand:
         assert not problems and "Last round 2, density 64.00 %: ticket - dense: +3.5 points, 95 % interval" in text
         assert "6 pairs, exact sign-flip p = 0.031." in text and "not allowed" in text
         assert "mean test accuracy" in text and "52.50 %" in text
+
+    def test_a_published_folder_stands_for_its_rows(self, tmp_path, no_figures):
+        six_runs(tmp_path / "runs")
+        command.report([str(tmp_path / "runs")], str(tmp_path / "published"))
+        text, _ = command.report([str(tmp_path / "published")], str(tmp_path / "again"))
+        assert "6 pairs" in text
+        for name in ("report.csv", "paired.csv"):
+            assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "published" / name).read_bytes()
+        make_run(tmp_path / "other", [0.5, 0.6], seed=9)
+        with pytest.raises(UsageError, match="--out"):
+            command.report([str(tmp_path / "published"), str(tmp_path / "other")])
+
+    @pytest.mark.parametrize("column, value", [
+        ("searched", 2), ("control", "bogus"), ("weights_total", 0), ("weights_left", -5), ("weights_left", 10**30),
+        ("density", 0.3),
+    ])  # fmt: skip
+    def test_rows_that_cannot_be_are_named(self, tmp_path, no_figures, column, value):
+        six_runs(tmp_path / "runs")
+        frame = tables.collect([str(tmp_path / "runs")])[0].astype(object)
+        frame.loc[1, column] = value
+        tables.write_table(frame, str(tmp_path / "rows.csv"))
+        with pytest.raises(UsageError, match=r"rows.csv, row 2: \w+ is"):
+            command.report([str(tmp_path / "rows.csv")], str(tmp_path / "out"))
+        assert not (tmp_path / "out").exists()
+
+    def test_rows_of_shortened_rounds_alone_are_left_out(self, tmp_path, no_figures):
+        six_runs(tmp_path / "runs")
+        frame = tables.collect([str(tmp_path / "runs")])[0]
+        frame.loc[frame["seed"] == 3, "searched"] = 1
+        tables.write_table(frame, str(tmp_path / "rows.csv"))
+        text, problems = command.report([str(tmp_path / "rows.csv")], str(tmp_path / "out"))
+        assert "5 runs" in text and len(problems) == 1 and "trained in full" in problems[0]
+
+    def test_rivals_without_a_common_pair_are_named_and_an_older_table_goes(self, tmp_path, no_figures):
+        six_runs(tmp_path / "runs")
+        make_run(tmp_path / "random", [0.5, 0.5, 0.5], seed=2, control="random")
+        make_run(tmp_path / "apart", [0.5, 0.5, 0.5], seed=9, control="random")
+        text, _ = command.report([str(tmp_path / "runs"), str(tmp_path / "random")], str(tmp_path / "out"))
+        assert "against its rivals" in text and (tmp_path / "out" / "rivals.csv").exists()
+        text, _ = command.report([str(tmp_path / "runs"), str(tmp_path / "apart")], str(tmp_path / "out"))
+        assert "in common: random pruning" in text and not (tmp_path / "out" / "rivals.csv").exists()
 
     def test_csv_redraws_the_same_bytes(self, tmp_path):
         six_runs(tmp_path / "runs")

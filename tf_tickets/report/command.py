@@ -23,7 +23,7 @@ def report(paths, out=None):
     several recipes, rivals.csv.
 
     Args:
-      paths: run folders, folders above them, or CSV files of an earlier report.
+      paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
       out: folder to write to; None means the first path, or the folder of the first path if that is a CSV.
 
     Returns:
@@ -35,6 +35,7 @@ def report(paths, out=None):
     """
     if not paths:
         raise UsageError("report needs at least one run folder, a folder above run folders, or a report.csv")
+    paths = [tables.committed(path) for path in paths]
     frame, problems = tables.collect(paths)
     if frame.empty:
         raise StateError("; ".join(problems))
@@ -49,9 +50,11 @@ def report(paths, out=None):
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
     parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
     against = rivals.compared(frame)
-    if not against.empty:
+    if against.empty:
+        storage.remove(os.path.join(os.path.abspath(out), "rivals.csv"))  # of an earlier report
+    else:
         tables.write_table(against, os.path.join(out, "rivals.csv"))
-        parts.append(_rivals_text(frame, against))
+    parts += _rivals_text(frame, against)
     if not pairs.empty:
         parts.append(_RULE)
     missing = _write_parquet(frame, os.path.join(out, "report.parquet"))
@@ -156,8 +159,15 @@ def _group_text(frame, pairs, digest, name):
 
 
 def _rivals_text(frame, against):
-    first = frame[frame["digest"] == against["digest"].iloc[0]]["run"].iloc[0].split("/")[0]
-    return f"Ticket of {first} against its rivals\n{tables.align(rivals.cells(against))}"
+    mine, others = rivals.subjects(frame)
+    parts, names = [], plots.labels(frame)[1]
+    if not against.empty:
+        first = mine["run"].iloc[0].split("/")[0]
+        parts.append(f"Ticket of {first} against its rivals\n{tables.align(rivals.cells(against))}")
+    apart = [names[digest] for digest in others if digest not in set(against["rival"])]
+    if apart:
+        parts.append(f"Not compared with the ticket, since no (seed, subset_seed) is in common: {', '.join(apart)}")
+    return parts
 
 
 def _headline(frame, digest, rounds, found):

@@ -51,7 +51,7 @@ def write(frame, pairs, against, paths, out, problems):
     groups = _groups(frame, pairs, details.sources(paths, frame, problems), figures, problems)
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
-    middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(against, figures)]
+    middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(frame, against, figures)]
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
         middle.append(_group(groups[shown], alone=len(groups) == 1))
@@ -142,18 +142,20 @@ def _together(frame, groups, figures):
     return html.heading(2, "All recipes") + html.figures(drawn) if drawn else ""
 
 
-def _rivals(against, figures):
-    """The first recipe's ticket against every other recipe."""
+def _rivals(frame, against, figures):
+    """The first search's ticket against every other recipe."""
     if against.empty:
         return ""
     found = rivals.results(against)
     drawn = figures.add(
         "rivals", lambda: figures_robustness.forest(found, "ticket - rival (points)"),
         "Ticket minus rival with its 95 % interval, over pairs of (seed, subset seed), at the sparsest density where "
-        "they meet; filled: difference shown. p, Holm corrects over the rivals. The ticket is the first recipe's.",
+        "they meet with most pairs; filled: difference shown. Intervals of two or three pairs may be cut at the edge. "
+        "p, Holm corrects over the rivals.",
         "differences of the ticket to its rivals with intervals",
     )  # fmt: skip
-    title, table = html.heading(2, "The ticket against its rivals"), html.table(rivals.cells(against))
+    name = plots.labels(frame)[1][against["digest"].iloc[0]]
+    title, table = html.heading(2, f"The ticket of {name} against its rivals"), html.table(rivals.cells(against))
     return "\n".join([title, html.figures([drawn]), table])
 
 

@@ -110,16 +110,20 @@ def figure(frame, title):
     frame = frame[frame["density"] > 0]
     if "digest" not in frame:
         frame = frame.assign(digest="", run="")
-    if "weights_total" in frame:
+    if "control" in frame:
         # A small dense network stands at the density that the searched one would have with as many weights.
-        frame = frame.assign(density=frame["weights_left"] / frame["weights_total"].max())
+        small = frame["control"] == "small_dense"
+        relative = frame["weights_left"] / frame["weights_total"].max()
+        frame = frame.assign(density=frame["density"].where(~small, relative))
     names = labels(frame)[1]
     if len(names) > MOST_GROUPS:
         title = f"{title}, the first {MOST_GROUPS} of {len(names)} recipes".lstrip(", ")
         frame = frame[frame["digest"].isin(list(names)[:MOST_GROUPS])]
     for number, (digest, group) in enumerate(frame.groupby("digest", sort=False)):
         alone = len(names) == 1
-        _draw_group(axes, group, number, "" if alone else names[digest], "#444444" if alone else None)
+        if _has_dense_line(group, frame):
+            _draw_dense(axes, group, number, "" if alone else names[digest])
+        _draw_group(axes, group, number, "" if alone else names[digest])
     density_axis(axes, frame["density"])
     _accuracy_axis(axes, 100 * frame["test_accuracy"])
     axes.set_title(title)
@@ -150,14 +154,6 @@ def labels(frame):
     return title, {d: text if text and texts.count(text) == 1 else f"{text} {d}".strip() for d, text in names.items()}
 
 
-def rival_text(rows):
-    """The recipe of some rows of one digest in words, as a rival of a ticket."""
-    first = rows.iloc[0]
-    if first["control"] != "none":
-        return _CONTROLS[first["control"]]
-    return _kind(rows) or f"{_setting_text('augment', first['augment'])} {first['digest']}"
-
-
 def _kind(rows):
     """What a recipe that is no control is, where it is not a search with every round in full; else nothing."""
     if "searched" not in rows:
@@ -171,20 +167,33 @@ def _kind(rows):
 def _setting_text(name, value):
     if name == "control":
         return _MAGNITUDE if value == "none" else _CONTROLS[value]
-    return f"{name} {value}" if name in ("augment", "rewind") else str(value)
+    text = str(value).replace("$", r"\$")  # else matplotlib sets what stands between two of them as mathematics
+    return f"{name} {text}" if name in ("augment", "rewind") else text
 
 
-def _draw_group(axes, group, number, name, dense_colour):
+def _dense(group):
+    return group[(group["round"] == 0) & (group["density"] == 1.0)]
+
+
+def _has_dense_line(group, frame):
+    """Whether the group has a dense network of its own: a control beside a search begins with the search's."""
+    if "control" not in frame or group["control"].iloc[0] == "none":
+        return len(_dense(group)) > 0
+    return len(_dense(group)) > 0 and not ((frame["control"] == "none") & (frame["round"] > 0)).any()
+
+
+def _draw_dense(axes, group, number, name):
+    label = f"{name}: dense" if name and group["round"].max() else name or "dense"
+    colour = COLOURS[number % len(COLOURS)] if name else "#444444"
+    axes.axhline(100 * _dense(group)["test_accuracy"].mean(), color=colour, linestyle="--", linewidth=1.1, label=label)
+
+
+def _draw_group(axes, group, number, name):
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     look = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.8, "zorder": 3}
     lines = {run: rows.sort_values("round") for run, rows in group.groupby("run", sort=False)}
-    dense = group[(group["round"] == 0) & (group["density"] == 1.0)]["test_accuracy"]
-    # A control of several rounds begins with the dense network of the search it is compared with.
-    if len(dense) and (not number or group["round"].max() == 0):
-        label = f"{name}: dense" if name and group["round"].max() else name or "dense"
-        axes.axhline(100 * dense.mean(), color=dense_colour or colour, linestyle="--", linewidth=1.1, label=label)
     if group["round"].nunique() == 1:
-        return None if len(dense) else _draw_point(axes, group, name, look)
+        return None if len(_dense(group)) else _draw_point(axes, group, name, look)
     return _draw_run(axes, *lines.values(), name, look) if len(lines) == 1 else _draw_mean(axes, lines, name, look)
 
 
@@ -212,9 +221,10 @@ def _draw_mean(axes, lines, name, look):
     for rows in lines.values():
         axes.plot(rows["density"], 100 * rows["test_accuracy"], color=colour, linewidth=0.7, alpha=0.4)
     # A mean over fewer and fewer runs would jump where one drops out.
-    reached = min(len(rows) for rows in lines.values())
-    values = np.array([rows["test_accuracy"][:reached] for rows in lines.values()])
-    density = np.mean([rows["density"][:reached] for rows in lines.values()], axis=0)
+    shared = set.intersection(*(set(rows["round"]) for rows in lines.values()))
+    kept = [rows[rows["round"].isin(shared)] for rows in lines.values()]
+    values = np.array([rows["test_accuracy"] for rows in kept])
+    density = np.mean([rows["density"] for rows in kept], axis=0)
     spread = [statistics.mean_interval(100 * column) for column in values.T]
     axes.fill_between(density, [s.low for s in spread], [s.high for s in spread], color=colour, alpha=0.18, linewidth=0)
     summary = f"mean of {len(lines)} runs, 95 % band"

@@ -14,10 +14,12 @@ _SAME = ["dataset", "model", "data"]
 
 
 def compared(frame):
-    """Compares the first recipe that searched by magnitude with each other on the same data set, part and network.
+    """Compares the ticket of the first recipe that searched by magnitude with every other recipe.
 
-    Pairs are runs that share (seed, subset_seed). A rival of several rounds meets the ticket after each round that
-    leaves both as many weights, any other meets with its last round the ticket's. Shortened rounds do not count.
+    Others of the same data set, part, model and number of weights are its rivals, and small dense networks are. Pairs
+    are runs that share (seed, subset_seed). The two meet after each round that leaves both as many weights, to a
+    thousandth; where none does, after the last of each. Shortened rounds do not count, nor does a control of which only
+    the dense network is trained yet.
 
     Args:
       frame: of `tables.collect`.
@@ -26,19 +28,30 @@ def compared(frame):
       A frame of COLUMNS: digest and rival (digests), name (the rival in words), round and density (the ticket's, the
       mean over its runs), rival_density (weights left over the ticket's network's), n (pairs), mean accuracies
       (fractions), difference, low and high (points, ticket minus rival, 95 % t interval), p_value (sign flips) and
-      p_holm (corrected over the last meeting of each rival; empty for the others).
+      p_holm: corrected over one meeting of each rival, the sparsest of those with most pairs; empty for the others.
     """
+    mine, rivals = subjects(frame)
+    names = plots.labels(frame)[1]
+    return _corrected(_typed([row for digest, rows in rivals.items() for row in _meetings(mine, rows, names[digest])]))
+
+
+def subjects(frame):
+    """The rows of the ticket's recipe and, by digest, of its rivals, shortened rounds left out; (empty, {}) without."""
     whole = pairing.comparable(frame)
     searches = whole[(whole["control"] == "none") & (whole["round"] > 0)]
     if searches.empty:
-        return _typed([])
+        return searches, {}
     mine = whole[whole["digest"] == searches["digest"].iloc[0]]
     same = (whole[_SAME] == mine[_SAME].iloc[0]).all(axis=1)
-    rows = []
-    for digest, rival in whole[same].groupby("digest", sort=False):
-        if digest != mine["digest"].iloc[0]:
-            rows += _meetings(mine, rival, plots.rival_text(frame[frame["digest"] == digest]))
-    return _corrected(_typed(rows))
+    same &= (whole["weights_total"] == mine["weights_total"].max()) | (whole["control"] == "small_dense")
+    groups = {digest: rows for digest, rows in whole[same].groupby("digest", sort=False)}
+    del groups[mine["digest"].iloc[0]]
+    return mine, {digest: rows for digest, rows in groups.items() if not _only_begun(rows)}
+
+
+def _only_begun(rows):
+    """Whether these are of a control, and of the dense network alone that it starts from."""
+    return rows["control"].iloc[0] not in ("none", "small_dense") and (rows["density"] == 1.0).all()
 
 
 def cells(found):
@@ -64,9 +77,9 @@ def _bounds(row):
 
 
 def results(found):
-    """(name, statistics.PairedDifference) of the last meeting with each rival."""
-    last = found.groupby("rival", sort=False).tail(1)
-    return [(row.name_, _difference(row)) for row in last.rename(columns={"name": "name_"}).itertuples(index=False)]
+    """(name, statistics.PairedDifference) of the meeting with each rival that is corrected for."""
+    chosen = found[found["p_holm"].notna()].rename(columns={"name": "name_"})
+    return [(row.name_, _difference(row)) for row in chosen.itertuples(index=False)]
 
 
 def _difference(row):
@@ -76,31 +89,25 @@ def _difference(row):
 
 def _meetings(mine, rival, name):
     """One row for each density at which the two meet."""
-    last, total = mine["round"].max(), mine["weights_total"].max()
-    later = sorted((set(rival["round"]) & set(mine["round"])) - {0})
-    shared = [index for index in later if _equal(mine, rival, index)]
+    ours, theirs = (rows.groupby("round")["weights_left"].mean().to_dict() for rows in (mine, rival))
+    equal = [
+        (index, other) for index in ours for other in theirs if index and abs(ours[index] / theirs[other] - 1.0) < 1e-3
+    ]
     found = []
-    for index, other in [(index, index) for index in shared] or [(last, rival["round"].max())]:
-        ours, theirs = (_by_pair(rows[rows["round"] == at]) for rows, at in ((mine, index), (rival, other)))
-        both = sorted(set(ours) & set(theirs))
+    for index, other in equal or [(max(ours), max(theirs))]:
+        first, second = (_by_pair(rows[rows["round"] == at]) for rows, at in ((mine, index), (rival, other)))
+        both = sorted(set(first) & set(second))
         if not both:
             continue
-        ticket, against = (np.array([side[pair] for pair in both]) for side in (ours, theirs))
+        ticket, against = (np.array([side[pair] for pair in both]) for side in (first, second))
         result = statistics.paired_difference(against, ticket)
         low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
-        density = mine[mine["round"] == index]["density"].mean()
-        rival_density = (rival[rival["round"] == other]["weights_left"] / total).mean()
+        total = mine["weights_total"].max()
         found.append((
-            mine["digest"].iloc[0], rival["digest"].iloc[0], name, index, density, rival_density,
+            mine["digest"].iloc[0], rival["digest"].iloc[0], name, index, ours[index] / total, theirs[other] / total,
             result.n, ticket.mean(), against.mean(), 100 * result.mean, low, high, result.p_value, None,
         ))  # fmt: skip
     return found
-
-
-def _equal(mine, rival, index):
-    """Whether the two have as many weights left after this round, within what rounding leaves."""
-    counts = [set(rows[rows["round"] == index]["weights_left"]) for rows in (mine, rival)]
-    return max(map(max, counts)) - min(map(min, counts)) <= 1
 
 
 def _by_pair(rows):
@@ -113,7 +120,8 @@ def _typed(rows):
 
 
 def _corrected(found):
-    last = found.groupby("rival", sort=False).tail(1).index
-    if len(last):
-        found.loc[last, "p_holm"] = statistics.holm(found.loc[last, "p_value"])
+    # Stable: of as many pairs the last, which is the sparsest.
+    chosen = found.sort_values("n", kind="stable").groupby("rival", sort=False).tail(1).index
+    if len(chosen):
+        found.loc[chosen, "p_holm"] = statistics.holm(found.loc[chosen, "p_value"])
     return found

@@ -12,7 +12,7 @@ import pandas
 
 from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
-from tf_tickets.config import Config
+from tf_tickets.config import Config, options
 from tf_tickets.errors import StateError, UsageError
 
 _TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest")
@@ -27,6 +27,7 @@ _ROUND = (
 # Rows of earlier versions lack it: every round was trained in full.
 _LATER = {"searched": 0}
 COLUMNS = _SETTINGS + _ROUND
+_CONTROLS = options()["control"].metadata["choices"]
 
 
 def run_table(folder, chosen=None):
@@ -156,13 +157,19 @@ def run_folders(path):
     return found
 
 
+def committed(path):
+    """The report.csv in a folder that has no run folders, such as a published result; else the path itself."""
+    rows = os.path.join(path, "report.csv")
+    return rows if os.path.isfile(rows) and not run_folders(path) else path
+
+
 def _sources(path):
     """(name, function that reads the rows) for each run at `path`."""
     if os.path.isfile(path) and path.endswith(".csv"):
         frame = read_rows(path)
         rows = [_checked(row, COLUMNS) for row in frame.astype(object).where(frame.notna(), None).to_dict("records")]
         for run in dict.fromkeys(row["run"] for row in rows):
-            yield f"{run} in {path}", lambda run=run: [row for row in rows if row["run"] == run]
+            yield f"{run} in {path}", lambda run=run: _some_in_full([row for row in rows if row["run"] == run], run)
         return
     found = run_folders(path)
     if not found:
@@ -175,10 +182,14 @@ def _sources(path):
 
 
 def _run_rows(folder):
-    known, rows = settings(folder), _rounds(folder)
+    known = settings(folder)
+    return [{**known, **row} for row in _some_in_full(_rounds(folder), folder.folder)]
+
+
+def _some_in_full(rows, name):
     if all(row["searched"] for row in rows):
-        raise StateError(f"{folder.folder} has no complete round that was trained in full yet")
-    return [{**known, **row} for row in rows]
+        raise StateError(f"{name} has no complete round that was trained in full yet")
+    return rows
 
 
 def settings(folder):
@@ -244,7 +255,20 @@ def _checked(values, columns, place=""):
             raise ValueError(f"{place}{name} is {value!r}") from None
         if name in _FRACTIONS and not 0.0 <= row[name] <= 1.0:
             raise ValueError(f"{place}{name} is {value!r}, not a fraction from 0 to 1")
+        if name == "control" and value not in _CONTROLS:
+            raise ValueError(f"{place}{name} is {value!r}, not one of {', '.join(_CONTROLS)}")
+        if name in _WHOLE and not -(2**63) <= row[name] < 2**63:
+            raise ValueError(f"{place}{name} is {value!r}")
+    _check_counts(row, place)
     return row
+
+
+def _check_counts(row, place):
+    if row["searched"] not in (0, 1):
+        raise ValueError(f"{place}searched is {row['searched']}, neither 0 nor 1")
+    left, total = row["weights_left"], row["weights_total"]
+    if not 0 <= left <= total or not total or abs(row["density"] - left / total) > 1e-6:
+        raise ValueError(f"{place}density is {row['density']} with {left:,} of {total:,} weights left")
 
 
 def _frame(rows, columns):
