@@ -303,6 +303,15 @@ class TestRivals:
         begun = frame[(frame["digest"] != "bbbbbbbb") | (frame["round"] == 0)]
         assert "bbbbbbbb" not in set(rivals.compared(begun)["rival"])
 
+    def test_controls_of_each_pair_s_own_ticket_are_one_rival(self):
+        frame = self.frame()
+        small = frame["control"] == "small_dense"
+        apart = frame.assign(digest=frame["digest"].where(~small, frame["digest"] + frame["seed"].astype(str)))
+        assert (rivals.compared(apart)["name"].str.startswith("small dense")).sum() == 6
+        found = rivals.compared(pairing.pooled(apart))
+        assert list(found["name"]) == list(rivals.compared(frame)["name"]) and set(found["n"]) == {6}
+        pandas.testing.assert_frame_equal(pairing.pooled(frame), frame)
+
     def test_other_images_or_networks_are_no_rivals(self):
         frame = self.frame()
         frame.loc[frame["digest"] == "bbbbbbbb", "data"] = "2 %"

@@ -42,9 +42,12 @@ def report(paths, out=None):
     if out is None:
         out = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(os.path.abspath(paths[0]))
     storage.check_writable(out)
-    target, pairs = os.path.join(out, "report.csv"), pairing.paired(frame)
+    target = os.path.join(out, "report.csv")
     _refuse_overwriting(frame, target, paths)
     tables.write_rows(frame, target)
+    missing = _write_parquet(frame, os.path.join(out, "report.parquet"))
+    frame = pairing.pooled(frame)
+    pairs = pairing.paired(frame)
     tables.write_table(pairs, os.path.join(out, "paired.csv"))
     title, names = plots.labels(frame)
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
@@ -57,7 +60,6 @@ def report(paths, out=None):
     parts += _rivals_text(frame, against)
     if not pairs.empty:
         parts.append(_RULE)
-    missing = _write_parquet(frame, os.path.join(out, "report.parquet"))
     files = page.write(frame, pairs, against, paths, out, problems)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
     tabled += [] if against.empty else ["rivals.csv"]

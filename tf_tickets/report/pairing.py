@@ -18,6 +18,20 @@ def pair(frame, digest, index):
     return _pair(_records(frame[frame["digest"] == digest]), index)
 
 
+_OF_A_TICKET = ("random_layerwise", "reinitialize", "small_dense")
+_ALIKE = ["dataset", "model", "data", "augment", "control", "rewind", "epochs", "weights_total"]
+
+
+def pooled(frame):
+    """The frame with one digest for all runs of a control that takes a ticket, and that are alike but for it.
+
+    A ticket is part of such a run's settings and each pair has its own, so that their digests would part the pairs.
+    """
+    of_a_ticket = frame["control"].isin(_OF_A_TICKET)
+    first = frame[of_a_ticket].groupby(_ALIKE)["digest"].transform("first")
+    return frame.assign(digest=first.reindex(frame.index).fillna(frame["digest"]))
+
+
 def comparable(frame):
     """The rounds that were trained in full, which alone can be compared."""
     return frame[frame["searched"] == 0]

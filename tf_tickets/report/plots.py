@@ -18,6 +18,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 # More would share their colours, and their legend would leave no room for the curves.
 MOST_GROUPS = len(COLOURS)
+# With more, a line for each run hides the means, and the legend finds no room inside.
+_FEW_GROUPS = 3
 LOOK = {
     "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "font.size": 10.0, "axes.titlesize": 10.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
@@ -102,11 +104,9 @@ def figure(frame, title):
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
     One colour per digest, for the first MOST_GROUPS of them. A group of one run is a line with markers, its chosen
-    round ringed; a group of several is a thin line per run, and their mean with a 95 % t interval over the rounds that
-    all of them have reached.
+    round ringed; a group of several is their mean with a 95 % t interval over the rounds that all of them have
+    reached, and, of few groups, a thin line per run.
     """
-    drawn = canvas(5.6, 3.8)
-    axes = drawn.add_subplot()
     frame = frame[frame["density"] > 0]
     if "digest" not in frame:
         frame = frame.assign(digest="", run="")
@@ -116,6 +116,9 @@ def figure(frame, title):
         relative = frame["weights_left"] / frame["weights_total"].max()
         frame = frame.assign(density=frame["density"].where(~small, relative))
     names = labels(frame)[1]
+    crowded = len(names) > _FEW_GROUPS
+    drawn = canvas(5.6, 4.8 if crowded else 3.8)
+    axes = drawn.add_subplot()
     if len(names) > MOST_GROUPS:
         title = f"{title}, the first {MOST_GROUPS} of {len(names)} recipes".lstrip(", ")
         frame = frame[frame["digest"].isin(list(names)[:MOST_GROUPS])]
@@ -123,11 +126,14 @@ def figure(frame, title):
         alone = len(names) == 1
         if _has_dense_line(group, frame):
             _draw_dense(axes, group, number, "" if alone else names[digest])
-        _draw_group(axes, group, number, "" if alone else names[digest])
+        _draw_group(axes, group, number, "" if alone else names[digest], crowded)
     density_axis(axes, frame["density"])
     _accuracy_axis(axes, 100 * frame["test_accuracy"])
     axes.set_title(title)
-    axes.legend(loc="best", handlelength=2.4)
+    if crowded:
+        drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1, handlelength=2.4)
+    else:
+        axes.legend(loc="best", handlelength=2.4)
     return drawn
 
 
@@ -188,13 +194,15 @@ def _draw_dense(axes, group, number, name):
     axes.axhline(100 * _dense(group)["test_accuracy"].mean(), color=colour, linestyle="--", linewidth=1.1, label=label)
 
 
-def _draw_group(axes, group, number, name):
+def _draw_group(axes, group, number, name, crowded):
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     look = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.8, "zorder": 3}
     lines = {run: rows.sort_values("round") for run, rows in group.groupby("run", sort=False)}
     if group["round"].nunique() == 1:
         return None if len(_dense(group)) else _draw_point(axes, group, name, look)
-    return _draw_run(axes, *lines.values(), name, look) if len(lines) == 1 else _draw_mean(axes, lines, name, look)
+    if len(lines) == 1:
+        return _draw_run(axes, *lines.values(), name, look)
+    return _draw_mean(axes, lines, name, look, crowded)
 
 
 def _draw_point(axes, group, name, look):
@@ -216,9 +224,9 @@ def _draw_run(axes, rows, name, look):
         )  # fmt: skip
 
 
-def _draw_mean(axes, lines, name, look):
+def _draw_mean(axes, lines, name, look, crowded):
     colour = look["color"]
-    for rows in lines.values():
+    for rows in () if crowded else lines.values():
         axes.plot(rows["density"], 100 * rows["test_accuracy"], color=colour, linewidth=0.7, alpha=0.4)
     # A mean over fewer and fewer runs would jump where one drops out.
     shared = set.intersection(*(set(rows["round"]) for rows in lines.values()))
