@@ -203,6 +203,12 @@ class TestFigures:
         assert axes.get_xscale() == "log" and axes.get_xlim()[0] > 1.0 > 0.64 > axes.get_xlim()[1]
         assert [text.get_text() for text in axes.get_xticklabels()] == ["100 %", "80 %", "64 %"]
 
+    @pytest.mark.parametrize("control", ["none", "small_dense"])
+    def test_a_run_of_one_round_ends_with_its_figure(self, tmp_path, control):
+        folder = make_run(tmp_path, [0.5], control=control)
+        text = command.finish_run(folder, 0)
+        assert "figure: " in text and os.path.getsize(folder.path("accuracy") + ".png") > 0
+
     def test_several_groups(self, tmp_path):
         six_runs(tmp_path)
         six_runs(tmp_path, control="random")

@@ -162,7 +162,7 @@ def labels(frame):
 
 def _kind(rows):
     """What a recipe that is no control is, where it is not a search with every round in full; else nothing."""
-    if "searched" not in rows:
+    if not {"searched", "epochs"} <= set(rows):  # of one run's own table
         return ""
     whole = rows[rows["searched"] == 0]
     if len(whole) and whole["round"].max() == 0:
