@@ -10,6 +10,8 @@ extra `bench`.
 import argparse
 import json
 import math
+import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,8 +35,10 @@ def ours(given, seed):
         return float(frame["test_accuracy"].iloc[-1])
 
 
-def images(given):
-    """The data set of those runs as a data.sources.Source, and the positions of the training images in use."""
+def prepare(given, path):
+    """Writes images, labels and what normalises them to a file: PyTorch and TensorFlow share no process."""
+    import numpy as np
+
     from tf_tickets import config
     from tf_tickets.data import sources, subsets
 
@@ -43,15 +47,16 @@ def images(given):
     )
     source = sources.load("cifar10", given.data_dir)
     chosen = subsets.choose(settings.data, source.labels, source.ids, source.held).train
-    return source, chosen
+    test, wanted = source.test()
+    np.savez(path, pixels=source.images(chosen), labels=source.labels[chosen], test=test, wanted=wanted,
+             mean=np.float32(source.data_set.mean), deviation=np.float32(source.data_set.deviation))  # fmt: skip
 
 
-def theirs(given, seed):
+def theirs(given, seed, path):
     """Test accuracy of the PyTorch peer, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, __file__, f"--data_dir={given.data_dir}", f"--epochs={given.epochs}", f"--width={given.width}",
-         f"--fraction={given.fraction}", f"--peer={seed}"], env=bench.environment(), check=True, text=True,
-        stdout=subprocess.PIPE,
+        [sys.executable, __file__, f"--data_dir={path}", f"--epochs={given.epochs}", f"--width={given.width}",
+         f"--peer={seed}"], env=bench.environment(), check=True, text=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     return float(done.stdout.splitlines()[-1])
 
@@ -74,11 +79,14 @@ def train_peer(given):
     import peer
     import torch
 
-    source, chosen = images(given)
-    pixels, labels, draws = source.images(chosen), source.labels[chosen], np.random.default_rng(given.peer)
+    with np.load(given.data_dir) as archive:
+        pixels, labels, test, wanted, mean, deviation = (
+            archive[name] for name in ("pixels", "labels", "test", "wanted", "mean", "deviation")
+        )
+    draws = np.random.default_rng(given.peer)
 
     def tensor(part):
-        normalised = source.data_set.normalise(part.astype(np.float32))
+        normalised = (part.astype(np.float32) / np.float32(255.0) - mean) / deviation
         return torch.from_numpy(normalised.transpose(0, 3, 1, 2).copy())
 
     torch.manual_seed(given.peer)
@@ -93,7 +101,6 @@ def train_peer(given):
             optimizer.step()
         print(f"peer, seed {given.peer}: epoch {epoch + 1}", file=sys.stderr)
     model.eval()
-    test, wanted = source.test()
     with torch.no_grad():
         found = [model(tensor(test[start : start + 500])).argmax(1).numpy() for start in range(0, len(test), 500)]
     return float((np.concatenate(found) == wanted).mean())
@@ -114,11 +121,15 @@ def main():
         print(train_peer(given))
         return
     found = {"tf_tickets": [], "PyTorch": []}
+    folder = tempfile.mkdtemp()
+    images = os.path.join(folder, "images.npz")
+    prepare(given, images)
     for seed in range(given.seeds):
         found["tf_tickets"].append(ours(given, seed))
-        found["PyTorch"].append(theirs(given, seed))
+        found["PyTorch"].append(theirs(given, seed, images))
         last = ", ".join(f"{name} {100 * side[-1]:.2f} %" for name, side in found.items())
         print(f"seed {seed}: {last}", flush=True)
+    shutil.rmtree(folder)
     difference, half = welch(*found.values())
     print(f"difference {100 * difference:+.2f} points, 95 % interval +-{100 * half:.2f}")
     if given.out:
