@@ -11,7 +11,6 @@ import argparse
 import json
 import math
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -55,7 +54,7 @@ def prepare(given, path):
 def theirs(given, seed, path):
     """Test accuracy of the PyTorch peer, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, __file__, f"--data_dir={path}", f"--epochs={given.epochs}", f"--width={given.width}",
+        [sys.executable, __file__, f"--images={path}", f"--epochs={given.epochs}", f"--width={given.width}",
          f"--peer={seed}"], env=bench.environment(), check=True, text=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     return float(done.stdout.splitlines()[-1])
@@ -79,7 +78,7 @@ def train_peer(given):
     import peer
     import torch
 
-    with np.load(given.data_dir) as archive:
+    with np.load(given.images) as archive:
         pixels, labels, test, wanted, mean, deviation = (
             archive[name] for name in ("pixels", "labels", "test", "wanted", "mean", "deviation")
         )
@@ -109,27 +108,27 @@ def train_peer(given):
 def main():
     """Trains all, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--data_dir")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--fraction", type=float, default=0.2)
     parser.add_argument("--out")
     parser.add_argument("--peer", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--images", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peer is not None:
         print(train_peer(given))
         return
     found = {"tf_tickets": [], "PyTorch": []}
-    folder = tempfile.mkdtemp()
-    images = os.path.join(folder, "images.npz")
-    prepare(given, images)
-    for seed in range(given.seeds):
-        found["tf_tickets"].append(ours(given, seed))
-        found["PyTorch"].append(theirs(given, seed, images))
-        last = ", ".join(f"{name} {100 * side[-1]:.2f} %" for name, side in found.items())
-        print(f"seed {seed}: {last}", flush=True)
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        images = os.path.join(folder, "images.npz")
+        prepare(given, images)
+        for seed in range(given.seeds):
+            found["tf_tickets"].append(ours(given, seed))
+            found["PyTorch"].append(theirs(given, seed, images))
+            last = ", ".join(f"{name} {100 * side[-1]:.2f} %" for name, side in found.items())
+            print(f"seed {seed}: {last}", flush=True)
     difference, half = welch(*found.values())
     print(f"difference {100 * difference:+.2f} points, 95 % interval +-{100 * half:.2f}")
     if given.out:

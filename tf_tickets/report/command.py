@@ -151,7 +151,7 @@ def _group_text(frame, pairs, digest, name):
         "runs": [str(count) for count in group.groupby("round")["run"].nunique()],
         "mean test accuracy": map(tables.percent, rounds["test_accuracy"]),
         "to dense, points": ["" if row is None else _points(row["difference"]) for row in rows],
-        "95 % interval": ["" if row is None else _interval(row) for row in rows],
+        "95 % interval": ["" if row is None else tables.interval(row) for row in rows],
         "pairs": ["" if row is None else str(int(row["n"])) for row in rows],
         "p": ["" if row is None else statistics.probability(row["p_value"]) for row in rows],
     })  # fmt: skip
@@ -184,7 +184,3 @@ def _headline(frame, digest, rounds, found):
 
 def _points(value):
     return statistics.points(value / 100, 2)
-
-
-def _interval(row):
-    return "" if pandas.isna(row["low"]) else f"[{_points(row['low'])}, {_points(row['high'])}]"

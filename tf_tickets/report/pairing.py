@@ -56,6 +56,11 @@ def _pair(records, index):
     return density, first.mean(), second.mean(), statistics.paired_difference(first, second)
 
 
+def in_points(result):
+    """Mean, low and high of a statistics.PairedDifference of fractions, in points."""
+    return [None if value is None else 100 * value for value in (result.mean, result.low, result.high)]
+
+
 def paired(frame):
     """Dense against ticket per digest and round from 1 on, over pairs of (seed, subset_seed).
 
@@ -69,8 +74,8 @@ def paired(frame):
         found = _pair(groups[digest], index) if index else None
         if found:
             density, dense, ticket, result = found
-            low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
-            rows.append((digest, index, density, result.n, dense, ticket, 100 * result.mean, low, high, result.p_value))
+            points = in_points(result)
+            rows.append((digest, index, density, result.n, dense, ticket, *points, result.p_value))
     columns = "digest round density n dense_accuracy ticket_accuracy difference low high p_value".split()
     found = pandas.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})
     return found.assign(p_holm=found.groupby("digest")["p_value"].transform(statistics.holm))

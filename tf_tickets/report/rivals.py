@@ -1,4 +1,4 @@
-"""The first recipe's ticket against the others on the same images: random masks, small or long dense networks, ..."""
+"""The first search's ticket against other recipes on the same images: random masks, small dense networks, ..."""
 
 import numpy as np
 import pandas
@@ -63,17 +63,11 @@ def cells(found):
         "ticket": [tables.percent(value) for value in found["ticket_accuracy"]],
         "rival": [tables.percent(value) for value in found["rival_accuracy"]],
         "ticket - rival, points": [statistics.points(value / 100, 2) for value in found["difference"]],
-        "95 % interval": [_bounds(row) for _, row in found.iterrows()],
+        "95 % interval": [tables.interval(row) for _, row in found.iterrows()],
         "pairs": [str(value) for value in found["n"]],
         "p": [statistics.probability(value) for value in found["p_value"]],
         "p, Holm": ["" if pandas.isna(value) else statistics.probability(value) for value in found["p_holm"]],
     }
-
-
-def _bounds(row):
-    """`[+0.39, +3.75]`, or nothing where one pair has no interval."""
-    low, high = (statistics.points(row[name] / 100, 2) for name in ("low", "high"))
-    return "" if pandas.isna(row["low"]) else f"[{low}, {high}]"
 
 
 def results(found):
@@ -91,8 +85,9 @@ def _meetings(mine, rival, name):
     """One row for each density at which the two meet."""
     ours, theirs = (rows.groupby("round")["weights_left"].mean().to_dict() for rows in (mine, rival))
     equal = [
-        (index, other) for index in ours for other in theirs if index and abs(ours[index] / theirs[other] - 1.0) < 1e-3
-    ]
+        (index, other) for index, left in ours.items() for other in theirs
+        if index and abs(left - theirs[other]) <= 1e-3 * left
+    ]  # fmt: skip
     found = []
     for index, other in equal or [(max(ours), max(theirs))]:
         first, second = (_by_pair(rows[rows["round"] == at]) for rows, at in ((mine, index), (rival, other)))
@@ -101,11 +96,10 @@ def _meetings(mine, rival, name):
             continue
         ticket, against = (np.array([side[pair] for pair in both]) for side in (first, second))
         result = statistics.paired_difference(against, ticket)
-        low, high = (None if bound is None else 100 * bound for bound in (result.low, result.high))
         total = mine["weights_total"].max()
         found.append((
             mine["digest"].iloc[0], rival["digest"].iloc[0], name, index, ours[index] / total, theirs[other] / total,
-            result.n, ticket.mean(), against.mean(), 100 * result.mean, low, high, result.p_value, None,
+            result.n, ticket.mean(), against.mean(), *pairing.in_points(result), result.p_value, None,
         ))  # fmt: skip
     return found
 

@@ -99,7 +99,7 @@ def _rounds_table(group):
     if len(pairs):
         corrected = dict(zip(pairs.index, sentences.over_rounds(group.pairs)[0]))
     found = [pairs.loc[index] if index in pairs.index else None for index in means.index]
-    bounds = ["" if row is None or pandas.isna(row["low"]) else _bounds(row) for row in found]
+    bounds = ["" if row is None else tables.interval(row) for row in found]
     return html.table({
         "round": [str(index) for index in means.index],
         "density": [tables.percent(value) for value in means["density"]],
@@ -111,10 +111,6 @@ def _rounds_table(group):
         "p": ["" if row is None else statistics.probability(row["p_value"]) for row in found],
         "p, Holm": [statistics.probability(corrected[index]) if index in corrected else "" for index in means.index],
     })  # fmt: skip
-
-
-def _bounds(row):
-    return f"[{statistics.points(row['low'] / 100, 2)}, {statistics.points(row['high'] / 100, 2)}]"
 
 
 def robustness(group):

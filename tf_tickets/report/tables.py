@@ -62,6 +62,13 @@ def percent(fraction):
     return f"{100 * fraction:.2f} %" if fraction == 0 or fraction >= 1e-3 else f"{100 * fraction:.3g} %"
 
 
+def interval(row):
+    """`[+0.39, +3.75]` of a row with low and high in points; nothing where one pair has no interval."""
+    if pandas.isna(row["low"]):
+        return ""
+    return f"[{statistics.points(row['low'] / 100, 2)}, {statistics.points(row['high'] / 100, 2)}]"
+
+
 def format_table(frame):
     """The frame of `run_table` as aligned text; the chosen round is marked with a star."""
     marks = ["* " if chosen else "- " if short else "" for chosen, short in zip(frame["chosen"], frame["searched"])]

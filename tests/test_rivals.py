@@ -1,0 +1,130 @@
+"""The ticket against its rivals: where they meet, over which pairs, under which names, and in the figure."""
+
+import numpy as np
+import pandas
+import pytest
+
+from tf_tickets.analysis import statistics
+from tf_tickets.report import pairing, plots, rivals
+
+
+def recipes():
+    """Six pairs of a search and its rivals, as `tables.collect` gives them."""
+    rows = []
+    for seed in range(6):
+        common = {"seed": seed, "subset_seed": seed, "order_seed": 0, "dataset": "cifar10", "model": "resnet18",
+                  "data": "1 %", "augment": "base", "rewind": "epoch:2", "searched": 0, "epochs": 30}  # fmt: skip
+        for digest, control, rounds in [
+            ("aaaaaaaa", "none", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.45), (2, 250, 1000, 0.46 + 0.01 * seed)]),
+            ("bbbbbbbb", "random", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.44), (2, 250, 1000, 0.36)]),
+            ("cccccccc", "none", [(0, 1000, 1000, 0.45 + 0.02 * seed)]),
+            ("dddddddd", "small_dense", [(0, 240, 240, 0.30)]),
+            ("eeeeeeee", "one_shot", [(0, 1000, 1000, 0.40), (1, 250, 1000, 0.42)]),
+        ]:
+            for index, left, total, accuracy in rounds:
+                short = {"searched": int(digest == "bbbbbbbb" and index == 1)}
+                rows.append({**common, **short, "run": f"{digest}/{seed}", "digest": digest, "control": control,
+                             "round": index, "weights_left": left, "weights_total": total,
+                             "density": left / total, "test_accuracy": accuracy})  # fmt: skip
+    frame = pandas.DataFrame(rows)
+    frame.loc[frame["digest"] == "cccccccc", "epochs"] = 240
+    return frame
+
+
+def test_each_rival_meets_the_ticket_at_equal_weights_or_at_the_end():
+    found = rivals.compared(recipes())
+    assert list(found["name"]) == ["random pruning", "dense, 240 epochs", "small dense network", "pruned at once"]
+    assert list(found["round"]) == [2, 2, 2, 2] and list(found["n"]) == [6] * 4
+    assert list(found["rival_density"]) == [0.25, 1.0, 0.24, 0.25]
+    ticket = np.mean([0.46 + 0.01 * seed for seed in range(6)])
+    assert found["ticket_accuracy"].to_numpy() == pytest.approx(ticket)
+    assert list(found["difference"]) == pytest.approx([12.5, -1.5, 18.5, 6.5])
+
+
+def test_pairs_are_those_of_the_seeds_and_all_rivals_are_corrected_for():
+    frame = recipes()
+    found = rivals.compared(frame).set_index("rival")
+    # +1, 0, -1, -2, -3, -4 points: signs flipped, |sum| >= 9 in 22 of 64 cases.
+    direct = statistics.paired_difference(
+        [0.45 + 0.02 * seed for seed in range(6)], [0.46 + 0.01 * seed for seed in range(6)]
+    )
+    row = found.loc["cccccccc"]
+    assert (row["low"], row["high"]) == pytest.approx((100 * direct.low, 100 * direct.high))
+    assert row["p_value"] == direct.p_value
+    assert list(found["p_holm"]) == pytest.approx([4 * 2 / 64, direct.p_value, 4 * 2 / 64, 4 * 2 / 64])
+    fewer = frame[(frame["digest"] != "dddddddd") | (frame["seed"] < 3)]
+    assert rivals.compared(fewer).set_index("rival").loc["dddddddd", "n"] == 3
+
+
+def test_they_meet_where_both_have_as_many_weights_whatever_the_round():
+    frame = recipes()
+    rows = (frame["digest"] == "bbbbbbbb") & (frame["round"] == 2)
+    frame.loc[rows, ["round", "density", "weights_left"]] = [5, 0.5, 500]
+    found = rivals.compared(frame).set_index("rival").loc["bbbbbbbb"]
+    assert (found["round"], found["density"], found["rival_density"]) == (1, 0.5, 0.5)
+    assert found["difference"] == pytest.approx(9.0)
+
+
+def test_the_meeting_with_most_pairs_is_corrected_for():
+    frame = recipes()
+    frame.loc[frame["digest"] == "bbbbbbbb", "searched"] = 0
+    frame = frame[(frame["digest"] != "bbbbbbbb") | (frame["round"] < 2) | (frame["seed"] == 0)]
+    found = rivals.compared(frame)
+    mine = found[found["rival"] == "bbbbbbbb"]
+    assert list(mine["n"]) == [6, 1] and list(mine["p_holm"].isna()) == [False, True]
+    assert dict(rivals.results(found))["random pruning"].n == 6
+
+
+def test_a_control_that_has_only_begun_is_none():
+    frame = recipes()
+    begun = frame[(frame["digest"] != "bbbbbbbb") | (frame["round"] == 0)]
+    assert "bbbbbbbb" not in set(rivals.compared(begun)["rival"])
+
+
+def test_controls_of_each_pair_s_own_ticket_are_one_rival():
+    frame = recipes()
+    small = frame["control"] == "small_dense"
+    apart = frame.assign(digest=frame["digest"].where(~small, frame["digest"] + frame["seed"].astype(str)))
+    assert (rivals.compared(apart)["name"].str.startswith("small dense")).sum() == 6
+    found = rivals.compared(pairing.pooled(apart))
+    assert list(found["name"]) == list(rivals.compared(frame)["name"]) and set(found["n"]) == {6}
+    pandas.testing.assert_frame_equal(pairing.pooled(frame), frame)
+
+
+def test_other_images_or_networks_are_no_rivals():
+    frame = recipes()
+    frame.loc[frame["digest"] == "bbbbbbbb", "data"] = "2 %"
+    frame.loc[frame["digest"] == "cccccccc", "model"] = "vgg11"
+    frame.loc[frame["digest"] == "dddddddd", "seed"] += 6
+    assert list(rivals.compared(frame)["rival"]) == ["eeeeeeee"]
+    wider = frame["digest"] == "eeeeeeee"
+    frame.loc[wider, "weights_total"] *= 4
+    assert rivals.compared(frame).empty
+    assert rivals.compared(frame[frame["digest"] != "aaaaaaaa"]).empty
+
+
+def test_the_search_has_its_dense_line_whatever_comes_first():
+    frame = recipes()[::-1]
+    (axes,) = plots.figure(frame, "").axes
+    dense = [line.get_label() for line in axes.lines if line.get_linestyle() == "--"]
+    assert sorted(dense) == ["dense, 240 epochs", "magnitude: dense"]
+
+
+def test_a_small_network_and_a_long_dense_one_stand_where_they_belong():
+    (axes,) = plots.figure(recipes(), "").axes
+    lines = {line.get_label(): line for line in axes.lines}
+    small = next(line for label, line in lines.items() if "small dense" in label)
+    assert small.get_xydata().tolist() == [[0.24, 30.0]]
+    levels = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    assert levels == pytest.approx([40.0, 50.0])
+
+
+def test_recipes_are_named_for_what_they_are():
+    frame = recipes()
+    names = plots.labels(frame)[1]
+    assert list(names.values()) == [
+        "magnitude", "random pruning", "dense, 240 epochs", "small dense network", "pruned at once"
+    ]  # fmt: skip
+    frame.loc[(frame["digest"] == "bbbbbbbb"), "control"] = "none"
+    frame = frame[frame["digest"].isin(["aaaaaaaa", "bbbbbbbb"])]
+    assert plots.labels(frame)[1] == {"aaaaaaaa": "aaaaaaaa", "bbbbbbbb": "shortened rounds"}
