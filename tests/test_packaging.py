@@ -63,6 +63,13 @@ def tracked_files():
     return [ROOT / name for name in names if name and (ROOT / name).is_file()]
 
 
+@pytest.mark.parametrize("folder", [".venv", "runs", "data", "redrawn"])
+def test_folders_that_the_readme_makes_are_ignored(folder):
+    tracked_files()  # skips without a checkout
+    assert folder in (ROOT / "README.md").read_text()
+    assert subprocess.run(["git", "check-ignore", "-q", f"{folder}/file"], cwd=ROOT, check=False).returncode == 0
+
+
 def test_light_modules_import_no_tensorflow():
     code = f"import importlib, sys\nfor name in {LIGHT}:\n    importlib.import_module(name)\n"
     done = python(code + f"print(sorted({HEAVY} & set(sys.modules)), sys.modules['tf_tickets'].__version__)")
