@@ -14,7 +14,7 @@ import types
 import pytest
 from absl import flags
 from conftest import ROOT
-from test_sweep import FLAGS, parse, resolve, run_sweep, start, wait_until
+from sweeps import FLAGS, parse, resolve, run_sweep, start, wait_until
 
 from tf_tickets import cli, commands, storage
 from tf_tickets.errors import StateError, UsageError

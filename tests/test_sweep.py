@@ -2,14 +2,12 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
 from absl import flags
-from conftest import ROOT
-from sweeps import FLAGS, resolve
+from sweeps import FLAGS, resolve, run_sweep, start, wait_until
 
 from tf_tickets import cli, runs, stopping, storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
@@ -34,26 +32,6 @@ def test_the_program_refuses_without_tensorflow(words, expected, tmp_path):
     assert done.stderr.startswith("tf-tickets: ") and done.stderr.count("\n") == 1
     assert all(fragment in done.stderr for fragment in expected)
     assert os.listdir(tmp_path) == ["poison"]
-
-
-def start(folder, words, without_tensorflow=False, **options):
-    """The program in `folder`, whose runs go to `runs` there; its own process group."""
-    path = str(ROOT)
-    if without_tensorflow:
-        (folder / "poison").mkdir(exist_ok=True)
-        (folder / "poison" / "tensorflow.py").write_text("import os\nos._exit(99)\n")
-        path = os.pathsep.join([str(folder / "poison"), path])
-    return subprocess.Popen(
-        [sys.executable, "-m", "tf_tickets.main", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        **options,
-    )  # fmt: skip
-
-
-def run_sweep(folder, words, **options):
-    process = start(folder, words, **options)
-    out, error = process.communicate(timeout=600)
-    return subprocess.CompletedProcess(words, process.returncode, out, error)
 
 
 def test_what_the_sweep_s_flags_leave_in_conflict_the_grid_may_settle():
@@ -243,13 +221,6 @@ def test_a_run_that_a_signal_ends_is_named_with_it(number, expected, tmp_path, m
 
 
 GRID = "fraction=0.04,0.06;augment=base,rand;seed+subset_seed=0..1"
-
-
-def wait_until(process, condition):
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
