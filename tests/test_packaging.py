@@ -1,6 +1,7 @@
 """What a person gets by installing: nothing missing, nothing heavy at import, nothing of this machine."""
 
 import ast
+import collections
 import configparser
 import importlib
 import importlib.metadata
@@ -140,9 +141,19 @@ def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
 OPTIONAL = {"torch", "numba", "ray"}
 
 
+def distributions_by_package():
+    """Package -> distributions that install it. Python 3.10's packages_distributions knows only those that say so."""
+    found = collections.defaultdict(set)
+    for distribution in importlib.metadata.distributions():
+        said = (distribution.read_text("top_level.txt") or "").split()
+        for top in {*said, *(path.parts[0].removesuffix(".py") for path in distribution.files or ())}:
+            found[top].add(distribution.metadata["Name"])
+    return found
+
+
 def test_every_imported_package_is_required(settings):
     required = requirement_names(settings["options"]["install_requires"])
-    providers = importlib.metadata.packages_distributions()
+    providers = distributions_by_package()
     missing = set()
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
