@@ -107,7 +107,7 @@ def test_the_search_has_its_dense_line_whatever_comes_first():
     frame = recipes()[::-1]
     (axes,) = plots.figure(frame, "").axes
     dense = [line.get_label() for line in axes.lines if line.get_linestyle() == "--"]
-    assert sorted(dense) == ["dense, 240 epochs", "magnitude: dense"]
+    assert sorted(dense) == ["dense, 240 epochs: mean of 6 runs", "magnitude: dense"]
 
 
 def test_a_small_network_and_a_long_dense_one_stand_where_they_belong():
