@@ -94,6 +94,9 @@ def test_the_readme_s_rivals_have_the_committed_numbers():
     whole = frame("cifar10_1pct_half_cpu")
     mine = pairing.paired(whole[whole["digest"] == found["digest"].iloc[0]]).iloc[-1]
     assert better == f"{mine['difference']:.1f}"
+    (long, ticket) = re.findall(r"that reaches ([\d.]+) %, the ticket ([\d.]+) %", text)[0]
+    row = last.loc["dense, 240 epochs"]
+    assert (long, ticket) == tuple(f"{100 * row[of]:.1f}" for of in ("rival_accuracy", "ticket_accuracy"))
     published = (ROOT / "results" / "cifar10_1pct_half_cpu" / "README.md").read_text()
     for row in zip(*rivals.cells(found).values()):
         assert f"| {' | '.join(row)} |" in published
