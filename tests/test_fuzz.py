@@ -2,6 +2,7 @@
 
 import pathlib
 
+import numpy as np
 import pytest
 import readers
 from conftest import QUICK, ROOT
@@ -9,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tf_tickets as tt
-from tf_tickets import config, policies
+from tf_tickets import config, policies, storage
+from tf_tickets.errors import StateError
 from tf_tickets.experiments import grid
 
 FUZZ = settings(max_examples=300, deadline=None, derandomize=True)
@@ -93,6 +95,22 @@ def test_run_folders_are_read_or_refused(finished, data):
         words = st.sampled_from([b"null", b"-1", b"1e999", b"[]", b'"', b"\n"])
         content[start:end] = data.draw(st.binary(max_size=9) | words)
     readers.run_folder(finished, name, bytes(content))
+
+
+def test_a_run_as_it_was_is_accepted(finished):
+    for name in readers.run_names(finished):
+        readers.run_folder(finished, name, (finished / name).read_bytes())
+
+
+def test_a_message_does_not_repeat_the_damaged_file(tmp_path):
+    path = tmp_path / "a.npz"
+    storage.write_arrays(str(path), {"a": np.zeros(50_000)})
+    content = bytearray(path.read_bytes())
+    content[26:28] = b"\xff\xff"  # the length of the first name, in the header before its data
+    path.write_bytes(content)
+    with pytest.raises(StateError, match="is damaged") as caught:
+        storage.read_arrays(str(path))
+    readers.one_line(caught.value)
 
 
 def test_the_recipes_of_this_folder_are_what_is_fuzzed_around():

@@ -6,6 +6,11 @@ def plain(text):
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
+def reason(error):
+    """What a library says, as the start of one line: some repeat kilobytes of a damaged file."""
+    return " ".join(str(error).split())[:300]
+
+
 class TicketError(Exception):
     """An expected failure; `exit_status` is the process's exit status."""
 

@@ -15,7 +15,7 @@ import shutil
 
 import numpy as np
 
-from tf_tickets.errors import StateError, UsageError
+from tf_tickets.errors import StateError, UsageError, reason
 
 _TEMPORARY = ".writing"
 
@@ -55,7 +55,7 @@ def disk_faults():
         found = [reason for reason in map(os.strerror, _DISK) if reason in str(error)]
         if not found or not type(error).__module__.startswith("tensorflow"):
             raise
-        raise StateError(f"{' '.join(str(error).split())[:300]}; free or fix the disk and run again") from error
+        raise StateError(f"{reason(error)}; free or fix the disk and run again") from error
 
 
 def sync_folder(path):
@@ -141,7 +141,7 @@ def read_arrays(path):
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # bytes that are no npz end in a dozen kinds, from zlib's to the parser's of headers
-        raise StateError(f"{path} is damaged: {' '.join(str(error).split())}; delete it to redo what made it") from None
+        raise StateError(f"{path} is damaged: {reason(error)}; delete it to redo what made it") from None
 
 
 def file_digest(path, size=None):

@@ -21,6 +21,11 @@ READERS = ("policy", "sweep_grid", "flagfile", "settings_file", "subset_list", "
 RUN = ("--dataset=digits", "--images=70", "--model=vgg11", "--width=2", "--epochs=3", "--rounds=2", "--progress=none")
 
 
+def made(folder):
+    """The run below the folder, under the name that its files are sealed with."""
+    return next((folder / "out").glob("*/seed_*"), None)
+
+
 def starts(reader, run):
     """Inputs to start from."""
     if reader == "policy":
@@ -61,7 +66,7 @@ def fuzz(folder, reader, seconds):
     import atheris
 
     with atheris.instrument_imports(include=["tf_tickets"]):
-        call = target(reader, folder, folder.parent / "run")
+        call = target(reader, folder, made(folder.parent))
     words = [f"-max_total_time={seconds}", f"-artifact_prefix={folder}{os.sep}", "-print_final_stats=1", "-timeout=20"]
     atheris.Setup([sys.argv[0], *words, "-max_len=20000", str(folder / "corpus")], call)
     atheris.Fuzz()
@@ -70,7 +75,7 @@ def fuzz(folder, reader, seconds):
 def one(folder, reader, seconds):
     """Fuzzes a reader in a child; returns what is printed of it."""
     (folder / "corpus").mkdir(parents=True)
-    for index, data in enumerate(starts(reader, folder.parent / "run")):
+    for index, data in enumerate(starts(reader, made(folder.parent))):
         (folder / "corpus" / f"start_{index}").write_bytes(data)
     command = [sys.executable, "-m", "torture.fuzz", str(folder), str(seconds), "--child", reader]
     found = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -92,7 +97,6 @@ def main(folder, seconds, names):
         out = folder / "out"
         words = [*RUN, f"--out={out}"]
         subprocess.run([sys.executable, "-m", "tf_tickets.main", *words], check=True, stdout=subprocess.DEVNULL)
-        next(out.glob("*/seed_*")).rename(folder / "run")
     print(json.dumps({"seconds": seconds, "readers": {name: one(folder / name, name, seconds) for name in names}}))
 
 

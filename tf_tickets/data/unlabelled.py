@@ -8,7 +8,7 @@ import numpy as np
 from tf_tickets import pictures
 from tf_tickets.backend import tf
 from tf_tickets.data import photographs
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 
@@ -83,7 +83,7 @@ def _bands(path, shape):
     try:
         found = tifffile.imread(path)
     except Exception as error:  # tifffile raises errors of many types for damaged files
-        raise UsageError(f"{path} is no TIFF that can be read ({' '.join(str(error).split())})") from None
+        raise UsageError(f"{path} is no TIFF that can be read ({reason(error)})") from None
     if found.shape != shape or found.dtype != np.uint16:
         raise UsageError(f"{path} is {found.dtype}{list(found.shape)}: this ticket takes uint16{list(shape)}")
     return found

@@ -68,7 +68,7 @@ def checked(folder):
         _check_counts(ticket, document)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
         # Hashes can be made anew for a document that was made up.
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:200]
         raise StateError(f"{folder} describes no network of this program ({reason}); restore the ticket") from None
     if ticket.content_digest != document["content_digest"]:
         raise StateError(f"{folder}: arrays, settings and ids do not have the recorded content digest")

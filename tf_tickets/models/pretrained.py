@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, reason
 from tf_tickets.models import state
 from tf_tickets.runtime import files
 
@@ -40,7 +40,7 @@ def read(path, said="--pretrained="):
     except UsageError:
         raise
     except Exception as error:  # each library has its own errors for a damaged file
-        raise UsageError(f"{said}{path} cannot be read: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{said}{path} cannot be read: {reason(error)}") from None
     return {name.removeprefix("module."): array for name, array in arrays.items()}
 
 

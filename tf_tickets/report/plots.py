@@ -13,7 +13,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 
-# Okabe and Ito's palette, readable with colour-blind eyes; markers tell the groups apart without colour.
+# Okabe and Ito's palette, readable with colour-blind eyes, brown for its yellow, which is faint on white; markers tell
+# the groups apart without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # More would share their colours, and their legend would leave no room for the curves.
@@ -189,9 +190,10 @@ def _has_dense_line(group, frame):
 
 
 def _draw_dense(axes, group, number, name):
-    dense = _dense(group)
-    label = f"{name}: dense" if name and group["round"].max() else name or "dense"
-    if name and not group["round"].max() and len(dense) > 1:  # else the runs stand in the legend of the search
+    dense, label = _dense(group), name or "dense"
+    if name and group["round"].max():  # of a search, whose legend counts the runs
+        label = f"{name}: dense"
+    elif name and len(dense) > 1:
         label = f"{name}: mean of {len(dense)} runs"
     colour = COLOURS[number % len(COLOURS)] if name else "#444444"
     axes.axhline(100 * dense["test_accuracy"].mean(), color=colour, linestyle="--", linewidth=1.1, label=label)

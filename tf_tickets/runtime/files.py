@@ -51,7 +51,7 @@ def document(folder):
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except (OSError, ValueError, RecursionError) as error:
-        raise Damaged(f"{path} is damaged: {' '.join(str(error).split())}; restore it") from None
+        raise Damaged(f"{path} is damaged: {' '.join(str(error).split())[:200]}; restore it") from None
     if not isinstance(found, dict) or not isinstance(found.get("files"), dict):
         raise Damaged(f"{path} is no ticket's document; restore it")
     check_self(found, path)
@@ -106,7 +106,7 @@ class Arrays:
                 raise ValueError(f"its members unpack to {size:,} bytes")
             self._archive = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, *_STRANGE) as error:
-            raise Damaged(f"{path} is damaged: {' '.join(str(error).split())}; restore it") from None
+            raise Damaged(f"{path} is damaged: {' '.join(str(error).split())[:200]}; restore it") from None
 
     def __enter__(self):
         """Nothing more than itself."""
@@ -135,7 +135,7 @@ class Arrays:
                 raise ValueError("it is no array")
             return found
         except (KeyError, ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile, *_STRANGE) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split())[:200]
             raise Damaged(f"{self.path}: {name} cannot be read ({reason}); restore it") from None
 
     def get(self, name, shape=None, kind="f"):
