@@ -97,8 +97,15 @@ def test_the_readme_s_rivals_have_the_committed_numbers():
     (long, ticket) = re.findall(r"that reaches ([\d.]+) %, the ticket ([\d.]+) %", text)[0]
     row = last.loc["dense, 240 epochs"]
     assert (long, ticket) == tuple(f"{100 * row[of]:.1f}" for of in ("rival_accuracy", "ticket_accuracy"))
-    published = (ROOT / "results" / "cifar10_1pct_half_cpu" / "README.md").read_text()
-    for row in zip(*rivals.cells(found).values()):
+    fair = rivals.compared(frame("cifar10_1pct_half_decay_cpu")).set_index("name").loc["dense, 240 epochs"]
+    (behind,) = re.findall(r"the ticket is behind in all six pairs, by ([\d.]+) points in the mean", text)
+    assert fair["n"] == 6 and fair["p_value"] == 2 / 2**6 and behind == f"{-fair['difference']:.1f}"
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if (ROOT / "results" / name / "rivals.csv").exists()])
+def test_a_result_s_readme_prints_the_committed_rivals(name):
+    published = (ROOT / "results" / name / "README.md").read_text()
+    for row in zip(*rivals.cells(rivals.compared(pairing.pooled(frame(name)))).values()):
         assert f"| {' | '.join(row)} |" in published
 
 

@@ -127,4 +127,7 @@ def test_recipes_are_named_for_what_they_are():
     ]  # fmt: skip
     frame.loc[(frame["digest"] == "bbbbbbbb"), "control"] = "none"
     frame = frame[frame["digest"].isin(["aaaaaaaa", "bbbbbbbb"])]
-    assert plots.labels(frame)[1] == {"aaaaaaaa": "aaaaaaaa", "bbbbbbbb": "shortened rounds"}
+    assert plots.labels(frame)[1] == {"aaaaaaaa": "magnitude", "bbbbbbbb": "shortened rounds"}
+    assert plots.labels(frame[frame["digest"] == "aaaaaaaa"])[1] == {"aaaaaaaa": "aaaaaaaa"}
+    twice = frame.assign(digest=frame["digest"].replace("bbbbbbbb", "aaaaaaab"), searched=0)
+    assert list(plots.labels(twice)[1].values()) == ["aaaaaaaa", "aaaaaaab"]

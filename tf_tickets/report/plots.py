@@ -158,7 +158,13 @@ def labels(frame):
         if texts.count(text) > 1 or not text:
             names[digest] = ", ".join(filter(None, (text, _kind(groups[digest]))))
     texts = list(names.values())
-    return title, {d: text if text and texts.count(text) == 1 else f"{text} {d}".strip() for d, text in names.items()}
+    for digest, text in names.items():
+        if texts.count(text) > 1:
+            names[digest] = f"{text} {digest}".strip()
+        elif not text:  # alone, or the one search beside dense networks of the same settings
+            several = len(texts) > 1 and "control" in frame
+            names[digest] = _setting_text("control", groups[digest]["control"].iloc[0]) if several else digest
+    return title, names
 
 
 def _kind(rows):
