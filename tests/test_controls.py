@@ -53,8 +53,9 @@ def test_random_layerwise_needs_the_full_rewind_point(searched, tmp_path):
         retrained(searched, control="random_layerwise", ticket=str(alone))
 
 
-def test_reinitialize_keeps_the_mask_and_draws_the_weights(searched):
-    mine, weights, mask, original = retrained(searched, control="reinitialize", seed=5)
+def test_reinitialize_keeps_the_mask_and_draws_the_weights(searched, capfd):
+    mine, weights, mask, original = retrained(searched, control="reinitialize", seed=5, progress="log")
+    assert f"round 0/0  density {100 * pruning_masks.density(original):.2f} %" in capfd.readouterr().err
     fresh = tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2, seed=5)
     for name in mask:
         np.testing.assert_array_equal(mask[name], original[name])

@@ -87,7 +87,7 @@ def train_round(
     settling = companion if companion is not gradual else None
     if settling and settling.settled:
         end = step
-    observers, boundaries = _observers(session, folder, round_index, rows, step, steps_after)
+    observers, boundaries = _observers(session, folder, round_index, masks, rows, step, steps_after)
     observers += [gradual] if gradual else []
     if team.chief:
         observers.append(_checkpoint(session, folder, mine, identity, rows, companion, kept))
@@ -196,7 +196,7 @@ def _saved(session, folder, mine, identity):
     return saved
 
 
-def _observers(session, folder, round_index, rows, step, steps_after):
+def _observers(session, folder, round_index, masks, rows, step, steps_after):
     """The callbacks before the checkpoint, and the steps at which blocks have to end for them."""
     plan, run = session.plan, session.plan.config.run
     observers, boundaries = [], []
@@ -212,10 +212,9 @@ def _observers(session, folder, round_index, rows, step, steps_after):
         first, last = (step + int(part) for part in run.profile_steps.split(":"))
         observers.append(callbacks.Profile(folder.tensorboard, first, last))
         boundaries += [first, last]
-    left = plan.weights[round_index] if round_index < len(plan.weights) else plan.weights[-1]
     observers.append(callbacks.Progress(
         run.progress, title=f"round {round_index}/{len(plan.weights) - 1}  "
-        f"density {100 * left / plan.weights[0]:.2f} %", first_step=step, last_step=plan.end_step(round_index),
+        f"density {100 * pruning_masks.density(masks):.2f} %", first_step=step, last_step=plan.end_step(round_index),
         steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=steps_after,
     ))  # fmt: skip
     return observers, boundaries
