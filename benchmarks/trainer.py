@@ -1,10 +1,10 @@
 """Is the trainer right: dense ResNet-18 on a fifth of CIFAR-10 by us and by plain PyTorch, the same images, over seeds.
 
-    python benchmarks/trainer.py --data_dir=DATA [--seeds=3] [--epochs=15] [--width=16] [--fraction=0.2] [--out=FILE]
+    python benchmarks/trainer.py --data_dir=DATA [--seeds=0,1,2] [--epochs=15] [--width=16] [--fraction=0.2] [--out=F]
 
 Both draw their own initial weights, order, crops and flips; images, normalisation, optimiser and schedule are the same.
-Prints every accuracy on the 10,000 test images and the difference of the means with Welch's 95 % interval. Needs the
-extra `bench`.
+Prints every accuracy on the 10,000 test images and the difference of the means with Welch's 95 % interval. What stands
+in F is not trained again, so that seeds can be added, and a stopped benchmark goes on. Needs the extra `bench`.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def main():
     """Trains all, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--fraction", type=float, default=0.2)
@@ -120,21 +120,48 @@ def main():
     if given.peer is not None:
         print(train_peer(given))
         return
-    found = {"tf_tickets": [], "PyTorch": []}
     with tempfile.TemporaryDirectory() as folder:
         images = os.path.join(folder, "images.npz")
         prepare(given, images)
-        for seed in range(given.seeds):
-            found["tf_tickets"].append(ours(given, seed))
-            found["PyTorch"].append(theirs(given, seed, images))
-            last = ", ".join(f"{name} {100 * side[-1]:.2f} %" for name, side in found.items())
-            print(f"seed {seed}: {last}", flush=True)
-    difference, half = welch(*found.values())
-    print(f"difference {100 * difference:+.2f} points, 95 % interval +-{100 * half:.2f}")
+        trainers = {"tf_tickets": ours, "PyTorch": lambda given, seed: theirs(given, seed, images)}
+        found = {name: {} for name in trainers}
+        for seed in given.seeds.split(","):
+            for name, train in trainers.items():
+                found = kept(given, found)
+                if seed not in found[name]:
+                    accuracy = train(given, int(seed))
+                    found = kept(given, found)
+                    found[name][seed] = accuracy
+                    keep(given, found)
+                print(f"{name}, seed {seed}: {100 * found[name][seed]:.2f} %", flush=True)
+    sides = [list(side.values()) for side in found.values()]
+    if min(map(len, sides)) > 1:
+        difference, half = welch(*sides)
+        print(f"difference {100 * difference:+.2f} points, 95 % interval +-{100 * half:.2f}")
+        keep(given, found, difference=difference, half_interval=half)
+
+
+def facts(given):
+    """What the accuracies of a file depend on."""
+    return {name: getattr(given, name) for name in ("epochs", "width", "fraction")}
+
+
+def kept(given, found):
+    """Accuracies by side and seed: those of `--out`, once it is there, else `found`."""
+    if not (given.out and os.path.exists(given.out)):
+        return found
+    with open(given.out, encoding="utf-8") as file:
+        there = json.load(file)
+    if {name: there[name] for name in facts(given)} != facts(given):
+        raise SystemExit(f"{given.out} is of other settings than {facts(given)}: give another --out")
+    return {name: there[name] for name in found}
+
+
+def keep(given, found, **result):
+    """Writes settings, accuracies by side and seed, and the result to `--out`, if it is given."""
     if given.out:
-        facts = {name: getattr(given, name) for name in ("epochs", "width", "fraction")}
         with open(given.out, "w", encoding="utf-8") as file:
-            json.dump(facts | found | {"difference": difference, "half_interval": half}, file, indent=1)
+            json.dump(facts(given) | found | result, file, indent=1)
 
 
 def welch(first, second):

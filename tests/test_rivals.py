@@ -110,6 +110,17 @@ def test_the_search_has_its_dense_line_whatever_comes_first():
     assert sorted(dense) == ["dense, 240 epochs: mean of 6 runs", "magnitude: dense"]
 
 
+def test_of_many_recipes_those_that_prune_have_the_figure():
+    frame = recipes()
+    alone = frame[frame["digest"] == "cccccccc"]
+    many = pandas.concat([frame, *(alone.assign(digest=f"ffffffff{n}", epochs=60 + n) for n in range(8))])
+    assert plots.shown(frame) == ["aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd", "eeeeeeee"]
+    assert plots.shown(many) == ["aaaaaaaa", "bbbbbbbb", "eeeeeeee"]
+    (axes,) = plots.figure(many, "cifar10").axes
+    assert axes.get_title() == "cifar10, 3 of 13 recipes"
+    assert len(plots.shown(many[many["round"] == 0])) == plots.MOST_GROUPS
+
+
 def test_a_small_network_and_a_long_dense_one_stand_where_they_belong():
     (axes,) = plots.figure(recipes(), "").axes
     lines = {line.get_label(): line for line in axes.lines}

@@ -8,7 +8,7 @@ import pandas
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import page, pairing, plots, rivals, tables
+from tf_tickets.report import details, evaluations, page, pairing, plots, rewinds, rivals, tables
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -19,8 +19,9 @@ _RULE = (
 def report(paths, out=None):
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
-    The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg and, of
-    several recipes, rivals.csv.
+    The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
+    several recipes rivals.csv, of several rewind points rewinds.csv, and evaluations.csv where `evaluate` or `analyze`
+    looked at some.
 
     Args:
       paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
@@ -52,17 +53,18 @@ def report(paths, out=None):
     title, names = plots.labels(frame)
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
     parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
-    against = rivals.compared(frame)
-    if against.empty:
-        storage.remove(os.path.join(os.path.abspath(out), "rivals.csv"))  # of an earlier report
-    else:
-        tables.write_table(against, os.path.join(out, "rivals.csv"))
+    folders = details.sources(paths, frame, problems)
+    rows = evaluations.gather(paths, folders, frame, problems)
+    against, rewound = rivals.compared(frame), rewinds.compared(frame, rows)
+    tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
+    tabled += _write_or_remove({"rivals.csv": against, "rewinds.csv": rewound}, out)
+    tabled += [evaluations.FILE] if _write_evaluations(rows, os.path.join(out, evaluations.FILE), problems) else []
     parts += _rivals_text(frame, against)
+    if not rewound.empty:
+        parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
     if not pairs.empty:
         parts.append(_RULE)
-    files = page.write(frame, pairs, against, paths, out, problems)
-    tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
-    tabled += [] if against.empty else ["rivals.csv"]
+    files = page.write(frame, pairs, against, rewound, rows, folders, out, problems)
     parts.append(
         f"Wrote {', '.join(tabled)}, accuracy.png, accuracy.svg, report.html and {len(files) - 1} "
         f"figure{'s' if len(files) != 2 else ''} below figures to {out}"
@@ -127,6 +129,24 @@ def _write_parquet(frame, path):
         return ["report.parquet is left out: it needs pyarrow; pip install pyarrow"]
     storage.write_bytes(os.path.abspath(path), data.getvalue())
     return []
+
+
+def _write_or_remove(found, out):
+    """Writes the tables that have rows, removes those of an earlier report for the others; returns what was written."""
+    for name, table in found.items():
+        if table.empty:
+            storage.remove(os.path.join(os.path.abspath(out), name))
+        else:
+            tables.write_table(table, os.path.join(out, name))
+    return [name for name, table in found.items() if not table.empty]
+
+
+def _write_evaluations(rows, path, problems):
+    """Writes them, unless the file there was to be read and is damaged; whether it was written."""
+    damaged = {os.path.realpath(line.split(" is left out")[0]) for line in problems}
+    if os.path.realpath(path) in damaged:
+        return False
+    return evaluations.write(rows, path)
 
 
 def _refuse_overwriting(frame, target, paths):

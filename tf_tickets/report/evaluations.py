@@ -1,4 +1,4 @@
-"""The rows of `evaluate`: read from run folders, and paired dense against ticket."""
+"""The rows of `evaluate` and `analyze`: from run folders or a CSV of a report, and paired dense against ticket."""
 
 import os
 import re
@@ -7,17 +7,21 @@ import pandas
 
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
+from tf_tickets.report import analyses, analysis_rows
 from tf_tickets.report.details import tolerant
 
 COLUMNS = ("evaluator", "setting", "metric", "value", "n")
+FILE = "evaluations.csv"
 _PAIR = ["seed", "subset_seed"]
+_FACTS = ("run", "digest", *_PAIR, "round", "density")
 _WHAT = ["evaluator", "setting", "metric"]
 
 
-def read(folders, frame, problems):
-    """The rows of all complete rounds.
+def gather(paths, folders, frame, problems):
+    """The rows of all complete rounds, those of runs without a folder from the CSV beside their report.csv.
 
     Args:
+      paths: those given to `tables.collect`.
       folders: dict from run name to runs.RunFolder.
       frame: of `tables.collect`; says which rounds are complete.
       problems: takes a line for each damaged file.
@@ -25,25 +29,66 @@ def read(folders, frame, problems):
     Returns:
       A frame with run, digest, seed, subset_seed, round, density, evaluator, setting, metric, value and n.
     """
+    parts = [read(folders, frame, problems)]
+    rest = frame[~frame["run"].isin(list(folders))]
+    facts = {(row["run"], row["round"]): row for row in rest[list(_FACTS)].to_dict("records")}
+    for path in dict.fromkeys(os.path.join(os.path.dirname(p), FILE) for p in paths if os.path.isfile(p)):
+        if os.path.exists(path):
+            parts.append(_frame(tolerant(lambda path=path: _committed(path, facts), path, problems) or []))
+    return pandas.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def write(rows, path):
+    """Writes the rows of the rounds that `evaluate` or `analyze` looked at, as `gather` reads them back.
+
+    A file of an earlier report goes where there are none: what training writes of a round stands in report.csv.
+
+    Returns:
+      Whether there are any.
+    """
+    looked = _looked(rows)[["run", "round"]].drop_duplicates()
+    kept = rows.merge(looked, on=["run", "round"])[["run", "round", "density", *COLUMNS]]
+    if kept.empty:
+        storage.remove(os.path.abspath(path))
+    else:
+        storage.write_csv(os.path.abspath(path), kept.to_dict("records"), list(kept.columns))
+    return len(kept) > 0
+
+
+def read(folders, frame, problems):
+    """The rows of all complete rounds of runs that have a folder; arguments and result are those of `gather`."""
     rows = []
     wanted = frame[frame["run"].isin(list(folders))]
-    names = ["run", "digest", *_PAIR, "round", "density"]
-    for facts in wanted[names].to_dict("records"):
+    for facts in wanted[list(_FACTS)].to_dict("records"):
         path = folders[facts["run"]].round(facts["round"]).evaluations
         if os.path.exists(path):
-            rows += tolerant(lambda path=path, facts=facts: _rows(path, facts), path, problems) or []
-    return pandas.DataFrame(rows, columns=[*names, *COLUMNS])
+            rows += tolerant(lambda path=path, facts=facts: _rows(path, lambda row: facts), path, problems) or []
+    return _frame(rows)
 
 
-def _rows(path, facts):
+def _frame(rows):
+    return pandas.DataFrame(rows, columns=[*_FACTS, *COLUMNS])
+
+
+def _committed(path, facts):
+    return _rows(path, lambda row: facts.get((row["run"], int(row["round"]))))
+
+
+def _rows(path, facts_of):
+    """The rows of a file in their types, those whose run and round `facts_of` does not know left out."""
     found = []
     for number, row in enumerate(storage.read_csv(path), 1):
         if any(row.get(name) is None for name in COLUMNS):
             raise ValueError(f"row {number} lacks one of {', '.join(COLUMNS)}")
-        value = float(row["value"])
-        if value == value:
+        value, facts = float(row["value"]), facts_of(row)
+        if value == value and facts:
             found.append(facts | {name: row[name] for name in _WHAT} | {"value": value, "n": int(row["n"])})
     return found
+
+
+def _looked(rows):
+    """The rows that training itself does not write."""
+    return rows[(rows["evaluator"] != "clean") | (rows["metric"] == "calibration_error")]
 
 
 def compared(rows):
@@ -59,7 +104,7 @@ def compared(rows):
       A frame with seed, subset_seed, evaluator, setting, metric, dense, ticket, n, round and density; runs that differ
       in order_seed alone are averaged, as `tables.pair` does.
     """
-    looked = rows[(rows["evaluator"] != "clean") | (rows["metric"] == "calibration_error")]
+    looked = _looked(rows)
     last = looked[looked["round"] > 0].groupby("run")["round"].max()
     ticket = rows[rows["round"] == rows["run"].map(last)]
     dense = rows[(rows["round"] == 0) & (rows["density"] == 1.0)]
@@ -177,3 +222,26 @@ def _pair(text, classes):
     return next(
         ((text[:at], text[at + 1 :]) for at in cuts if text[:at] in classes and text[at + 1 :] in classes), None
     )
+
+
+def densities(rows):
+    """Density by layer and round of the rows of one digest, mean over runs: as `details.density_means`."""
+    mine = rows[(rows["evaluator"] == "density") & rows["metric"].str.startswith("density:")]
+    if mine.empty:
+        return None
+    layers = mine["metric"].str.slice(len("density:"))
+    return mine.assign(layer=layers).pivot_table(index="layer", columns="round", values="value", sort=False).sort_index(
+        axis=1
+    )
+
+
+def similarities(rows):
+    """The CKA matrices of the first run of one digest that has some: as `details.similarities`."""
+    mine, found = rows[rows["evaluator"] == "similarity"], []
+    for _, part in mine.groupby(["run", "round", "setting"], sort=False):
+        if part["run"].iloc[0] == mine["run"].iloc[0]:
+            records = part.to_dict("records")
+            lines, columns, values = analysis_rows.matrix(records)
+            table = pandas.DataFrame([[values[line, one] for one in columns] for line in lines], lines, columns)
+            found.append((f"cka_{analyses.pair_name(records)}", table))
+    return sorted(found, key=lambda pair: pair[0])

@@ -6,12 +6,12 @@ from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.report import (
     details,
-    evaluations,
     figures_robustness,
     html,
     pairing,
     plots,
     recipe,
+    rewinds,
     rivals,
     sections,
     sentences,
@@ -30,14 +30,16 @@ _READING = (
 )
 
 
-def write(frame, pairs, against, paths, out, problems):
+def write(frame, pairs, against, rewound, rows, folders, out, problems):
     """Writes report.html and figures/*.svg.
 
     Args:
       frame: of `tables.collect`.
       pairs: of `pairing.paired`.
       against: of `rivals.compared`.
-      paths: those given to `collect`; the run folders in them are read for what is beside the summaries.
+      rewound: of `rewinds.compared`.
+      rows: of `evaluations.gather`.
+      folders: of `details.sources`, read for what is beside the summaries.
       out: folder to write to.
       problems: the lines of `collect`; takes one more for each damaged file.
 
@@ -48,10 +50,11 @@ def write(frame, pairs, against, paths, out, problems):
       StateError: a file cannot be written.
     """
     figures = Figures(os.path.join(out, "figures"))
-    groups = _groups(frame, pairs, details.sources(paths, frame, problems), figures, problems)
+    groups = _groups(frame, pairs, rows, folders, figures, problems)
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
     middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(frame, against, figures)]
+    middle.append(_rewinds(frame, rewound, figures))
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
         middle.append(_group(groups[shown], alone=len(groups) == 1))
@@ -66,9 +69,8 @@ def write(frame, pairs, against, paths, out, problems):
     return ["report.html", *(f"figures/{name}.svg" for name in figures.names)]
 
 
-def _groups(frame, pairs, folders, figures, problems):
-    rows, names = evaluations.read(folders, frame, problems), plots.labels(frame)[1]
-    names, found = _told_apart(names, frame, folders), []
+def _groups(frame, pairs, rows, folders, figures, problems):
+    names, found = _told_apart(plots.labels(frame)[1], frame, folders), []
     for digest, name in names.items():
         mine = pairing.comparable(frame[frame["digest"] == digest])
         found.append(sections.Group(
@@ -117,7 +119,7 @@ def _opening(groups, shown):
 def _together(frame, groups, figures):
     """All recipes in one figure each of accuracy and of differences."""
     drawn = []
-    if 1 < len(groups) <= plots.MOST_GROUPS:
+    if 1 < len(groups) and sum(len(group.rounds) > 1 for group in groups) <= plots.MOST_GROUPS:
         drawn.append(figures.add(
             "accuracy", lambda: plots.figure(pairing.comparable(frame), ""),
             "Test accuracy after the last epoch against the share of prunable weights left. Dashed: dense; bands: 95 % "
@@ -157,6 +159,21 @@ def _rivals(frame, against, figures):
     name = plots.labels(frame)[1][against["digest"].iloc[0]]
     title, table = html.heading(2, f"The ticket of {name} against its rivals"), html.table(rivals.cells(against))
     return "\n".join([title, html.figures([drawn]), table])
+
+
+def _rewinds(frame, rewound, figures):
+    """Searches that differ in their rewind point."""
+    if rewound.empty:
+        return ""
+    drawn = figures.add(
+        "rewinds", lambda: rewinds.figure(rewound, frame),
+        "Test accuracy of dense network and ticket by the epoch that the rounds rewind to; dots: runs. Below, where it "
+        "was measured, the barrier: how far the test error rises on the line between two copies that share the rewind "
+        "point and differ in the order of their images. Normalisation statistics are interpolated too: that raises it.",
+        "accuracy and barrier by rewind epoch",
+    )  # fmt: skip
+    table = html.table(rewinds.cells(rewound))
+    return "\n".join([html.heading(2, rewinds.heading(rewound)), html.figures([drawn]), table])
 
 
 def _group(group, alone):

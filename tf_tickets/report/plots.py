@@ -104,7 +104,7 @@ def write(draw, path_without_suffix):
 def figure(frame, title):
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
-    One colour per digest, for the first MOST_GROUPS of them. A group of one run is a line with markers, its chosen
+    One colour per digest that is `shown`. A group of one run is a line with markers, its chosen
     round ringed; a group of several is their mean with a 95 % t interval over the rounds that all of them have
     reached, and, of few groups, a thin line per run.
     """
@@ -120,9 +120,10 @@ def figure(frame, title):
     crowded = len(names) > _FEW_GROUPS
     drawn = canvas(5.6, 4.8 if crowded else 3.8)
     axes = drawn.add_subplot()
-    if len(names) > MOST_GROUPS:
-        title = f"{title}, the first {MOST_GROUPS} of {len(names)} recipes".lstrip(", ")
-        frame = frame[frame["digest"].isin(list(names)[:MOST_GROUPS])]
+    kept = shown(frame)
+    if len(kept) < len(names):
+        title = f"{title}, {len(kept)} of {len(names)} recipes".lstrip(", ")
+        frame = frame[frame["digest"].isin(kept)]
     for number, (digest, group) in enumerate(frame.groupby("digest", sort=False)):
         alone = len(names) == 1
         if _has_dense_line(group, frame):
@@ -136,6 +137,14 @@ def figure(frame, title):
     else:
         axes.legend(loc="best", handlelength=2.4)
     return drawn
+
+
+def shown(frame):
+    """The digests with room in one figure: all, else the first MOST_GROUPS, of those that prune if several do."""
+    rounds = frame.groupby("digest", sort=False)["round"].nunique()
+    if len(rounds) > MOST_GROUPS and (rounds > 1).sum() > 1:
+        rounds = rounds[rounds > 1]
+    return list(rounds.index[:MOST_GROUPS])
 
 
 def labels(frame):

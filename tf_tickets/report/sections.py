@@ -248,6 +248,7 @@ def examples(group):
 def inside(group):
     """Density by layer and round, and CKA."""
     drawn, table = [], details.density_means(group.folders.values(), group.rounds, group.problems)
+    table = evaluations.densities(group.rows) if table is None else table
     if table is not None and table.shape[1] > 1:
         drawn.append(group.draw(
             "layers", lambda: figures_networks.densities(table),
@@ -255,8 +256,8 @@ def inside(group):
             "empty cell is a layer without a weight. It shows where weights survive, not which layers matter.",
             "heat map of density by layer and round",
         ))  # fmt: skip
-    for folder in group.folders.values():
-        found = details.similarities(folder, group.problems)
+    for read in _similarities(group):
+        found = read()
         for name, matrix in found[:_MATRICES]:
             drawn.append(group.draw(
                 _plain(name), functools.partial(figures_networks.similarity, matrix),
@@ -267,6 +268,13 @@ def inside(group):
         if found:
             break
     return html.heading(3, "Inside the networks") + "\n" + html.figures(drawn) if drawn else ""
+
+
+def _similarities(group):
+    """Functions -> CKA matrices, one for each run folder, or one of the rows where there is none."""
+    if not group.folders:
+        return [lambda: evaluations.similarities(group.rows)]
+    return [functools.partial(details.similarities, folder, group.problems) for folder in group.folders.values()]
 
 
 def training(group):

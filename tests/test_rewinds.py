@@ -1,0 +1,113 @@
+"""Searches by rewind point: which are compared, over which pairs, at which round, with which barriers."""
+
+import pandas
+import pytest
+from test_page import Outline
+from test_report import no_figures  # noqa: F401
+
+from tf_tickets.report import command, rewinds, tables
+
+EPOCHS = (0, 2, 5, 10)
+
+
+def searches(seeds=6):
+    """Searches of three rounds for each rewind epoch, and dense and sparse copies trained from their rewind points."""
+    rows = []
+    for number, epoch in enumerate(EPOCHS):
+        for seed in range(seeds):
+            common = {"dataset": "cifar10", "model": "resnet18", "data": "1 % of the images", "augment": "base",
+                      "control": "none", "rewind": f"epoch:{epoch}", "seed": seed, "order_seed": seed,
+                      "subset_seed": str(seed), "searched": 0, "weights_total": 1000}  # fmt: skip
+            kinds = [(f"aaaaaaa{number}", 0, 1000, 0.40 + 0.01 * seed), (f"aaaaaaa{number}", 1, 500, 0.41),
+                     (f"aaaaaaa{number}", 2, 250, 0.42 + 0.01 * seed + 0.001 * epoch),
+                     (f"bbbbbbb{number}", 0, 1000, 0.40), (f"ccccccc{number}", 0, 250, 0.42)]  # fmt: skip
+            for digest, index, left, accuracy in kinds:
+                rows.append({
+                    **common, "run": f"cifar10-resnet18-{digest}/seed_{seed}", "digest": digest, "round": index,
+                    "weights_left": left, "density": left / 1000, "test_accuracy": accuracy, "train_loss": 1.0,
+                    "epochs": 30 if index == 0 and digest[0] == "a" else 30 - epoch,
+                    "test_balanced_accuracy": accuracy, "test_accuracy_best_epoch": None, "validation_accuracy": None,
+                })  # fmt: skip
+    return pandas.DataFrame(rows)[list(tables.COLUMNS)]
+
+
+def barriers(frame):
+    """The rows that `analyze --what=stability` leaves with the copies: 0.3 - 0.02 K dense, 0.1 - 0.01 K sparse."""
+    rows = []
+    for row in frame[frame["digest"].str.startswith(("b", "c"))].to_dict("records"):
+        epoch = int(row["rewind"].partition(":")[2])
+        value = 0.3 - 0.02 * epoch if row["density"] == 1.0 else 0.1 - 0.01 * epoch
+        facts = {name: row[name] for name in ("run", "digest", "seed", "subset_seed", "round", "density")}
+        facts |= {"evaluator": "stability", "setting": "other/round_00,points=11", "n": 1000}
+        rows += [facts | {"metric": "barrier_test", "value": value}, facts | {"metric": "barrier_train", "value": 9.0}]
+    return pandas.DataFrame(rows)
+
+
+def test_each_rewind_epoch_has_its_ticket_and_its_barriers():
+    frame = searches()
+    found = rewinds.compared(frame, barriers(frame))
+    assert list(found["rewind_epoch"]) == list(EPOCHS) and list(found["n"]) == [6] * 4
+    assert set(found["round"]) == {2} and set(found["density"]) == {0.25}
+    assert found["difference"].to_list() == pytest.approx([2.0, 2.2, 2.5, 3.0])
+    assert found["dense_barrier"].to_list() == pytest.approx([0.3, 0.26, 0.2, 0.1])
+    assert found["ticket_barrier"].to_list() == pytest.approx([0.1, 0.08, 0.05, 0.0])
+    assert list(found["dense_barriers"]) == list(found["ticket_barriers"]) == [6] * 4
+
+
+def test_init_is_epoch_0_and_other_kinds_are_no_epoch():
+    assert [rewinds.epoch(kind) for kind in ("init", "epoch:0", "epoch:12")] == [0, 0, 12]
+    assert {rewinds.epoch(kind) for kind in ("step:5", "trained", "finetune", "learning_rate:2")} == {None}
+
+
+def test_all_are_taken_where_each_has_come():
+    frame = searches()
+    behind = (frame["digest"] == "aaaaaaa2") & (frame["round"] == 2)
+    found = rewinds.compared(frame[~behind], barriers(frame))
+    assert set(found["round"]) == {1} and set(found["density"]) == {0.5}
+    assert found["ticket_barrier"].isna().all() and set(found["ticket_barriers"]) == {0}, "of another density"
+    assert "barrier, ticket" not in rewinds.cells(found) and "barrier, dense" in rewinds.cells(found)
+
+
+@pytest.mark.parametrize("column, value", [("epochs", 60), ("augment", "rand"), ("data", "2 %"), ("model", "vgg16")])
+def test_searches_that_differ_in_more_are_not_compared(column, value):
+    frame = searches()
+    frame.loc[frame["digest"].isin(["aaaaaaa1", "aaaaaaa3"]), column] = value
+    assert rewinds.compared(frame, barriers(frame)).empty
+    frame.loc[frame["digest"] == "aaaaaaa1", column] = searches().loc[0, column]
+    assert list(rewinds.compared(frame, barriers(frame))["rewind_epoch"]) == [0, 2, 5]
+
+
+def test_a_control_is_no_search():
+    frame = searches()
+    frame.loc[frame["digest"].isin(["aaaaaaa1", "aaaaaaa3"]), "control"] = "random"
+    assert rewinds.compared(frame, barriers(frame)).empty
+
+
+def test_the_figure_has_the_numbers():
+    frame = searches()
+    found = rewinds.compared(frame, barriers(frame))
+    above, below = rewinds.figure(found, frame).axes
+    lines = {line.get_label(): line for line in above.lines}
+    assert lines["ticket"].get_ydata() == pytest.approx([44.5, 44.7, 45.0, 45.5])
+    assert lines["dense"].get_ydata() == pytest.approx([42.5] * 4)
+    lines = {line.get_label(): line for line in below.lines}
+    assert lines["dense"].get_ydata() == pytest.approx([30, 26, 20, 10])
+    alone = rewinds.compared(frame, barriers(frame).iloc[:0])
+    assert len(rewinds.figure(alone, frame).axes) == 1
+
+
+def test_the_report_has_them(tmp_path, no_figures):  # noqa: F811
+    frame = searches(2)
+    tables.write_rows(frame, str(tmp_path / "report.csv"))
+    barriers(frame).to_csv(tmp_path / "evaluations.csv", index=False)
+    text, problems = command.report([str(tmp_path)])
+    assert not problems and "Rewind points compared after round 2, density 25.00 %" in text and "rewinds.csv" in text
+    printed = pandas.read_csv(tmp_path / "rewinds.csv")
+    assert printed["ticket_barrier"].to_list() == pytest.approx([0.1, 0.08, 0.05, 0.0])
+    assert (tmp_path / "figures" / "rewinds.svg").exists()
+    outline = Outline((tmp_path / "report.html").read_text()).text
+    assert "Rewind points compared after round 2" in outline and "barrier, ticket" in outline
+    tables.write_rows(frame[frame["digest"] == "aaaaaaa0"], str(tmp_path / "one" / "report.csv"))
+    (tmp_path / "one" / "rewinds.csv").write_text("of an earlier report")
+    command.report([str(tmp_path / "one")])
+    assert not (tmp_path / "one" / "rewinds.csv").exists()
