@@ -5,11 +5,12 @@ import shutil
 
 import pandas
 import pytest
-from test_page import evaluation_rows, fill, made  # noqa: F401
+from test_page import fill, made, measured_rows  # noqa: F401
 from test_report import make_run, no_figures  # noqa: F401
 
 from tf_tickets import storage
-from tf_tickets.report import command, details, evaluations, tables
+from tf_tickets.errors import UsageError
+from tf_tickets.report import command, evaluations, tables
 
 
 def test_the_csv_draws_the_figures_of_the_runs(made, tmp_path):  # noqa: F811
@@ -35,31 +36,80 @@ def test_training_alone_leaves_no_csv(tmp_path, no_figures):  # noqa: F811
     assert not (tmp_path / "runs" / "evaluations.csv").exists()
 
 
-def test_a_damaged_csv_is_named_and_kept(tmp_path, no_figures):  # noqa: F811
-    fill(make_run(tmp_path / "runs", [0.5, 0.6, 0.7]), [0.5, 0.6, 0.7])
+@pytest.fixture
+def published(tmp_path, no_figures):  # noqa: F811
+    """The folder of a report on one run whose rounds 0 and 2 were evaluated, and the run's."""
+    folder = fill(make_run(tmp_path / "runs", [0.5, 0.6, 0.7]), [0.5, 0.6, 0.7])
     command.report([str(tmp_path / "runs")], str(tmp_path / "rows"))
-    path = tmp_path / "rows" / "evaluations.csv"
-    path.write_bytes(path.read_bytes().replace(b"accuracy,0.5,", b"accuracy,half,"))
+    return tmp_path / "rows", folder
+
+
+@pytest.mark.parametrize("before, after, named", [
+    (b"accuracy,0.5,", b"accuracy,half,", "'half'"), (b"accuracy,0.5,", b"accuracy,5.0,", "accuracy is 5.0"),
+    (b"accuracy,0.5,", b"accuracy,inf,", "accuracy is inf"), (b"accuracy,0.5,", b"accuracy,-0.5,", "accuracy is -0.5"),
+    (b"accuracy,0.5,100", b"accuracy,0.5," + b"9" * 400, "n is 9"),
+    (b"accuracy,0.5,100", b"accuracy,0.5,-1", "n is -1"),
+    (b"cat>cat,20.0,50", b"cat>cat,20.0,0", "n is 0"), (b"run,round", b"\xef\xbb\xbfrun,round", "row 1 lacks run"),
+    (b"metric,value", b"metric,worth", "row 1 lacks value"), (b"cat>cat", b"\xff", "cannot be read"),
+])  # fmt: skip
+def test_a_damaged_csv_is_named_and_kept(published, tmp_path, before, after, named):
+    folder, _ = published
+    path, report = folder / "evaluations.csv", (folder / "report.csv").read_bytes()
+    assert before in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(before, after, 1))
     damaged = path.read_bytes()
-    (problem,) = command.report([str(tmp_path / "rows")])[1]
-    assert "evaluations.csv is left out of the page: ValueError" in problem and "'half'" in problem
-    assert path.read_bytes() == damaged
+    with pytest.raises(UsageError, match=r"evaluations.csv is damaged and would be replaced: restore it, or name"):
+        command.report([str(folder)])
+    assert path.read_bytes() == damaged and (folder / "report.csv").read_bytes() == report
+    (problem,) = command.report([str(folder)], str(tmp_path / "out"))[1]
+    assert "evaluations.csv is left out of the page: " in problem and named in problem
+    assert not (tmp_path / "out" / "evaluations.csv").exists() and path.read_bytes() == damaged
 
 
-def test_rows_of_runs_that_are_not_in_the_table_are_left_out(tmp_path):
-    make_run(tmp_path / "runs", [0.5, 0.6])
-    frame, _ = tables.collect([str(tmp_path / "runs")])
-    run, path = frame["run"].iloc[0], tmp_path / "rows" / "evaluations.csv"
-    rows = [row | {"run": name} for name in (run, "other/seed_0") for row in evaluation_rows(1, 0.6)]
-    rows += [row | {"run": run} for row in evaluation_rows(7, 0.6)]
-    storage.write_csv(str(path), rows, list(rows[0]))
-    csv = str(tmp_path / "rows" / "report.csv")
-    tables.write_rows(frame, csv)
-    found = evaluations.gather([csv], {}, frame, [])
-    assert set(found["run"]) == {run} and set(found["round"]) == {1} and len(found) == len(evaluation_rows(1, 0.6))
-    # Where the run's folder is there, its own rows count.
-    folders = details.sources([str(tmp_path / "runs")], frame, [])
-    assert evaluations.gather([str(tmp_path / "runs"), csv], folders, frame, []).empty
+@pytest.mark.parametrize("setting", ["eps=1.2.3", "fog:" + "9" * 40])
+def test_odd_settings_are_rows_like_others(published, tmp_path, setting):
+    path = published[0] / "evaluations.csv"
+    path.write_bytes(path.read_bytes().replace(b"eps=0.03137", setting.encode()))
+    assert command.report([str(published[0])], str(tmp_path / "out"))[1] == []
+    assert setting in (tmp_path / "out" / "evaluations.csv").read_text()
+
+
+def test_what_is_measured_twice_counts_once(published, tmp_path):
+    folder, run = published
+    path, one = folder / "evaluations.csv", tmp_path / "out" / "evaluations.csv"
+    rows = path.read_bytes()
+    for paths in ([folder, folder / ".." / "rows"], [run.folder, folder], [folder, run.folder]):
+        assert command.report([str(path) for path in paths], str(tmp_path / "out"))[1] == []
+        assert sorted(one.read_bytes().splitlines()) == sorted(rows.splitlines())
+    head, first, *rest = rows.splitlines()
+    path.write_bytes(b"\n".join([head, first, *rest, first]))
+    assert command.report([str(folder)], str(tmp_path / "out"))[1] == [] and one.read_bytes() == rows
+    path.write_bytes(rows.replace(b"accuracy,0.5,", b"accuracy,0.25,", 1))
+    (problem,) = command.report([run.folder, str(folder)], str(tmp_path / "out"))[1]
+    assert "1 of its rows have other values in an earlier file" in problem and one.read_bytes() == rows
+
+
+def test_a_run_s_folder_does_not_hide_what_the_csv_has_beyond_it(published, tmp_path):
+    folder, run = published
+    rows = (folder / "evaluations.csv").read_bytes()
+    for index, accuracy in ((0, 0.5), (2, 0.7)):  # what training leaves
+        (row, *_) = measured_rows(index, accuracy)
+        storage.write_csv(run.round(index).evaluations, [row], list(row))
+    text, problems = command.report([run.folder, str(folder)], str(folder))
+    assert not problems and sorted((folder / "evaluations.csv").read_bytes().splitlines()) == sorted(rows.splitlines())
+
+
+def test_rows_of_rounds_that_are_not_in_the_table_are_named_and_kept(published, tmp_path):
+    folder, _ = published
+    path = folder / "evaluations.csv"
+    frame = tables.read_rows(str(folder / "report.csv"))
+    tables.write_rows(frame[frame["round"] < 2], str(folder / "report.csv"))
+    lost, rows = sum(line.split(b",")[1] == b"2" for line in path.read_bytes().splitlines()), path.read_bytes()
+    (problem,) = command.report([str(folder)], str(tmp_path / "out"))[1]
+    assert f"left out in part: {lost} of its rows are of rounds that no report.csv" in problem
+    with pytest.raises(UsageError, match=f"would lose {lost} rows of runs that are not reported"):
+        command.report([str(folder)])
+    assert path.read_bytes() == rows
 
 
 def test_layers_and_cka_of_analyses():
@@ -82,3 +132,11 @@ def test_layers_and_cka_of_analyses():
     assert matrices[1][1].loc["x", "y"] == 0.2
     assert evaluations.similarities(pandas.DataFrame(rows).iloc[:2]) == []
     assert evaluations.densities(pandas.DataFrame(rows).iloc[2:6]) is None
+
+
+def test_damaged_rows_of_similarity_are_named(published, tmp_path):
+    path, run = published[0] / "evaluations.csv", tables.read_rows(str(published[0] / "report.csv"))["run"].iloc[0]
+    row = f"{run},0,1.0,similarity,round_00,cka:stem,0.5,100\n"
+    path.write_bytes(path.read_bytes().rstrip(b"\r\n") + b"\n" + row.encode())
+    (problem,) = command.report([str(published[0])], str(tmp_path / "out"))[1]
+    assert "what evaluations.csv has of similarity is left out of the page" in problem

@@ -11,18 +11,18 @@ from test_report import make_run, no_figures, six_runs  # noqa: F401
 
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
-from tf_tickets.report import command, details, evaluations, page, sentences, tables, thumbnails
+from tf_tickets.report import command, details, evaluation_rows, evaluations, page, sentences, tables, thumbnails
 
 CLASSES = ["cat", "a>b", "<img src=x onerror=alert(1)>"]
 COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
 LAYERS = ("first", "second", "<b>")
 
 
-def evaluation_rows(index, clean):
+def measured_rows(index, clean):
     """The rows that `evaluate` leaves for one round, around an accuracy on clean images."""
     measured = [("clean", "test", "accuracy", clean), ("clean", "test", "calibration_error", 0.1 + clean / 10)]
     measured += [("fgsm", "eps=0.03137", "accuracy", clean / 4), ("shift", "cifar10.1_v6", "accuracy", clean - 0.1)]
-    for kind, loss in (("fog", 0.02), ("contrast", 0.04)):
+    for kind, loss in (("fog", 0.02), ("contrast", 0.03)):
         measured += [
             ("generated-corruptions", f"{kind}:{level}", "accuracy", clean - loss * level * (1 + index))
             for level in range(1, 6)
@@ -50,7 +50,7 @@ def fill(folder, accuracies, evaluated=(0, 2)):
             {"epoch": e, "train_loss": 2.0 / e, "test_accuracy": accuracy if e % 2 else None} for e in range(1, 8)
         ]
         storage.write_csv(mine.epochs, epochs, ("epoch", "train_loss", "test_accuracy"))
-        rows = evaluation_rows(index, accuracy) if index in evaluated else evaluation_rows(index, accuracy)[:1]
+        rows = measured_rows(index, accuracy) if index in evaluated else measured_rows(index, accuracy)[:1]
         storage.write_csv(mine.evaluations, rows, COLUMNS)
     storage.write_json(folder.manifest, {"devices": "CPU:0", "versions": {"tensorflow": "2.21.0"}})
     return folder
@@ -230,6 +230,11 @@ def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypa
     assert text.count("no difference between the ticket and its dense network is shown") == 4
 
 
+def gathered(folder, frame, problems):
+    paths = [str(folder)]
+    return evaluation_rows.gather(paths, details.sources(paths, frame, problems), frame, problems)
+
+
 class TestEvaluations:
     @pytest.fixture
     def rows(self, tmp_path):
@@ -239,7 +244,7 @@ class TestEvaluations:
             fill(make_run(tmp_path, accuracies, seed), accuracies, (0, 1 if seed == 2 else 2))
         frame = tables.collect([str(tmp_path)])[0]
         problems = []
-        found = evaluations.read(details.sources([str(tmp_path)], frame, problems), frame, problems)
+        found = gathered(tmp_path, frame, problems)
         assert not problems
         return found
 
@@ -267,7 +272,7 @@ class TestEvaluations:
     def test_training_alone_evaluates_nothing(self, tmp_path):
         fill(make_run(tmp_path, [0.5, 0.6]), [0.5, 0.6], ())
         frame = tables.collect([str(tmp_path)])[0]
-        rows = evaluations.read(details.sources([str(tmp_path)], frame, []), frame, [])
+        rows = gathered(tmp_path, frame, [])
         assert len(rows) == 2 and evaluations.compared(rows).empty
 
 

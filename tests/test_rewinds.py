@@ -39,7 +39,7 @@ def barriers(frame):
         value = 0.3 - 0.02 * epoch if row["density"] == 1.0 else 0.1 - 0.01 * epoch
         facts = {name: row[name] for name in ("run", "digest", "seed", "subset_seed", "round", "density")}
         facts |= {"evaluator": "stability", "setting": "other/round_00,points=11", "n": 1000}
-        rows += [facts | {"metric": "barrier_test", "value": value}, facts | {"metric": "barrier_train", "value": 9.0}]
+        rows += [facts | {"metric": "barrier_test", "value": value}, facts | {"metric": "barrier_train", "value": 0.9}]
     return pandas.DataFrame(rows)
 
 
@@ -66,6 +66,60 @@ def test_all_are_taken_where_each_has_come():
     assert set(found["round"]) == {1} and set(found["density"]) == {0.5}
     assert found["ticket_barrier"].isna().all() and set(found["ticket_barriers"]) == {0}, "of another density"
     assert "barrier, ticket" not in rewinds.cells(found) and "barrier, dense" in rewinds.cells(found)
+    # One seed that came further than the others does not move the comparison.
+    found = rewinds.compared(frame[~behind | (frame["seed"] == 3)], barriers(frame))
+    assert set(found["round"]) == {1} and list(found["n"]) == [6] * 4
+
+
+def test_only_pairs_that_all_have_are_compared():
+    frame = searches()
+    alone = frame[(frame["digest"] != "aaaaaaa2") | frame["seed"].isin([1, 2])]
+    found = rewinds.compared(alone, barriers(frame))
+    assert list(found["n"]) == [2] * 4 and list(found["dense_barriers"]) == [2] * 4
+    assert found["dense_accuracy"].to_list() == pytest.approx([0.415] * 4)
+    assert rewinds.heading(found).endswith("over 2 pairs that all have")
+    apart = frame.assign(seed=frame["seed"].where(frame["digest"] != "aaaaaaa2", frame["seed"] + 100))
+    assert rewinds.compared(apart, barriers(frame)).empty
+
+
+def test_barriers_are_those_of_the_same_network_and_count_once_for_a_pair():
+    frame = searches(2)
+    rows = barriers(frame)
+    wanted = rewinds.compared(frame, rows)
+    again = rows.assign(setting="third/round_00,points=11", value=rows["value"] + 0.2)
+    twice = rewinds.compared(frame, pandas.concat([rows, again]))
+    assert list(twice["dense_barriers"]) == [2] * 4
+    assert twice["dense_barrier"].to_list() == pytest.approx([value + 0.1 for value in wanted["dense_barrier"]])
+    for column, value in (("dataset", "mnist"), ("model", "vgg16"), ("augment", "rand"), ("control", "reinitialize")):
+        copies = frame[frame["digest"].str.startswith(("b", "c"))]
+        foreign = copies.assign(run="x" + copies["run"], digest="x" + copies["digest"], **{column: value})
+        both = pandas.concat([rows, barriers(frame).assign(run="x" + rows["run"], value=0.9)])
+        pandas.testing.assert_frame_equal(rewinds.compared(pandas.concat([frame, foreign]), both), wanted)
+
+
+def test_what_comes_first_does_not_matter_and_the_largest_set_counts():
+    frame = searches()
+    other = frame[frame["digest"] == "aaaaaaa1"].assign(digest="dddddddd", epochs=60)
+    found = rewinds.compared(pandas.concat([other, frame]), barriers(frame))
+    pandas.testing.assert_frame_equal(found, rewinds.compared(frame, barriers(frame)))
+    rate = frame["digest"].eq("aaaaaaa3") & frame["round"].gt(0)
+    slower = frame.assign(weights_left=frame["weights_left"].where(~rate, 800))
+    assert list(rewinds.compared(slower, barriers(frame))["rewind_epoch"]) == [0, 2, 5]
+
+
+def test_two_recipes_at_one_epoch_cannot_be_told_apart():
+    frame = searches()
+    twin = frame[frame["digest"] == "aaaaaaa1"].assign(digest="dddddddd", test_accuracy=0.9)
+    assert list(rewinds.compared(pandas.concat([frame, twin]), barriers(frame))["rewind_epoch"]) == [0, 5, 10]
+
+
+def test_copies_are_no_rivals():
+    frame = searches()
+    left = rewinds.without_copies(frame, barriers(frame))
+    assert set(left["digest"]) == {"aaaaaaa0", "aaaaaaa1", "aaaaaaa2", "aaaaaaa3"}
+    # A search that was itself compared stays, and so does a ticket that was retrained for its own sake.
+    rows = barriers(frame).assign(run="cifar10-resnet18-aaaaaaa0/seed_0")
+    assert len(rewinds.without_copies(frame, rows)) == len(frame)
 
 
 @pytest.mark.parametrize("column, value", [("epochs", 60), ("augment", "rand"), ("data", "2 %"), ("model", "vgg16")])
@@ -86,14 +140,14 @@ def test_a_control_is_no_search():
 def test_the_figure_has_the_numbers():
     frame = searches()
     found = rewinds.compared(frame, barriers(frame))
-    above, below = rewinds.figure(found, frame).axes
+    above, below = rewinds.figure(found).axes
     lines = {line.get_label(): line for line in above.lines}
     assert lines["ticket"].get_ydata() == pytest.approx([44.5, 44.7, 45.0, 45.5])
     assert lines["dense"].get_ydata() == pytest.approx([42.5] * 4)
     lines = {line.get_label(): line for line in below.lines}
     assert lines["dense"].get_ydata() == pytest.approx([30, 26, 20, 10])
     alone = rewinds.compared(frame, barriers(frame).iloc[:0])
-    assert len(rewinds.figure(alone, frame).axes) == 1
+    assert len(rewinds.figure(alone).axes) == 1
 
 
 def test_the_report_has_them(tmp_path, no_figures):  # noqa: F811
@@ -101,7 +155,8 @@ def test_the_report_has_them(tmp_path, no_figures):  # noqa: F811
     tables.write_rows(frame, str(tmp_path / "report.csv"))
     barriers(frame).to_csv(tmp_path / "evaluations.csv", index=False)
     text, problems = command.report([str(tmp_path)])
-    assert not problems and "Rewind points compared after round 2, density 25.00 %" in text and "rewinds.csv" in text
+    assert not problems and "rewinds.csv" in text
+    assert "Rewind points compared after round 2, density 25.00 %, over 2 pairs that all have\n" in text
     printed = pandas.read_csv(tmp_path / "rewinds.csv")
     assert printed["ticket_barrier"].to_list() == pytest.approx([0.1, 0.08, 0.05, 0.0])
     assert (tmp_path / "figures" / "rewinds.svg").exists()

@@ -8,7 +8,7 @@ import pandas
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import details, evaluations, page, pairing, plots, rewinds, rivals, tables
+from tf_tickets.report import details, evaluation_rows, page, pairing, plots, rewinds, rivals, tables
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -37,29 +37,23 @@ def report(paths, out=None):
     if not paths:
         raise UsageError("report needs at least one run folder, a folder above run folders, or a report.csv")
     paths = [tables.committed(path) for path in paths]
-    frame, problems = tables.collect(paths)
-    if frame.empty:
-        raise StateError("; ".join(problems))
     if out is None:
         out = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(os.path.abspath(paths[0]))
-    storage.check_writable(out)
-    target = os.path.join(out, "report.csv")
-    _refuse_overwriting(frame, target, paths)
-    tables.write_rows(frame, target)
+    frame, rows, folders, problems = _gathered(paths, out)
+    tables.write_rows(frame, os.path.join(out, "report.csv"))
     missing = _write_parquet(frame, os.path.join(out, "report.parquet"))
     frame = pairing.pooled(frame)
     pairs = pairing.paired(frame)
     tables.write_table(pairs, os.path.join(out, "paired.csv"))
     title, names = plots.labels(frame)
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
-    parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
-    folders = details.sources(paths, frame, problems)
-    rows = evaluations.gather(paths, folders, frame, problems)
-    against, rewound = rivals.compared(frame), rewinds.compared(frame, rows)
+    rewound, others = rewinds.compared(frame, rows), rewinds.without_copies(frame, rows)
+    against = rivals.compared(others)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
-    tabled += _write_or_remove({"rivals.csv": against, "rewinds.csv": rewound}, out)
-    tabled += [evaluations.FILE] if _write_evaluations(rows, os.path.join(out, evaluations.FILE), problems) else []
-    parts += _rivals_text(frame, against)
+    tabled += _write_or_remove(out, {
+        "rivals.csv": against, "rewinds.csv": rewound, evaluation_rows.FILE: evaluation_rows.kept(rows),
+    })  # fmt: skip
+    parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names] + _rivals_text(others, against)
     if not rewound.empty:
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
     if not pairs.empty:
@@ -70,6 +64,19 @@ def report(paths, out=None):
         f"figure{'s' if len(files) != 2 else ''} below figures to {out}"
     )
     return "\n\n".join(parts + missing), problems
+
+
+def _gathered(paths, out):
+    """What `report` reads, once it is known that nothing read would be lost; rows have the digests of `pooled`."""
+    frame, problems = tables.collect(paths)
+    if frame.empty:
+        raise StateError("; ".join(problems))
+    storage.check_writable(out)
+    _refuse_overwriting(frame, os.path.join(out, "report.csv"), paths)
+    folders = details.sources(paths, frame, problems)
+    rows = evaluation_rows.gather(paths, folders, pairing.pooled(frame), problems)
+    _refuse_losing(rows, os.path.join(out, evaluation_rows.FILE), paths)
+    return frame, rows, folders, problems
 
 
 def finish_run(folder, chosen):
@@ -131,7 +138,7 @@ def _write_parquet(frame, path):
     return []
 
 
-def _write_or_remove(found, out):
+def _write_or_remove(out, found):
     """Writes the tables that have rows, removes those of an earlier report for the others; returns what was written."""
     for name, table in found.items():
         if table.empty:
@@ -141,12 +148,13 @@ def _write_or_remove(found, out):
     return [name for name, table in found.items() if not table.empty]
 
 
-def _write_evaluations(rows, path, problems):
-    """Writes them, unless the file there was to be read and is damaged; whether it was written."""
-    damaged = {os.path.realpath(line.split(" is left out")[0]) for line in problems}
-    if os.path.realpath(path) in damaged:
-        return False
-    return evaluations.write(rows, path)
+def _refuse_losing(rows, target, paths):
+    """As `_refuse_overwriting`, of what was measured."""
+    if os.path.realpath(target) in map(os.path.realpath, evaluation_rows.beside(paths)):
+        lost = evaluation_rows.missing(rows, target)
+        if lost != 0:
+            what = "is damaged" if lost is None else f"would lose {lost} rows of runs that are not reported"
+            raise UsageError(f"{target} {what} and would be replaced: restore it, or name another folder with --out")
 
 
 def _refuse_overwriting(frame, target, paths):

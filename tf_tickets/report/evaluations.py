@@ -1,94 +1,15 @@
-"""The rows of `evaluate` and `analyze`: from run folders or a CSV of a report, and paired dense against ticket."""
+"""The rows of `evaluate` and `analyze`, paired dense against ticket and as tables."""
 
-import os
 import re
 
 import pandas
 
-from tf_tickets import storage
 from tf_tickets.analysis import statistics
-from tf_tickets.report import analyses, analysis_rows
-from tf_tickets.report.details import tolerant
+from tf_tickets.report import analyses, analysis_rows, evaluation_rows
 
-COLUMNS = ("evaluator", "setting", "metric", "value", "n")
-FILE = "evaluations.csv"
 _PAIR = ["seed", "subset_seed"]
-_FACTS = ("run", "digest", *_PAIR, "round", "density")
-_WHAT = ["evaluator", "setting", "metric"]
-
-
-def gather(paths, folders, frame, problems):
-    """The rows of all complete rounds, those of runs without a folder from the CSV beside their report.csv.
-
-    Args:
-      paths: those given to `tables.collect`.
-      folders: dict from run name to runs.RunFolder.
-      frame: of `tables.collect`; says which rounds are complete.
-      problems: takes a line for each damaged file.
-
-    Returns:
-      A frame with run, digest, seed, subset_seed, round, density, evaluator, setting, metric, value and n.
-    """
-    parts = [read(folders, frame, problems)]
-    rest = frame[~frame["run"].isin(list(folders))]
-    facts = {(row["run"], row["round"]): row for row in rest[list(_FACTS)].to_dict("records")}
-    for path in dict.fromkeys(os.path.join(os.path.dirname(p), FILE) for p in paths if os.path.isfile(p)):
-        if os.path.exists(path):
-            parts.append(_frame(tolerant(lambda path=path: _committed(path, facts), path, problems) or []))
-    return pandas.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-def write(rows, path):
-    """Writes the rows of the rounds that `evaluate` or `analyze` looked at, as `gather` reads them back.
-
-    A file of an earlier report goes where there are none: what training writes of a round stands in report.csv.
-
-    Returns:
-      Whether there are any.
-    """
-    looked = _looked(rows)[["run", "round"]].drop_duplicates()
-    kept = rows.merge(looked, on=["run", "round"])[["run", "round", "density", *COLUMNS]]
-    if kept.empty:
-        storage.remove(os.path.abspath(path))
-    else:
-        storage.write_csv(os.path.abspath(path), kept.to_dict("records"), list(kept.columns))
-    return len(kept) > 0
-
-
-def read(folders, frame, problems):
-    """The rows of all complete rounds of runs that have a folder; arguments and result are those of `gather`."""
-    rows = []
-    wanted = frame[frame["run"].isin(list(folders))]
-    for facts in wanted[list(_FACTS)].to_dict("records"):
-        path = folders[facts["run"]].round(facts["round"]).evaluations
-        if os.path.exists(path):
-            rows += tolerant(lambda path=path, facts=facts: _rows(path, lambda row: facts), path, problems) or []
-    return _frame(rows)
-
-
-def _frame(rows):
-    return pandas.DataFrame(rows, columns=[*_FACTS, *COLUMNS])
-
-
-def _committed(path, facts):
-    return _rows(path, lambda row: facts.get((row["run"], int(row["round"]))))
-
-
-def _rows(path, facts_of):
-    """The rows of a file in their types, those whose run and round `facts_of` does not know left out."""
-    found = []
-    for number, row in enumerate(storage.read_csv(path), 1):
-        if any(row.get(name) is None for name in COLUMNS):
-            raise ValueError(f"row {number} lacks one of {', '.join(COLUMNS)}")
-        value, facts = float(row["value"]), facts_of(row)
-        if value == value and facts:
-            found.append(facts | {name: row[name] for name in _WHAT} | {"value": value, "n": int(row["n"])})
-    return found
-
-
-def _looked(rows):
-    """The rows that training itself does not write."""
-    return rows[(rows["evaluator"] != "clean") | (rows["metric"] == "calibration_error")]
+# A corruption and its severity.
+_SEVERITY = r":\d{1,2}$"
 
 
 def compared(rows):
@@ -98,22 +19,22 @@ def compared(rows):
     round, so that row alone does not make a round evaluated.
 
     Args:
-      rows: frame of `read`, of one digest.
+      rows: frame of `evaluation_rows.gather`, of one digest.
 
     Returns:
       A frame with seed, subset_seed, evaluator, setting, metric, dense, ticket, n, round and density; runs that differ
       in order_seed alone are averaged, as `tables.pair` does.
     """
-    looked = _looked(rows)
+    looked = evaluation_rows.looked(rows)
     last = looked[looked["round"] > 0].groupby("run")["round"].max()
     ticket = rows[rows["round"] == rows["run"].map(last)]
     dense = rows[(rows["round"] == 0) & (rows["density"] == 1.0)]
     both = dense.drop(columns=["round", "density", "n"]).rename(columns={"value": "dense"}).merge(
-        ticket.rename(columns={"value": "ticket"})[["run", *_WHAT, "ticket", "n", "round", "density"]],
-        on=["run", *_WHAT],
+        ticket.rename(columns={"value": "ticket"})[["run", *evaluation_rows.WHAT, "ticket", "n", "round", "density"]],
+        on=["run", *evaluation_rows.WHAT],
     )  # fmt: skip
     columns = ["dense", "ticket", "n", "round", "density"]
-    return both.groupby([*_PAIR, *_WHAT], sort=False)[columns].mean().reset_index()
+    return both.groupby([*_PAIR, *evaluation_rows.WHAT], sort=False)[columns].mean().reset_index()
 
 
 def measures(both, metric="accuracy"):
@@ -123,7 +44,7 @@ def measures(both, metric="accuracy"):
       List of dicts: title, evaluator, setting, dense and ticket (statistics.Interval of fractions), difference (a
       statistics.PairedDifference) and n (images).
     """
-    chosen = both[(both["metric"] == metric) & ~both["setting"].str.contains(r":\d+$", regex=True)]
+    chosen = both[(both["metric"] == metric) & ~both["setting"].str.contains(_SEVERITY, regex=True)]
     found = []
     for (evaluator, setting), rows in chosen.groupby(["evaluator", "setting"], sort=False):
         dense, ticket = rows["dense"].to_numpy(), rows["ticket"].to_numpy()
@@ -149,7 +70,7 @@ def _title(evaluator, setting):
         return f"{made}, mean of {count}"
     if evaluator == "clean":
         return f"clean, {setting}"
-    strength = re.match(r"eps=([\d.]+)", setting)
+    strength = re.match(r"eps=(\d+\.?\d*)", setting)
     steps = re.search(r"steps=(\d+)", setting)
     if strength:
         return f"{evaluator.upper()}, eps {float(strength[1]):.3g}" + (f", {steps[1]} steps" if steps else "")
@@ -162,7 +83,7 @@ def by_severity(both):
     Returns:
       dict from evaluator to a frame of points, ticket minus dense, averaged over pairs: kinds x severities.
     """
-    rows = both[(both["metric"] == "accuracy") & both["setting"].str.contains(r":\d+$", regex=True)]
+    rows = both[(both["metric"] == "accuracy") & both["setting"].str.contains(_SEVERITY, regex=True)]
     if rows.empty:
         return {}
     parts = rows["setting"].str.rsplit(":", n=1)
@@ -188,7 +109,7 @@ def confusions(rows, both):
     """Confusion of dense and of ticket, averaged over runs.
 
     Args:
-      rows: frame of `read`, of one digest.
+      rows: frame of `evaluation_rows.gather`, of one digest.
       both: the frame of `compared`; a confusion that one of the networks never makes is missing there, so counts are
         taken from `rows`.
 

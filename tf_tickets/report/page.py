@@ -38,7 +38,7 @@ def write(frame, pairs, against, rewound, rows, folders, out, problems):
       pairs: of `pairing.paired`.
       against: of `rivals.compared`.
       rewound: of `rewinds.compared`.
-      rows: of `evaluations.gather`.
+      rows: of `evaluation_rows.gather`.
       folders: of `details.sources`, read for what is beside the summaries.
       out: folder to write to.
       problems: the lines of `collect`; takes one more for each damaged file.
@@ -54,7 +54,7 @@ def write(frame, pairs, against, rewound, rows, folders, out, problems):
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
     middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(frame, against, figures)]
-    middle.append(_rewinds(frame, rewound, figures))
+    middle.append(_rewinds(rewound, figures))
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
         middle.append(_group(groups[shown], alone=len(groups) == 1))
@@ -161,15 +161,16 @@ def _rivals(frame, against, figures):
     return "\n".join([title, html.figures([drawn]), table])
 
 
-def _rewinds(frame, rewound, figures):
+def _rewinds(rewound, figures):
     """Searches that differ in their rewind point."""
     if rewound.empty:
         return ""
     drawn = figures.add(
-        "rewinds", lambda: rewinds.figure(rewound, frame),
-        "Test accuracy of dense network and ticket by the epoch that the rounds rewind to; dots: runs. Below, where it "
-        "was measured, the barrier: how far the test error rises on the line between two copies that share the rewind "
-        "point and differ in the order of their images. Normalisation statistics are interpolated too: that raises it.",
+        "rewinds", lambda: rewinds.figure(rewound),
+        "Test accuracy of dense network and ticket by the epoch that the rounds rewind to, mean over pairs. Below, "
+        "where it was measured, the barrier: how far the test error rises on the line between two copies that share "
+        "the rewind point and differ in the order of their images. Normalisation statistics are interpolated too: that "
+        "raises it.",
         "accuracy and barrier by rewind epoch",
     )  # fmt: skip
     table = html.table(rewinds.cells(rewound))

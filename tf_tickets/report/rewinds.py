@@ -7,11 +7,12 @@ import pandas
 from tf_tickets.analysis import statistics
 from tf_tickets.report import pairing, plots, tables
 
-_SAME = ["dataset", "model", "data", "augment", "epochs", "weights_total"]
 COLUMNS = (
     "rewind_epoch", "digest", "round", "density", "n", "dense_accuracy", "ticket_accuracy", "difference", "low", "high",
     "p_value", "dense_barrier", "dense_barriers", "ticket_barrier", "ticket_barriers",
 )  # fmt: skip
+_DATA = ["dataset", "model", "data", "augment", "weights_total"]
+_PAIR = ["seed", "subset_seed"]
 _FEWEST = 3
 
 
@@ -22,68 +23,98 @@ def epoch(rewind):
 
 
 def compared(frame, rows):
-    """Tickets by rewind epoch, where at least three searches differ in nothing but that.
+    """Tickets by rewind epoch, where at least three searches differ in nothing else that the frame tells.
 
-    All are taken after the last round that every one of them has reached, as it is called by its number. The barriers
-    are those of `analyze --what=stability`, on test images: of the dense network's copies from the rewind point, and of
-    the ticket's, whose density is that of the round.
+    All have the same data, network, epochs of the dense round and weights left after each round. They are compared over
+    the pairs of (seed, subset_seed) that all of them have, at the last round that most pairs have reached. Where two
+    recipes share a rewind epoch they differ in something else: that epoch is left out. Of several such sets the one
+    with most rewind epochs counts.
+
+    Barriers are those of `analyze --what=stability` on test images, of the same data and network: of copies of the
+    dense network, and of copies as dense as the ticket, over the same pairs; those of one pair are averaged first.
 
     Args:
       frame: of `tables.collect`.
-      rows: of `evaluations.gather`.
+      rows: of `evaluation_rows.gather`.
 
     Returns:
       A frame of COLUMNS, by rewind_epoch: round, density, n (pairs), mean accuracies and mean barriers (fractions),
-      difference, low and high (points, ticket minus dense), p_value, and how many barriers were measured. Empty where
-      there is no such comparison.
+      difference, low and high (points, ticket minus dense), p_value, and over how many pairs the barriers were
+      measured. Empty where there is no such comparison.
     """
-    searches = _searches(frame)
-    if len(searches) < _FEWEST:
-        return pandas.DataFrame(columns=list(COLUMNS))
-    last = min(mine.groupby("run")["round"].max().max() for mine in searches.values())
+    searches = max(_sets(frame), key=len, default={})
+    last, pairs = _meeting(searches) if len(searches) >= _FEWEST else (0, frozenset())
     found = []
-    for rewind, mine in sorted(searches.items()):
-        pair = pairing.pair(mine, mine["digest"].iloc[0], last)
-        if pair is None:
-            continue
-        density, dense, ticket, result = pair
+    for rewind, mine in sorted(searches.items() if pairs else ()):
+        density, dense, ticket, result = pairing.pair(_of(mine, pairs), mine["digest"].iloc[0], last)
         barriers = []
         for level in (1.0, density):
-            values = _barriers(frame, rows, rewind, level)
+            values = _barriers(frame, rows, mine, pairs, level)
             barriers += [values.mean() if len(values) else None, len(values)]
         found.append((
             rewind, mine["digest"].iloc[0], last, density, result.n, dense, ticket, *pairing.in_points(result),
             result.p_value, *barriers,
         ))  # fmt: skip
-    table = pandas.DataFrame(found if len(found) >= _FEWEST else [], columns=list(COLUMNS))
+    table = pandas.DataFrame(found, columns=list(COLUMNS))
     return table.astype({name: "float64" for name in ("low", "high", "dense_barrier", "ticket_barrier")})
 
 
-def _searches(frame):
-    """The rows of one search by magnitude for each rewind epoch: those like the first, each epoch's first recipe."""
-    whole = pairing.comparable(frame)
-    later = whole[(whole["control"] == "none") & (whole["round"] > 0)]
-    digests, like = dict.fromkeys(later["digest"]), None
-    found = {}
-    for digest in digests:
+def _sets(frame):
+    """Searches by magnitude that are alike but for their rewind epoch: a list of dicts from epoch to rows."""
+    whole = pairing.comparable(frame[frame["control"] == "none"])
+    sets, crowded = {}, set()
+    for digest in dict.fromkeys(whole[whole["round"] > 0]["digest"]):
         mine = whole[whole["digest"] == digest]
-        settings = tuple(mine[mine["round"] == 0][_SAME].iloc[0]) if (mine["round"] == 0).any() else None
-        number, like = epoch(mine["rewind"].iloc[0]), like or settings
-        if settings == like and number is not None:
-            found.setdefault(number, mine)
-    return found
+        number, first = epoch(mine["rewind"].iloc[0]), mine[mine["round"] == 0]
+        if number is None or first.empty:
+            continue
+        left = mine.drop_duplicates("round").sort_values("round")
+        # One of them may have come further: the weights after the first pruning tell the rates apart.
+        rate = left[left["round"] == 1]["weights_left"].iloc[0] if (left["round"] == 1).any() else None
+        key = (*first[[*_DATA, "epochs"]].iloc[0], rate)
+        if number in sets.setdefault(key, {}):
+            crowded.add((key, number))
+        sets[key].setdefault(number, mine)
+    return [{n: mine for n, mine in one.items() if (key, n) not in crowded} for key, one in sets.items()]
 
 
-def _barriers(frame, rows, rewind, density):
+def _meeting(searches):
+    """(round, pairs): the last round of those at which most (seed, subset_seed) are in every search, and these."""
+    best = 0, frozenset()
+    for index in sorted(set.intersection(*(set(mine["round"]) for mine in searches.values())) - {0}):
+        pairs = frozenset.intersection(*(
+            frozenset(zip(*(rows[name] for name in _PAIR)))
+            for mine in searches.values() for rows in (mine[mine["round"] == 0], mine[mine["round"] == index])
+        ))  # fmt: skip
+        best = (index, pairs) if pairs and len(pairs) >= len(best[1]) else best
+    return best
+
+
+def _of(rows, pairs):
+    return rows[pandas.Series([pair in pairs for pair in zip(*(rows[name] for name in _PAIR))], rows.index, bool)]
+
+
+def _barriers(frame, rows, search, pairs, density):
+    """One mean barrier for each pair that has some."""
+    alike = (frame[_DATA] == search[_DATA].iloc[0]).all(axis=1) & (frame["control"] == "none")
+    alike &= frame["rewind"].map(epoch) == epoch(search["rewind"].iloc[0])
     mine = rows[(rows["evaluator"] == "stability") & (rows["metric"] == "barrier_test")]
-    rewound = frame.drop_duplicates("run").set_index("run")["rewind"].map(epoch)
-    return mine[(mine["run"].map(rewound) == rewind) & ((mine["density"] / density - 1).abs() < 1e-3)]["value"]
+    mine = mine[mine["run"].isin(frame[alike]["run"]) & ((mine["density"] / density - 1).abs() < 1e-3)]
+    return _of(mine, pairs).groupby(_PAIR)["value"].mean()
+
+
+def without_copies(frame, rows):
+    """The frame without copies that were trained for a barrier: of one round, with rows of `stability`."""
+    rounds = frame.groupby("digest")["round"].nunique()
+    joined = frame[frame["run"].isin(rows[rows["evaluator"] == "stability"]["run"])]["digest"]
+    return frame[~(frame["digest"].isin(joined) & (frame["digest"].map(rounds) == 1))]
 
 
 def heading(found):
     """What the table of `cells` is about."""
     row = found.iloc[0]
-    return f"Rewind points compared after round {row['round']}, density {tables.percent(row['density'])}"
+    over = f"over {row['n']} pair{'s' if row['n'] != 1 else ''} that all have"
+    return f"Rewind points compared after round {row['round']}, density {tables.percent(row['density'])}, {over}"
 
 
 def cells(found):
@@ -94,21 +125,21 @@ def cells(found):
         "ticket": [tables.percent(value) for value in found["ticket_accuracy"]],
         "ticket - dense, points": [statistics.points(value / 100, 2) for value in found["difference"]],
         "95 % interval": [tables.interval(row) for _, row in found.iterrows()],
-        "pairs": [str(value) for value in found["n"]],
         "p": [statistics.probability(value) for value in found["p_value"]],
     }
     for name in ("dense", "ticket"):
-        if found[f"{name}_barriers"].any():
+        measured = found[f"{name}_barriers"]
+        if measured.any():
             columns[f"barrier, {name}"] = [tables.percent(value) for value in found[f"{name}_barrier"]]
+            columns[f"pairs with it, {name}"] = [str(value) for value in measured]
     return columns
 
 
-def figure(found, frame):
+def figure(found):
     """Accuracy of dense network and ticket above, and their barriers below, against the rewind epoch.
 
     Args:
       found: frame of `compared`, not empty.
-      frame: of `tables.collect`, for one point per run.
     """
     known = [name for name in ("dense", "ticket") if found[f"{name}_barriers"].any()]
     drawn = plots.canvas(5.2, 4.6 if known else 2.8)
@@ -119,7 +150,6 @@ def figure(found, frame):
         panels[0].plot(found["rewind_epoch"], 100 * found[f"{name}_accuracy"], **look)
         if name in known:
             panels[1].plot(found["rewind_epoch"], 100 * found[f"{name}_barrier"], **look)
-    _draw_runs(panels[0], found, frame)
     panels[0].set_ylabel("test accuracy (%)")
     panels[0].legend(loc="best")
     if known:
@@ -129,12 +159,3 @@ def figure(found, frame):
         panels[1].legend(loc="best")
     panels[-1].set(xlabel="rewind epoch", xticks=list(found["rewind_epoch"]))
     return drawn
-
-
-def _draw_runs(axes, found, frame):
-    for row in found.itertuples():
-        mine = frame[frame["digest"] == row.digest]
-        for index, colour in ((0, "#444444"), (row.round, plots.COLOURS[0])):
-            values = 100 * mine[mine["round"] == index]["test_accuracy"]
-            if len(values) > 1:
-                axes.plot([row.rewind_epoch] * len(values), values, ".", color=colour, alpha=0.45, markersize=4)

@@ -30,7 +30,7 @@ class Group:
       digest, name: the recipe, and what tells it from the others.
       frame: its rows of `tables.collect`.
       pairs: its rows of `pairing.paired`.
-      rows: its rows of `evaluations.read`.
+      rows: its rows of `evaluation_rows.gather`.
       folders: dict from run name to runs.RunFolder, of the runs that came from folders.
       figures: the drawing.Figures of the page.
       problems: takes a line for each damaged file.
@@ -273,7 +273,8 @@ def inside(group):
 def _similarities(group):
     """Functions -> CKA matrices, one for each run folder, or one of the rows where there is none."""
     if not group.folders:
-        return [lambda: evaluations.similarities(group.rows)]
+        read = functools.partial(evaluations.similarities, group.rows)
+        return [lambda: details.tolerant(read, "what evaluations.csv has of similarity", group.problems) or []]
     return [functools.partial(details.similarities, folder, group.problems) for folder in group.folders.values()]
 
 
