@@ -9,7 +9,7 @@ import stops
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import runs, storage
+from tf_tickets import main, runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.training import callbacks, gradual
@@ -45,6 +45,25 @@ def test_random_layerwise_shuffles_positions_inside_each_layer(searched):
         kernel = f"{name}/kernel"
         np.testing.assert_array_equal(weights[kernel], np.where(mask[name], start[kernel], 0))
     assert len(storage.read_csv(mine.round(0).epochs)) == 4  # from the rewind point on, like its round
+
+
+@pytest.mark.parametrize("control, words", [
+    ("none", "its mask, from the end of epoch 1 where"), ("reinitialize", "its mask, on fresh weights"),
+    ("random_layerwise", "its mask shuffled inside each layer, from the end of epoch 1"), ("small_dense", None),
+])  # fmt: skip
+def test_a_dry_run_is_of_the_ticket(searched, control, words):
+    folder, ticket = searched
+    values = QUICK | {"ticket": ticket, "control": control, "rewind": "epoch:2", "out": folder.folder + "/none"}
+    config = tt.Config.from_values(**values)
+    text = main.plan_text("train", config)
+    left = pruning_masks.count(storage.read_arrays(folder.round(2).mask))
+    if words:
+        assert words in text and text.splitlines()[-1].split()[-1] == f"{left:,}" and "rewind epoch:1" in text
+    else:
+        assert int(text.splitlines()[-1].split()[-1].replace(",", "")) <= left and "100.00 %" in text
+    assert not os.path.exists(config.run.out)
+    with pytest.raises(UsageError, match="in the network asked for it"):
+        main.plan_text("train", config.replace(width=3, control="none"))
 
 
 def test_random_layerwise_needs_the_full_rewind_point(searched, tmp_path):

@@ -17,16 +17,26 @@ from tf_tickets.errors import TicketError, plain  # noqa: E402
 def main(request):
     """Runs one parsed request; returns the exit status."""
     if request.config.run.dry_run and request.command != "sweep":
-        from tf_tickets.experiments import plan, plan_text
-
-        config = request.config
-        if request.command == "pretrain":
-            from tf_tickets.experiments import backbone
-
-            config = backbone.resolved(config)
-        print(plan_text.text(plan.resolve(config), request.command))
+        print(plan_text(request.command, request.config))
         return 0
     return _COMMANDS[request.command](request)
+
+
+def plan_text(command, config):
+    """What `--dry_run` prints of imp, train or pretrain. No TensorFlow, nothing touched."""
+    from tf_tickets.experiments import plan
+    from tf_tickets.experiments.plan_text import text
+
+    if command == "train":
+        from tf_tickets.experiments import train
+
+        planned, ticket, _ = train.planned(config)
+        return text(planned, command, ticket)
+    if command == "pretrain":
+        from tf_tickets.experiments import backbone
+
+        config = backbone.resolved(config)
+    return text(plan.resolve(config), command)
 
 
 def _imp(request):

@@ -4,6 +4,8 @@ import glob
 import os
 import statistics
 
+import numpy as np
+
 from tf_tickets import config as configs
 from tf_tickets import policies, storage
 from tf_tickets.errors import StateError, UsageError
@@ -43,9 +45,19 @@ def _saving(plan, rounds, steps):
     return f": {100 * steps / full:.0f} % of those with every round in full" if steps < full else ""
 
 
-def text(plan, command):
-    """The plan for people."""
+def _of_a_ticket(plan, ticket):
+    control, first = plan.config.pruning.control, plan.first_step(1) // plan.steps_per_epoch
+    if control == "reinitialize":
+        return "its mask, on fresh weights"
+    mask = "its mask shuffled inside each layer" if control == "random_layerwise" else "its mask"
+    ends = f"from the end of epoch {first}" if ticket.rewound and first else "from epoch 0"
+    return f"{mask}, {ends}" + (" where the images are those it was found on, else from epoch 0" if first else "")
+
+
+def text(plan, command, ticket=None):
+    """The plan for people; of a Ticket that is retrained its weights and start."""
     config, pruning = plan.config, plan.config.pruning
+    weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
     rounds = len(plan.weights) if command == "imp" or pruning.control == "one_shot" else 1
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(config)
@@ -68,11 +80,14 @@ def text(plan, command):
     searched = [index for index in range(rounds) if plan.is_searched(index)]
     short = plan.training_of(searched[0]).epochs if searched else 0
     bound = "at most " if searched and pruning.mask_distance is not None else ""
+    if ticket:
+        bound = "at most " if plan.first_step(1) and pruning.control != "reinitialize" else bound
+        lines.append(f"ticket      {pruning.ticket}: {_of_a_ticket(plan, ticket)}")
     lines += [
         f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})"
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
-        f"in all      {rounds} rounds, {bound}{steps:,} steps, {trained:,.0f} image passes"
+        f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
         f"minutes     {bound if rate else ''}{minutes}",
         "",
@@ -81,7 +96,7 @@ def text(plan, command):
     lines += [
         f"{index:5d}  {100 * left / plan.weights[0]:7.2f} %  {left:13,d}"
         + (f"  {plan.training_of(index).epochs:7d}" if searched else "")
-        for index, left in enumerate(plan.weights[:rounds])
+        for index, left in enumerate(weights[:rounds])
     ]
     if pruning.control == "gradual":
         lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")

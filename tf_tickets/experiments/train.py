@@ -30,9 +30,7 @@ def train(config, stop=lambda: False):
     Returns:
       An experiments.imp.Result; None on a worker that is not the chief.
     """
-    plan, ticket, folder = prepare(config)
-    if config.pruning.control == "small_dense":
-        plan, ticket = _small_dense(plan, ticket), None
+    plan, ticket, folder = planned(config)
     if ticket:
         ticket = _controlled(ticket, config)
     rounds = 2 if config.pruning.control == "one_shot" else 1
@@ -73,6 +71,14 @@ def prepare(config):
     if ticket and control != "small_dense":
         _check_fits(ticket, plan)
     return plan, ticket, plan.folder("train", content)
+
+
+def planned(config):
+    """As `prepare`, with the small dense network in the ticket's place where that control is asked for."""
+    plan, ticket, folder = prepare(config)
+    if config.pruning.control == "small_dense":
+        return _small_dense(plan, ticket), None, folder
+    return plan, ticket, folder
 
 
 def _small_dense(plan, ticket):
