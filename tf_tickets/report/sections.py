@@ -272,10 +272,9 @@ def inside(group):
 
 def _similarities(group):
     """Functions -> CKA matrices, one for each run folder, or one of the rows where there is none."""
-    if not group.folders:
-        read = functools.partial(evaluations.similarities, group.rows)
-        return [lambda: details.tolerant(read, "what evaluations.csv has of similarity", group.problems) or []]
-    return [functools.partial(details.similarities, folder, group.problems) for folder in group.folders.values()]
+    rows, file = functools.partial(evaluations.similarities, group.rows), "what evaluations.csv has of similarity"
+    found = [functools.partial(details.similarities, folder, group.problems) for folder in group.folders.values()]
+    return found or [lambda: details.tolerant(rows, file, group.problems) or []]
 
 
 def training(group):
