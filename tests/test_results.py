@@ -12,9 +12,11 @@ from conftest import ROOT
 from tf_tickets import cli, storage
 from tf_tickets.analysis import statistics
 from tf_tickets.experiments import plan, train
-from tf_tickets.report import command, pairing, plots, rivals, tables
+from tf_tickets.report import command, evaluation_rows, pairing, plots, rewinds, rivals, tables
 
 PUBLISHED = sorted(path.parent.name for path in (ROOT / "results").glob("*/report.csv"))
+REWINDS = [name for name in PUBLISHED if (ROOT / "results" / name / "rewinds.csv").exists()]
+SEARCHES = [name for name in PUBLISHED if name != "quickstart" and name not in REWINDS]
 
 
 @functools.cache
@@ -56,12 +58,12 @@ def test_the_readme_prints_the_committed_table():
     assert_rows(tabled((ROOT / "README.md").read_text()), "quickstart")
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "quickstart"])
+@pytest.mark.parametrize("name", SEARCHES)
 def test_a_result_s_readme_prints_the_committed_table(name):
     assert_rows(tabled((ROOT / "results" / name / "README.md").read_text()), name)
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "quickstart"])
+@pytest.mark.parametrize("name", SEARCHES)
 def test_the_readme_s_sentences_have_the_committed_numbers(name):
     """`35.7 % dense, 40.0 % with 0.8 % of the weights left, +4.3 points, [+2.3, +6.3], p = 0.031: [results/NAME]`."""
     text = " ".join((ROOT / "README.md").read_text().split())
@@ -109,14 +111,25 @@ def test_a_result_s_readme_prints_the_committed_rivals(name):
         assert f"| {' | '.join(row)} |" in published
 
 
+@pytest.mark.parametrize("name", REWINDS)
+def test_a_result_s_readme_prints_the_committed_rewind_points(name):
+    path = ROOT / "results" / name / "report.csv"
+    found = rewinds.compared(frame(name), evaluation_rows.gather([str(path)], {}, frame(name), []))
+    published = (path.parent / "README.md").read_text()
+    assert rewinds.heading(found) in " ".join(published.split())
+    for row in zip(*rewinds.cells(found).values()):
+        assert f"| {' | '.join(row)} |" in published
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_committed_rows_redraw_the_tables(name, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "accuracy_against_density", lambda *arguments: None)
     published = ROOT / "results" / name
     command.report([str(published / "report.csv")], str(tmp_path))
     made = {"report.csv": tables.COLUMNS, "paired.csv": None}
-    if not rivals.compared(frame(name)).empty:
-        made["rivals.csv"] = None
+    optional = ("rivals.csv", "rewinds.csv", "evaluations.csv")
+    assert [(tmp_path / file).exists() for file in optional] == [(published / file).exists() for file in optional]
+    made |= {file: None for file in optional if (published / file).exists()}
     for file in made:
         ours, theirs = (pandas.read_csv(folder / file) for folder in (tmp_path, published))
         shared = [column for column in ours if column in theirs]  # older rows lack later columns
@@ -148,7 +161,8 @@ def test_a_ledger_s_command_starts_the_same_run(row, monkeypatch):
     folder = (train.prepare(request.config)[2] if alone else plan.resolve(request.config).folder()).folder
     if ticket:
         searched = {other["run"] for other in ledger() if "--ticket" not in other["command"]}
-        assert any(ticket.endswith(f"/{run}/ticket") for run in searched), "the ticket's own run is in the ledger"
+        source = re.fullmatch(r".*?/([^/]+/[^/]+)/(ticket|round_\d\d)", ticket)
+        assert source and source[1] in searched, "the ticket's own run is in the ledger"
         assert folder.split("/")[-1] == row["run"].split("/")[-1]
     else:
         assert folder.endswith(f"/{row['run']}")
