@@ -113,13 +113,15 @@ def test_two_recipes_at_one_epoch_cannot_be_told_apart():
     assert list(rewinds.compared(pandas.concat([frame, twin]), barriers(frame))["rewind_epoch"]) == [0, 5, 10]
 
 
-def test_copies_are_no_rivals():
+def test_copies_and_other_rewind_points_are_no_rivals():
     frame = searches()
-    left = rewinds.without_copies(frame, barriers(frame))
-    assert set(left["digest"]) == {"aaaaaaa0", "aaaaaaa1", "aaaaaaa2", "aaaaaaa3"}
-    # A search that was itself compared stays, and so does a ticket that was retrained for its own sake.
-    rows = barriers(frame).assign(run="cifar10-resnet18-aaaaaaa0/seed_0")
-    assert len(rewinds.without_copies(frame, rows)) == len(frame)
+    rows = barriers(frame)
+    found = rewinds.compared(frame, rows)
+    assert set(rewinds.without(frame, rows, found)["digest"]) == {"aaaaaaa0"}
+    assert set(rewinds.without(frame[::-1], rows, found)["digest"]) == {"aaaaaaa3"}
+    # A search that was itself compared stays, and so do recipes that stand in no comparison of rewind points.
+    own = rows.assign(run="cifar10-resnet18-aaaaaaa0/seed_0")
+    assert len(rewinds.without(frame, own, found.iloc[:0])) == len(frame)
 
 
 @pytest.mark.parametrize("column, value", [("epochs", 60), ("augment", "rand"), ("data", "2 %"), ("model", "vgg16")])

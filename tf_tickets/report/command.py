@@ -47,7 +47,8 @@ def report(paths, out=None):
     tables.write_table(pairs, os.path.join(out, "paired.csv"))
     title, names = plots.labels(frame)
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
-    rewound, others = rewinds.compared(frame, rows), rewinds.without_copies(frame, rows)
+    rewound = rewinds.compared(frame, rows)
+    others = rewinds.without(frame, rows, rewound)
     against = rivals.compared(others)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
     tabled += _write_or_remove(out, {

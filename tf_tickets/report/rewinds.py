@@ -103,11 +103,20 @@ def _barriers(frame, rows, search, pairs, density):
     return _of(mine, pairs).groupby(_PAIR)["value"].mean()
 
 
-def without_copies(frame, rows):
-    """The frame without copies that were trained for a barrier: of one round, with rows of `stability`."""
+def without(frame, rows, found):
+    """The frame for a comparison with rivals: of the searches in `found` the first alone, and no copies.
+
+    Copies were trained for a barrier: recipes of one round with rows of `stability`.
+
+    Args:
+      frame, rows: those given to `compared`.
+      found: what it returned.
+    """
     rounds = frame.groupby("digest")["round"].nunique()
     joined = frame[frame["run"].isin(rows[rows["evaluator"] == "stability"]["run"])]["digest"]
-    return frame[~(frame["digest"].isin(joined) & (frame["digest"].map(rounds) == 1))]
+    copies = frame["digest"].isin(joined) & (frame["digest"].map(rounds) == 1)
+    others = [digest for digest in dict.fromkeys(frame["digest"]) if digest in set(found["digest"])][1:]
+    return frame[~copies & ~frame["digest"].isin(others)]
 
 
 def heading(found):
