@@ -110,6 +110,18 @@ def test_the_search_has_its_dense_line_whatever_comes_first():
     assert sorted(dense) == ["dense, 240 epochs: mean of 6 runs", "magnitude: dense"]
 
 
+def test_searches_with_one_dense_round_share_its_line():
+    frame = recipes()
+    frame = frame[frame["digest"] == "aaaaaaaa"]
+    later = frame.assign(digest="ffffffff", rewind="epoch:5", run=frame["run"] + "f")
+    (axes,) = plots.figure(pandas.concat([frame, later]), "").axes
+    assert [line.get_label() for line in axes.lines if line.get_linestyle() == "--"] == ["dense"]
+    later["test_accuracy"] += 0.01
+    (axes,) = plots.figure(pandas.concat([frame, later]), "").axes
+    dense = [line.get_label() for line in axes.lines if line.get_linestyle() == "--"]
+    assert dense == ["rewind epoch:2: dense", "rewind epoch:5: dense"]
+
+
 def test_of_many_recipes_those_that_prune_have_the_figure():
     frame = recipes()
     alone = frame[frame["digest"] == "cccccccc"]

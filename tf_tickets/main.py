@@ -57,9 +57,9 @@ def _pretrain(request):
 
     backbone.resolved(request.config)  # refuses bad flags before TensorFlow loads
     from tf_tickets.experiments.pretrain import pretrain
-    from tf_tickets.report import command
+    from tf_tickets.report import pretraining
 
-    print(command.finish_pretraining(runs.RunFolder(pretrain(request.config, stopping.requested).folder)))
+    print(pretraining.finish(runs.RunFolder(pretrain(request.config, stopping.requested).folder)))
     return 0
 
 

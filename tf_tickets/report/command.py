@@ -103,31 +103,6 @@ def finish_run(folder, chosen):
     return f"{tables.format_table(frame)}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"
 
 
-def finish_pretraining(folder):
-    """Writes pretraining.png and .svg into the folder of a finished `pretrain` run.
-
-    Args:
-      folder: a runs.RunFolder.
-
-    Returns:
-      The evaluated epochs as text, and the lines that name the backbone and the figure.
-    """
-    rows = storage.read_csv(folder.pretraining.epochs)
-    picture = folder.path("pretraining")
-    plots.pretraining_curves(rows, picture, "SimCLR on " + tables.settings(folder)["dataset"])
-    lines = ["epoch     loss  pairs found  nearest neighbours"]
-    lines += [
-        f"{row['epoch']:>5s}  {float(row['train_loss']):7.4f}  {100 * float(row['train_accuracy']):9.2f} %  "
-        f"{100 * float(row['neighbour_accuracy']):16.2f} %"
-        for row in rows
-        if row["neighbour_accuracy"]
-    ]
-    return "\n".join([
-        *lines, f"backbone: {folder.backbone}", f"figure: {picture}.png and {picture}.svg",
-        f"next: --pretrained={folder.backbone} with imp or train",
-    ])  # fmt: skip
-
-
 def _write_parquet(frame, path):
     """Writes the rows as Parquet; returns a line that says so where the library for it is not installed."""
     data = io.BytesIO()

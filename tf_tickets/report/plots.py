@@ -48,36 +48,6 @@ def accuracy_against_density(frame, path_without_suffix, title):
     return write(lambda: figure(frame, title), path_without_suffix)
 
 
-def pretraining_curves(rows, path_without_suffix, title):
-    """Writes the curves of a `pretrain` run as PNG and SVG: loss left, nearest-neighbour accuracy right.
-
-    Args:
-      rows: of its epochs.csv, as text.
-      path_without_suffix: `.png` and `.svg` are appended.
-      title: text above the axes.
-
-    Returns:
-      The two paths.
-    """
-
-    def draw():
-        drawn = canvas(5.6, 3.2)
-        loss = drawn.add_subplot(title=title, xlabel="epoch", ylabel="contrastive loss")
-        loss.plot([int(r["epoch"]) for r in rows], [float(r["train_loss"]) for r in rows], color=COLOURS[0])
-        loss.yaxis.label.set_color(COLOURS[0])
-        seen, right = [row for row in rows if row["neighbour_accuracy"]], loss.twinx()
-        right.grid(False)
-        right.spines["right"].set_visible(True)
-        right.plot(
-            [int(r["epoch"]) for r in seen], [100 * float(r["neighbour_accuracy"]) for r in seen], color=COLOURS[1],
-            marker="o", markersize=3.5,
-        )  # fmt: skip
-        right.set_ylabel("nearest-neighbour accuracy (%)", color=COLOURS[1])
-        return drawn
-
-    return write(draw, path_without_suffix)
-
-
 def canvas(width, height):
     """An empty figure of so many inches that no window shows."""
     drawn = Figure(figsize=(width, height), layout="constrained")
@@ -124,11 +94,16 @@ def figure(frame, title):
     if len(kept) < len(names):
         title = f"{title}, {len(kept)} of {len(names)} recipes".lstrip(", ")
         frame = frame[frame["digest"].isin(kept)]
-    for number, (digest, group) in enumerate(frame.groupby("digest", sort=False)):
-        alone = len(names) == 1
-        if _has_dense_line(group, frame):
-            _draw_dense(axes, group, number, "" if alone else names[digest])
-        _draw_group(axes, group, number, "" if alone else names[digest], crowded)
+    groups = list(frame.groupby("digest", sort=False))
+    lined = {digest: _dense(group) for digest, group in groups if _has_dense_line(group, frame)}
+    levels = {digest: rows["test_accuracy"].mean() for digest, rows in lined.items()}
+    for number, (digest, group) in enumerate(groups):
+        name = "" if len(names) == 1 else names[digest]
+        # Searches that differ in what they do after the dense round share its line.
+        sharing = [other for other, level in levels.items() if level == levels.get(digest)]
+        if digest in sharing[:1]:
+            _draw_dense(axes, group, number, name if len(sharing) == 1 else "")
+        _draw_group(axes, group, number, name, crowded)
     density_axis(axes, frame["density"])
     _accuracy_axis(axes, 100 * frame["test_accuracy"])
     axes.set_title(title)
