@@ -1,13 +1,16 @@
 """Published numbers: READMEs print the committed rows, these redraw the tables, the ledger starts the same runs."""
 
 import functools
+import json
 import re
 import shlex
 
+import numpy as np
 import pandas
 import pytest
 from absl import flags
 from conftest import ROOT
+from scipy import stats
 
 from tf_tickets import cli, storage
 from tf_tickets.analysis import statistics
@@ -166,3 +169,16 @@ def test_a_ledger_s_command_starts_the_same_run(row, monkeypatch):
         assert folder.split("/")[-1] == row["run"].split("/")[-1]
     else:
         assert folder.endswith(f"/{row['run']}")
+
+
+@pytest.mark.parametrize("name", ["trainer", "trainer_small"])
+def test_the_trainer_s_table_is_that_of_its_rows(name):
+    folder = ROOT / "results" / "benchmarks"
+    found = json.loads((folder / f"{name}.json").read_text())
+    ours, theirs = ([100 * found[side][seed] for seed in sorted(found[side])] for side in ("tf_tickets", "PyTorch"))
+    assert sorted(found["tf_tickets"]) == sorted(found["PyTorch"]) == ["0", "1", "2", "3", "4", "5"]
+    cells = [f"{np.mean(side):.2f} % ({min(side):.2f} to {max(side):.2f})" for side in (ours, theirs)]
+    interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    cells.append(f"{np.mean(ours) - np.mean(theirs):+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]")
+    line = f"width {found['width']}, {100 * found['fraction']:.0f} % of the images | {' | '.join(cells)} |"
+    assert line in (folder / "README.md").read_text()
