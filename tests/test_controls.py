@@ -9,7 +9,7 @@ import stops
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import main, runs, storage
+from tf_tickets import main, runs, seeds, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.training import callbacks, gradual
@@ -73,12 +73,17 @@ def test_random_layerwise_needs_the_full_rewind_point(searched, tmp_path):
 
 
 def test_reinitialize_keeps_the_mask_and_draws_the_weights(searched, capfd):
-    mine, weights, mask, original = retrained(searched, control="reinitialize", seed=5, progress="log")
+    # With the seed of the search itself, whose own initial weights would be no fresh ones.
+    mine, weights, mask, original = retrained(searched, control="reinitialize", progress="log")
     assert f"round 0/0  density {100 * pruning_masks.density(original):.2f} %" in capfd.readouterr().err
-    fresh = tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2, seed=5)
+    fresh, own = (
+        tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2, seed=seed)
+        for seed in (seeds.fold("reinitialize", 0), 0)
+    )
     for name in mask:
         np.testing.assert_array_equal(mask[name], original[name])
         kernel = fresh.get_layer(name).kernel.numpy()
+        assert not np.isin(kernel, own.get_layer(name).kernel.numpy()).any()
         np.testing.assert_array_equal(weights[f"{name}/kernel"], np.where(mask[name], kernel, 0))
     assert len(storage.read_csv(mine.round(0).epochs)) == 5  # all epochs
 

@@ -30,10 +30,14 @@ def next_masks(folder, round_index, plan):
     masks = read_masks(before.mask, plan)
     weights = wrapping.kernels(storage.read_arrays(before.weights), masks)
     found = removed(weights, masks, plan, round_index)
-    if plan.config.pruning.control == "none":
-        for name in pruning_masks.empty_layers(found):
-            say(f"WARNING: round {round_index} leaves layer {name} without a weight; --min_per_layer=1 keeps one")
+    name_empty_layers(found, round_index)
     return found
+
+
+def name_empty_layers(masks, round_index):
+    """Says which layers are left without a weight (SCIENCE, IMP step 2)."""
+    for name in pruning_masks.empty_layers(masks):
+        say(f"WARNING: round {round_index} leaves layer {name} without a weight; --min_per_layer=1 keeps one")
 
 
 def removed(weights, masks, plan, round_index):

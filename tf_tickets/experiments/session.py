@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from tf_tickets import augment
+from tf_tickets import augment, seeds
 from tf_tickets import team as teams
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
@@ -14,6 +14,12 @@ from tf_tickets.models import auxiliary, pretrained, registry, state
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
+
+
+def initial_seed(config):
+    """What initial weights are drawn from: the seed; for fresh ones, which the ticket's own must not be, another."""
+    seed = config.run.seed
+    return seeds.fold("reinitialize", seed) if config.pruning.control == "reinitialize" else seed
 
 
 class Session:
@@ -48,7 +54,7 @@ class Session:
             model = registry.build(
                 config.network.model, classes=described.classes, image_shape=described.image_shape,
                 stem=described.stem, width=described.width, head=described.head, kappa=described.kappa,
-                seed=config.run.seed, precision=config.run.precision,
+                seed=initial_seed(config), precision=config.run.precision,
             )  # fmt: skip
             network = self.prepare(model)
             optimizer = optimizers.build(config.training, config.run.precision)

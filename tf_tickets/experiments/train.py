@@ -64,6 +64,8 @@ def prepare(config):
         ticket = Ticket.load(config.pruning.ticket)
         content = [("ticket", ticket.content_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
+    if control == "reinitialize":
+        content = [*content, ("initial", "reinitialize")]  # once these began from the search's own initial weights
     if control in ("one_shot", "gradual"):
         plan, content = plans.resolve(config), [("final_round", config.pruning.rounds - 1)]
     else:
@@ -160,6 +162,8 @@ def _train_round(plan, folder, ticket, stop, team):
         start=lambda: _start_state(session.initial, ticket), first_step=first_step, key_round=key_round, stop=stop,
         gradual=gradual,
     )  # fmt: skip
+    if gradual:
+        round_masks.name_empty_layers(gradual.masks, 0)
 
 
 def _gradual(plan, session):

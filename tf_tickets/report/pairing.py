@@ -19,7 +19,7 @@ def pair(frame, digest, index):
 
 
 _OF_A_TICKET = ("random_layerwise", "reinitialize", "small_dense")
-_ALIKE = ["dataset", "model", "data", "augment", "control", "rewind", "epochs", "weights_total"]
+_ALIKE = ["dataset", "model", "data", "augment", "control", "rewind", "epochs", "weights_left", "weights_total"]
 
 
 def pooled(frame):
