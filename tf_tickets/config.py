@@ -113,6 +113,15 @@ class Config:
         return Config.from_values(**{**self.values(), **changes})
 
     @property
+    def _implied(self):
+        """What some settings are where they are unset."""
+        return {"width": default_width(self.network.model), "augment": "base", "full_rounds": "0,last"}
+
+    def settled(self):
+        """As `values`, with what is implied where a setting is unset."""
+        return {name: self._implied.get(name) if value is None else value for name, value in self.values().items()}
+
+    @property
     def order_seed(self):
         """The seed of order and augmentation, which defaults to the seed."""
         return self.run.seed if self.run.order_seed is None else self.run.order_seed
@@ -150,8 +159,7 @@ class Config:
             counts = option.metadata["digest"] or (name == "eval_every" and chooses)
             value = getattr(getattr(self, option.group), name)
             # What is written out and the same left to its default are one run.
-            defaults = {"width": default_width(self.network.model), "augment": "base", "full_rounds": "0,last"}
-            usual = (option.default, defaults.get(name, option.default))
+            usual = (option.default, self._implied.get(name, option.default))
             if counts and name not in content and value not in usual:
                 lines.append(option.format(value))
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8]

@@ -154,7 +154,9 @@ def expand(policy, base="crop(4)|flip", side=16):
     """The chain of operations that a policy means, such as "crop(4)|flip|rand(4)|cutout(16)"; "" for none."""
     whole = policy.replace(" ", "")
     if whole in PRESETS:
-        return PRESETS[whole].format(base=base, side=side).strip("|")
+        text = PRESETS[whole].format(base=base, side=side).strip("|")
+        # Handwriting is never mirrored, whatever the preset.
+        return text if "flip" in base.split("|") else text.replace("|flip|", "|")
     parts = [part.strip() for part in policy.split("|")] if policy else []
     if not all(parts):
         raise ValueError("has an empty place in its chain")

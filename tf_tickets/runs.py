@@ -94,8 +94,9 @@ class RunFolder:
     @classmethod
     def of(cls, config, command="imp", content=()):
         """The folder that a configuration names."""
-        if config.network.pretrained:
-            content = [*content, ("pretrained", storage.file_digest(config.network.pretrained))]
+        for name, path in (("pretrained", config.network.pretrained), ("subset_file", config.data.subset_file)):
+            if path:
+                content = [*content, (name, storage.file_digest(path))]
         name = f"{config.data.dataset}-{config.network.model}-{config.digest(command, content)}"
         seed = f"seed_{config.run.seed}"
         if config.data.subset_seed != "0":
@@ -107,6 +108,18 @@ class RunFolder:
     def path(self, name):
         """The path of one of the run's files or folders."""
         return os.path.join(self.folder, name)
+
+    def start_of(self, round_index, rewind):
+        """The file of the state that a round's mask is written over, by the kind of rewinding (SCIENCE, IMP step 3).
+
+        Args:
+          round_index: of a round after the dense one, whose start is no file; then that of the rewind point.
+          rewind: the setting.
+        """
+        kind = rewind.partition(":")[0]
+        if round_index and kind in ("learning_rate", "finetune"):
+            return self.round(round_index - 1).weights
+        return self.round(0).weights if round_index and kind == "trained" else self.rewind
 
     config = property(lambda self: self.path("config.cfg"))
     manifest = property(lambda self: self.path("manifest.json"))

@@ -6,6 +6,7 @@ import functools
 import os
 
 from tf_tickets import runs, storage
+from tf_tickets.errors import UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.joined import agreed, joined
@@ -62,6 +63,8 @@ def imp(config, stop=lambda: False):
     Raises:
       UsageError, StateError, LockedError, DivergedError, StopRequested, WorkerLost: see `errors`.
     """
+    if config.pruning.control not in ("none", "random"):
+        raise UsageError(f"--control={config.pruning.control} belongs to train, not imp")
     plan = plans.resolve(config)
     config = plan.config
     folder = plan.folder()
@@ -70,9 +73,15 @@ def imp(config, stop=lambda: False):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
         if todo:
             run_rounds(plan, folder, todo, stop, team=team)
-        return team.from_chief_alone(
-            lambda: exported(folder, rounds, choose_round(config, folder.summaries()[:rounds]))
-        )
+        return team.from_chief_alone(lambda: _finished(plan, folder))
+
+
+def _finished(plan, folder):
+    """The Result over the rounds asked for, or all that are there: asking for fewer takes nothing back."""
+    summaries, rounds = folder.summaries(), plan.config.pruning.rounds
+    if not plan.config.pruning.searches:  # else the number of rounds says which of them count
+        rounds = max(rounds, len(summaries))
+    return exported(folder, rounds, choose_round(plan.config, summaries[:rounds]))
 
 
 def held(folder, team):

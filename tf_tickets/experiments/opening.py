@@ -10,6 +10,8 @@ from tf_tickets import storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, StopRequested, UsageError
 
+_FILES = ("pretrained", "subset_file", "ticket")
+
 
 def check(folder, rounds):
     """Checks what complete rounds left behind.
@@ -73,9 +75,10 @@ def _same_settings(folder, config, command):
         found = configs.Config.from_flagfile(folder.config)
     except UsageError as error:
         raise StateError(f"{error}; restore {folder.config}") from None
-    beside = configs.options()
-    mine, other = config.values(), found.values()
-    odd = [name for name, option in beside.items() if option.metadata["digest"] and mine[name] != other[name]]
+    mine, other = config.settled(), found.settled()
+    counting = [name for name, option in configs.options().items() if option.metadata["digest"]]
+    # The folder's name has the contents of these files, which may have moved.
+    odd = [name for name in counting if name not in _FILES and mine[name] != other[name]]
     if odd:
         raise StateError(
             f"{folder.config} has --{odd[0]}={other[odd[0]]}, the run --{odd[0]}={mine[odd[0]]}: it was changed; "

@@ -27,12 +27,7 @@ def start_state(folder, round_index, session):
     """The state that mask x state trains from, by the kind of rewinding."""
     if round_index == 0:
         return session.initial
-    kind, _ = configs.rewind_parts(session.plan.config.pruning.rewind)
-    if kind in ("learning_rate", "finetune"):
-        return storage.read_arrays(folder.round(round_index - 1).weights)
-    if kind == "trained":
-        return storage.read_arrays(folder.round(0).weights)
-    return storage.read_arrays(folder.rewind)
+    return storage.read_arrays(folder.start_of(round_index, session.plan.config.pruning.rewind))
 
 
 def rate_of(plan, round_index):
@@ -58,8 +53,8 @@ def is_evaluated(plan, round_index, epoch, last):
 
 
 def train_round(
-    session, folder, round_index, *, identity, masks, start, first_step, key_round=None, stop=lambda: False,
-    steps_after=0, gradual=None,
+    session, folder, round_index, *, identity, masks, start, first_step, key_round=None, rate_round=None,
+    stop=lambda: False, steps_after=0, gradual=None,
 ):  # fmt: skip
     """Trains one round to the end, from its beginning or its last checkpoint, and writes its artefacts.
 
@@ -72,12 +67,14 @@ def train_round(
       start: function -> the state that training starts from.
       first_step: global step at which a fresh start begins.
       key_round: the round number that order and augmentation draw from; defaults to round_index.
+      rate_round: the round number whose learning rates these are; defaults to round_index.
       stop: asked after each block of steps.
       steps_after: steps of later rounds, for the time left.
       gradual: a training.gradual.GradualPruning that changes the masks on the way, or None.
     """
     plan, team, mine = session.plan, session.team, folder.round(round_index)
     key_round = round_index if key_round is None else key_round
+    rate_round = round_index if rate_round is None else rate_round
     began = time.time()
     end = plan.end_step(round_index)
     # What changes or ends the round on its way, with a state of its own for checkpoints.
@@ -102,7 +99,7 @@ def train_round(
             rows = rows + fit(
                 steps=session.steps, batches=session.batches(key_round, step, end),
                 steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
-                learning_rate=rate_of(plan, round_index), callbacks=observers, boundaries=boundaries,
+                learning_rate=rate_of(plan, rate_round), callbacks=observers, boundaries=boundaries,
                 partial=partial, stop=stop, ends=ends if settling else None,
                 agree=lambda count: team.from_chief(lambda: count),
                 evaluate=lambda epoch, last: session.evaluations(stop)
@@ -238,6 +235,8 @@ def summary_of(plan, round_index, masks, rows):
     """The contents of summary.json; the best epoch on test is filled only when every epoch was evaluated."""
     last = rows[-1]
     evaluated = [row["test_accuracy"] for row in rows if row.get("test_accuracy") is not None]
+    # A round that was begun otherwise and went on with eval_every=1 has no best of all its epochs.
+    every = plan.config.run.eval_every == 1 and 0 < len(rows) == len(evaluated)
     return {
         "round": round_index,
         "density": pruning_masks.density(masks),
@@ -249,7 +248,7 @@ def summary_of(plan, round_index, masks, rows):
         "test_accuracy": last.get("test_accuracy"),
         "test_balanced_accuracy": last.get("test_balanced_accuracy"),
         "test_loss": last.get("test_loss"),
-        "test_accuracy_best_epoch": max(evaluated) if plan.config.run.eval_every == 1 else None,
+        "test_accuracy_best_epoch": max(evaluated) if every else None,
         "epochs_evaluated": len(evaluated),
         "validation_accuracy": last.get("validation_accuracy"),
     }

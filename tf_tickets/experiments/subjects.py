@@ -44,6 +44,8 @@ class Subject:
         rows = storage.read_csv(self.file) if os.path.exists(self.file) else []
         if any(set(row) != set(EVALUATION_COLUMNS) or None in row.values() for row in rows):
             raise StateError(f"{self.file} has other columns than {','.join(EVALUATION_COLUMNS)}; delete it to redo it")
+        if self.run is None:  # of a ticket that another round has replaced since
+            rows = [row for row in rows if row["round"] == str(self.ticket.round)]
         return rows
 
     def append(self, evaluator, setting, metrics):

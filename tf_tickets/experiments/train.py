@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
@@ -13,6 +13,8 @@ from tf_tickets.experiments.imp import exported, held, incomplete, run_rounds
 from tf_tickets.experiments.joined import agreed, joined
 from tf_tickets.models import names
 from tf_tickets.pruning import masks as pruning_masks
+
+OF_A_TICKET = ("random_layerwise", "reinitialize", "small_dense")
 
 
 def train(config, stop=lambda: False):
@@ -57,7 +59,13 @@ def prepare(config):
     """
     # These shorten the rounds of a search; a round on its own is trained in full.
     config = config.replace(search_epochs=None, mask_distance=None, mask_patience=3, full_rounds=None)
+    if (config.choice.choose or "").isdigit():  # of a search's rounds
+        config = config.replace(choose=None)
     control, ticket, content = config.pruning.control, None, ()
+    if control == "random":
+        raise UsageError("--control=random belongs to imp, not train")
+    if control in OF_A_TICKET and not config.pruning.ticket:
+        raise UsageError(f"--control={control} belongs to train --ticket=DIR, and there is no ticket")
     if config.pruning.ticket:
         from tf_tickets.export.ticket import Ticket
 
@@ -105,14 +113,16 @@ def _controlled(ticket, config):
         return ticket
     if config.pruning.control == "reinitialize":
         return dataclasses.replace(ticket, rewound={})
-    path = os.path.join(os.path.dirname(os.path.abspath(config.pruning.ticket)), "rewind.npz")
+    run = runs.RunFolder(os.path.dirname(os.path.abspath(config.pruning.ticket)))
+    path = run.start_of(ticket.round, ticket.settings["rewind"])
+    needs = "--control=random_layerwise needs weights that the ticket does not keep"
     if not os.path.exists(path):
-        raise UsageError(
-            f"--control=random_layerwise needs weights that the ticket does not keep: {path} is missing; give the "
-            "ticket inside its run folder"
-        )
+        raise UsageError(f"{needs}: {path} is missing; give the ticket inside its run folder")
+    start = storage.read_arrays(path)
+    if all((start[f"{name}/kernel"][~mask] == 0).all() for name, mask in ticket.masks.items()) and ticket.density < 1:
+        raise UsageError(f"{needs}, and {path} has them at zero; give a ticket of imp that rewinds to one state")
     masks = pruning_masks.random_layerwise(ticket.masks, config.run.seed)
-    return dataclasses.replace(ticket, masks=masks, rewound=storage.read_arrays(path))
+    return dataclasses.replace(ticket, masks=masks, rewound=start)
 
 
 def _check_fits(ticket, plan):
@@ -151,16 +161,17 @@ def _train_round(plan, folder, ticket, stop, team):
     else:
         masks = ticket.masks if ticket else round_masks.next_masks(folder, 0, plan)
         masks = team.arrays_from_chief(lambda: round_masks.keep_masks(mine, masks, plan))
-    first_step, key_round = 0, 0
+    first_step, key_round, rate_round = 0, 0, 0
     if ticket:
         key_round = ticket.round
         same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == ids_digest(session.subset_rows())
         same = same and bool(ticket.rewound) and ticket.network["classes"] == plan.network.classes
-        first_step = plan.first_step(1) if same else 0
+        same = same and ticket.network["head"] == plan.network.head
+        first_step, rate_round = (plan.first_step(1), key_round) if same else (0, 0)
     stages.train_round(
         session, folder, 0, identity=f"{folder.name}/round_00", masks=masks,
-        start=lambda: _start_state(session.initial, ticket), first_step=first_step, key_round=key_round, stop=stop,
-        gradual=gradual,
+        start=lambda: _start_state(session.initial, ticket), first_step=first_step, key_round=key_round,
+        rate_round=rate_round, stop=stop, gradual=gradual,
     )  # fmt: skip
     if gradual:
         round_masks.name_empty_layers(gradual.masks, 0)

@@ -183,7 +183,8 @@ def from_round(run, mine):
     arrays = storage.read_arrays(mine.mask)
     masks = {kernel.name: arrays[kernel.name] for kernel in described.prunable(config.pruning.prunable)}
     trained, rewound = (
-        masked_state(names.without_auxiliary(storage.read_arrays(path)), masks) for path in (mine.weights, run.rewind)
+        masked_state(names.without_auxiliary(storage.read_arrays(path)), masks)
+        for path in (mine.weights, run.start_of(summary["round"], config.pruning.rewind))
     )
     return Ticket(
         masks, trained, rewound, network_of(config, described), data_of(data_set), settings_of(config),
