@@ -20,6 +20,8 @@ from tf_tickets.report import command, evaluation_rows, pairing, plots, rewinds,
 PUBLISHED = sorted(path.parent.name for path in (ROOT / "results").glob("*/report.csv"))
 REWINDS = [name for name in PUBLISHED if (ROOT / "results" / name / "rewinds.csv").exists()]
 SEARCHES = [name for name in PUBLISHED if name != "quickstart" and name not in REWINDS]
+# Fewer than six pairs show nothing, and have no sentence in the README.
+CLAIMS = [n for n in SEARCHES if int(storage.read_csv(str(ROOT / "results" / n / "paired.csv"))[-1]["n"]) >= 6]
 
 
 @functools.cache
@@ -53,7 +55,7 @@ def assert_rows(rows, name):
         if index:
             row = paired.loc[index]
             assert difference == f"{row['difference']:+.2f}"
-            assert interval == f"[{row['low']:+.2f}, {row['high']:+.2f}]"
+            assert interval == (f"[{row['low']:+.2f}, {row['high']:+.2f}]" if row["n"] > 1 else "")
             assert p_value == f"{row['p_value']:.3f}"
 
 
@@ -66,7 +68,7 @@ def test_a_result_s_readme_prints_the_committed_table(name):
     assert_rows(tabled((ROOT / "results" / name / "README.md").read_text()), name)
 
 
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", CLAIMS)
 def test_the_readme_s_sentences_have_the_committed_numbers(name):
     """`35.7 % dense, 40.0 % with 0.8 % of the weights left, +4.3 points, [+2.3, +6.3], p = 0.031: [results/NAME]`."""
     text = " ".join((ROOT / "README.md").read_text().split())
