@@ -91,6 +91,14 @@ def test_controls_of_each_pair_s_own_ticket_are_one_rival():
     pandas.testing.assert_frame_equal(pairing.pooled(frame), frame)
 
 
+def test_controls_of_tickets_of_other_densities_stay_apart():
+    frame = recipes()
+    fresh = frame[frame["digest"] == "dddddddd"].assign(control="reinitialize", weights_total=1000)
+    first, second = (fresh.assign(digest=f"{left:08d}", weights_left=left, density=left / 1000) for left in (500, 250))
+    both = pairing.pooled(pandas.concat([frame, first, second]))
+    assert {"00000500", "00000250"} <= set(both["digest"])
+
+
 def test_other_images_or_networks_are_no_rivals():
     frame = recipes()
     frame.loc[frame["digest"] == "bbbbbbbb", "data"] = "2 %"
