@@ -95,7 +95,7 @@ def test_controls_of_tickets_of_other_densities_stay_apart():
     frame = recipes()
     fresh = frame[frame["digest"] == "dddddddd"].assign(control="reinitialize", weights_total=1000)
     first, second = (fresh.assign(digest=f"{left:08d}", weights_left=left, density=left / 1000) for left in (500, 250))
-    both = pairing.pooled(pandas.concat([frame, first, second]))
+    both = pairing.pooled(pandas.concat([frame, first, second], ignore_index=True))
     assert {"00000500", "00000250"} <= set(both["digest"])
 
 
