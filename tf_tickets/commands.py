@@ -4,7 +4,7 @@ import os
 
 from tf_tickets import config as configs
 from tf_tickets.errors import UsageError
-from tf_tickets.options import ANSWERS, EXPORTS, SHEETS
+from tf_tickets.options import ANSWERS, EXPORTS, OF_A_TICKET, SHEETS
 
 SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
@@ -129,7 +129,7 @@ def _check_evaluate(command, config, attacks):
 def _check_control(command, pruning):
     where = {
         "random": "imp", **dict.fromkeys(("one_shot", "gradual"), "train without --ticket"),
-        **dict.fromkeys(("random_layerwise", "reinitialize", "small_dense"), "train --ticket=DIR"),
+        **dict.fromkeys(OF_A_TICKET, "train --ticket=DIR"),
     }.get(pruning.control)  # fmt: skip
     here = command if command == "imp" else f"train {'without --ticket' if pruning.ticket is None else '--ticket=DIR'}"
     if command in ("imp", "train") and where not in (None, here):

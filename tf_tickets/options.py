@@ -108,6 +108,8 @@ def check_what(text):
 
 
 EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8")
+# Controls that take a ticket.
+OF_A_TICKET = ("random_layerwise", "reinitialize", "small_dense")
 ANSWERS = ("table", "json", "csv")
 
 

@@ -10,7 +10,7 @@ from tf_tickets import storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, StopRequested, UsageError
 
-_FILES = ("pretrained", "subset_file", "ticket")
+_BY_CONTENT = ("pretrained", "subset_file", "ticket")
 
 
 def check(folder, rounds):
@@ -78,7 +78,7 @@ def _same_settings(folder, config, command):
     mine, other = config.settled(), found.settled()
     counting = [name for name, option in configs.options().items() if option.metadata["digest"]]
     # The folder's name has the contents of these files, which may have moved.
-    odd = [name for name in counting if name not in _FILES and mine[name] != other[name]]
+    odd = [name for name in counting if name not in _BY_CONTENT and mine[name] != other[name]]
     if odd:
         raise StateError(
             f"{folder.config} has --{odd[0]}={other[odd[0]]}, the run --{odd[0]}={mine[odd[0]]}: it was changed; "

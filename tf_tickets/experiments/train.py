@@ -12,9 +12,8 @@ from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import exported, held, incomplete, run_rounds
 from tf_tickets.experiments.joined import agreed, joined
 from tf_tickets.models import names
+from tf_tickets.options import OF_A_TICKET
 from tf_tickets.pruning import masks as pruning_masks
-
-OF_A_TICKET = ("random_layerwise", "reinitialize", "small_dense")
 
 
 def train(config, stop=lambda: False):
@@ -73,7 +72,7 @@ def prepare(config):
         content = [("ticket", ticket.content_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
     if control == "reinitialize":
-        content = [*content, ("initial", "reinitialize")]  # once these began from the search's own initial weights
+        content = [*content, ("initial", "reinitialize")]  # whose folder earlier versions filled otherwise
     if control in ("one_shot", "gradual"):
         plan, content = plans.resolve(config), [("final_round", config.pruning.rounds - 1)]
     else:

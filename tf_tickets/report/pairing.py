@@ -4,6 +4,7 @@ import numpy as np
 import pandas
 
 from tf_tickets.analysis import statistics
+from tf_tickets.options import OF_A_TICKET
 
 
 def pair(frame, digest, index):
@@ -18,7 +19,6 @@ def pair(frame, digest, index):
     return _pair(_records(frame[frame["digest"] == digest]), index)
 
 
-_OF_A_TICKET = ("random_layerwise", "reinitialize", "small_dense")
 _ALIKE = ["dataset", "model", "data", "augment", "control", "rewind", "epochs", "weights_left", "weights_total"]
 
 
@@ -27,7 +27,7 @@ def pooled(frame):
 
     A ticket is part of such a run's settings and each pair has its own, so that their digests would part the pairs.
     """
-    of_a_ticket = frame["control"].isin(_OF_A_TICKET)
+    of_a_ticket = frame["control"].isin(OF_A_TICKET)
     first = frame[of_a_ticket].groupby(_ALIKE)["digest"].transform("first")
     return frame.assign(digest=first.reindex(frame.index).fillna(frame["digest"]))
 
