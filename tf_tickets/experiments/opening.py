@@ -10,6 +10,7 @@ from tf_tickets import storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, StopRequested, UsageError
 
+# Files whose contents are in the run's name: where they lie may change.
 _BY_CONTENT = ("pretrained", "subset_file", "ticket")
 
 
@@ -77,7 +78,6 @@ def _same_settings(folder, config, command):
         raise StateError(f"{error}; restore {folder.config}") from None
     mine, other = config.settled(), found.settled()
     counting = [name for name, option in configs.options().items() if option.metadata["digest"]]
-    # The folder's name has the contents of these files, which may have moved.
     odd = [name for name in counting if name not in _BY_CONTENT and mine[name] != other[name]]
     if odd:
         raise StateError(
