@@ -327,7 +327,10 @@ def test_calibration_sees_training_images_of_the_run_and_comparison_others(run_f
     assert len(found.calibration) == 200 and len(found.compared) == 100 and found.missing is None
     assert {image.tobytes() for image in found.calibration} <= trained
     assert [image.tobytes() for image in found.compared] == tests[::6]
-    for ticket_, run_ in ((ticket, None), (dataclasses.replace(ticket, ids_digest="0"), run)):
+    unnamed = dataclasses.replace(ticket, ids=None)  # as earlier versions wrote it
+    for ticket_, run_ in ((ticket, None), (unnamed, run)):
+        np.testing.assert_array_equal(samples.of(ticket_, run_, None).calibration, found.calibration)
+    for ticket_, run_ in ((unnamed, None), (dataclasses.replace(ticket, ids_digest="0"), run)):
         alone = samples.of(ticket_, run_, None)
         assert [image.tobytes() for image in alone.compared] == tests[::6]
         left = [image for position, image in enumerate(tests) if position % 6]

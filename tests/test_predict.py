@@ -171,7 +171,9 @@ USERS = {
 
 
 @pytest.mark.parametrize("user", USERS)
-@pytest.mark.parametrize("name", ["ticket.json", "ticket.npz", "saved_model.pb", "labels.txt", "MODEL_CARD.md", "more"])
+@pytest.mark.parametrize("name", [
+    "ticket.json", "ticket.npz", "saved_model.pb", "labels.txt", "images.txt", "MODEL_CARD.md", "more",
+])  # fmt: skip
 def test_a_changed_file_is_refused_by_all_who_read_tickets(run_folder, tmp_path, user, name):
     folder = copied(run_folder, tmp_path)
     path = folder / name

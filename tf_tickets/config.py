@@ -11,20 +11,10 @@ import hashlib
 import typing
 
 from tf_tickets import flagfiles
+from tf_tickets.choices import DATASETS, MODELS, default_width
 from tf_tickets.errors import UsageError
 from tf_tickets.options import Option, checked
-from tf_tickets.settings import (
-    DATASETS,
-    MODELS,
-    Choice,
-    Command,
-    Data,
-    Network,
-    Pruning,
-    Run,
-    Training,
-    default_width,
-)  # fmt: skip
+from tf_tickets.settings import Choice, Command, Data, Network, Pruning, Run, Training
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
 

@@ -69,7 +69,11 @@ def _finish(result):
     from tf_tickets import runs
     from tf_tickets.report import command
 
-    print(command.finish_run(runs.RunFolder(result.folder), result.chosen))
+    folder = runs.RunFolder(result.folder)
+    print(command.finish_run(folder, result.chosen))
+    if result.refits:
+        print("\nThe same rounds on all images of the subset, of which the ticket is:")
+        print(command.finish_run(folder.refit, result.chosen))
     return 0
 
 

@@ -1,6 +1,7 @@
 """A run folder: every file name, "is complete" and its hashes, and the lock."""
 
 import contextlib
+import functools
 import os
 import socket
 import time
@@ -13,6 +14,8 @@ _BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safete
 
 # What the summary of a complete round says beside its numbers: which run it is of, and the hashes.
 _SEAL = ("files", "run", "self_sha256")
+
+_REFIT = "refit"
 
 
 class RoundFolder:
@@ -86,7 +89,7 @@ class RoundFolder:
 
 
 class RunFolder:
-    """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`."""
+    """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`, or `refit` in such a folder."""
 
     def __init__(self, path):
         self.folder, self._began = path, None
@@ -126,7 +129,6 @@ class RunFolder:
     subset = property(lambda self: self.path("subset.csv"))
     data = property(lambda self: self.path("data.json"))
     rewind = property(lambda self: self.path("rewind.npz"))
-    ticket = property(lambda self: self.path("ticket"))
     tensorboard = property(lambda self: self.path("tensorboard"))
     table = property(lambda self: self.path("table.csv"))
     attempts = property(lambda self: self.path("attempts.csv"))
@@ -135,8 +137,36 @@ class RunFolder:
 
     @property
     def name(self):
-        """The run's name wherever it lies: its last two folders."""
-        return "/".join(os.path.abspath(self.folder).split(os.sep)[-2:])
+        """The run's name wherever it lies: its last two folders, of a refit the last three."""
+        return "/".join(os.path.abspath(self.folder).split(os.sep)[-3 if self.refits else -2 :])
+
+    @property
+    def refits(self):
+        """Whether this is the run of the chosen rounds on all images of the subset."""
+        return os.path.basename(os.path.abspath(self.folder)) == _REFIT
+
+    @functools.cached_property
+    def refit(self):
+        """The folder of that run, inside of this one."""
+        found = RunFolder(self.path(_REFIT))
+        found._began = self._began
+        return found
+
+    @property
+    def ticket(self):
+        """The folder of the ticket; a run and its refit have one."""
+        return os.path.join(os.path.dirname(os.path.abspath(self.folder)) if self.refits else self.folder, "ticket")
+
+    def exported(self):
+        """(round, whether it is of the refit) of the ticket that is there, else None; StateError where damaged."""
+        path = os.path.join(self.ticket, "ticket.json")
+        if not os.path.isfile(path):
+            return None
+        found = storage.read_json(path)
+        if not isinstance(found, dict):
+            raise StateError(f"{path} is no ticket's document; restore it, or delete {self.ticket} to write it anew")
+        settings = found.get("settings")
+        return found.get("round"), isinstance(settings, dict) and bool(settings.get("refit"))
 
     @property
     def pretraining(self):

@@ -22,7 +22,7 @@ BASE = ["rewind.npz", "subset.csv", "config.cfg", "manifest.json"]
 CHECKPOINTS = ["round_01/checkpoint-a.npz", "round_01/checkpoint-b.npz"]
 STOPPED = [*ROUND, *BASE, "round_00/evaluations.csv", "round_01/mask.npz", *CHECKPOINTS]
 FINISHED = [*ROUND, *BASE, *(name.replace("00", "01") for name in ROUND)]
-FINISHED += [f"ticket/{name}" for name in ("ticket.npz", "ticket.json", "saved_model.pb", "labels.txt")]
+FINISHED += [f"ticket/{name}" for name in ("ticket.npz", "ticket.json", "saved_model.pb", "labels.txt", "images.txt")]
 
 
 def flip(path, draw):

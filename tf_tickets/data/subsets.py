@@ -25,6 +25,11 @@ class Subset:
     train: np.ndarray
     validation: np.ndarray
 
+    @property
+    def whole(self):
+        """The subset with nothing held out."""
+        return Subset(np.sort(np.concatenate([self.train, self.validation])), self.validation[:0])
+
 
 def long_tail_counts(counts, factor, profile):
     """Images per class of a long tail (Cui et al. 2019; SCIENCE: n_c = n mu^(c/(C-1)), rounded down).

@@ -21,11 +21,13 @@ class Result:
       folder: its path.
       rounds: number of complete rounds.
       chosen: the round whose ticket is exported.
+      refits: whether the ticket is of that round of the refit, on held-out images too.
     """
 
     folder: str
     rounds: int
     chosen: int
+    refits: bool = False
 
     @functools.cached_property
     def table(self):
@@ -37,7 +39,8 @@ class Result:
     @property
     def best(self):
         """The chosen round's runs.RoundFolder; `Ticket.load(run.best.folder)` loads it."""
-        return runs.RunFolder(self.folder).round(self.chosen)
+        run = runs.RunFolder(self.folder)
+        return (run.refit if self.refits else run).round(self.chosen)
 
 
 def choose_round(config, summaries):
@@ -71,17 +74,33 @@ def imp(config, stop=lambda: False):
     rounds = config.pruning.rounds
     with joined(config, "imp", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
-        if todo:
-            run_rounds(plan, folder, todo, stop, team=team)
+        devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
+        if config.choice.refit:
+            _refit(config, folder, team.from_chief(lambda: _chosen(plan, folder)[1]), stop, team, devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
 
 
-def _finished(plan, folder):
-    """The Result over the rounds asked for, or all that are there: asking for fewer takes nothing back."""
+def _chosen(plan, folder):
+    """(rounds, the chosen one) of those asked for, or of all that are there: asking for fewer takes nothing back."""
     summaries, rounds = folder.summaries(), plan.config.pruning.rounds
     if not plan.config.pruning.searches:  # else the number of rounds says which of them count
         rounds = max(rounds, len(summaries))
-    return exported(folder, rounds, choose_round(plan.config, summaries[:rounds]))
+    return rounds, choose_round(plan.config, summaries[:rounds])
+
+
+def _refit(config, folder, chosen, stop, team, devices):
+    """Runs the rounds up to the chosen one again on all images of the subset."""
+    todo = team.from_chief(lambda: incomplete(folder.refit, range(chosen + 1)))
+    if todo:
+        run_rounds(plans.resolve(config, refits=True), folder.refit, todo, stop, team=team, devices=devices)
+
+
+def _finished(plan, folder):
+    rounds, chosen = _chosen(plan, folder)
+    refits = plan.config.choice.refit or folder.exported() == (chosen, True)
+    _tidy(folder)
+    export_ticket(folder.refit if refits else folder, chosen)
+    return Result(folder.folder, rounds, chosen, refits)
 
 
 def held(folder, team):
@@ -102,8 +121,8 @@ def exported(folder, rounds, chosen):
     return Result(folder.folder, rounds, chosen)
 
 
-def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE):
-    """Trains the rounds `todo`, in order, each from the one before."""
+def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE, devices=None):
+    """Trains the rounds `todo`, in order, each from the one before; returns the Session they shared."""
     from tf_tickets.experiments import round_masks
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
@@ -111,7 +130,8 @@ def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE):
     config = plan.config
     stop = agreed(stop, team)
     opening.heed(stop)
-    session = Session(plan, team)
+    session = Session(plan, team, devices)
+    plan = session.plan
     opening.open_folder(folder, session, command)
     opening.heed(stop)
     logs = config.run.tensorboard and team.chief
@@ -132,6 +152,7 @@ def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE):
             _tidy(folder)
         if logs:
             tensorboard.write_round(folder, mine.read_summary())
+    return session
 
 
 def _tidy(folder):
@@ -149,9 +170,10 @@ def export_ticket(folder, chosen):
     _tidy(folder)
     from tf_tickets.export import verify
 
-    document = os.path.join(folder.ticket, "ticket.json")
-    if os.path.exists(document) and verify.checked(folder.ticket)[0].round == chosen:
-        return
+    if os.path.exists(os.path.join(folder.ticket, "ticket.json")):
+        there = verify.checked(folder.ticket)[0]
+        if (there.round, bool(there.settings.get("refit"))) == (chosen, folder.refits):
+            return
     folder.note_attempt("ticket")
     from tf_tickets.export import writer
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from tf_tickets import config as configs
-from tf_tickets import runs, storage
+from tf_tickets import runs
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 from tf_tickets.experiments import grid
 from tf_tickets.experiments import plan as plans
@@ -42,7 +42,7 @@ class Run:
     @property
     def name(self):
         """The last two folders, `<dataset>-<model>-<digest8>/seed_<s>...`."""
-        return "/".join(self.folder.folder.split(os.sep)[-2:])
+        return self.folder.name
 
     @property
     def log(self):
@@ -71,11 +71,12 @@ class Run:
     @property
     def finished(self):
         """Whether nothing is left to do: rounds, ticket and table are there. What is damaged is not finished."""
-        document = os.path.join(self.folder.ticket, "ticket.json")
-        if self.complete < self.rounds or not os.path.exists(document) or not os.path.exists(self.folder.table):
+        if self.complete < self.rounds or not os.path.exists(self.folder.table):
             return False
         try:
-            return storage.read_json(document).get("round") == self.chosen
+            exported = self.folder.exported()
+            fits = exported is not None and exported[0] == self.chosen
+            return fits and exported[1] >= self.config.choice.refit
         except (StateError, KeyError):
             return False
 

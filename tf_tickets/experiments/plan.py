@@ -25,6 +25,7 @@ class Plan:
       rewind_step: the global step at which the rewind point is taken.
       weights: prunable weights left in each round.
       training: the Training settings of a full round; `gradual` has one round of as many epochs as all.
+      refits: whether all images of the subset are trained on, those that --validation holds out included.
     """
 
     config: configs.Config
@@ -38,6 +39,11 @@ class Plan:
     rewind_step: int
     weights: tuple
     training: configs.Training
+    refits: bool = False
+
+    def of_images(self, train, held):
+        """The plan for so many images of a `subset_file`, of which it alone does not say how many are held out."""
+        return _planned(self.config, self.data_set, self.network, None, None, train, held, self.refits)
 
     @property
     def last_step(self):
@@ -103,16 +109,30 @@ class Plan:
         return self.network.prunable(self.config.pruning.prunable)
 
 
-def resolve(config):
-    """Makes the Plan; UsageError for whatever the data set and network rule out."""
+def resolve(config, refits=False):
+    """Makes the Plan; UsageError for whatever the data set and network rule out.
+
+    Args:
+      config: a Config.
+      refits: for the rounds that --refit runs again, on all images of the subset.
+    """
     data_set = catalog.of(config.data)
     config = _with_official_validation(config, data_set)
     if config.run.strategy != "multi_worker":  # else only the chief has to be able to
         storage.check_writable(config.run.out)
     _check_augment(config.augment, data_set)
+    if config.choice.refit and not config.data.validation:
+        raise UsageError("--refit needs --validation, such as --validation=0.2: nothing is held out")
     train_counts, held_counts, total = _counts(config.data, data_set)
+    if refits and train_counts:
+        train_counts, held_counts = tuple(map(sum, zip(train_counts, held_counts))), (0,) * len(held_counts)
     held = sum(held_counts) if held_counts else 0
-    steps = -(-(total - held) // config.data.batch_size)
+    network = architecture.from_config(config.network, data_set)
+    return _planned(config, data_set, network, train_counts, held_counts, total - held, held, refits)
+
+
+def _planned(config, data_set, network, train_counts, held_counts, train, held, refits):
+    steps = -(-train // config.data.batch_size)
     kind, amount = configs.rewind_parts(config.pruning.rewind)
     rewind_step = amount if kind == "step" else amount * steps
     if config.run.accounting == "release":
@@ -123,14 +143,13 @@ def resolve(config):
             f"--rewind={config.pruning.rewind} must lie before the last of the round's {epochs * steps} steps "
             f"({steps} an epoch)"
         )
-    network = architecture.from_config(config.network, data_set)
     sizes = [kernel.size for kernel in network.prunable(config.pruning.prunable)]
     least = config.pruning.min_per_layer
     if least > min(sizes):
         raise UsageError(f"--min_per_layer={least}: the smallest layer has only {min(sizes)} weights")
     return Plan(
-        config, data_set, network, train_counts, held_counts, total - held, held, steps, rewind_step,
-        tuple(_weights(config.pruning, sizes)), _training(config, rewind_step, steps),
+        config, data_set, network, train_counts, held_counts, train, held, steps, rewind_step,
+        tuple(_weights(config.pruning, sizes)), _training(config, rewind_step, steps), refits,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from tf_tickets import config as configs
 from tf_tickets import policies, storage
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.experiments import plan as plans
 
 
 def recorded_rate(config):
@@ -33,6 +34,27 @@ def _spread(counts):
         return "as the file says"
     low, high = min(counts), max(counts)
     return f"{low} per class" if low == high else f"{low} to {high} per class"
+
+
+def _held(plan):
+    if not plan.config.data.validation:
+        return ""
+    return "part of them held out; " if plan.train_counts is None else f"{plan.validation_images} held out; "
+
+
+def _again(config):
+    """What --refit adds: (its line, image passes); nothing without."""
+    if not config.choice.refit:
+        return "", 0
+    whole = plans.resolve(config, refits=True)
+    last = int(config.choose) if config.choose.isdigit() else config.pruning.rounds - 1
+    most = "at most " if config.choose == "validation" else ""
+    steps = whole.steps_of(range(last + 1))
+    line = (
+        f"refit       rounds 0 to {'the chosen one' if most else last} again on all {whole.train_images} images: "
+        f"{most}{steps:,} steps more"
+    )
+    return line, steps * whole.train_images / whole.steps_per_epoch
 
 
 def _ending(epochs, pruning):
@@ -62,13 +84,14 @@ def text(plan, command, ticket=None):
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(config)
     trained = steps * plan.train_images / plan.steps_per_epoch
+    again, more = _again(config) if command == "imp" else ("", 0)
     minutes = "unknown"
     if rate:
-        minutes = f"{trained / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
+        minutes = f"{(trained + more) / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
     network = plan.network
     lines = [
         f"data        {plan.data_set.name}: {plan.train_images} training images, {_spread(plan.train_counts)}; "
-        + (f"{plan.validation_images} held out; " if config.data.validation else "")
+        + _held(plan)
         + f"{plan.data_set.test_images} test images",
         f"augment     {policies.expand(config.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
         f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
@@ -89,7 +112,8 @@ def text(plan, command, ticket=None):
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
-        f"minutes     {bound if rate else ''}{minutes}",
+        *([again] if again else []),
+        f"minutes     {(bound or 'at most ' * (more > 0)) if rate else ''}{minutes}",
         "",
         "round   density   weights left" + ("   epochs" if searched else ""),
     ]

@@ -5,7 +5,6 @@ import os
 import numpy as np
 
 from tf_tickets import storage
-from tf_tickets.export.ticket import DOCUMENT
 
 MOST_EXAMPLES = 24
 
@@ -59,9 +58,10 @@ def write_examples(run, test, classes):
     `ticket` (classes) [m], `round` of the ticket, `gained`, `lost` and `total` (how many test images only the ticket
     or only the dense network has right, and how many there are), and `classes` (names).
     """
-    if run is None or not os.path.isfile(os.path.join(run.ticket, DOCUMENT)):
+    exported = run.exported() if run is not None else None
+    if exported is None or exported[1] != run.refits:
         return
-    index = storage.read_json(os.path.join(run.ticket, DOCUMENT)).get("round")
+    index = exported[0]
     files = [run.round(number).predictions for number in (0, index)] if index else []
     if not files or not all(map(os.path.exists, files)) or _is_of(run.examples, index):
         return

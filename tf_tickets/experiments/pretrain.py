@@ -97,6 +97,7 @@ class _Session(Session):
 def _train(plan, folder, stop):
     opening.heed(stop)
     session, mine, identity = _Session(plan), folder.pretraining, folder.name
+    plan = session.plan
     opening.open_folder(folder, session, "pretrain")
     opening.heed(stop)
     saved = callbacks.load_checkpoint(mine, identity, say)

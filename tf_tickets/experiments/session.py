@@ -26,7 +26,7 @@ class Session:
     """Data, network and compiled steps of one run.
 
     Attributes:
-      plan: the experiments.plan.Plan.
+      plan: the experiments.plan.Plan, for the images that are there.
       devices: the backend.Devices.
       team: the team.Team that shares the run, or team.Alone.
       source: the data.sources.Source.
@@ -37,12 +37,16 @@ class Session:
       initial: the network's state before any training.
     """
 
-    def __init__(self, plan, team=teams.ALONE):
-        self.plan, config = plan, plan.config
-        self.team = team
-        self.devices = joined.devices_of(config.run, self.team)
+    def __init__(self, plan, team=teams.ALONE, devices=None):
+        """`devices` are those of an earlier Session of the same process, if there was one."""
+        config, self.team = plan.config, team
+        self.devices = devices or joined.devices_of(config.run, self.team)
         self.source = sources.load(config.data.dataset, config.data.data_dir)
-        self.subset = subsets.choose(config.data, self.source.labels, self.source.ids, self.source.held)
+        subset = subsets.choose(config.data, self.source.labels, self.source.ids, self.source.held)
+        self.subset = subset.whole if plan.refits else subset
+        if plan.train_counts is None:
+            plan = plan.of_images(len(self.subset.train), len(self.subset.validation))
+        self.plan = plan
         self.train = self._images(self.subset.train)
         self.data_set = pipeline.measured(self.source.data_set, self.train)
         self.validation = self._images(self.subset.validation) if len(self.subset.validation) else None

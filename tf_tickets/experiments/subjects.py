@@ -122,6 +122,7 @@ def subjects(path, which):
         return [Subject(path, name, f"{path}.evaluations.csv")]
     run = runs.RunFolder(path)
     if os.path.isfile(run.config):
+        run = run.refit if (run.exported() or (None, False))[1] and not run.refits else run
         return [_of_round(run, index) for index in _chosen(run, which)]
     parent, last = runs.RunFolder(os.path.dirname(path)), os.path.basename(path)
     if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():
@@ -133,13 +134,12 @@ def subjects(path, which):
 
 def _of_round(run, index):
     mine = run.round(index)
-    return Subject(mine.folder, "/".join(run.folder.split(os.sep)[-2:]), mine.evaluations, run, mine.predictions)
+    return Subject(mine.folder, run.name, mine.evaluations, run, mine.predictions)
 
 
 def _chosen(run, which):
     complete = list(range(len(run.summaries())))
-    document = os.path.join(run.ticket, DOCUMENT)
-    exported = storage.read_json(document).get("round") if os.path.isfile(document) else None
+    exported = (run.exported() or (None,))[0]
     wanted = {
         "all": complete, "ticket": [exported], "dense_and_ticket": sorted({0, exported} - {None}),
     }[which]  # fmt: skip

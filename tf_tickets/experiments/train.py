@@ -113,6 +113,8 @@ def _controlled(ticket, config):
     if config.pruning.control == "reinitialize":
         return dataclasses.replace(ticket, rewound={})
     run = runs.RunFolder(os.path.dirname(os.path.abspath(config.pruning.ticket)))
+    if ticket.settings.get("refit") and not run.refits:
+        run = run.refit
     path = run.start_of(ticket.round, ticket.settings["rewind"])
     needs = "--control=random_layerwise needs weights that the ticket does not keep"
     if not os.path.exists(path):
@@ -146,11 +148,12 @@ def _train_round(plan, folder, ticket, stop, team):
     from tf_tickets.experiments import round_masks
     from tf_tickets.experiments import rounds as stages
     from tf_tickets.experiments.session import Session
-    from tf_tickets.export.ticket import ids_digest
+    from tf_tickets.export.ticket import ids_digest, training_ids
 
     stop = agreed(stop, team)
     opening.heed(stop)
     session = Session(plan, team)
+    plan = session.plan
     opening.open_folder(folder, session, "train")
     opening.heed(stop)
     mine = folder.round(0)
@@ -163,7 +166,8 @@ def _train_round(plan, folder, ticket, stop, team):
     first_step, key_round, rate_round = 0, 0, 0
     if ticket:
         key_round = ticket.round
-        same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == ids_digest(session.subset_rows())
+        mine = ids_digest(training_ids(session.subset_rows()))
+        same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == mine
         same = same and bool(ticket.rewound) and ticket.network["classes"] == plan.network.classes
         same = same and ticket.network["head"] == plan.network.head
         first_step, rate_round = (plan.first_step(1), key_round) if same else (0, 0)

@@ -54,7 +54,7 @@ def text(ticket, metrics, test_images, folder="ticket"):
         "trained are inside, so it can be trained again.",
         "## Data",
         f"{len(ticket.labels)} classes: {_some(ticket.labels)}. Images {shape} (height, width, channels), "
-        f"{data.get('dtype', 'uint8')}; normalisation is inside. {_training_data(ticket.settings)}",
+        f"{data.get('dtype', 'uint8')}; normalisation is inside. {_training_data(ticket)}",
         "## Numbers",
         _numbers(metrics, test_images),
         "## Settings that differ from the defaults",
@@ -72,16 +72,17 @@ def _some(labels):
     return shown if len(labels) <= 20 else f"{shown} and {len(labels) - 20} more"
 
 
-def _training_data(settings):
+def _training_data(ticket):
+    settings = ticket.settings
     parts = [f"{name} {settings[name]}" for name in ("fraction", "per_class", "images", "imbalance")
              if settings.get(name) is not None]  # fmt: skip
     if not settings:
         return ""
     chosen = f" ({', '.join(parts)})" if parts else ""
-    return (
-        f"Trained on the training part{chosen}, subset seed {settings.get('subset_seed')}; the SHA-256 over its "
-        "images' ids is in ticket.json."
-    )
+    ids = "the SHA-256 over its images' ids is in ticket.json"
+    if ticket.ids is not None:
+        ids = f"the ids of its {len(ticket.ids):,} images are in images.txt, which `--subset_file` takes"
+    return f"Trained on the training part{chosen}, subset seed {settings.get('subset_seed')}; {ids}."
 
 
 def _numbers(metrics, test_images):

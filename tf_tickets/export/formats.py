@@ -90,7 +90,7 @@ def _found(path):
         return path, parent if os.path.isfile(parent.config) else None
     run = runs.RunFolder(path)
     if os.path.isfile(run.config):
-        if not os.path.isfile(os.path.join(run.ticket, DOCUMENT)):
+        if run.exported() is None:
             raise UsageError(f"{path} has no ticket: run its command again to finish it, or give one of its rounds")
         return run.ticket, run
     if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():

@@ -9,7 +9,7 @@ import numpy as np
 from tf_tickets import storage
 from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.errors import UsageError
-from tf_tickets.export.ticket import ids_digest
+from tf_tickets.export.ticket import ids_digest, training_ids
 
 _CALIBRATED, _COMPARED = 200, 100
 
@@ -86,13 +86,12 @@ def _available(name, data_dir):
 
 
 def _training(ticket, run, ids):
-    """Positions of the ticket's training images; none where its run, or one of them, is not there."""
-    if run is None or not os.path.isfile(run.subset):
-        return np.zeros(0, np.int64)
-    rows = storage.read_csv(run.subset)
+    """Positions of the ticket's training images; none where they are not known, or one of them is not there."""
+    mine = ticket.ids
+    if mine is None and run is not None and os.path.isfile(run.subset):  # a ticket of an earlier version
+        mine = training_ids(storage.read_csv(run.subset))
     where = {name: position for position, name in enumerate(ids)}
-    mine = [row["id"] for row in rows if row["part"] == "train"]
-    if ids_digest(rows) != ticket.ids_digest or not set(mine) <= set(where):
+    if mine is None or ids_digest(mine) != ticket.ids_digest or not set(mine) <= set(where):
         return np.zeros(0, np.int64)
     return np.array([where[name] for name in mine], np.int64)
 

@@ -20,7 +20,7 @@ from tf_tickets.models import architecture, names
 from tf_tickets.pruning.masks import masked_state
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 
-LABELS, CARD = "labels.txt", "MODEL_CARD.md"
+LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
 # Images a call in evaluation; the bits of logits depend on it.
 BATCH = 500
 
@@ -38,6 +38,7 @@ class Ticket:
       settings: dict of the settings that made it, seeds included.
       ids_digest: SHA-256 over the ids of the training images.
       round: the round it comes from.
+      ids: ids of the training images, as `--subset_file` takes them; None where they are not known.
     """
 
     masks: dict
@@ -48,6 +49,7 @@ class Ticket:
     settings: dict
     ids_digest: str
     round: int
+    ids: tuple | None = None
 
     @classmethod
     def load(cls, folder):
@@ -160,10 +162,14 @@ class Ticket:
         return np.concatenate(parts)
 
 
-def ids_digest(rows):
-    """SHA-256 over the training images' ids, from the rows of subset.csv."""
-    ids = sorted(row["id"] for row in rows if row["part"] == "train")
-    return hashlib.sha256("\n".join(ids).encode("utf-8")).hexdigest()
+def training_ids(rows):
+    """The training images' ids, from the rows of subset.csv."""
+    return tuple(row["id"] for row in rows if row["part"] == "train")
+
+
+def ids_digest(ids):
+    """SHA-256 over image ids, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode("utf-8")).hexdigest()
 
 
 def settings_of(config):
@@ -186,9 +192,12 @@ def from_round(run, mine):
         masked_state(names.without_auxiliary(storage.read_arrays(path)), masks)
         for path in (mine.weights, run.start_of(summary["round"], config.pruning.rewind))
     )
+    ids, settings = training_ids(storage.read_csv(run.subset)), settings_of(config)
+    if run.refits:
+        settings = settings | {"refit": True}
     return Ticket(
-        masks, trained, rewound, network_of(config, described), data_of(data_set), settings_of(config),
-        ids_digest(storage.read_csv(run.subset)), summary["round"],
+        masks, trained, rewound, network_of(config, described), data_of(data_set), settings,
+        ids_digest(ids), summary["round"], ids,
     )  # fmt: skip
 
 

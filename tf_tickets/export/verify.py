@@ -1,13 +1,14 @@
 """`verify`: every hash, count and invariant of a ticket, without TensorFlow."""
 
 import contextlib
+import dataclasses
 import os
 
 import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export.ticket import ARRAYS, DOCUMENT, from_document
+from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, from_document, ids_digest
 from tf_tickets.models import architecture
 from tf_tickets.runtime import files
 
@@ -62,7 +63,7 @@ def checked(folder):
         raise StateError(f"{os.path.join(folder, extra[0])} is not part of the ticket; remove it")
     with _as_ours(), files.Arrays(os.path.join(folder, ARRAYS)) as archive:
         arrays = archive.all()
-    ticket = from_document(document, arrays)
+    ticket = _with_ids(from_document(document, arrays), folder, document)
     try:
         _check_network(ticket)
         _check_counts(ticket, document)
@@ -75,6 +76,21 @@ def checked(folder):
     return ticket, document
 
 
+def _with_ids(ticket, folder, document):
+    """The ticket with the ids of its training images; tickets of earlier versions have none."""
+    if IMAGES not in document["files"]:
+        return ticket
+    path = os.path.join(folder, IMAGES)
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            ids = tuple(file.read().removesuffix("\n").split("\n"))
+    except UnicodeDecodeError:
+        raise StateError(f"{path} is not UTF-8 text; restore it") from None
+    if ids_digest(ids) != ticket.ids_digest:
+        raise StateError(f"{path} lists other images than {DOCUMENT} records; restore the ticket")
+    return dataclasses.replace(ticket, ids=ids)
+
+
 def verify(folder):
     """Checks a ticket folder, as `checked`.
 
@@ -82,9 +98,11 @@ def verify(folder):
       A text that says what was checked.
     """
     ticket, document = checked(folder)
+    images = "" if ticket.ids is None else f"; {len(ticket.ids):,} training images are listed"
     return (
         f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {len(ticket.masks)} masks keep "
         f"{document['weights_left']:,} of {document['weights_total']:,} weights, density {100 * ticket.density:.2f} %"
+        f"{images}"
     )
 
 

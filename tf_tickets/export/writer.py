@@ -13,6 +13,7 @@ from tf_tickets.export.ticket import (
     BATCH,
     CARD,
     DOCUMENT,
+    IMAGES,
     LABELS,
     canonical,
     data_set_of,
@@ -60,6 +61,8 @@ def write(ticket, path, metrics=None, test_images=None):
     saved_model.save(ticket, building)
     storage.write_arrays(os.path.join(building, ARRAYS), to_arrays(ticket), compress=True)
     storage.write_bytes(os.path.join(building, LABELS), ("\n".join(ticket.labels) + "\n").encode("utf-8"))
+    if ticket.ids is not None:
+        storage.write_bytes(os.path.join(building, IMAGES), ("\n".join(ticket.ids) + "\n").encode("utf-8"))
     storage.write_bytes(os.path.join(building, CARD), card.text(ticket, metrics or {}, test_images).encode("utf-8"))
     storage.write_json(os.path.join(building, DOCUMENT), _document(ticket, metrics or {}, test_images, building))
     storage.sync_tree(building)

@@ -7,8 +7,8 @@ Names are those of the paper's PyTorch release, in its order.
 import dataclasses
 import math
 
+from tf_tickets.choices import default_width
 from tf_tickets.errors import UsageError
-from tf_tickets.settings import default_width
 
 HEADS = ("linear", "cosine", "tvmf")
 
@@ -127,7 +127,7 @@ def describe(model, *, classes, image_shape, stem="small", width=None, head="lin
       classes: of the head, at least 2.
       image_shape: (height, width, channels).
       stem: small (32-pixel images) or full (224-pixel images).
-      width: channels of the first stage; None for `settings.default_width`.
+      width: channels of the first stage; None for `choices.default_width`.
       head: linear, cosine or tvmf.
       kappa: of a tvmf head.
 

@@ -32,7 +32,7 @@ def sources(paths, frame, problems):
     """
     known, found = set(frame["run"]), {}
     for folder in (folder for path in paths if os.path.isdir(path) for folder in tables.run_folders(path)):
-        name = "/".join(os.path.abspath(folder).split(os.sep)[-2:])
+        name = runs.RunFolder(folder).name
         if name in known and not any(line.startswith(f"{folder} is left out") for line in problems):
             found.setdefault(name, runs.RunFolder(folder))
     return found

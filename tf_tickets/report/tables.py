@@ -160,7 +160,7 @@ def run_folders(path):
         inner.sort()
         if "config.cfg" in files and "round_00" in inner:
             found.append(folder)
-            inner.clear()
+            inner[:] = [name for name in inner if name == "refit"]
     return found
 
 
@@ -202,17 +202,18 @@ def _some_in_full(rows, name):
 def settings(folder):
     """The settings of a run that frames carry, from its config.cfg and its folder's name."""
     config = Config.from_flagfile(folder.config)
-    parent, name = os.path.abspath(folder.folder).split(os.sep)[-2:]
-    digest = re.search(r"-([0-9a-f]{8})$", parent)
+    digest = re.search(r"-([0-9a-f]{8})$", folder.name.partition("/")[0])
+    digest = digest[1] if digest else config.digest()
     return {
-        "run": f"{parent}/{name}", "dataset": config.data.dataset, "model": config.network.model,
-        "data": _data_text(config.data), "augment": config.augment, "control": config.pruning.control,
+        "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
+        "data": _data_text(config.data, folder.refits), "augment": config.augment, "control": config.pruning.control,
         "rewind": config.pruning.rewind, "seed": config.run.seed, "order_seed": config.order_seed,
-        "subset_seed": config.data.subset_seed, "digest": digest[1] if digest else config.digest(),
+        "subset_seed": config.data.subset_seed, "digest": f"{digest}-refit" if folder.refits else digest,
     }  # fmt: skip
 
 
-def _data_text(data):
+def _data_text(data, refits):
+    """Which images are trained on, in words that differ where the images do, but for the seed they are drawn by."""
     text = "all images"
     if data.fraction is not None:
         text = f"{100 * data.fraction:g} % of the images"
@@ -221,8 +222,20 @@ def _data_text(data):
     elif data.images is not None:
         text = f"{data.images} images"
     elif data.subset_file is not None:
-        text = "listed images"
-    return text if data.imbalance is None else f"{text}, long tail {data.imbalance:g}"
+        text = f"images of {os.path.basename(data.subset_file)}"
+    if data.dataset == "folder" and data.data_dir:
+        text += f" in {os.path.basename(os.path.abspath(data.data_dir))}"
+    if data.imbalance is not None:
+        text += f", long tail {data.imbalance:g}" + (" in one step" if data.imbalance_profile == "step" else "")
+    return text if refits or data.validation is None else f"{text}, {_held_text(data.validation)} held out"
+
+
+def _held_text(validation):
+    if validation == "official":
+        return "the validation part"
+    if validation.startswith("fold:"):
+        return "fold {} of {}".format(*validation[5:].split("/"))
+    return f"{100 * float(validation):g} %"
 
 
 def _rounds(folder):
