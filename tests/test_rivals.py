@@ -13,7 +13,8 @@ def recipes():
     rows = []
     for seed in range(6):
         common = {"seed": seed, "subset_seed": seed, "order_seed": 0, "dataset": "cifar10", "model": "resnet18",
-                  "data": "1 %", "augment": "base", "rewind": "epoch:2", "searched": 0, "epochs": 30}  # fmt: skip
+                  "data": "1 %", "augment": "base", "rewind": "epoch:2", "searched": 0, "epochs": 30,
+                  "recipe": "unknown"}  # fmt: skip
         for digest, control, rounds in [
             ("aaaaaaaa", "none", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.45), (2, 250, 1000, 0.46 + 0.01 * seed)]),
             ("bbbbbbbb", "random", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.44), (2, 250, 1000, 0.36)]),
@@ -97,6 +98,14 @@ def test_controls_of_tickets_of_other_densities_stay_apart():
     first, second = (fresh.assign(digest=f"{left:08d}", weights_left=left, density=left / 1000) for left in (500, 250))
     both = pairing.pooled(pandas.concat([frame, first, second], ignore_index=True))
     assert {"00000500", "00000250"} <= set(both["digest"])
+
+
+def test_controls_of_tickets_trained_otherwise_stay_apart():
+    frame = recipes()
+    small = frame[frame["digest"] == "dddddddd"]
+    other = small.assign(digest="ffffffff", recipe="another weight decay")
+    both = pairing.pooled(pandas.concat([frame, other], ignore_index=True))
+    assert {"dddddddd", "ffffffff"} <= set(both["digest"])
 
 
 def test_other_images_or_networks_are_no_rivals():

@@ -244,6 +244,8 @@ def _check_conflicts(config):
          "--adversarial attacks pixels of 8 bits, which --dataset=eurosat_all has not"),
         (data.validation == "official" and data.imbalance is not None,
          "--validation=official and --imbalance exclude each other: hold out with --validation=0.2"),
+        (training.batch_norm != "per_replica" and config.network.model == "vit_small",
+         "--batch_norm belongs to networks with batch normalisation, which --model=vit_small has none of"),
         (training.adversarial and config.network.model == "vit_small",
          "--adversarial needs batch normalisation, which --model=vit_small has none of"),
         (pruning.prunable != "all" and config.network.model != "vit_small",

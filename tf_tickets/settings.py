@@ -97,6 +97,10 @@ class Training:
         "logit_adjusted: for long tails, with the classes' frequencies; class_weighted: every class counts alike",
         choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted", "class_weighted"),
     )  # fmt: skip
+    batch_norm: str = option(
+        "per_replica", "statistics of batch normalisation: of each device's own images, or synchronised: of the whole "
+        "batch, however many devices share it", choices=("per_replica", "synchronised"),
+    )  # fmt: skip
     adversarial: bool = option(
         False, "AdvProp: also train on attacked images, under a normalisation of their own"
     )

@@ -68,7 +68,7 @@ class _Session(Session):
 
     def prepare(self, model):
         """The backbone with a projection in place of the head."""
-        projected = projection.add(model, self.plan.config.run.seed)
+        projected = self.normalising(projection.add(model, self.plan.config.run.seed))
         features = keras.Model(projected.input, projected.get_layer("features").output)
         self._features = tf.function(
             lambda images: features(images, training=False), reduce_retracing=True, autograph=False

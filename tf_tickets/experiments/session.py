@@ -10,7 +10,7 @@ from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import joined
 from tf_tickets.experiments.notices import say
-from tf_tickets.models import auxiliary, pretrained, registry, state
+from tf_tickets.models import auxiliary, pretrained, registry, state, synchronised
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
@@ -69,10 +69,15 @@ class Session:
         config = self.plan.config
         if config.network.pretrained:
             say(pretrained.load(model, pretrained.read(config.network.pretrained)))
+        model = self.normalising(model)
         if config.training.adversarial:
             model = auxiliary.add(model)
         self.initial = state.get_state(model)
         return wrapping.wrap(model, self.plan.prunable)
+
+    def normalising(self, model):
+        """The network, with the batch normalisation that is asked for."""
+        return synchronised.synchronise(model) if self.plan.config.training.batch_norm == "synchronised" else model
 
     def objective(self):
         """What a step minimises."""

@@ -60,6 +60,7 @@ _SETTINGS = {
     keras.layers.Conv2D: ("convolution", _convolution),
     layers.HarmonicConvolution: ("harmonic", _own_convolution),
     layers.DepthwiseConvolution: ("depthwise", _own_convolution),
+    layers.StridedPointwise: ("convolution", lambda layer: {**_own_convolution(layer), "bias": False}),
     layers.CosineFilters: ("cosine_filters", lambda layer: {"size": int(layer.size), "stride": int(layer.stride)}),
     keras.layers.BatchNormalization: ("normalisation", _normalisation),
     keras.layers.ReLU: ("relu", _nothing),

@@ -27,12 +27,12 @@ class PairedNormalization(keras.layers.Layer):
       parts: (the network's own, the auxiliary one), keras.layers.BatchNormalization.
     """
 
-    def __init__(self, settings, **kwargs):
-        """`settings` are those of the network's own BatchNormalization."""
+    def __init__(self, settings, kind=keras.layers.BatchNormalization, **kwargs):
+        """`settings` are those of the network's own BatchNormalization, whose class is `kind`."""
         super().__init__(**kwargs)
-        self.settings = settings
+        self.settings, self.kind = settings, kind
         self.parts = tuple(
-            keras.layers.BatchNormalization.from_config({**settings, "name": name})
+            kind.from_config({**settings, "name": name})
             for name in (self.name, f"{self.name}{names.AUXILIARY}")
         )
 
@@ -47,8 +47,8 @@ class PairedNormalization(keras.layers.Layer):
         return self.parts[int(_active.get())](inputs, training=training)
 
     def get_config(self):
-        """The settings of the network's own layer."""
-        return {**super().get_config(), "settings": self.settings}
+        """The settings of the network's own layer, and its class."""
+        return {**super().get_config(), "settings": self.settings, "kind": self.kind}
 
 
 def add(model):
@@ -60,7 +60,7 @@ def add(model):
     def clone(layer):
         settings = layer.get_config()
         if isinstance(layer, keras.layers.BatchNormalization):
-            return PairedNormalization(settings, name=layer.name, dtype=layer.dtype_policy)
+            return PairedNormalization(settings, layer.__class__, name=layer.name, dtype=layer.dtype_policy)
         return layer.__class__.from_config(settings)
 
     paired = keras.models.clone_model(model, clone_function=clone)

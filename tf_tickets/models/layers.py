@@ -71,6 +71,35 @@ class DepthwiseConvolution(_Convolution):
         return tf.nn.depthwise_conv2d(tf.pad(inputs, self._pads()), kernel, strides, "VALID")
 
 
+class StridedPointwise(_Convolution):
+    """A 1x1 convolution of every `stride`-th row and column: a shortcut that halves the image.
+
+    The positions are taken first, and the convolution has stride 1: the kernel gradient of oneDNN's strided 1x1
+    convolution for AVX2 is wrong, and another each time, where fewer than 8 channels come in (oneDNN issue 6035).
+
+    Args:
+      channels: of the output.
+    """
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+
+    def build(self, shape):
+        """The kernel [1, 1, in, out]."""
+        self.kernel = self.add_weight("kernel", (1, 1, shape[-1], self.channels))
+        super().build(shape)
+
+    def call(self, inputs):
+        """[n, height, width, in] -> [n, height / stride, width / stride, out], rounded up."""
+        kernel = tf.cast(self.kernel, self.compute_dtype)
+        return tf.nn.conv2d(inputs[:, :: self.stride, :: self.stride], kernel, 1, "VALID")
+
+    def get_config(self):
+        """Channels, with stride and padding."""
+        return {**super().get_config(), "channels": self.channels}
+
+
 class CosineFilters(keras.layers.Layer):
     """Responses of every channel to every cosine filter, channel-major: the fixed first half of a harmonic stem."""
 

@@ -17,6 +17,8 @@ def convolve(x, kernel, stride, policy, padding=None):
         )(x)
     if kernel.kind == "depthwise":
         return layers.DepthwiseConvolution(stride=stride, padding=padding, name=kernel.name, dtype=policy)(x)
+    if size == 1 and stride > 1 and not padding and not kernel.bias:
+        return layers.StridedPointwise(kernel.outputs, stride=stride, name=kernel.name, dtype=policy)(x)
     # Keras "same" pads the bottom and right at stride 2; PyTorch pads every side alike.
     same = stride == 1 and padding == size // 2
     if padding and not same:

@@ -19,7 +19,9 @@ def pair(frame, digest, index):
     return _pair(_records(frame[frame["digest"] == digest]), index)
 
 
-_ALIKE = ["dataset", "model", "data", "augment", "control", "rewind", "epochs", "weights_left", "weights_total"]
+_ALIKE = [
+    "dataset", "model", "data", "augment", "control", "rewind", "recipe", "epochs", "weights_left", "weights_total",
+]  # fmt: skip
 
 
 def pooled(frame):

@@ -15,7 +15,7 @@ from tf_tickets.analysis import statistics
 from tf_tickets.config import Config, options
 from tf_tickets.errors import StateError, UsageError
 
-_TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest")
+_TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe")
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])
 _WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs", "searched")
 _OPTIONAL = ("train_loss", "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy")
@@ -24,8 +24,8 @@ _ROUND = (
     "round", "density", "weights_left", "weights_total", "epochs", "train_loss", "test_accuracy",
     "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy", "searched",
 )  # fmt: skip
-# Rows of earlier versions lack it: every round was trained in full.
-_LATER = {"searched": 0}
+# Rows of earlier versions lack these: every round was trained in full.
+_LATER = {"searched": 0, "recipe": "unknown"}
 COLUMNS = _SETTINGS + _ROUND
 _CONTROLS = options()["control"].metadata["choices"]
 
@@ -209,6 +209,7 @@ def settings(folder):
         "data": _data_text(config.data, folder.refits), "augment": config.augment, "control": config.pruning.control,
         "rewind": config.pruning.rewind, "seed": config.run.seed, "order_seed": config.order_seed,
         "subset_seed": config.data.subset_seed, "digest": f"{digest}-refit" if folder.refits else digest,
+        "recipe": config.digest(content=[("ticket", "")]),
     }  # fmt: skip
 
 

@@ -1,0 +1,109 @@
+"""Batch normalisation over the global batch: two devices compute what one does."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tf_tickets as tt
+from tf_tickets import runs, storage
+from tf_tickets.backend import keras, tf
+from tf_tickets.errors import UsageError
+from tf_tickets.models import auxiliary, registry, state, synchronised
+
+SHAPE = (8, 8, 3)
+
+
+def pair(name="resnet18", **changes):
+    """A network, and its synchronised clone."""
+    model = registry.build(name, classes=4, image_shape=SHAPE, width=2, **changes)
+    return model, synchronised.synchronise(model)
+
+
+def images(count=6):
+    return np.random.default_rng(0).normal(1.0, 2.0, (count, *SHAPE)).astype(np.float32)
+
+
+def test_on_one_device_it_is_keras_own():
+    """Outputs, gradients and running means of a training step, in float64."""
+    found = []
+    for model in pair(precision="float64"):
+        with tf.GradientTape() as tape:
+            logits = model(images(), training=True)
+            loss = tf.reduce_sum(logits**2)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        found.append((logits.numpy(), [part.numpy() for part in gradients], state.get_state(model)))
+    (logits, gradients, before), (logits_, gradients_, before_) = found
+    np.testing.assert_allclose(logits_, logits, rtol=1e-9, atol=1e-9)
+    for mine, other in zip(gradients_, gradients):
+        np.testing.assert_allclose(mine, other, rtol=1e-8, atol=1e-8 * np.abs(other).max() + 1e-12)
+    assert list(before) == list(before_)
+    for name in before:
+        if not name.endswith("moving_variance"):  # which Keras leaves biased where it is not fused, as in float64
+            np.testing.assert_allclose(before_[name], before[name], rtol=1e-7, atol=1e-12, err_msg=name)
+
+
+def test_running_variance_is_unbiased():
+    layer = synchronised.SynchronisedNormalisation(momentum=0.0, epsilon=1e-5)
+    for shape in ((5, 3), (2, 4, 4, 3)):
+        values = np.random.default_rng(1).normal(3.0, 2.0, shape).astype(np.float32)
+        layer = synchronised.SynchronisedNormalisation(momentum=0.0, epsilon=1e-5)
+        layer(values, training=True)
+        flat = values.reshape(-1, 3)
+        np.testing.assert_allclose(layer.moving_mean, flat.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(layer.moving_variance, flat.var(0, ddof=1), rtol=1e-4)
+
+
+def test_the_clone_keeps_state_names_and_the_ticket_s_network():
+    model, clone = pair("mobilenet_v2")
+    mine, other = state.get_state(clone), state.get_state(model)
+    assert list(mine) == list(other) and all((mine[name] == other[name]).all() for name in other)
+    kinds = {type(layer) for layer in clone.layers}
+    assert synchronised.SynchronisedNormalisation in kinds and keras.layers.BatchNormalization not in kinds
+
+
+def test_both_of_a_pair_of_normalisations_are_synchronised():
+    paired = auxiliary.add(pair()[1])
+    parts = [part for layer in paired.layers if hasattr(layer, "parts") for part in layer.parts]
+    assert parts and all(type(part) is synchronised.SynchronisedNormalisation for part in parts)
+
+
+TWO_DEVICES = """
+import json, sys
+import numpy as np
+import tf_tickets as tt
+config = tt.Config.from_values(
+    dataset="digits", images=40, model="resnet18", width=2, epochs=2, rounds=1, rewind="epoch:1", batch_size=10,
+    learning_rate=0.02, progress="none", tensorboard=False, **json.loads(sys.argv[1]))
+print(tt.imp(config).best.weights)
+"""
+
+
+@pytest.mark.parametrize("adversarial", [False, True])
+def test_two_devices_train_as_one(tmp_path, adversarial):
+    """Of a whole run the weights agree to rounding with synchronised statistics, and do not without."""
+    found = []
+    runs_ = [("one_device", "per_replica"), ("cpu:2", "synchronised"), ("cpu:2", "per_replica")]
+    for number, (strategy, kind) in enumerate(runs_[: 2 if adversarial else 3]):
+        values = {"strategy": strategy, "batch_norm": kind, "out": str(tmp_path / str(number))}
+        if adversarial:
+            values |= {"adversarial": True, "attack_steps": 1}
+        text = subprocess.run(
+            [sys.executable, "-c", TWO_DEVICES, json.dumps(values)], check=True, capture_output=True, text=True,
+            env={**os.environ, "KERAS_HOME": str(tmp_path)},
+        ).stdout  # fmt: skip
+        found.append(runs.RunFolder(os.path.dirname(os.path.dirname(text.split()[-1]))))
+    arrays = [storage.read_arrays(folder.round(0).weights) for folder in found]
+    distances = [
+        max(float(np.abs(arrays[0][name] - other[name]).max()) for name in arrays[0]) for other in arrays[1:]
+    ]  # fmt: skip
+    assert distances[0] < 2e-3
+    assert adversarial or distances[1] > 10 * distances[0]
+
+
+def test_a_network_without_it_is_refused():
+    with pytest.raises(UsageError, match="--batch_norm belongs to networks with batch normalisation"):
+        tt.Config.from_values(model="vit_small", batch_norm="synchronised")
