@@ -67,8 +67,8 @@ class Network:
         low=1, high=4096,
     )  # fmt: skip
     stem: str = option(
-        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling; auto: the data set's",
-        choices=("auto", "small", "full"),
+        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling, of vit_small: images below 128 pixels resized "
+        "to 224; auto: the data set's, and full for a pretrained vit_small", choices=("auto", "small", "full"),
     )  # fmt: skip
     head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
     kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)

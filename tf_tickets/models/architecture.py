@@ -126,7 +126,7 @@ def describe(model, *, classes, image_shape, stem="small", width=None, head="lin
       model: a name of `names()`.
       classes: of the head, at least 2.
       image_shape: (height, width, channels).
-      stem: small (32-pixel images) or full (224-pixel images).
+      stem: small (32-pixel images) or full (224-pixel images; vit_small resizes smaller ones).
       width: channels of the first stage; None for `choices.default_width`.
       head: linear, cosine or tvmf.
       kappa: of a tvmf head.
@@ -151,8 +151,13 @@ def describe(model, *, classes, image_shape, stem="small", width=None, head="lin
 
 
 def from_config(network, data_set):
-    """Describes the network of a config.Network on a data.catalog.DataSet; stem=auto is the data set's."""
+    """Describes the network of a config.Network on a data.catalog.DataSet.
+
+    stem=auto is the data set's, and full for a pretrained transformer, which then sees images as large as it knows.
+    """
     stem = data_set.stem if network.stem == "auto" else network.stem
+    if network.stem == "auto" and network.model == "vit_small" and network.pretrained:
+        stem = "full"
     return describe(
         network.model, classes=data_set.classes, image_shape=data_set.image_shape, stem=stem, width=network.width,
         head=network.head, kappa=network.kappa,

@@ -7,24 +7,37 @@ from tf_tickets.models.architecture import Kernel, Network
 
 DEPTH = 12
 HEAD_WIDTH = 64
+# The side that published backbones were trained at; smaller images become as large under a full stem.
+FULL_SIDE = 224
 
 
 @dataclasses.dataclass(frozen=True)
 class VisionTransformer(Network):
     """ViT (Dosovitskiy et al. 2021): pre-normalised blocks, GELU, class token, learned positions, no drop-out.
 
-    Patches are 8 pixels below 128, else 32; the stem has no say. The patch embedding is never pruned.
+    Patches are 8 pixels below 128, else 32. A full stem resizes images below 128 pixels to 224, so that a pretrained
+    backbone sees patches like those it knows. The patch embedding is never pruned.
     """
+
+    @property
+    def resizes(self):
+        """Whether images are resized before they are cut into patches."""
+        return self.stem == "full" and self.image_shape[0] < 128
+
+    @property
+    def side(self):
+        """(height, width) of what is cut into patches, in pixels."""
+        return (FULL_SIDE, FULL_SIDE) if self.resizes else self.image_shape[:2]
 
     @property
     def patch(self):
         """The side of a patch, in pixels."""
-        return 8 if self.image_shape[0] < 128 else 32
+        return 8 if self.side[0] < 128 else 32
 
     @property
     def tokens(self):
         """Patches and the class token."""
-        return (self.image_shape[0] // self.patch) * (self.image_shape[1] // self.patch) + 1
+        return (self.side[0] // self.patch) * (self.side[1] // self.patch) + 1
 
     @property
     def heads(self):
@@ -61,7 +74,7 @@ class VisionTransformer(Network):
 def describe(common):
     """A VisionTransformer from what all networks have."""
     found = VisionTransformer(**common)
-    height, width, _ = found.image_shape
+    height, width = found.side
     if found.width % HEAD_WIDTH:
         raise UsageError(f"--width={found.width}: vit_small needs a multiple of {HEAD_WIDTH}")
     if height % found.patch or width % found.patch:

@@ -8,6 +8,8 @@ from tf_tickets.models.transformer import DEPTH
 def body(images, described, policy):
     """From images to `features`, the normalised class token; `described` is a transformer.VisionTransformer."""
     kernels = {kernel.name: kernel for kernel in described.body()}
+    if described.resizes:
+        images = keras.layers.Resizing(*described.side, "bilinear", name="resize", dtype=policy)(images)
     x = parts.convolve(images, kernels["patch_embed.proj"], described.patch, policy, padding=0)
     x = layers.Tokens(name="tokens", dtype=policy)(x)
 
