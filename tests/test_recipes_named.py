@@ -3,8 +3,8 @@
 import pytest
 
 import tf_tickets as tt
-from tf_tickets import runs
-from tf_tickets.report import tables
+from tf_tickets import runs, storage
+from tf_tickets.report import naming, tables
 
 
 def settings(tmp_path, place="digits-vgg11-0123abcd/seed_0", **changes):
@@ -12,7 +12,7 @@ def settings(tmp_path, place="digits-vgg11-0123abcd/seed_0", **changes):
     (tmp_path / place).mkdir(parents=True)
     text = tt.Config.from_values(**{"dataset": "digits"} | changes).flagfile()
     (tmp_path / place / "config.cfg").write_text(text)
-    return tables.settings(folder)
+    return naming.settings(folder)
 
 
 @pytest.mark.parametrize("changes, text", [
@@ -38,8 +38,35 @@ def test_a_refit_trains_on_what_was_held_out_and_is_a_recipe_of_its_own(tmp_path
     assert (search["digest"], refit["digest"]) == ("0123abcd", "0123abcd-refit")
 
 
+def test_of_an_official_split_and_a_size_both_parts_are_named(tmp_path):
+    place = "digits-vgg11-0123abcd/seed_0/refit"
+    found = settings(tmp_path, place, per_class=5, validation="official", refit=True)
+    assert found["data"] == "5 images a class and the validation part"
+
+
+def test_rows_of_an_earlier_version_are_the_same_run(tmp_path):
+    """The CSV lacks the recipe and calls the data otherwise; the run folder beside it says more."""
+    settings(tmp_path, images=70, validation="0.2")
+    folder = tmp_path / "digits-vgg11-0123abcd" / "seed_0"
+    summary = {"round": 0, "density": 1.0, "weights_left": 10, "weights_total": 10, "epochs": 2, "searched": False,
+               "train_loss": 1.0, "test_accuracy": 0.5, "test_balanced_accuracy": 0.5}  # fmt: skip
+    summary |= {"test_accuracy_best_epoch": None, "validation_accuracy": None}
+    storage.write_json(str(folder / "round_00" / "summary.json"), summary)
+    frame, problems = tables.collect([str(tmp_path)])
+    assert not problems
+    old = str(tmp_path / "old.csv")
+    tables.write_table(frame.drop(columns="recipe").assign(data="70 images"), old)
+    for paths in ([old, str(tmp_path)], [str(tmp_path), old]):
+        both, problems = tables.collect(paths)
+        assert not problems and both.equals(frame)
+
+
 def test_the_recipe_is_the_settings_without_the_ticket_and_the_seeds(tmp_path):
     one = settings(tmp_path / "1", ticket="a/ticket", control="reinitialize")
     same = settings(tmp_path / "2", ticket="b/ticket", control="reinitialize", seed=1, subset_seed="1")
     other = settings(tmp_path / "3", ticket="a/ticket", control="reinitialize", weight_decay=0.004)
     assert one["recipe"] == same["recipe"] != other["recipe"]
+    lists = [settings(tmp_path / f"list{n}", subset_file=f"{n}/images.txt")["recipe"] for n in range(2)]
+    assert lists[0] == lists[1]
+    files = [settings(tmp_path / f"file{n}", pretrained=f"{n}.npz")["recipe"] for n in range(2)]
+    assert files[0] != files[1]

@@ -12,12 +12,14 @@ from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import plan_text, subjects
+from tf_tickets.experiments.analyze import analyze
 from tf_tickets.experiments.grid import Point
 from tf_tickets.experiments.outcomes import Run
-from tf_tickets.report import command, tables
+from tf_tickets.export import formats
+from tf_tickets.report import command, naming, tables
 
 VALUES = QUICK | {"tensorboard": False, "choose": "1"}
 
@@ -157,6 +159,70 @@ def test_the_plan_says_what_it_costs(refitted, tmp_path):
     assert "rounds 0 to the chosen one again on all 70 images: at most 52 steps more" in plan_text.text(
         plans.resolve(config), "imp"
     )
+
+
+def test_asked_for_fewer_rounds_than_there_are_the_later_ones_are_trained_in_full(copy, monkeypatch):
+    config, folder = copy
+    monkeypatch.setattr("tf_tickets.experiments.imp.choose_round", lambda config, summaries: len(summaries) - 1)
+    result = tt.imp(config.replace(rounds=2))
+    assert (result.chosen, result.refits) == (2, True)
+    summary = folder.refit.round(2).read_summary()
+    assert summary["test_accuracy"] is not None and not summary["searched"]
+
+
+def test_a_round_of_the_search_is_analysed_as_such(copy):
+    config, folder = copy
+    found = analyze([folder.round(2).folder], config.replace(what="density"))
+    assert [one.name for one in found] == [folder.name]
+    assert {row["round"] for row in found[0].rows} == {"0", "1", "2"} and {row["run"] for row in found[0].rows} == {
+        folder.name
+    }
+
+
+def test_where_its_rounds_were_removed_the_search_is_shown(copy):
+    config, folder = copy
+    shutil.rmtree(folder.refit.round(1).folder)
+    shown = tt.imp(config.replace(refit=False))
+    assert (shown.chosen, shown.refits) == (1, False) and tt.Ticket.load(folder.ticket).settings["refit"] is True
+    again = tt.imp(config)
+    assert again.refits and folder.refit.round(1).complete
+
+
+def test_while_the_ticket_is_the_search_s_its_folder_has_none(copy):
+    config, folder = copy
+    tt.imp(config.replace(choose="0", refit=False))
+    assert folder.exported() == (0, False) and folder.refit.exported() is None
+    with pytest.raises(UsageError, match="has no ticket: run its command again"):
+        formats.export(folder.refit.folder, ["ticket"], config)
+
+
+@pytest.mark.parametrize("round_", [[1], "1", None])
+def test_a_document_without_a_round_is_damaged(copy, round_):
+    _, folder = copy
+    storage.write_json(os.path.join(folder.ticket, "ticket.json"), {"round": round_, "settings": {}})
+    with pytest.raises(StateError, match="is no ticket's document"):
+        subjects.subjects(folder.folder, "all")
+
+
+def test_the_run_s_own_settings_retrain_its_ticket_on_the_same_images(refitted, tmp_path):
+    config, result = refitted
+    ticket = runs.RunFolder(result.folder).ticket
+    found = tt.train(config.replace(ticket=ticket, out=str(tmp_path)))
+    mine, other = (storage.read_arrays(one.best.weights) for one in (found, result))
+    for name in other:
+        np.testing.assert_array_equal(mine[name], other[name])
+    apart = tt.train(config.replace(ticket=ticket, out=str(tmp_path), refit=False, epochs=2))
+    assert os.path.dirname(apart.folder) != os.path.dirname(found.folder)
+    texts = [naming.settings(runs.RunFolder(one.folder))["data"] for one in (found, apart)]
+    assert texts == ["70 images", "70 images, 20 % held out"]
+
+
+def test_a_sweep_counts_its_steps(copy):
+    config, folder = copy
+    run = Run(Point("imp", {}, {}), config, plans.resolve(config), folder, 3, ())
+    assert run.steps_left == 0
+    shutil.rmtree(folder.refit.round(1).folder)
+    assert run.steps_left == 16
 
 
 def test_without_a_held_out_part_it_is_refused(tmp_path):

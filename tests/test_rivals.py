@@ -100,6 +100,25 @@ def test_controls_of_tickets_of_other_densities_stay_apart():
     assert {"00000500", "00000250"} <= set(both["digest"])
 
 
+def test_the_first_search_that_has_rivals_is_compared():
+    """Such as a refit, to whose images the controls belong, behind the search on fewer."""
+    frame = recipes()
+    alone = frame[frame["digest"] == "aaaaaaaa"].assign(digest="00000000", data="1 %, 20 % held out")
+    found = rivals.compared(pandas.concat([alone, frame], ignore_index=True))
+    assert set(found["digest"]) == {"aaaaaaaa"} and len(found) == 4
+
+
+def test_of_refits_each_run_s_own_last_round_counts():
+    frame = recipes()
+    refits = frame[frame["digest"] == "aaaaaaaa"].assign(digest="aaaaaaaa-refit")
+    kept = refits[(refits["round"] < 2) | (refits["seed"] < 2)]
+    density, dense, ticket, result = pairing.pair(kept, "aaaaaaaa-refit", 2)
+    assert result.n == 6 and density == 0.5 and dense == pytest.approx(0.40)
+    assert ticket == pytest.approx((0.46 + 0.47 + 4 * 0.45) / 6)
+    assert pairing.pair(kept, "aaaaaaaa-refit", 1)[3].n == 6
+    assert pairing.pair(kept.assign(digest="aaaaaaaa"), "aaaaaaaa", 2)[3].n == 2
+
+
 def test_controls_of_tickets_trained_otherwise_stay_apart():
     frame = recipes()
     small = frame[frame["digest"] == "dddddddd"]

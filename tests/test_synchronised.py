@@ -57,6 +57,12 @@ def test_running_variance_is_unbiased():
         np.testing.assert_allclose(layer.moving_variance, flat.var(0, ddof=1), rtol=1e-4)
 
 
+def test_one_value_alone_leaves_numbers():
+    layer = synchronised.SynchronisedNormalisation(momentum=0.9, epsilon=1e-5)
+    layer(np.ones((1, 1, 1, 3), np.float32), training=True)
+    assert np.isfinite(layer.moving_variance).all()
+
+
 def test_the_clone_keeps_state_names_and_the_ticket_s_network():
     model, clone = pair("mobilenet_v2")
     mine, other = state.get_state(clone), state.get_state(model)

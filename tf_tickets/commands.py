@@ -38,7 +38,6 @@ def check_command(command, config):
          f"--ticket={pruning.ticket} is no folder; give a ticket or round folder"),
         (config.network.pretrained is not None and not os.path.isfile(config.network.pretrained),
          f"--pretrained={config.network.pretrained} is no file; give a .safetensors, .npz, .h5 or .pth"),
-        (config.choice.refit and command != "imp", f"--refit belongs to imp, not {command}"),
         (given.archive is not None and command != "prepare", f"--archive belongs to prepare, not {command}"),
         (config.run.dry_run and command not in ("imp", "train", "pretrain"),
          f"--dry_run belongs to imp, train, pretrain and sweep, not {command}"),

@@ -158,15 +158,19 @@ class RunFolder:
         return os.path.join(os.path.dirname(os.path.abspath(self.folder)) if self.refits else self.folder, "ticket")
 
     def exported(self):
-        """(round, whether it is of the refit) of the ticket that is there, else None; StateError where damaged."""
+        """(round, whether it is of the refit) of the ticket that is there, else None; StateError where damaged.
+
+        A refit has none while that of its run is of the search.
+        """
         path = os.path.join(self.ticket, "ticket.json")
         if not os.path.isfile(path):
             return None
         found = storage.read_json(path)
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or type(found.get("round")) is not int:
             raise StateError(f"{path} is no ticket's document; restore it, or delete {self.ticket} to write it anew")
         settings = found.get("settings")
-        return found.get("round"), isinstance(settings, dict) and bool(settings.get("refit"))
+        refits = isinstance(settings, dict) and bool(settings.get("refit"))
+        return None if self.refits and not refits else (found["round"], refits)
 
     @property
     def pretraining(self):

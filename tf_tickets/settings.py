@@ -177,7 +177,8 @@ class Choice:
     )  # fmt: skip
     refit: bool = option(
         False, "once the round is chosen, run the rounds up to it again on all images of the subset, those held out by "
-        "--validation included; the last of them becomes the ticket", digest=False,
+        "--validation included; the last of them becomes the ticket; with train: train on all those images",
+        digest=False,
     )  # fmt: skip
 
 

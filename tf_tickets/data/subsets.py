@@ -147,6 +147,7 @@ def choose(data, labels, ids=None, official=None):
     members = [np.flatnonzero(labels == c) for c in range(classes)]
     if data.validation == "official":
         data = dataclasses.replace(data, validation=None)
+        _check_listed(data.subset_file, ids, official)
         drawn = choose(data, np.where(official, -1, labels), ids)
         return Subset(drawn.train, np.flatnonzero(official))
     if data.subset_file is not None:
@@ -190,6 +191,15 @@ def _held_out(data, positions, label):
     else:
         held[order[:count]] = True
     return held
+
+
+def _check_listed(path, ids, official):
+    held = [ids[position] for position in _listed(path, ids) if official[position]] if path else []
+    if held:
+        raise UsageError(
+            f"--subset_file={path}: '{held[0]}' is of the validation part, which --validation=official holds out: "
+            "leave that part out of the list; --refit trains on it too"
+        )
 
 
 def _listed(path, ids):

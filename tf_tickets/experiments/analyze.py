@@ -75,5 +75,5 @@ def _found(subject, wanted):
     if subject.run is None:
         rows = subject.rows()
     else:
-        rows = [row for one in subjects.subjects(subject.run.folder, "all") for row in one.rows()]
+        rows = [row for one in subjects.of_run(subject.run, "all") for row in one.rows()]
     return Found(_folder(subject), subject.name, [row for row in rows if row["evaluator"] in wanted])

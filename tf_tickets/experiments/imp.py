@@ -76,7 +76,8 @@ def imp(config, stop=lambda: False):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
         if config.choice.refit:
-            _refit(config, folder, team.from_chief(lambda: _chosen(plan, folder)[1]), stop, team, devices)
+            rounds, chosen = team.from_chief(lambda: _chosen(plan, folder))
+            _refit(config.replace(rounds=rounds), folder, chosen, stop, team, devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
 
 
@@ -97,9 +98,11 @@ def _refit(config, folder, chosen, stop, team, devices):
 
 def _finished(plan, folder):
     rounds, chosen = _chosen(plan, folder)
-    refits = plan.config.choice.refit or folder.exported() == (chosen, True)
+    asked, there = plan.config.choice.refit, folder.exported() == (chosen, True)
     _tidy(folder)
-    export_ticket(folder.refit if refits else folder, chosen)
+    export_ticket(folder.refit if asked or there else folder, chosen)
+    # Its rounds may have been removed since.
+    refits = asked or (there and not incomplete(folder.refit, range(chosen + 1)))
     return Result(folder.folder, rounds, chosen, refits)
 
 

@@ -24,7 +24,7 @@ def densities(desk, groups):
       List of (subject, list of evaluate.Task).
     """
     firsts = {one.run.folder if one.run else one.folder: one for one, *_ in groups}
-    every = [subjects.subjects(one.run.folder, "all") if one.run else [one] for one in firsts.values()]
+    every = [subjects.of_run(one.run, "all") if one.run else [one] for one in firsts.values()]
     return [(one, [Task("density", "mask", "kept", _densities)]) for group in every for one in group]
 
 

@@ -56,8 +56,13 @@ class Run:
 
     @property
     def steps_left(self):
-        """Training steps of the rounds that are not complete."""
-        return self.plan.steps_of(range(self.complete, self.rounds))
+        """Training steps of the rounds that are not complete; of those of a refit that is not chosen yet, the most."""
+        steps = self.plan.steps_of(range(self.complete, self.rounds))
+        if not self.config.choice.refit or self.point.command != "imp":
+            return steps
+        last = self.rounds - 1 if self.chosen is None else self.chosen
+        left = [index for index in range(last + 1) if not self.folder.refit.round(index).complete]
+        return steps + plans.resolve(self.config, refits=True).steps_of(left)
 
     @property
     def chosen(self):

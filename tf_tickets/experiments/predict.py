@@ -49,7 +49,7 @@ def predict(folder, paths, command):
 def load(folder):
     """The Ticket of a ticket folder, a round folder, or a run folder that has one."""
     run = runs.RunFolder(folder)
-    if os.path.isfile(run.config) and os.path.isdir(run.ticket):
+    if os.path.isfile(run.config) and run.exported() is not None:
         return Ticket.load(run.ticket)
     return Ticket.load(folder)
 

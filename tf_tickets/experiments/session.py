@@ -52,7 +52,9 @@ class Session:
         self.validation = self._images(self.subset.validation) if len(self.subset.validation) else None
         self.test = self._test_images()
         self.source.release()
-        pipeline.chunks(len(self.train), config.data.batch_size, self.devices.replicas)
+        later = [len(subset.whole.train)] if config.choice.refit else []
+        for images in (len(self.train), *later):  # what cannot be shared is refused before anything is trained
+            pipeline.chunks(images, config.data.batch_size, self.devices.replicas)
         described = plan.network
         with self.devices.strategy.scope():
             model = registry.build(

@@ -107,7 +107,7 @@ def subjects(path, which):
     """The networks that a path stands for.
 
     Args:
-      path: a run folder, a round's folder or a ticket folder.
+      path: a run folder, of which the refit counts where its ticket is from there; a round's folder or a ticket folder.
       which: of a run folder: all complete rounds, dense_and_ticket or ticket.
 
     Returns:
@@ -122,14 +122,18 @@ def subjects(path, which):
         return [Subject(path, name, f"{path}.evaluations.csv")]
     run = runs.RunFolder(path)
     if os.path.isfile(run.config):
-        run = run.refit if (run.exported() or (None, False))[1] and not run.refits else run
-        return [_of_round(run, index) for index in _chosen(run, which)]
+        return of_run(run.refit if (run.exported() or (None, False))[1] and not run.refits else run, which)
     parent, last = runs.RunFolder(os.path.dirname(path)), os.path.basename(path)
     if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():
         if not runs.RoundFolder(path, int(last[6:])).complete:
             raise UsageError(f"{path} is not complete: run its command again to finish it")
         return [_of_round(parent, int(last[6:]))]
     raise UsageError(f"{path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0")
+
+
+def of_run(run, which):
+    """Of the complete rounds of a runs.RunFolder those that `which` names, as `subjects` has them."""
+    return [_of_round(run, index) for index in _chosen(run, which)]
 
 
 def _of_round(run, index):

@@ -73,10 +73,13 @@ def prepare(config):
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
     if control == "reinitialize":
         content = [*content, ("initial", "reinitialize")]  # whose folder earlier versions filled otherwise
+    refits = config.choice.refit
+    if refits:
+        content = [*content, ("refit", "true")]
     if control in ("one_shot", "gradual"):
-        plan, content = plans.resolve(config), [("final_round", config.pruning.rounds - 1)]
+        plan, content = plans.resolve(config, refits), [*content, ("final_round", config.pruning.rounds - 1)]
     else:
-        plan = plans.resolve(config.replace(rounds=1))
+        plan = plans.resolve(config.replace(rounds=1), refits)
     if ticket and control != "small_dense":
         _check_fits(ticket, plan)
     return plan, ticket, plan.folder("train", content)
@@ -97,7 +100,7 @@ def _small_dense(plan, ticket):
     wanted = sum(int(np.count_nonzero(mask)) for mask in ticket.masks.values())
     for width in range(ticket.network["width"], 0, -1):
         try:
-            smaller = plans.resolve(plan.config.replace(width=width, min_per_layer=0))
+            smaller = plans.resolve(plan.config.replace(width=width, min_per_layer=0), plan.refits)
         except UsageError:
             continue  # a width that this network cannot have
         if smaller.weights[0] <= wanted:

@@ -197,8 +197,13 @@ def from_round(run, mine):
         settings = settings | {"refit": True}
     return Ticket(
         masks, trained, rewound, network_of(config, described), data_of(data_set), settings,
-        ids_digest(ids), summary["round"], ids,
+        ids_digest(ids), summary["round"], ids if all(map(_is_a_line, ids)) else None,
     )  # fmt: skip
+
+
+def _is_a_line(name):
+    """Whether a list of ids can hold it: names of pictures may hold line breaks."""
+    return name == name.strip() and len(name.splitlines()) == 1
 
 
 def data_set_of(run, config):

@@ -24,7 +24,7 @@ class SynchronisedNormalisation(keras.layers.BatchNormalization):
         (squares,) = _summed([tf.reduce_sum(tf.square(values - mean), axes)])
         variance = squares / count
         self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, squares / (count - 1.0))
+        self._move(self.moving_variance, squares / tf.maximum(count - 1.0, 1.0))
         normal = tf.nn.batch_normalization(values, mean, variance, self.beta, self.gamma, self.epsilon)
         return tf.cast(normal, inputs.dtype)
 

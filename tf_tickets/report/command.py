@@ -8,7 +8,7 @@ import pandas
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import details, evaluation_rows, page, pairing, plots, rewinds, rivals, tables
+from tf_tickets.report import details, evaluation_rows, naming, page, pairing, plots, rewinds, rivals, tables
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -96,7 +96,7 @@ def finish_run(folder, chosen):
       ValueError: `chosen` is no complete round.
     """
     frame = tables.run_table(folder, chosen)
-    known = tables.settings(folder)
+    known = naming.settings(folder)
     tables.write_table(frame, folder.table)
     title, picture = plots.labels(pandas.DataFrame([known]))[0], folder.path("accuracy")
     plots.accuracy_against_density(pairing.comparable(frame), picture, title)
@@ -183,6 +183,7 @@ def _headline(frame, digest, rounds, found):
         return "No ticket to compare: no run has both a dense round 0 and a later round."
     reached = frame[(frame["digest"] == digest) & (frame["round"] == last)]["run"].nunique()
     part = "" if reached == found else f" (reached by {reached} of {found} runs)"
+    part = " (of each run its own)" if part and digest.endswith("-refit") else part
     return f"Last round {last}{part}, density {tables.percent(result[0])}: {result[3].sentence()}."
 
 

@@ -166,14 +166,6 @@ def changed_settings(folder, problems):
     return tolerant(read, folder.config, problems) or {}
 
 
-def command_of(folder):
-    """The command that the comment at the head of a run's config.cfg names; imp where there is none."""
-    with open(folder.config, encoding="utf-8") as file:
-        words = file.readline().split()
-    named = [word for word in words if word in configs.COMMANDS]
-    return named[0] if words[:1] == ["#"] and named else "imp"
-
-
 def compared_networks(name):
     """Which networks a CKA matrix compares, in words, from the name of its file, such as cka_round_00_round_07."""
     found = re.fullmatch(r"cka_round_(\d+)_round_(\d+)", name)

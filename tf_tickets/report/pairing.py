@@ -15,8 +15,15 @@ def pair(frame, digest, index):
 
     Returns:
       (density, dense, ticket, statistics.PairedDifference), the first three as fractions, accuracies as means; or None.
+      Each refit ends with the round that was chosen for it: of refits, whatever their last rounds are, those count for
+      the last one.
     """
-    return _pair(_records(frame[frame["digest"] == digest]), index)
+    records = _records(frame[frame["digest"] == digest])
+    if digest.endswith("-refit") and index == max((row.round for row in records), default=0):
+        last = {row.run: max(other.round for other in records if other.run == row.run) for row in records}
+        records = [row._replace(round=index) if 0 < row.round == last[row.run] else row for row in records
+                   if row.round in (0, last[row.run])]  # fmt: skip
+    return _pair(records, index)
 
 
 _ALIKE = [

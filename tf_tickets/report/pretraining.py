@@ -1,7 +1,7 @@
 """What a finished `pretrain` run prints and draws."""
 
 from tf_tickets import storage
-from tf_tickets.report import plots, tables
+from tf_tickets.report import naming, plots
 
 
 def finish(folder):
@@ -15,7 +15,7 @@ def finish(folder):
     """
     rows = storage.read_csv(folder.pretraining.epochs)
     picture = folder.path("pretraining")
-    curves(rows, picture, "SimCLR on " + tables.settings(folder)["dataset"])
+    curves(rows, picture, "SimCLR on " + naming.settings(folder)["dataset"])
     lines = ["epoch     loss  pairs found  nearest neighbours"]
     lines += [
         f"{row['epoch']:>5s}  {float(row['train_loss']):7.4f}  {100 * float(row['train_accuracy']):9.2f} %  "

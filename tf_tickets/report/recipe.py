@@ -2,7 +2,7 @@
 
 import shlex
 
-from tf_tickets.report import details, html
+from tf_tickets.report import details, html, naming
 
 _MOST_COMMANDS = 12
 
@@ -57,5 +57,5 @@ def _command(group, folder, name, changed):
     words = [f"--{flag}={seeds[flag]}" for flag in ("seed", "subset_seed")]
     if seeds["order_seed"] != seeds["seed"]:
         words.append(f"--order_seed={seeds['order_seed']}")
-    command = details.command_of(folder)
+    command = naming.command_of(folder)
     return " ".join(["python -m tf_tickets.main", command, *map(shlex.quote, [*changed.values(), *words])])

@@ -14,7 +14,7 @@ _SAME = ["dataset", "model", "data"]
 
 
 def compared(frame):
-    """Compares the ticket of the first recipe that searched by magnitude with every other recipe.
+    """Compares the ticket of the first recipe that searched by magnitude, and has rivals, with every other recipe.
 
     Others of the same data set, part, model and number of weights are its rivals, and small dense networks are. Pairs
     are runs that share (seed, subset_seed). The two meet after each round that leaves both as many weights, to a
@@ -41,12 +41,17 @@ def subjects(frame):
     searches = whole[(whole["control"] == "none") & (whole["round"] > 0)]
     if searches.empty:
         return searches, {}
-    mine = whole[whole["digest"] == searches["digest"].iloc[0]]
+    found = [(whole[whole["digest"] == digest], _rivals(whole, digest)) for digest in searches["digest"].unique()]
+    return next((one for one in found if one[1]), found[0])
+
+
+def _rivals(whole, digest):
+    mine = whole[whole["digest"] == digest]
     same = (whole[_SAME] == mine[_SAME].iloc[0]).all(axis=1)
     same &= (whole["weights_total"] == mine["weights_total"].max()) | (whole["control"] == "small_dense")
     groups = {digest: rows for digest, rows in whole[same].groupby("digest", sort=False)}
     del groups[mine["digest"].iloc[0]]
-    return mine, {digest: rows for digest, rows in groups.items() if not _only_begun(rows)}
+    return {digest: rows for digest, rows in groups.items() if not _only_begun(rows)}
 
 
 def _only_begun(rows):

@@ -73,7 +73,7 @@ class Group:
         text = sentences.headline(*found)
         runs, last = self.frame["run"].nunique(), self.rounds[-1]
         reached = self.frame[self.frame["round"] == last]["run"].nunique()
-        return text if reached == runs else f"{text} Round {last} is reached by {reached} of {runs} runs."
+        return text + sentences.reached(self.digest, last, reached, runs)
 
 
 def accuracy(group):

@@ -83,3 +83,12 @@ def _density(fraction):
 
 def _accuracy(fraction):
     return tables.percent(fraction) if fraction < 1e-3 else f"{100 * fraction:.1f} %"
+
+
+def reached(digest, last, count, runs):
+    """A sentence where not all runs have the last round; a refit ends with the round that was chosen for it."""
+    if count == runs:
+        return ""
+    return " Of each run its own last round." if digest.endswith("-refit") else (
+        f" Round {last} is reached by {count} of {runs} runs."
+    )

@@ -48,13 +48,14 @@ def _row(entry):
     """One line of the table; of damaged rounds nothing is told."""
     try:
         summaries = entry["folder"].summaries()[: entry["rounds"]]
+        refit = entry["folder"].refit.summaries() if (entry["folder"].exported() or (0, False))[1] else []
     except StateError:
-        summaries = []
+        summaries, refit = [], []
     row = {"run": entry["run"], **entry["swept"], "state": entry["state"], "rounds_done": len(summaries)}
     chosen = entry["chosen"] if entry["chosen"] is not None else len(summaries) - 1
+    shown = refit if len(refit) > chosen else summaries  # the ticket is of that one
     first, last = (
-        summaries[index].get("test_accuracy")
-        if 0 <= index < len(summaries) and not summaries[index].get("searched") else None
+        shown[index].get("test_accuracy") if 0 <= index < len(shown) and not shown[index].get("searched") else None
         for index in (0, chosen)
     )
     both = chosen > 0 and None not in (first, last)

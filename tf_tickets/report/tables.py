@@ -6,14 +6,14 @@ Accuracies are fractions in frames and CSV files; differences to dense are perce
 import csv
 import math
 import os
-import re
 
 import pandas
 
 from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
-from tf_tickets.config import Config, options
+from tf_tickets.config import options
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.report import naming
 
 _TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe")
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])
@@ -148,9 +148,18 @@ def collect(paths):
             except (StateError, UsageError) as error:
                 problems.append(f"{name} is left out: {error}")
                 continue
-            if known.setdefault(rows[0]["run"], rows) != rows:
+            name_of_run = rows[0]["run"]
+            if _told(known.setdefault(name_of_run, rows)) == _told(rows):
+                # Rows of a later version say more.
+                known[name_of_run] = max(known[name_of_run], rows, key=lambda rows: rows[0]["recipe"] != "unknown")
+            else:
                 problems.append(f"{name} is left out: an earlier path has other numbers for run {rows[0]['run']}")
     return _frame([row for rows in known.values() for row in rows], COLUMNS), problems
+
+
+def _told(rows):
+    """What versions of this program write alike of a run."""
+    return [{name: cell for name, cell in row.items() if name not in ("data", "recipe")} for row in rows]
 
 
 def run_folders(path):
@@ -189,7 +198,7 @@ def _sources(path):
 
 
 def _run_rows(folder):
-    known = settings(folder)
+    known = naming.settings(folder)
     return [{**known, **row} for row in _some_in_full(_rounds(folder), folder.folder)]
 
 
@@ -197,46 +206,6 @@ def _some_in_full(rows, name):
     if all(row["searched"] for row in rows):
         raise StateError(f"{name} has no complete round that was trained in full yet")
     return rows
-
-
-def settings(folder):
-    """The settings of a run that frames carry, from its config.cfg and its folder's name."""
-    config = Config.from_flagfile(folder.config)
-    digest = re.search(r"-([0-9a-f]{8})$", folder.name.partition("/")[0])
-    digest = digest[1] if digest else config.digest()
-    return {
-        "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
-        "data": _data_text(config.data, folder.refits), "augment": config.augment, "control": config.pruning.control,
-        "rewind": config.pruning.rewind, "seed": config.run.seed, "order_seed": config.order_seed,
-        "subset_seed": config.data.subset_seed, "digest": f"{digest}-refit" if folder.refits else digest,
-        "recipe": config.digest(content=[("ticket", "")]),
-    }  # fmt: skip
-
-
-def _data_text(data, refits):
-    """Which images are trained on, in words that differ where the images do, but for the seed they are drawn by."""
-    text = "all images"
-    if data.fraction is not None:
-        text = f"{100 * data.fraction:g} % of the images"
-    elif data.per_class is not None:
-        text = f"{data.per_class} images a class"
-    elif data.images is not None:
-        text = f"{data.images} images"
-    elif data.subset_file is not None:
-        text = f"images of {os.path.basename(data.subset_file)}"
-    if data.dataset == "folder" and data.data_dir:
-        text += f" in {os.path.basename(os.path.abspath(data.data_dir))}"
-    if data.imbalance is not None:
-        text += f", long tail {data.imbalance:g}" + (" in one step" if data.imbalance_profile == "step" else "")
-    return text if refits or data.validation is None else f"{text}, {_held_text(data.validation)} held out"
-
-
-def _held_text(validation):
-    if validation == "official":
-        return "the validation part"
-    if validation.startswith("fold:"):
-        return "fold {} of {}".format(*validation[5:].split("/"))
-    return f"{100 * float(validation):g} %"
 
 
 def _rounds(folder):

@@ -1,0 +1,66 @@
+"""What tables call a run: its settings, its images, its recipe, from its config.cfg and its folder's name."""
+
+import os
+import re
+
+from tf_tickets.config import COMMANDS, Config
+
+
+def settings(folder):
+    """The settings of a run that frames carry, from its config.cfg and its folder's name."""
+    config = Config.from_flagfile(folder.config)
+    digest = re.search(r"-([0-9a-f]{8})$", folder.name.partition("/")[0])
+    digest = digest[1] if digest else config.digest()
+    whole = folder.refits or (config.choice.refit and command_of(folder) == "train")
+    # Each run has its own ticket, and perhaps its own list of images, which the data name.
+    paths = {"ticket": "", "subset_file": "", "pretrained": config.network.pretrained or ""}
+    return {
+        "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
+        "data": data_text(config.data, whole), "augment": config.augment, "control": config.pruning.control,
+        "rewind": config.pruning.rewind, "seed": config.run.seed, "order_seed": config.order_seed,
+        "subset_seed": config.data.subset_seed, "digest": f"{digest}-refit" if folder.refits else digest,
+        "recipe": config.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
+    }  # fmt: skip
+
+
+def command_of(folder):
+    """The command that the comment at the head of a run's config.cfg names; imp where there is none."""
+    with open(folder.config, encoding="utf-8") as file:
+        words = file.readline().split()
+    named = [word for word in words if word in COMMANDS]
+    return named[0] if words[:1] == ["#"] and named else "imp"
+
+
+def data_text(data, whole):
+    """Which images are trained on, in words that differ where the images do, but for the seed they are drawn by.
+
+    Args:
+      data: a config.Data.
+      whole: whether those that it holds out are trained on too.
+    """
+    text = "all images"
+    if data.fraction is not None:
+        text = f"{100 * data.fraction:g} % of the images"
+    elif data.per_class is not None:
+        text = f"{data.per_class} images a class"
+    elif data.images is not None:
+        text = f"{data.images} images"
+    elif data.subset_file is not None:
+        text = f"images of {os.path.basename(data.subset_file)}"
+    if data.dataset == "folder" and data.data_dir:
+        text += f" in {os.path.basename(os.path.abspath(data.data_dir))}"
+    if data.imbalance is not None:
+        text += f", long tail {data.imbalance:g}" + (" in one step" if data.imbalance_profile == "step" else "")
+    if data.validation is None:
+        return text
+    if not whole:
+        return f"{text}, {_held_text(data.validation)} held out"
+    return text if data.validation != "official" or text.startswith("all") else f"{text} and the validation part"
+
+
+def _held_text(validation):
+    if validation == "official":
+        return "the validation part"
+    if validation.startswith("fold:"):
+        return "fold {} of {}".format(*validation[5:].split("/"))
+    return f"{100 * float(validation):g} %"
