@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tf_tickets import backend
-from tf_tickets.augment import colour, geometry, levels, operations, tables
+from tf_tickets import seeds as keys
+from tf_tickets.augment import colour, custom, geometry, levels, operations, sampling, tables
 from tf_tickets.backend import tf
 from tf_tickets.config import Config
 
@@ -132,3 +133,17 @@ def test_linear_rounds_and_clips():
 def test_an_empty_group_is_no_fault(name):
     images = tf.zeros([0, 8, 8, 3], tf.uint8)
     assert operations.operate(name, images, tf.zeros([0])).shape == (0, 8, 8, 3)
+
+
+def test_the_upright_list_is_the_release_s_but_for_the_mirrors():
+    """Each image is the list's of itself, or of one of its mirror images, whichever the first two draws say."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
+    ids = keys.image_keys(0, 0, 0, np.arange(40))
+    whole, upright = (np.asarray(function(images, ids, 0)) for function in (custom.custom, custom.upright))
+    sideways, over = (np.asarray(sampling.uniform(ids, slot)) < share for slot, share in ((0, 0.5), (1, 0.2)))
+    turned = np.where(sideways[:, None, None, None], images[:, :, ::-1], images)
+    turned = np.where(over[:, None, None, None], turned[:, ::-1], turned)
+    np.testing.assert_array_equal(whole, np.asarray(custom.upright(turned, ids, 0)))
+    same = ~sideways & ~over
+    np.testing.assert_array_equal(whole[same], upright[same])
+    assert 5 < same.sum() < 35 and (whole[sideways] != upright[sideways]).any()

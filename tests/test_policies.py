@@ -25,6 +25,7 @@ def test_presets_stand_for_chains(policy, chain):
 def test_a_data_set_s_own_base_and_side():
     assert policies.expand("rand", "crop(1)", 4) == "crop(1)|rand(4)|cutout(4)"
     assert policies.expand("base|blur(0.5)", "crop(1)", 4) == "crop(1)|blur(0.5)"
+    assert policies.expand("custom", "crop(1)", 4) == "crop(1)|imgaug_upright"
     assert policies.expand("simclr", "crop(1)", 4) == "resized_crop(0.08)|jitter(0.4,0.4,0.4,0.1,0.8)|grey(0.2)"
 
 

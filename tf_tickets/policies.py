@@ -83,6 +83,7 @@ OPERATIONS = {
     ),
     "grey": Operation("grey image", (_PROBABILITY,), colours=True),
     "imgaug": Operation("the release's imgaug list", colours=True),
+    "imgaug_upright": Operation("the same without its mirrors", colours=True),
     "blur": Operation("Gaussian blur, sigma U(0.1, 2)", (_PROBABILITY,)),
     "cutout": Operation("one square filled with the mean", (Argument("side", int, 1, 512),), levels=False),
     "autocontrast": Operation("stretches each channel to 0..255"),
@@ -156,7 +157,7 @@ def expand(policy, base="crop(4)|flip", side=16):
     if whole in PRESETS:
         text = PRESETS[whole].format(base=base, side=side).strip("|")
         # Handwriting is never mirrored, whatever the preset.
-        return text if "flip" in base.split("|") else text.replace("|flip|", "|")
+        return text if "flip" in base.split("|") else text.replace("|flip|", "|").replace("|imgaug", "|imgaug_upright")
     parts = [part.strip() for part in policy.split("|")] if policy else []
     if not all(parts):
         raise ValueError("has an empty place in its chain")

@@ -26,9 +26,15 @@ _MOST = 5
 
 def custom(images, keys, slot):
     """Applies the list to uint8 [n, height, width, 1 or 3]; takes 43 slots."""
+    left_right, top_bottom = (sampling.uniform(keys, slot + i) for i in range(2))
+    images = sampling.select(left_right < 0.5, tf.reverse(images, [2]), images)
+    images = sampling.select(top_bottom < 0.2, tf.reverse(images, [1]), images)
+    return upright(images, keys, slot)
+
+
+def upright(images, keys, slot):
+    """The list without its two mirrors, for handwriting; as `custom`, with the same draws."""
     draws = [sampling.uniform(keys, slot + i) for i in range(29)]
-    images = sampling.select(draws[0] < 0.5, tf.reverse(images, [2]), images)
-    images = sampling.select(draws[1] < 0.2, tf.reverse(images, [1]), images)
     zoomed = geometry.affine(images, _zoom(images.shape, draws[2:6]), 255.0 * draws[6])
     images = sampling.select(draws[7] < 0.5, zoomed, images)
     moved = geometry.affine(images, _affine(images.shape, draws[8:14]), 255.0 * draws[14])

@@ -14,7 +14,8 @@ _FUNCTIONS = {
     "crop": geometry.crop, "resized_crop": resized.resized_crop, "flip": geometry.flip,
     "vertical_flip": geometry.vertical_flip, "cutout": geometry.cutout,
     "rand": operations.rand, "autoaugment": operations.auto, "jitter": operations.jitter, "grey": operations.grey,
-    "blur": operations.blur, "imgaug": custom.custom, "mixup": mixing.mixup, "cutmix": mixing.cutmix,
+    "blur": operations.blur, "imgaug": custom.custom, "imgaug_upright": custom.upright,
+    "mixup": mixing.mixup, "cutmix": mixing.cutmix,
     **operations.SINGLE,
 }  # fmt: skip
 
