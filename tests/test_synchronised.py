@@ -82,32 +82,26 @@ import json, sys
 import numpy as np
 import tf_tickets as tt
 config = tt.Config.from_values(
-    dataset="digits", images=40, model="resnet18", width=2, epochs=2, rounds=1, rewind="epoch:1", batch_size=10,
-    learning_rate=0.02, progress="none", tensorboard=False, **json.loads(sys.argv[1]))
+    dataset="digits", images=20, model="resnet18", width=2, epochs=1, rounds=1, rewind="init", batch_size=20,
+    progress="none", tensorboard=False, **json.loads(sys.argv[1]))
 print(tt.imp(config).best.weights)
 """
 
 
-@pytest.mark.parametrize("adversarial", [False, True])
-def test_two_devices_train_as_one(tmp_path, adversarial):
-    """Of a whole run the weights agree to rounding with synchronised statistics, and do not without."""
+def test_two_devices_train_as_one(tmp_path):
+    """After one step, since rounding grows in a net of two channels: with synchronised statistics, not without."""
     found = []
     runs_ = [("one_device", "per_replica"), ("cpu:2", "synchronised"), ("cpu:2", "per_replica")]
-    for number, (strategy, kind) in enumerate(runs_[: 2 if adversarial else 3]):
+    for number, (strategy, kind) in enumerate(runs_):
         values = {"strategy": strategy, "batch_norm": kind, "out": str(tmp_path / str(number))}
-        if adversarial:
-            values |= {"adversarial": True, "attack_steps": 1}
         text = subprocess.run(
             [sys.executable, "-c", TWO_DEVICES, json.dumps(values)], check=True, capture_output=True, text=True,
             env={**os.environ, "KERAS_HOME": str(tmp_path)},
         ).stdout  # fmt: skip
         found.append(runs.RunFolder(os.path.dirname(os.path.dirname(text.split()[-1]))))
-    arrays = [storage.read_arrays(folder.round(0).weights) for folder in found]
-    distances = [
-        max(float(np.abs(arrays[0][name] - other[name]).max()) for name in arrays[0]) for other in arrays[1:]
-    ]  # fmt: skip
-    assert distances[0] < 2e-3
-    assert adversarial or distances[1] > 10 * distances[0]
+    one, *others = (storage.read_arrays(folder.round(0).weights) for folder in found)
+    alike, unlike = (max(float(np.abs(one[name] - other[name]).max()) for name in one) for other in others)
+    assert alike < 1e-5 and unlike > 1e-2
 
 
 def test_a_network_without_it_is_refused():
