@@ -15,7 +15,8 @@ _BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safete
 # What the summary of a complete round says beside its numbers: which run it is of, and the hashes.
 _SEAL = ("files", "run", "self_sha256")
 
-_REFIT = "refit"
+# The folder, inside of a run's, of its chosen rounds on all images of the subset.
+REFIT = "refit"
 
 
 class RoundFolder:
@@ -143,12 +144,12 @@ class RunFolder:
     @property
     def refits(self):
         """Whether this is the run of the chosen rounds on all images of the subset."""
-        return os.path.basename(os.path.abspath(self.folder)) == _REFIT
+        return os.path.basename(os.path.abspath(self.folder)) == REFIT
 
     @functools.cached_property
     def refit(self):
         """The folder of that run, inside of this one."""
-        found = RunFolder(self.path(_REFIT))
+        found = RunFolder(self.path(REFIT))
         found._began = self._began
         return found
 
@@ -156,6 +157,11 @@ class RunFolder:
     def ticket(self):
         """The folder of the ticket; a run and its refit have one."""
         return os.path.join(os.path.dirname(os.path.abspath(self.folder)) if self.refits else self.folder, "ticket")
+
+    @property
+    def of_ticket(self):
+        """The folder whose round the ticket is: this one, or its refit."""
+        return self.refit if not self.refits and (self.exported() or (None, False))[1] else self
 
     def exported(self):
         """(round, whether it is of the refit) of the ticket that is there, else None; StateError where damaged.

@@ -175,7 +175,7 @@ def export_ticket(folder, chosen):
 
     if os.path.exists(os.path.join(folder.ticket, "ticket.json")):
         there = verify.checked(folder.ticket)[0]
-        if (there.round, bool(there.settings.get("refit"))) == (chosen, folder.refits):
+        if (there.round, there.refits) == (chosen, folder.refits):
             return
     folder.note_attempt("ticket")
     from tf_tickets.export import writer

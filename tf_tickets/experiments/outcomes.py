@@ -60,7 +60,7 @@ class Run:
         steps = self.plan.steps_of(range(self.complete, self.rounds))
         if not self.config.choice.refit or self.point.command != "imp":
             return steps
-        last = self.rounds - 1 if self.chosen is None else self.chosen
+        last = plans.latest_choice(self.config) if self.chosen is None else self.chosen
         left = [index for index in range(last + 1) if not self.folder.refit.round(index).complete]
         return steps + plans.resolve(self.config, refits=True).steps_of(left)
 

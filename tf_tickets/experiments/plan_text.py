@@ -47,7 +47,7 @@ def _again(config):
     if not config.choice.refit:
         return "", 0
     whole = plans.resolve(config, refits=True)
-    last = int(config.choose) if config.choose.isdigit() else config.pruning.rounds - 1
+    last = plans.latest_choice(config)
     most = "at most " if config.choose == "validation" else ""
     steps = whole.steps_of(range(last + 1))
     line = (

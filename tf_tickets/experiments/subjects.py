@@ -122,7 +122,7 @@ def subjects(path, which):
         return [Subject(path, name, f"{path}.evaluations.csv")]
     run = runs.RunFolder(path)
     if os.path.isfile(run.config):
-        return of_run(run.refit if (run.exported() or (None, False))[1] and not run.refits else run, which)
+        return of_run(run.of_ticket, which)
     parent, last = runs.RunFolder(os.path.dirname(path)), os.path.basename(path)
     if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():
         if not runs.RoundFolder(path, int(last[6:])).complete:

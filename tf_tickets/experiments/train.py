@@ -116,7 +116,7 @@ def _controlled(ticket, config):
     if config.pruning.control == "reinitialize":
         return dataclasses.replace(ticket, rewound={})
     run = runs.RunFolder(os.path.dirname(os.path.abspath(config.pruning.ticket)))
-    if ticket.settings.get("refit") and not run.refits:
+    if ticket.refits and not run.refits:
         run = run.refit
     path = run.start_of(ticket.round, ticket.settings["rewind"])
     needs = "--control=random_layerwise needs weights that the ticket does not keep"

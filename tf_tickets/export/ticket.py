@@ -111,6 +111,11 @@ class Ticket:
         return kept / sum(mask.size for mask in self.masks.values())
 
     @property
+    def refits(self):
+        """Whether it was trained on what was held out to choose its round, too."""
+        return bool(self.settings.get("refit"))
+
+    @property
     def labels(self):
         """Class names, in the order of the logits."""
         return tuple(self.data["labels"])

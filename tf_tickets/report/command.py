@@ -183,7 +183,7 @@ def _headline(frame, digest, rounds, found):
         return "No ticket to compare: no run has both a dense round 0 and a later round."
     reached = frame[(frame["digest"] == digest) & (frame["round"] == last)]["run"].nunique()
     part = "" if reached == found else f" (reached by {reached} of {found} runs)"
-    part = " (of each run its own)" if part and digest.endswith("-refit") else part
+    part = " (of each run its own)" if part and naming.is_refit(digest) else part
     return f"Last round {last}{part}, density {tables.percent(result[0])}: {result[3].sentence()}."
 
 

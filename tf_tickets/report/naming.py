@@ -4,6 +4,14 @@ import os
 import re
 
 from tf_tickets.config import COMMANDS, Config
+from tf_tickets.runs import REFIT
+
+_REFIT = f"-{REFIT}"
+
+
+def is_refit(digest):
+    """Whether the runs of a digest are refits, each of which ends with the round that was chosen for it."""
+    return digest.endswith(_REFIT)
 
 
 def settings(folder):
@@ -18,7 +26,7 @@ def settings(folder):
         "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
         "data": data_text(config.data, whole), "augment": config.augment, "control": config.pruning.control,
         "rewind": config.pruning.rewind, "seed": config.run.seed, "order_seed": config.order_seed,
-        "subset_seed": config.data.subset_seed, "digest": f"{digest}-refit" if folder.refits else digest,
+        "subset_seed": config.data.subset_seed, "digest": digest + _REFIT * folder.refits,
         "recipe": config.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
     }  # fmt: skip
 

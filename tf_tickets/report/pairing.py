@@ -5,6 +5,7 @@ import pandas
 
 from tf_tickets.analysis import statistics
 from tf_tickets.options import OF_A_TICKET
+from tf_tickets.report import naming
 
 
 def pair(frame, digest, index):
@@ -19,7 +20,7 @@ def pair(frame, digest, index):
       the last one.
     """
     records = _records(frame[frame["digest"] == digest])
-    if digest.endswith("-refit") and index == max((row.round for row in records), default=0):
+    if naming.is_refit(digest) and index == max((row.round for row in records), default=0):
         last = {row.run: max(other.round for other in records if other.run == row.run) for row in records}
         records = [row._replace(round=index) if 0 < row.round == last[row.run] else row for row in records
                    if row.round in (0, last[row.run])]  # fmt: skip

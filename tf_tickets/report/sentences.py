@@ -1,7 +1,7 @@
 """The comparison of dense and ticket in words."""
 
 from tf_tickets.analysis import statistics
-from tf_tickets.report import tables
+from tf_tickets.report import naming, tables
 
 ENOUGH = 6
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
@@ -86,9 +86,9 @@ def _accuracy(fraction):
 
 
 def reached(digest, last, count, runs):
-    """A sentence where not all runs have the last round; a refit ends with the round that was chosen for it."""
+    """A sentence where not all runs of a digest have its last round."""
     if count == runs:
         return ""
-    return " Of each run its own last round." if digest.endswith("-refit") else (
-        f" Round {last} is reached by {count} of {runs} runs."
-    )
+    if naming.is_refit(digest):
+        return " Of each run its own last round."
+    return f" Round {last} is reached by {count} of {runs} runs."

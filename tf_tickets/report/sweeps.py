@@ -48,12 +48,12 @@ def _row(entry):
     """One line of the table; of damaged rounds nothing is told."""
     try:
         summaries = entry["folder"].summaries()[: entry["rounds"]]
-        refit = entry["folder"].refit.summaries() if (entry["folder"].exported() or (0, False))[1] else []
+        shown = entry["folder"].of_ticket.summaries()
     except StateError:
-        summaries, refit = [], []
+        summaries, shown = [], []
     row = {"run": entry["run"], **entry["swept"], "state": entry["state"], "rounds_done": len(summaries)}
     chosen = entry["chosen"] if entry["chosen"] is not None else len(summaries) - 1
-    shown = refit if len(refit) > chosen else summaries  # the ticket is of that one
+    shown = shown if len(shown) > chosen else summaries  # a refit may have been removed
     first, last = (
         shown[index].get("test_accuracy") if 0 <= index < len(shown) and not shown[index].get("searched") else None
         for index in (0, chosen)

@@ -148,12 +148,12 @@ def collect(paths):
             except (StateError, UsageError) as error:
                 problems.append(f"{name} is left out: {error}")
                 continue
-            name_of_run = rows[0]["run"]
-            if _told(known.setdefault(name_of_run, rows)) == _told(rows):
-                # Rows of a later version say more.
-                known[name_of_run] = max(known[name_of_run], rows, key=lambda rows: rows[0]["recipe"] != "unknown")
-            else:
-                problems.append(f"{name} is left out: an earlier path has other numbers for run {rows[0]['run']}")
+            run = rows[0]["run"]
+            first = known.setdefault(run, rows)
+            if _told(first) != _told(rows):
+                problems.append(f"{name} is left out: an earlier path has other numbers for run {run}")
+            elif first[0]["recipe"] == "unknown":
+                known[run] = rows  # of a later version, perhaps, which says more
     return _frame([row for rows in known.values() for row in rows], COLUMNS), problems
 
 
@@ -169,7 +169,7 @@ def run_folders(path):
         inner.sort()
         if "config.cfg" in files and "round_00" in inner:
             found.append(folder)
-            inner[:] = [name for name in inner if name == "refit"]
+            inner[:] = [name for name in inner if name == runs.REFIT]
     return found
 
 
