@@ -6,16 +6,19 @@ from tf_tickets.backend import keras, tf
 class _Served(tf.Module):
     def __init__(self, ticket):
         super().__init__()
-        model = ticket.build()
+        model = ticket.model
         network = keras.Model(model.input, [model.output, model.get_layer("features").output])
+        self._shape, self._scale = [None, *ticket.data["image_shape"]], float(ticket.data.get("scale", 255.0))
+        # One function for all signatures: tracing the network is most of the time that writing takes.
+        self._network = tf.function(
+            lambda pixels: network(pixels, training=False), [tf.TensorSpec(self._shape, tf.float32)], autograph=False
+        )
         # The variables are tracked, the Keras objects around them are not: nobody reads those from a SavedModel, and
         # walking them takes more time than all the rest of writing it.
-        self._network = lambda pixels: network(pixels, training=False)
         self.weights = network.weights
         self.labels = tf.constant(ticket.labels)
         self.mean = tf.constant(ticket.data["mean"], tf.float32)
         self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
-        self._shape, self._scale = [None, *ticket.data["image_shape"]], float(ticket.data.get("scale", 255.0))
         self._dtype = tf.as_dtype(ticket.data.get("dtype", "uint8"))
 
     def entries(self):

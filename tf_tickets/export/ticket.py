@@ -137,10 +137,15 @@ class Ticket:
         return model
 
     @functools.cached_property
+    def model(self):
+        """What `build` gives, built once for all who only read it."""
+        return self.build()
+
+    @functools.cached_property
     def _compute(self):
         from tf_tickets.backend import tf
 
-        model = self.build()
+        model = self.model
         return tf.function(lambda images: model(images, training=False), reduce_retracing=True, autograph=False)
 
     def predict(self, images):

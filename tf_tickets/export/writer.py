@@ -94,7 +94,7 @@ def facts(ticket, metrics, test_images):
         "weights_total": sum(layer["total"] for layer in layers),
         "layers": layers,
         "network": ticket.network,
-        "program": program.of(ticket.build()),
+        "program": program.of(ticket.model),
         "data": ticket.data,
         "settings": ticket.settings,
         "ids_digest": ticket.ids_digest,
