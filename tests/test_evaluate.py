@@ -208,7 +208,8 @@ import json, sys
 import tf_tickets as tt
 from tf_tickets import backend
 from tf_tickets.experiments import evaluate
-config = tt.Config.from_values(evaluators="clean,fgsm,pgd", attack_eps=0.1, restarts=2, strategy="cpu:2")
+config = tt.Config.from_values(
+    evaluators="clean,fgsm,pgd", attack_eps=0.1, attack_steps=2, restarts=0, strategy="cpu:2")
 rows = evaluate.evaluate(sys.argv[1:], config)
 assert backend.start(config.run).strategy.num_replicas_in_sync == 2
 json.dump(rows, sys.stdout)
@@ -217,7 +218,7 @@ json.dump(rows, sys.stdout)
 
 def test_two_devices_share_each_batch_and_measure_the_same(run):
     other = runs.RunFolder(shutil.copytree(run.folder, str(run.folder).replace("seed_0", "seed_1")))
-    alone = evaluate.evaluate([run.folder], settings(evaluators="clean,fgsm,pgd", attack_steps=1, attack_eps=0.1))
+    alone = evaluate.evaluate([run.folder], settings(evaluators="clean,fgsm,pgd", attack_eps=0.1, restarts=0))
     done = subprocess.run(
         [sys.executable, "-c", ON_TWO_DEVICES, other.folder], capture_output=True, text=True, check=True, cwd=ROOT
     )

@@ -77,29 +77,32 @@ def test_both_of_a_pair_of_normalisations_are_synchronised():
     assert parts and all(type(part) is synchronised.SynchronisedNormalisation for part in parts)
 
 
+ONE_STEP = {
+    "dataset": "digits", "images": 20, "model": "vgg11", "width": 2, "epochs": 1, "rounds": 1, "rewind": "init",
+    "batch_size": 20, "progress": "none", "tensorboard": False,
+}  # fmt: skip
 TWO_DEVICES = """
 import json, sys
-import numpy as np
 import tf_tickets as tt
-config = tt.Config.from_values(
-    dataset="digits", images=20, model="resnet18", width=2, epochs=1, rounds=1, rewind="init", batch_size=20,
-    progress="none", tensorboard=False, **json.loads(sys.argv[1]))
-print(tt.imp(config).best.weights)
+for values in json.loads(sys.argv[1]):
+    tt.imp(tt.Config.from_values(**values))
 """
 
 
 def test_two_devices_train_as_one(tmp_path):
     """After one step, since rounding grows in a net of two channels: with synchronised statistics, not without."""
-    found = []
-    runs_ = [("one_device", "per_replica"), ("cpu:2", "synchronised"), ("cpu:2", "per_replica")]
-    for number, (strategy, kind) in enumerate(runs_):
-        values = {"strategy": strategy, "batch_norm": kind, "out": str(tmp_path / str(number))}
-        text = subprocess.run(
-            [sys.executable, "-c", TWO_DEVICES, json.dumps(values)], check=True, capture_output=True, text=True,
-            env={**os.environ, "KERAS_HOME": str(tmp_path)},
-        ).stdout  # fmt: skip
-        found.append(runs.RunFolder(os.path.dirname(os.path.dirname(text.split()[-1]))))
-    one, *others = (storage.read_arrays(folder.round(0).weights) for folder in found)
+    values = [
+        ONE_STEP | {"out": str(tmp_path / str(number)), "strategy": strategy, "batch_norm": kind}
+        for number, (strategy, kind) in enumerate(
+            [("one_device", "per_replica"), ("cpu:2", "synchronised"), ("cpu:2", "per_replica")]
+        )
+    ]
+    tt.imp(tt.Config.from_values(**values[0]))
+    # A process has the devices that it started with.
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", TWO_DEVICES, json.dumps(values[1:])], check=True, env=environment)
+    folders = [next((tmp_path / str(number)).glob("*/seed_0")) for number in range(3)]
+    one, *others = (storage.read_arrays(runs.RunFolder(str(folder)).round(0).weights) for folder in folders)
     alike, unlike = (max(float(np.abs(one[name] - other[name]).max()) for name in one) for other in others)
     assert alike < 1e-5 and unlike > 1e-2
 
