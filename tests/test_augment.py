@@ -195,6 +195,7 @@ def test_presets_give_the_same_pixels_in_any_batch_and_thread_and_others_in_anot
     traced = tf.function(
         lambda i, k: augment.apply(policy, i, k),
         input_signature=[tf.TensorSpec([None, 16, 16, channels], tf.uint8), tf.TensorSpec([None], tf.int64)],
+        autograph=False,
     )
     for batch, calls in ((1, 1), (7, 8), (40, 1)):
         batches = source.batch(batch).map(traced, num_parallel_calls=calls)

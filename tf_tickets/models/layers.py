@@ -93,7 +93,9 @@ class StridedPointwise(_Convolution):
     def call(self, inputs):
         """[n, height, width, in] -> [n, height / stride, width / stride, out], rounded up."""
         kernel = tf.cast(self.kernel, self.compute_dtype)
-        return tf.nn.conv2d(inputs[:, :: self.stride, :: self.stride], kernel, 1, "VALID")
+        # The mean of one value: several times as fast as slicing, whose gradient runs on one core.
+        taken = tf.nn.avg_pool2d(inputs, 1, self.stride, "VALID")
+        return tf.nn.conv2d(taken, kernel, 1, "VALID")
 
     def get_config(self):
         """Channels, with stride and padding."""
