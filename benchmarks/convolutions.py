@@ -1,0 +1,129 @@
+"""The ceiling of a training step: its convolutions alone, against the machine's peak.
+
+    python benchmarks/convolutions.py [--rounds=9] [--widths=16,64] [--out=FILE.json]
+
+ResNet-18, 32x32, batch 100, all cores, float32, deterministic mode. Each distinct convolution runs forward, for the
+gradient of its images and for that of its kernel, without anything around it; the sum over the network is the time
+below which no step falls that uses these kernels. Shares of the peak count real products alone, not those with padding.
+"""
+
+import argparse
+import collections
+import statistics
+import time
+
+import bench
+import engines
+import numpy as np
+
+SIDE = 4096
+
+
+def convolutions(width):
+    """Counter of (side, in, out, kernel, stride, padded) of every convolution in the network."""
+    from tf_tickets.models import registry
+
+    model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
+    found = collections.Counter()
+    for layer in model.layers:
+        if len(getattr(layer, "kernel", np.zeros(0)).shape) != 4:
+            continue
+        size, _, inputs, outputs = layer.kernel.shape
+        # 1x1 shortcuts take their positions first; other strides come after a layer that pads.
+        before, after = layer.input.shape[1], layer.output.shape[1]
+        stride = 1 if size == 1 else layer.strides[0]
+        side = after * stride
+        found[side, inputs, outputs, size, stride, before > side] += 1
+    return found
+
+
+def products(side, size, stride):
+    """Products of one channel pair and one image whose factor is a pixel, not padding."""
+    starts = range(-(size // 2), side - size // 2, stride)
+    taps = sum(sum(0 <= start + tap < side for tap in range(size)) for start in starts)
+    return taps**2
+
+
+def seconds(call, rounds):
+    """The median time of a call."""
+    call()
+    found = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        call().numpy()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
+
+
+def parts(shape, rounds):
+    """Seconds of (forward, gradient of the images, gradient of the kernel) of one convolution on a batch."""
+    from tf_tickets.backend import tf
+
+    side, inputs, outputs, size, stride, padded = shape
+    draws = np.random.default_rng(0)
+    kept = side + 2 * (size // 2) if padded else side
+    images = tf.constant(draws.normal(size=(engines.BATCH, kept, kept, inputs)), tf.float32)
+    kernel = tf.constant(draws.normal(size=(size, size, inputs, outputs)), tf.float32)
+    after = side // stride
+    upstream = tf.constant(draws.normal(size=(engines.BATCH, after, after, outputs)), tf.float32)
+    known = {"strides": [1, stride, stride, 1], "padding": "VALID" if padded else "SAME"}
+    # One number comes back, so that copying the result is not measured.
+    calls = [
+        lambda: tf.raw_ops.Conv2D(input=images, filter=kernel, **known)[0, 0, 0, 0],
+        lambda: tf.raw_ops.Conv2DBackpropInput(
+            input_sizes=images.shape, filter=kernel, out_backprop=upstream, **known
+        )[0, 0, 0, 0],
+        lambda: tf.raw_ops.Conv2DBackpropFilter(
+            input=images, filter_sizes=kernel.shape, out_backprop=upstream, **known
+        )[0, 0, 0, 0],
+    ]  # fmt: skip
+    return [seconds(tf.function(call, autograph=False), rounds) for call in calls]
+
+
+def peak(rounds):
+    """Floating-point operations a second of a product of two large matrices."""
+    from tf_tickets.backend import tf
+
+    matrix = tf.random.stateless_normal([SIDE, SIDE], [0, 0])
+    return 2 * SIDE**3 / seconds(tf.function(lambda: tf.matmul(matrix, matrix)[0, 0], autograph=False), rounds)
+
+
+def measure(width, rounds):
+    """(rows by distinct convolution, images/s of the convolutions alone, the peak)."""
+    best, lines, total = peak(rounds), [], 0.0
+    for shape, count in convolutions(width).items():
+        side, inputs, outputs, size, stride, _ = shape
+        times = parts(shape, rounds)
+        if inputs == 3:
+            times[1] = 0.0  # nobody asks for the gradient of the pictures
+        total += count * sum(times)
+        operations = 2 * engines.BATCH * products(side, size, stride) * inputs * outputs
+        shares = [f"{100 * operations / t / best:.0f} %" if t else "" for t in times]
+        name = f"{count} x {size}x{size}, {inputs} to {outputs}, {side}x{side}" + (", stride 2" if stride > 1 else "")
+        lines.append((name, f"{1e3 * count * sum(times):.0f}", *shares))
+    return lines, engines.BATCH / total, best
+
+
+def main():
+    """Measures, prints, writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--widths", default="16,64")
+    parser.add_argument("--out")
+    given = parser.parse_args()
+    from tf_tickets import backend, config
+
+    facts, numbers = bench.machine(), {}
+    print(bench.header(facts))
+    backend.start(config.Config.from_values(dataset="cifar10").run)
+    for width in map(int, given.widths.split(",")):
+        lines, rate, best = measure(width, given.rounds)
+        print(f"\nResNet-18, width {width}: convolutions alone {rate:,.1f} images/s; "
+              f"matrix products reach {best / 1e9:.0f} GFLOP/s")  # fmt: skip
+        bench.rows(("convolution", "ms a step", "forward", "to images", "to kernel"), lines)
+        numbers[f"width_{width}"] = {"images_per_second": rate, "peak_gflops": best / 1e9, "rows": lines}
+    bench.record("convolutions", facts, numbers, given.out)
+
+
+if __name__ == "__main__":
+    main()
