@@ -11,6 +11,8 @@ from conftest import QUICK
 import tf_tickets as tt
 from tf_tickets import main, runs, seeds, storage
 from tf_tickets.errors import UsageError
+from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments import plan_text, train
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.training import callbacks, gradual
 
@@ -132,6 +134,18 @@ def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, mo
         assert mine or not part.any()
     assert set(checkpoint) >= {f"mask/{name}" for name in mask}
     assert tt.Config.from_flagfile(folder.config) == config.replace(out=tt.Config.from_flagfile(folder.config).run.out)
+
+
+def test_gradual_of_a_shortened_search_has_the_search_s_epochs(tmp_path):
+    search = {"rounds": 4, "search_epochs": 3, "full_rounds": "1,last", "choose": "last", "out": str(tmp_path)}
+    config = tt.Config.from_values(**QUICK | search)
+    plan = train.prepare(config.replace(control="gradual"))[0]
+    epochs = [3, 5 - 1, 3 - 1, 5 - 1]  # each after the first from the rewind point on
+    searched = plans.resolve(config)
+    assert searched.steps_of(range(4)) == sum(epochs) * plan.steps_per_epoch
+    assert plan.training_of(0).epochs == sum(epochs) and "   epochs" not in plan_text.text(plan, "train")
+    with pytest.raises(UsageError, match="--control=gradual trains as long as all rounds, which --mask_distance"):
+        config.replace(control="gradual", search_epochs=None, mask_distance=0.1)
 
 
 def test_gradual_follows_the_cubic_schedule():

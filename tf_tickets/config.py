@@ -186,6 +186,8 @@ def _search_rules(config):
          f"--choose={choose} is not trained in full: add it to --full_rounds"),
         (pruning.mask_distance is not None and pruning.control == "random",
          "--control=random removes weights that no training settles: --mask_distance conflicts"),
+        (pruning.mask_distance is not None and pruning.control == "gradual",
+         "--control=gradual trains as long as all rounds, which --mask_distance leaves open: use --search_epochs"),
         (pruning.searches and config.run.accounting == "release",
          f"--accounting=release trains every round in full: {flag} conflicts"),
     ]  # fmt: skip

@@ -52,7 +52,8 @@ class Plan:
 
     def is_searched(self, round_index):
         """Whether a round only serves the next mask, and is therefore shortened."""
-        return round_index not in self.config.pruning.in_full
+        pruning = self.config.pruning
+        return pruning.control != "gradual" and round_index not in pruning.in_full
 
     def training_of(self, round_index):
         """The Training settings of a round."""
@@ -171,8 +172,10 @@ def _with_official_validation(config, data_set):
 def _training(config, rewind_step, steps):
     if config.pruning.control != "gradual":
         return config.training
-    epochs, rounds = config.training.epochs, config.pruning.rounds
+    pruning, epochs, rounds = config.pruning, config.training.epochs, config.pruning.rounds
     later = (rounds - 1) * (epochs * steps - rewind_step)
+    if pruning.searches:
+        later -= sum(index not in pruning.in_full for index in range(rounds)) * (epochs - pruning.search_epochs) * steps
     return dataclasses.replace(config.training, epochs=epochs + -(-later // steps))
 
 

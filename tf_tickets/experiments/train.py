@@ -56,8 +56,9 @@ def prepare(config):
     Raises:
       UsageError, StateError: the settings conflict, or the ticket is none, is damaged or does not fit the network.
     """
-    # These shorten the rounds of a search; a round on its own is trained in full.
-    config = config.replace(search_epochs=None, mask_distance=None, mask_patience=3, full_rounds=None)
+    # These shorten the rounds of a search; a round on its own is trained in full. `gradual` has the search's epochs.
+    if config.pruning.control != "gradual":
+        config = config.replace(search_epochs=None, mask_distance=None, mask_patience=3, full_rounds=None)
     if (config.choice.choose or "").isdigit():  # of a search's rounds
         config = config.replace(choose=None)
     control, ticket, content = config.pruning.control, None, ()
