@@ -56,7 +56,7 @@ def assert_rows(rows, name):
             row = paired.loc[index]
             assert difference == f"{row['difference']:+.2f}"
             assert interval == (f"[{row['low']:+.2f}, {row['high']:+.2f}]" if row["n"] > 1 else "")
-            assert p_value == f"{row['p_value']:.3f}"
+            assert p_value == statistics.probability(row["p_value"])
 
 
 def test_the_readme_prints_the_committed_table():

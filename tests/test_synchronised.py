@@ -100,7 +100,8 @@ def test_two_devices_train_as_one(tmp_path):
     tt.imp(tt.Config.from_values(**values[0]))
     # A process has the devices that it started with.
     environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", TWO_DEVICES, json.dumps(values[1:])], check=True, env=environment)
+    words = [sys.executable, "-c", TWO_DEVICES, json.dumps(values[1:])]
+    subprocess.run(words, check=True, capture_output=True, env=environment)
     folders = [next((tmp_path / str(number)).glob("*/seed_0")) for number in range(3)]
     one, *others = (storage.read_arrays(runs.RunFolder(str(folder)).round(0).weights) for folder in folders)
     alike, unlike = (max(float(np.abs(one[name] - other[name]).max()) for name in one) for other in others)

@@ -172,11 +172,10 @@ def _with_official_validation(config, data_set):
 def _training(config, rewind_step, steps):
     if config.pruning.control != "gradual":
         return config.training
-    pruning, epochs, rounds = config.pruning, config.training.epochs, config.pruning.rounds
-    later = (rounds - 1) * (epochs * steps - rewind_step)
-    if pruning.searches:
-        later -= sum(index not in pruning.in_full for index in range(rounds)) * (epochs - pruning.search_epochs) * steps
-    return dataclasses.replace(config.training, epochs=epochs + -(-later // steps))
+    pruning, full = config.pruning, config.training.epochs
+    lengths = [full if index in pruning.in_full else pruning.search_epochs for index in range(pruning.rounds)]
+    in_all = sum(lengths) * steps - (pruning.rounds - 1) * rewind_step
+    return dataclasses.replace(config.training, epochs=-(-in_all // steps))
 
 
 def _weights(pruning, sizes):
