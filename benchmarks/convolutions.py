@@ -4,7 +4,8 @@
 
 ResNet-18, 32x32, batch 100, all cores, float32, deterministic mode. Each distinct convolution runs forward, for the
 gradient of its images and for that of its kernel, without anything around it; the sum over the network is the time
-below which no step falls that uses these kernels. Shares of the peak count real products alone, not those with padding.
+below which no step falls that uses these kernels (`benchmarks/steps.py` has it beside the steps). Shares of the peak
+count real products alone, not those with padding.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import bench
 import engines
 import numpy as np
 
-SIDE = 4096
+PARTS = ("forward", "to images", "to kernel")
 
 
 def convolutions(width):
@@ -55,8 +56,8 @@ def seconds(call, rounds):
     return statistics.median(found)
 
 
-def parts(shape, rounds):
-    """Seconds of (forward, gradient of the images, gradient of the kernel) of one convolution on a batch."""
+def calls(shape):
+    """What computes one convolution of a batch: forward, gradient of the images (not of pictures), of the kernel."""
     from tf_tickets.backend import tf
 
     side, inputs, outputs, size, stride, padded = shape
@@ -67,25 +68,33 @@ def parts(shape, rounds):
     after = side // stride
     upstream = tf.constant(draws.normal(size=(engines.BATCH, after, after, outputs)), tf.float32)
     known = {"strides": [1, stride, stride, 1], "padding": "VALID" if padded else "SAME"}
-    # One number comes back, so that copying the result is not measured.
-    calls = [
-        lambda: tf.raw_ops.Conv2D(input=images, filter=kernel, **known)[0, 0, 0, 0],
-        lambda: tf.raw_ops.Conv2DBackpropInput(
+    found = {
+        "forward": lambda: tf.raw_ops.Conv2D(input=images, filter=kernel, **known),
+        "to images": lambda: tf.raw_ops.Conv2DBackpropInput(
             input_sizes=images.shape, filter=kernel, out_backprop=upstream, **known
-        )[0, 0, 0, 0],
-        lambda: tf.raw_ops.Conv2DBackpropFilter(
+        ),
+        "to kernel": lambda: tf.raw_ops.Conv2DBackpropFilter(
             input=images, filter_sizes=kernel.shape, out_backprop=upstream, **known
-        )[0, 0, 0, 0],
-    ]  # fmt: skip
-    return [seconds(tf.function(call, autograph=False), rounds) for call in calls]
+        ),
+    }
+    if inputs == 3:
+        del found["to images"]
+    # One number comes back, so that copying the result is not measured.
+    return {name: tf.function(lambda call=call: call()[0, 0, 0, 0], autograph=False) for name, call in found.items()}
+
+
+def step(width):
+    """A function count -> None that computes all convolutions of so many steps, and nothing else."""
+    every = [call for shape, count in convolutions(width).items() for call in [*calls(shape).values()] * count]
+    return lambda count: [call().numpy() for _ in range(count) for call in every]
 
 
 def peak(rounds):
     """Floating-point operations a second of a product of two large matrices."""
     from tf_tickets.backend import tf
 
-    matrix = tf.random.stateless_normal([SIDE, SIDE], [0, 0])
-    return 2 * SIDE**3 / seconds(tf.function(lambda: tf.matmul(matrix, matrix)[0, 0], autograph=False), rounds)
+    matrix = tf.random.stateless_normal([engines.SIDE, engines.SIDE], [0, 0])
+    return 2 * engines.SIDE**3 / seconds(tf.function(lambda: tf.matmul(matrix, matrix)[0, 0], autograph=False), rounds)
 
 
 def measure(width, rounds):
@@ -93,14 +102,13 @@ def measure(width, rounds):
     best, lines, total = peak(rounds), [], 0.0
     for shape, count in convolutions(width).items():
         side, inputs, outputs, size, stride, _ = shape
-        times = parts(shape, rounds)
-        if inputs == 3:
-            times[1] = 0.0  # nobody asks for the gradient of the pictures
-        total += count * sum(times)
+        times = {name: seconds(call, rounds) for name, call in calls(shape).items()}
+        spent = count * sum(times.values())
+        total += spent
         operations = 2 * engines.BATCH * products(side, size, stride) * inputs * outputs
-        shares = [f"{100 * operations / t / best:.0f} %" if t else "" for t in times]
+        shares = [f"{100 * operations / times[name] / best:.0f} %" if name in times else "" for name in PARTS]
         name = f"{count} x {size}x{size}, {inputs} to {outputs}, {side}x{side}" + (", stride 2" if stride > 1 else "")
-        lines.append((name, f"{1e3 * count * sum(times):.0f}", *shares))
+        lines.append((name, f"{1e3 * spent:.0f}", *shares))
     return lines, engines.BATCH / total, best
 
 
@@ -120,7 +128,7 @@ def main():
         lines, rate, best = measure(width, given.rounds)
         print(f"\nResNet-18, width {width}: convolutions alone {rate:,.1f} images/s; "
               f"matrix products reach {best / 1e9:.0f} GFLOP/s")  # fmt: skip
-        bench.rows(("convolution", "ms a step", "forward", "to images", "to kernel"), lines)
+        bench.rows(("convolution", "ms a step", *PARTS), lines)
         numbers[f"width_{width}"] = {"images_per_second": rate, "peak_gflops": best / 1e9, "rows": lines}
     bench.record("convolutions", facts, numbers, given.out)
 

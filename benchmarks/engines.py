@@ -6,6 +6,7 @@ epochs         whole epochs of 500 images through the input pipeline, with augme
                its checkpoints; `epochs_rand` with rand, `epochs_none` without
 evaluation     logits of batches of 500
 torch          PyTorch under masks in its default layout; `torch_last` in channels-last
+convolutions   the convolutions of a step and their gradients, nothing else: what no step of ours can be faster than
 product        a product of two 4096 x 4096 float32 matrices, one per step: the machine's peak
 """
 
@@ -18,6 +19,7 @@ import bench
 import numpy as np
 
 BATCH, IMAGES, DENSITY = 100, 500, 0.2
+SIDE = 4096  # of the matrices
 
 
 def pictures(count):
@@ -141,9 +143,14 @@ def build(kind, width, threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if kind == "product":
-        matrix = tf.random.stateless_normal([4096, 4096], [0, 0])
+        matrix = tf.random.stateless_normal([SIDE, SIDE], [0, 0])
         product = tf.function(lambda: tf.matmul(matrix, matrix))
         return timed(lambda count: [product().numpy()[0, 0] for _ in range(count)])
+    if kind == "convolutions":
+        import convolutions
+
+        tf.config.experimental.enable_op_determinism()
+        return timed(convolutions.step(width))
     ours = Ours(kind, width)
     if kind.startswith("epochs"):
         return timed(ours.epochs(kind.partition("_")[2] or "base"))

@@ -14,17 +14,22 @@ import statistics
 import bench
 import engines
 
-ENGINES = ("dense", "pruned", "any_order", "epochs", "epochs_none", "epochs_rand", "torch", "torch_last", "evaluation")
+ENGINES = (
+    "dense", "pruned", "any_order", "epochs", "epochs_none", "epochs_rand", "torch", "torch_last", "convolutions",
+    "evaluation",
+)  # fmt: skip
 # (name, numerator, denominator, what it should be): ratios of images per second.
 RATIOS = (
     ("dense / pruned step", "dense", "pruned", "at most 1.03"),
     ("pruned / PyTorch, default layout", "pruned", "torch", "at least 1.2"),
     ("pruned / PyTorch, channels-last", "pruned", "torch_last", "at least 1.0 (16), 1.1 (64)"),
+    ("convolutions alone / PyTorch, default layout", "convolutions", "torch", "a bound for ours"),
+    ("convolutions alone / PyTorch, channels-last", "convolutions", "torch_last", "a bound for ours"),
     ("bare steps / epoch, base", "pruned", "epochs", "at most 1.05"),
     ("bare steps / epoch, rand", "pruned", "epochs_rand", "at most 1.15"),
     ("any order / deterministic", "any_order", "pruned", "at most 1.10"),
 )
-PRODUCT = 2 * 4096**3
+PRODUCT = 2 * engines.SIDE**3
 
 
 def work(width):

@@ -116,6 +116,23 @@ def test_a_result_s_readme_prints_the_committed_rivals(name):
         assert f"| {' | '.join(row)} |" in published
 
 
+@pytest.mark.parametrize(("words", "evaluator", "setting", "metric"), [
+    ("accuracy, mean of 19 corruptions", "generated-corruptions,images=1000", "all_19", "accuracy"),
+    ("accuracy under FGSM", "fgsm,images=1000", "eps=0.03137", "accuracy"),
+    ("calibration error", "clean", "test", "calibration_error"),
+])  # fmt: skip
+def test_a_result_s_readme_prints_what_was_measured_of_its_networks(words, evaluator, setting, metric):
+    folder = ROOT / "results" / "cifar10_1pct_half_cpu"
+    rows = pandas.read_csv(folder / "evaluations.csv")
+    rows = rows[(rows["evaluator"] == evaluator) & (rows["setting"] == setting) & (rows["metric"] == metric)]
+    found = rows.pivot(index="run", columns="round", values="value").dropna()[[0, 7]]
+    difference = statistics.paired_difference(*found.to_numpy().T)
+    middle, low, high = (f"{100 * part:+.2f}" for part in (difference.mean, difference.low, difference.high))
+    cells = [f"{100 * found[index].mean():.2f} %" for index in (0, 7)]
+    cells += [middle, f"[{low}, {high}]", str(difference.n), statistics.probability(difference.p_value)]
+    assert f"| {words} | {' | '.join(cells)} |" in (folder / "README.md").read_text()
+
+
 @pytest.mark.parametrize("name", REWINDS)
 def test_a_result_s_readme_prints_the_committed_rewind_points(name):
     path = ROOT / "results" / name / "report.csv"
