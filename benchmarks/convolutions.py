@@ -1,11 +1,11 @@
-"""The ceiling of a training step: its convolutions alone, against the machine's peak.
+"""What the convolutions of a training step take, one by one, against the machine's peak.
 
     python benchmarks/convolutions.py [--rounds=9] [--widths=16,64] [--out=FILE.json]
 
 ResNet-18, 32x32, batch 100, all cores, float32, deterministic mode. Each distinct convolution runs forward, for the
-gradient of its images and for that of its kernel, without anything around it; the sum over the network is the time
-below which no step falls that uses these kernels (`benchmarks/steps.py` has it beside the steps). Shares of the peak
-count real products alone, not those with padding.
+gradient of its images and for that of its kernel, without anything around it or beside it; a step runs several at a
+time. `benchmarks/steps.py` has their sum beside the steps. Shares of the peak count real products alone, not those
+with padding.
 """
 
 import argparse

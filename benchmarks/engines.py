@@ -6,7 +6,7 @@ epochs         whole epochs of 500 images through the input pipeline, with augme
                its checkpoints; `epochs_rand` with rand, `epochs_none` without
 evaluation     logits of batches of 500
 torch          PyTorch under masks in its default layout; `torch_last` in channels-last
-convolutions   the convolutions of a step and their gradients, nothing else: what no step of ours can be faster than
+convolutions   the convolutions of a step and their gradients, one after another, nothing else
 product        a product of two 4096 x 4096 float32 matrices, one per step: the machine's peak
 """
 
