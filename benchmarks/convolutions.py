@@ -2,10 +2,10 @@
 
     python benchmarks/convolutions.py [--rounds=9] [--widths=16,64] [--out=FILE.json]
 
-ResNet-18, 32x32, batch 100, all cores, float32, deterministic mode. Each distinct convolution runs forward, for the
-gradient of its images and for that of its kernel, without anything around it or beside it; a step runs several at a
-time. `benchmarks/steps.py` has their sum beside the steps. Shares of the peak count real products alone, not those
-with padding.
+ResNet-18, 32x32, batch 100, all cores, float32, deterministic mode. Each distinct convolution runs forward, and forward
+with both its gradients, without anything around it or beside it; a step runs several at a time. Those that the network
+computes by Winograd's filtering run directly too. `benchmarks/steps.py` has the sum beside the steps. Shares of the
+peak count the products of the definition, those with padding left out: Winograd's filtering can exceed 100 %.
 """
 
 import argparse
@@ -16,8 +16,6 @@ import time
 import bench
 import engines
 import numpy as np
-
-PARTS = ("forward", "to images", "to kernel")
 
 
 def convolutions(width):
@@ -56,9 +54,15 @@ def seconds(call, rounds):
     return statistics.median(found)
 
 
-def calls(shape):
-    """What computes one convolution of a batch: forward, gradient of the images (not of pictures), of the kernel."""
+def calls(shape, direct=False):
+    """One convolution of a batch, forward, and with the gradients of its kernel and, unless they are pictures, images.
+
+    Args:
+      shape: of `convolutions`.
+      direct: whether a convolution that the network transforms is computed as the sum of its products.
+    """
     from tf_tickets.backend import tf
+    from tf_tickets.models import winograd
 
     side, inputs, outputs, size, stride, padded = shape
     draws = np.random.default_rng(0)
@@ -67,25 +71,38 @@ def calls(shape):
     kernel = tf.constant(draws.normal(size=(size, size, inputs, outputs)), tf.float32)
     after = side // stride
     upstream = tf.constant(draws.normal(size=(engines.BATCH, after, after, outputs)), tf.float32)
-    known = {"strides": [1, stride, stride, 1], "padding": "VALID" if padded else "SAME"}
-    found = {
-        "forward": lambda: tf.raw_ops.Conv2D(input=images, filter=kernel, **known),
-        "to images": lambda: tf.raw_ops.Conv2DBackpropInput(
-            input_sizes=images.shape, filter=kernel, out_backprop=upstream, **known
-        ),
-        "to kernel": lambda: tf.raw_ops.Conv2DBackpropFilter(
-            input=images, filter_sizes=kernel.shape, out_backprop=upstream, **known
-        ),
-    }
-    if inputs == 3:
-        del found["to images"]
+    watched = [kernel] if inputs == 3 else [images, kernel]
+
+    def forward():
+        if transformed(shape) and not direct:
+            return winograd.convolve(images, kernel)
+        return tf.nn.conv2d(images, kernel, stride, "VALID" if padded else "SAME")
+
+    def whole():
+        with tf.GradientTape() as tape:
+            tape.watch(watched)
+            found = forward()
+        gradients = tape.gradient(found, watched, output_gradients=upstream)
+        return tf.add_n([one[0, 0, 0, 0] for one in (found, *gradients)])
+
     # One number comes back, so that copying the result is not measured.
-    return {name: tf.function(lambda call=call: call()[0, 0, 0, 0], autograph=False) for name, call in found.items()}
+    return {
+        "forward": tf.function(lambda: forward()[0, 0, 0, 0], autograph=False),
+        "whole": tf.function(whole, autograph=False),
+    }
+
+
+def transformed(shape):
+    """Whether the network computes a convolution of `convolutions` by Winograd's filtering."""
+    from tf_tickets.models import winograd
+
+    side, inputs, outputs, size, stride, padded = shape
+    return size == 3 and stride == 1 and not padded and winograd.pays(inputs, outputs, (side, side))
 
 
 def step(width):
     """A function count -> None that computes all convolutions of so many steps, and nothing else."""
-    every = [call for shape, count in convolutions(width).items() for call in [*calls(shape).values()] * count]
+    every = [calls(shape)["whole"] for shape, count in convolutions(width).items() for _ in range(count)]
     return lambda count: [call().numpy() for _ in range(count) for call in every]
 
 
@@ -103,12 +120,16 @@ def measure(width, rounds):
     for shape, count in convolutions(width).items():
         side, inputs, outputs, size, stride, _ = shape
         times = {name: seconds(call, rounds) for name, call in calls(shape).items()}
-        spent = count * sum(times.values())
-        total += spent
+        direct = seconds(calls(shape, direct=True)["whole"], rounds) if transformed(shape) else None
+        total += count * times["whole"]
         operations = 2 * engines.BATCH * products(side, size, stride) * inputs * outputs
-        shares = [f"{100 * operations / times[name] / best:.0f} %" if name in times else "" for name in PARTS]
+        shares = [
+            100 * operations / times["forward"] / best,
+            100 * (2 if inputs > 3 else 1) * operations / (times["whole"] - times["forward"]) / best,
+        ]
         name = f"{count} x {size}x{size}, {inputs} to {outputs}, {side}x{side}" + (", stride 2" if stride > 1 else "")
-        lines.append((name, f"{1e3 * spent:.0f}", *shares))
+        milliseconds = [f"{1e3 * count * one:.0f}" if one else "" for one in (times["whole"], direct)]
+        lines.append((name, *milliseconds, *(f"{share:.0f} %" for share in shares)))
     return lines, engines.BATCH / total, best
 
 
@@ -128,7 +149,7 @@ def main():
         lines, rate, best = measure(width, given.rounds)
         print(f"\nResNet-18, width {width}: convolutions alone {rate:,.1f} images/s; "
               f"matrix products reach {best / 1e9:.0f} GFLOP/s")  # fmt: skip
-        bench.rows(("convolution", "ms a step", *PARTS), lines)
+        bench.rows(("convolution", "ms a step", "directly", "forward", "backward"), lines)
         numbers[f"width_{width}"] = {"images_per_second": rate, "peak_gflops": best / 1e9, "rows": lines}
     bench.record("convolutions", facts, numbers, given.out)
 

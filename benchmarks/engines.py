@@ -1,7 +1,8 @@
 """Engines of benchmarks/steps.py: `python benchmarks/engines.py KIND WIDTH`; each line is a number of steps.
 
 dense          the same network, never wrapped, on one cached batch
-pruned         the wrapped network under masks, on one cached batch; `any_order` the same without determinism
+pruned         the wrapped network under masks, on one cached batch; `any_order` the same without determinism,
+               `direct` with every convolution computed as the sum of its products
 epochs         whole epochs of 500 images through the input pipeline, with augmentation base, callbacks of a run and
                its checkpoints; `epochs_rand` with rand, `epochs_none` without
 evaluation     logits of batches of 500
@@ -34,7 +35,7 @@ class Ours:
     def __init__(self, kind, width):
         from tf_tickets import backend, config
         from tf_tickets.data import catalog
-        from tf_tickets.models import registry
+        from tf_tickets.models import registry, winograd
         from tf_tickets.pruning import masks, wrapping
         from tf_tickets.training import losses, objectives, optimizers
         from tf_tickets.training.steps import Steps
@@ -46,6 +47,8 @@ class Ours:
         )  # fmt: skip
         self.data_set = catalog.CATALOG["cifar10"]
         self.devices = backend.start(settings.run)
+        if kind == "direct":
+            winograd.pays = lambda *_: False
         model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
         if kind != "dense":
             names = [layer.name for layer in model.layers if hasattr(layer, "kernel")]

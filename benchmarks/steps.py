@@ -15,14 +15,15 @@ import bench
 import engines
 
 ENGINES = (
-    "dense", "pruned", "any_order", "epochs", "epochs_none", "epochs_rand", "torch", "torch_last", "convolutions",
-    "evaluation",
+    "dense", "pruned", "direct", "any_order", "epochs", "epochs_none", "epochs_rand", "torch", "torch_last",
+    "convolutions", "evaluation",
 )  # fmt: skip
 # (name, numerator, denominator, what it should be): ratios of images per second.
 RATIOS = (
     ("dense / pruned step", "dense", "pruned", "at most 1.03"),
     ("pruned / PyTorch, default layout", "pruned", "torch", "at least 1.2"),
     ("pruned / PyTorch, channels-last", "pruned", "torch_last", "at least 1.0 (16), 1.1 (64)"),
+    ("pruned / direct convolutions", "pruned", "direct", "more than 1"),
     ("pruned / its convolutions alone", "pruned", "convolutions", "1 where nothing else counts"),
     ("bare steps / epoch, base", "pruned", "epochs", "at most 1.05"),
     ("bare steps / epoch, rand", "pruned", "epochs_rand", "at most 1.15"),

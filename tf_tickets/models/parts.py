@@ -1,7 +1,7 @@
 """Steps that several Keras builders take: convolutions padded as in PyTorch, normalisation, the head."""
 
 from tf_tickets.backend import keras
-from tf_tickets.models import layers
+from tf_tickets.models import layers, winograd
 
 # PyTorch's constants; its momentum 0.1 is the weight of the new value.
 _NORMALISATION = {"momentum": 0.9, "epsilon": 1e-5}
@@ -23,7 +23,9 @@ def convolve(x, kernel, stride, policy, padding=None):
     same = stride == 1 and padding == size // 2
     if padding and not same:
         x = pad(x, padding, f"{kernel.name}.pad", policy)
-    return keras.layers.Conv2D(
+    fits = same and size == 3 and policy.compute_dtype == "float32"
+    fast = fits and winograd.pays(x.shape[-1], kernel.outputs, x.shape[1:3])
+    return (winograd.WinogradConvolution if fast else keras.layers.Conv2D)(
         kernel.outputs, size, stride, "same" if same else "valid", use_bias=kernel.bias, kernel_initializer="zeros",
         name=kernel.name, dtype=policy,
     )(x)  # fmt: skip
