@@ -5,6 +5,7 @@ No TensorFlow here: the plan of a run is made from these facts alone. They are t
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -81,7 +82,15 @@ class DataSet:
 
     def standardise(self, images):
         """(images - mean) / deviation, on float32 [..., channels] in [0, 1]."""
-        return (images - np.asarray(self.mean, np.float32)) / np.asarray(self.deviation, np.float32)
+        mean, deviation = (_by_pixel(values, tuple(images.shape[-3:])) for values in (self.mean, self.deviation))
+        return (images - mean) / deviation
+
+
+@functools.lru_cache(maxsize=16)
+def _by_pixel(values, shape):
+    # One value per pixel and channel: where channels alone are broadcast, three values are the whole inner loop.
+    values = np.asarray(values, np.float32)
+    return values if None in shape or len(shape) < 3 else np.ascontiguousarray(np.broadcast_to(values, shape))
 
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -14,7 +14,7 @@ from tf_tickets.models import state
 from tf_tickets.training import optimizers
 
 # Writing takes at most this share of the time since the last checkpoint.
-_WRITING_SHARE = 0.02
+_WRITING_SHARE = 0.01
 
 
 class Checkpoint(keras.callbacks.Callback):
