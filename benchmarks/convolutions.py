@@ -1,6 +1,7 @@
 """What the convolutions of a training step take, one by one, against the machine's peak.
 
     python benchmarks/convolutions.py [--rounds=9] [--widths=16,64] [--out=FILE.json]
+    python benchmarks/convolutions.py --break_even       # where Winograd's filtering pays, in place of a network's
 
 ResNet-18, 32x32, batch 100, all cores, float32, deterministic mode. Each distinct convolution runs forward, and forward
 with both its gradients, without anything around it or beside it; a step runs several at a time. Those that the network
@@ -16,6 +17,12 @@ import time
 import bench
 import engines
 import numpy as np
+
+# (side, channels) on both sides of where Winograd's filtering is used.
+SQUARE = (
+    (4, 64), (4, 128), (4, 256), (4, 512), (5, 256), (7, 256), (7, 512), (8, 64), (8, 128), (8, 256), (8, 512),
+    (12, 256), (16, 128), (16, 256),
+)  # fmt: skip
 
 
 def convolutions(width):
@@ -54,12 +61,12 @@ def seconds(call, rounds):
     return statistics.median(found)
 
 
-def calls(shape, direct=False):
+def calls(shape, filtering):
     """One convolution of a batch, forward, and with the gradients of its kernel and, unless they are pictures, images.
 
     Args:
       shape: of `convolutions`.
-      direct: whether a convolution that the network transforms is computed as the sum of its products.
+      filtering: whether by Winograd's filtering, or directly.
     """
     from tf_tickets.backend import tf
     from tf_tickets.models import winograd
@@ -74,7 +81,7 @@ def calls(shape, direct=False):
     watched = [kernel] if inputs == 3 else [images, kernel]
 
     def forward():
-        if transformed(shape) and not direct:
+        if filtering:
             return winograd.convolve(images, kernel)
         return tf.nn.conv2d(images, kernel, stride, "VALID" if padded else "SAME")
 
@@ -102,7 +109,9 @@ def transformed(shape):
 
 def step(width):
     """A function count -> None that computes all convolutions of so many steps, and nothing else."""
-    every = [calls(shape)["whole"] for shape, count in convolutions(width).items() for _ in range(count)]
+    every = [
+        calls(shape, transformed(shape))["whole"] for shape, count in convolutions(width).items() for _ in range(count)
+    ]
     return lambda count: [call().numpy() for _ in range(count) for call in every]
 
 
@@ -119,8 +128,8 @@ def measure(width, rounds):
     best, lines, total = peak(rounds), [], 0.0
     for shape, count in convolutions(width).items():
         side, inputs, outputs, size, stride, _ = shape
-        times = {name: seconds(call, rounds) for name, call in calls(shape).items()}
-        direct = seconds(calls(shape, direct=True)["whole"], rounds) if transformed(shape) else None
+        times = {name: seconds(call, rounds) for name, call in calls(shape, transformed(shape)).items()}
+        direct = seconds(calls(shape, False)["whole"], rounds) if transformed(shape) else None
         total += count * times["whole"]
         operations = 2 * engines.BATCH * products(side, size, stride) * inputs * outputs
         shares = [
@@ -133,11 +142,26 @@ def measure(width, rounds):
     return lines, engines.BATCH / total, best
 
 
+def break_even(rounds):
+    """Rows of one 3x3 convolution of stride 1, directly and by Winograd's filtering, on both sides of the rule."""
+    lines = []
+    for side, channels in SQUARE:
+        shape = side, channels, channels, 3, 1, False
+        both = [calls(shape, filtering) for filtering in (False, True)]
+        row = [f"{channels} channels, {side}x{side}"]
+        for part in ("whole", "forward"):
+            times = [seconds(one[part], rounds) for one in both]
+            row += [*(f"{1e3 * one:.1f}" for one in times), f"{times[0] / times[1]:.2f}"]
+        lines.append((*row, "yes" if transformed(shape) else "no"))
+    return lines
+
+
 def main():
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--widths", default="16,64")
+    parser.add_argument("--break_even", action="store_true")
     parser.add_argument("--out")
     given = parser.parse_args()
     from tf_tickets import backend, config
@@ -145,6 +169,13 @@ def main():
     facts, numbers = bench.machine(), {}
     print(bench.header(facts))
     backend.start(config.Config.from_values(dataset="cifar10").run)
+    if given.break_even:
+        lines = break_even(given.rounds)
+        bench.rows(
+            ("convolution", "directly, ms", "filtered", "faster", "forward", "filtered", "faster", "used"), lines
+        )
+        bench.record("break_even", facts, {"rows": lines}, given.out)
+        return
     for width in map(int, given.widths.split(",")):
         lines, rate, best = measure(width, given.rounds)
         print(f"\nResNet-18, width {width}: convolutions alone {rate:,.1f} images/s; "

@@ -201,3 +201,13 @@ def test_the_trainer_s_table_is_that_of_its_rows(name):
     cells.append(f"{np.mean(ours) - np.mean(theirs):+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]")
     line = f"width {found['width']}, {100 * found['fraction']:.0f} % of the images | {' | '.join(cells)} |"
     assert line in (folder / "README.md").read_text()
+
+
+def test_the_steps_table_is_that_of_its_rows():
+    folder = ROOT / "results" / "benchmarks"
+    found, text = json.loads((folder / "steps.json").read_text()), (folder / "README.md").read_text()
+    assert len(found["width_64"]["ratios"]) == 8
+    for name in found["width_64"]["ratios"]:
+        cells = [found[width]["ratios"][name] for width in ("width_16", "width_64")]
+        cells = ["{:.2f} [{:.2f}, {:.2f}]".format(cell["median"], *cell["quartiles"]) for cell in cells]
+        assert f"| {name} | {' | '.join(cells)} |" in text

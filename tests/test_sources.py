@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tf_tickets.backend import tf
 from tf_tickets.data import catalog, sources
 from tf_tickets.errors import StateError, UsageError
 
@@ -188,3 +189,19 @@ def test_digits_split_and_scale():
     pixels = source.images(range(1197)) / 255.0
     data_set = source.data_set
     assert (round(pixels.mean(), 4), round(pixels.std(), 4)) == (data_set.mean[0], data_set.deviation[0])
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 9, 3), (8, 9, 3), (4, 3)])
+def test_normalising_is_the_same_bits_by_channel(shape):
+    facts = catalog.CATALOG["cifar10"]
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    mean, deviation = np.float32(facts.mean), np.float32(facts.deviation)
+    expected = (pixels / np.float32(255.0) - mean) / deviation
+    np.testing.assert_array_equal(facts.normalise(pixels), expected)
+
+
+def test_images_of_unknown_size_are_normalised_too():
+    facts = catalog.CATALOG["cifar10"]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.float32)
+    unknown = tf.function(facts.normalise, input_signature=[tf.TensorSpec([None, None, None, 3])])
+    np.testing.assert_allclose(unknown(pixels), facts.normalise(pixels), rtol=1e-6)
