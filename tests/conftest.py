@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 
 import tf_tickets
+from tf_tickets import backend
+
+# As a run sets it at its start, which comes too late where a test has computed before.
+backend.tf.config.threading.set_inter_op_parallelism_threads(1)
 
 DATA = pathlib.Path(__file__).parent / "data"
 ROOT = pathlib.Path(__file__).parent.parent

@@ -83,3 +83,39 @@ def test_no_network_has_keras_own(name):
     model = tt.models.build(name, classes=3, image_shape=(32, 32, 3), width=64 if name == "vit_small" else 8)
     found = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert not [layer.name for layer in found if layer.kernel_size == (1, 1) and layer.strides != (1, 1)]
+
+
+STEPS = """
+import numpy as np
+from tf_tickets import backend, config
+from tf_tickets.backend import tf
+from tf_tickets.models import registry, state
+from tf_tickets.training import losses, objectives, optimizers
+from tf_tickets.training.steps import Steps
+
+settings = config.Config.from_values(dataset="cifar10", width=64, images=500, strategy="one_device")
+devices = backend.start(settings.run)
+print(tf.config.threading.get_inter_op_parallelism_threads())
+model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=64)
+objective = objectives.supervised(losses.build("cross_entropy", None))
+steps = Steps(model, optimizers.build(settings.training, "float32"), devices, objective)
+draws = np.random.default_rng(0)
+images, labels = draws.normal(size=(100, 32, 32, 3)).astype(np.float32), tf.one_hot(draws.integers(0, 10, 100), 10)
+batches = iter(tf.data.Dataset.from_tensors((tf.constant(0.01), images, labels)).repeat())
+fresh = {name: np.array(value) for name, value in state.get_state(model).items()}
+ends = []
+for _ in range(8):
+    state.set_state(model, fresh)
+    steps.reset_optimizer()
+    steps.train(batches, 3, 0.1)
+    ends.append({name: np.array(value) for name, value in state.get_state(model).items()})
+print(sum(any(not np.array_equal(end[name], ends[0][name]) for name in end) for end in ends[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_steps_of_the_usual_width_have_the_same_bits_again_and_again():
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"}
+    environment.pop("TF_NUM_INTEROP_THREADS", None)
+    done = subprocess.run([sys.executable, "-c", STEPS], check=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["1", "0"]

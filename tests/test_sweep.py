@@ -124,7 +124,7 @@ class TestWorkers:
         assert self.threads(None, 100) == ["1"]
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
         assert workers.environments(None, 9) == [
-            {"TF_NUM_INTRAOP_THREADS": "7", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+            {"TF_NUM_INTRAOP_THREADS": "7", "OMP_NUM_THREADS": "1"}
         ]
 
     @pytest.mark.parametrize(("text", "found"), [("0,2", ["0", "2"]), ("", []), ("-1", []), ("1,-1,0", ["1"])])

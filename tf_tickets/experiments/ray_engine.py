@@ -136,7 +136,7 @@ def _outcomes(ray, demand, todo, progress, stop):
 
 def order(run, demand):
     """The Order of an outcomes.Run."""
-    threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), str(demand.cpus))
+    threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(demand.cpus))
     handed = {name: value for name, value in os.environ.items() if name.startswith(_HANDED)}
     environment = threads | handed  # a number that the user has set stands
     if not demand.gpus:

@@ -73,7 +73,7 @@ def script(found, config):
 
 def _environment(cpus):
     """The number of threads, which decides the bits, and what this shell has set for TensorFlow."""
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
     variables = dict.fromkeys(names, str(cpus))
     variables |= {n: v for n, v in os.environ.items() if n.startswith(("TF_", "TFDS_")) or n in (*names, "PYTHONPATH")}
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

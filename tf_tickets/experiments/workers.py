@@ -55,7 +55,7 @@ def environments(wanted, runs):
     found = []
     for index in range(workers):
         # A number that the user has set stands.
-        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+        names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
         variables = {name: os.environ.get(name, share) for name in names}
         if devices:
             mine = devices[index::workers] or [devices[index % len(devices)]]

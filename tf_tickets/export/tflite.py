@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from tf_tickets.backend import tf
+from tf_tickets.models import winograd
 
 
 def function(ticket):
@@ -30,7 +31,8 @@ def function(ticket):
         return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
     signature = [tf.TensorSpec([1, *facts["image_shape"]], kind, "images")]
-    return tf.function(answer, signature).get_concrete_function(), model
+    with winograd.direct():
+        return tf.function(answer, signature).get_concrete_function(), model
 
 
 def convert(network, kind, images):

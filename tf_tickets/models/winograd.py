@@ -4,6 +4,8 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (CVP
 oneDNN computes float32 convolutions directly; cuDNN has these algorithms, so on a GPU nothing here is used.
 """
 
+import contextlib
+import contextvars
 import functools
 
 import numpy as np
@@ -15,11 +17,23 @@ _VALUES = _OUTPUTS + _TAPS - 1
 # Of the interpolation, infinity beside them: rounding errors are half of those with the usual 0, 1, -1, 2, -2.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
 # Narrower convolutions gain too little; on large maps the transforms of a channel cost more than products save.
-_CHANNELS, _CHANNELS_PER_ROW = 128, 16
+_CHANNELS, _CHANNELS_PER_ROW, _ROWS = 128, 16, 16
+# Replicas are traced by threads of their own; each has its own value.
+_direct = contextvars.ContextVar("direct_convolutions", default=False)
+
+
+@contextlib.contextmanager
+def direct():
+    """Inside, what is traced has ordinary convolutions: files for other machines, small batches and 8 bits."""
+    token = _direct.set(True)
+    try:
+        yield
+    finally:
+        _direct.reset(token)
 
 
 def pays(inputs, outputs, sides):
-    """Whether a 3x3 convolution of stride 1 is faster transformed.
+    """Whether a 3x3 convolution of stride 1 is faster transformed, for batches of some tens of images and more.
 
     Args:
       inputs: channels that come in.
@@ -27,7 +41,8 @@ def pays(inputs, outputs, sides):
       sides: rows and columns, the same before and after.
     """
     return all(
-        min(inputs, outputs) >= max(_CHANNELS, _CHANNELS_PER_ROW * side) and -side % _OUTPUTS <= 1 for side in sides
+        min(inputs, outputs) >= max(_CHANNELS, _CHANNELS_PER_ROW * side) and side <= _ROWS and -side % _OUTPUTS <= 1
+        for side in sides
     )
 
 
@@ -44,7 +59,7 @@ class WinogradConvolution(keras.layers.Conv2D, tfmot.sparsity.keras.PrunableLaye
 
     def convolution_op(self, inputs, kernel):
         """[n, height, width, in] and [3, 3, in, out] -> [n, height, width, out]."""
-        if tf.config.list_logical_devices("GPU"):
+        if _direct.get() or tf.config.list_logical_devices("GPU"):
             return super().convolution_op(inputs, kernel)
         return convolve(inputs, kernel)
 
