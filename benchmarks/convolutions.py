@@ -101,9 +101,12 @@ def calls(shape, filtering):
 
 def transformed(shape):
     """Whether the network computes a convolution of `convolutions` by Winograd's filtering."""
+    from tf_tickets.backend import tf
     from tf_tickets.models import winograd
 
     side, inputs, outputs, size, stride, padded = shape
+    if tf.config.list_physical_devices("GPU"):
+        return False
     return size == 3 and stride == 1 and not padded and winograd.pays(inputs, outputs, (side, side))
 
 

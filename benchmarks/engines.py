@@ -144,7 +144,6 @@ def build(kind, width, threads):
 
     tf = tf_tickets.backend.tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
     if kind == "product":
         matrix = tf.random.stateless_normal([SIDE, SIDE], [0, 0])
         product = tf.function(lambda: tf.matmul(matrix, matrix))

@@ -41,11 +41,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir")
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--epochs", default="4,20", help="lengths, ascending")
+    parser.add_argument("--epochs", default="4,20", help="lengths")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--out")
     given = parser.parse_args()
-    lengths = list(map(int, given.epochs.split(",")))
+    lengths = sorted(set(map(int, given.epochs.split(","))))
+    if WHOLE not in lengths and len(lengths) < 2:
+        parser.error(f"--epochs={given.epochs}: two lengths, or {WHOLE}")
     facts = bench.machine()
     print(bench.header(facts))
     found, rows = {name: {epochs: [] for epochs in lengths} for name in SIDES}, {}
