@@ -1,9 +1,11 @@
 """Winograd's 3x3 convolutions: the same function, gradients and pruning as the definition, and where they are used."""
 
 import contextlib
+import json
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 import tf_tickets as tt
 from tf_tickets.backend import keras, tf
@@ -78,6 +80,14 @@ def test_an_empty_batch_stays_empty():
 )  # fmt: skip
 def test_where_it_pays(inputs, outputs, sides, expected):
     assert winograd.pays(inputs, outputs, sides) == expected
+
+
+def test_the_measured_table_is_of_the_rule_and_for_it():
+    rows = json.loads((ROOT / "results" / "benchmarks" / "break_even.json").read_text())["rows"]
+    for name, faster, used in ((row[0], row[3], row[-1]) for row in rows):
+        channels, side = int(name.split()[0]), int(name.rpartition("x")[2])
+        assert (used == "yes") == winograd.pays(channels, channels, (side, side))
+        assert used == "no" or float(faster) > 1.0
 
 
 def test_wide_stages_of_a_network_use_it_and_nothing_else_does():
