@@ -114,7 +114,7 @@ def _along(side):
 
 def _both(rows, columns):
     found = np.einsum("atr,buc->abturc", rows, columns)
-    return found.reshape(found.shape[0] * found.shape[1] * found.shape[2] * found.shape[3], -1)
+    return found.reshape(-1, rows.shape[-1] * columns.shape[-1])
 
 
 def _interpolation(terms):
