@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tf_tickets import errors, runs, storage
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import imp as experiment
 from tf_tickets.experiments import rounds as stages
+from tf_tickets.models import winograd
 from tf_tickets.training import callbacks
 
 
@@ -26,6 +28,15 @@ def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
     config = tt.Config.from_values(**QUICK | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
     attempts = stops.assert_stopping_changes_nothing(tt.imp, config, tmp_path / "parts")
     assert attempts >= 4
+
+
+def test_with_filtered_convolutions_it_ends_in_the_same_bits_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+    monkeypatch.setattr(winograd, "pays", lambda inputs, outputs, sides: min(sides) >= 4)  # however narrow
+    monkeypatch.setattr(winograd, "convolve", mock.Mock(side_effect=winograd.convolve))
+    config = tt.Config.from_values(**QUICK | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
+    assert stops.assert_stopping_changes_nothing(tt.imp, config, tmp_path / "parts") >= 4
+    assert winograd.convolve.called
 
 
 @pytest.mark.parametrize("control", ["none", "gradual"])
