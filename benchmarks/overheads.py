@@ -20,6 +20,7 @@ import tempfile
 import time
 
 import bench
+import plain
 
 STACK = "import tensorflow, tf_keras, tensorflow_model_optimization, tensorflow_datasets, keras_cv"
 ANSWERS = {
@@ -194,6 +195,12 @@ def part_floor():
     return found | {"steps and logits": _peak()}
 
 
+def part_plain(out, data_dir):
+    """Peak memory, in MiB, of the same work as a program of TFDS and Keras alone."""
+    plain.work(data_dir, out, cifar())
+    return {"the work of two rounds": _peak()}
+
+
 def cifar(**values):
     """The Config of the CPU recipe for CIFAR-10 at 1 %, two rounds of it."""
     from tf_tickets import config
@@ -258,7 +265,7 @@ def measure(data_dir, repeats):
         lines += resuming(folder, data_dir, repeats)
         found = child("writing", os.path.join(folder, "writing"), data_dir)
         lines.append(("checkpoints, logs, TensorBoard: share of two rounds", found["share"], None, "at most 0.02"))
-        floor = child("floor")
+        floor = child("floor") | child("plain", os.path.join(folder, "plain"), data_dir)
         lines += [(f"peak memory up to here, MiB: {stage}", mib, None, "") for stage, mib in found["memory"].items()]
         lines += [(f"plain TensorFlow, MiB: {stage}", mib, None, "") for stage, mib in floor.items()]
     return lines

@@ -1,6 +1,6 @@
 """What a test after each epoch costs at low-data size: 500 images of CIFAR-10 trained once with it and once without.
 
-    python benchmarks/testing.py --data_dir=DATA [--width=64] [--epochs=4,20] [--repeats=1] [--out=FILE.json]
+    python benchmarks/testing.py --data_dir=DATA [--width=64] [--epochs=4,12] [--repeats=1] [--out=FILE.json]
 
 Each run is `train` with the settings of flags/cifar10_1pct.cfg in a process of its own, imports included; the two sides
 alternate. Time grows evenly with epochs, so the shortest and the longest length give the seconds of an epoch and those
@@ -41,7 +41,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir")
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--epochs", default="4,20", help="lengths")
+    parser.add_argument("--epochs", default="4,12", help="lengths")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--out")
     given = parser.parse_args()
