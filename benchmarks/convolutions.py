@@ -4,9 +4,9 @@
     python benchmarks/convolutions.py --break_even       # where Winograd's filtering pays, in place of a network's
 
 ResNet-18, 32x32, batch 100, all cores, float32, deterministic mode. Each distinct convolution runs forward, and forward
-with both its gradients, without anything around it or beside it. Those that the network
-computes by Winograd's filtering run directly too. `benchmarks/steps.py` has the sum beside the steps. Shares of the
-peak count the products of the definition, those with padding left out: Winograd's filtering can exceed 100 %.
+with both its gradients, without anything around it or beside it. Those that the network computes by Winograd's
+filtering run directly too. `benchmarks/steps.py` has the sum beside the steps. Shares of the peak count the products of
+the definition, those with padding left out: Winograd's filtering can exceed 100 %.
 """
 
 import argparse

@@ -1,7 +1,8 @@
 """The work of two rounds at 1 % as a program of TFDS and Keras alone, for its peak memory: `overheads.py` asks for it.
 
-Reads 500 training and all test images, trains the network twice with crops and flips, tests it in the middle and at the
-end of each, keeps a checkpoint and TensorBoard's logs and writes a SavedModel. No pruning, no masks, no resume.
+Reads 500 training and all test images, trains our network, never wrapped, twice with crops and flips, tests it in the
+middle and at the end of each, keeps a checkpoint and TensorBoard's logs and writes a SavedModel. No pruning, no masks,
+no resume.
 """
 
 import os

@@ -211,3 +211,18 @@ def test_the_steps_table_is_that_of_its_rows():
         cells = [found[width]["ratios"][name] for width in ("width_16", "width_64")]
         cells = ["{:.2f} [{:.2f}, {:.2f}]".format(cell["median"], *cell["quartiles"]) for cell in cells]
         assert f"| {name} | {' | '.join(cells)} |" in text
+
+
+def test_the_cost_of_testing_and_the_memory_are_those_of_their_rows():
+    folder = ROOT / "results" / "benchmarks"
+    testing, text = json.loads((folder / "testing.json").read_text()), (folder / "README.md").read_text()
+    usual, each = (testing["seconds"][side] for side in ("as by default", "a test after each epoch"))
+    for epochs in ("4", "12"):
+        assert f"| {epochs} | {usual[epochs][0]:.1f} s | {each[epochs][0]:.1f} s |" in text
+    ((usual,), (each,)) = testing["seconds_of_200"]
+    assert f"| 200, from these | {usual:,.0f} s | {each:,.0f} s |" in text
+    assert each / usual == testing["ratio"] and f"that is {testing['ratio']:.1f} times as long" in text
+    rows = json.loads((folder / "overheads.json").read_text())["rows"]
+    ours = rows["peak memory up to here, MiB: ticket"]["value"]
+    plain = rows["plain TensorFlow, MiB: the work of two rounds"]["value"]
+    assert f"| {ours:,.0f} MiB | {ours / plain:.2f} of the same work" in text and f"take {plain:,.0f}:" in text

@@ -36,13 +36,14 @@ def read(builder, split, data_set):
     files = [os.fspath(path) for path in builder.info.splits[split].filepaths]
     if "id" in known:
         columns, images = _indexed(files, features)
+        ids = np.array([name.decode("utf-8") for name in columns["id"]])
     else:
         records = tf.data.TFRecordDataset(files).batch(_AT_ONCE)
         parts = list(records.map(lambda batch: tf.io.parse_example(batch, features)).as_numpy_iterator())
         columns = {key: np.concatenate([part[key] for part in parts]) for key in known}
         images = columns["image"]
+        ids = _hashed(images, data_set)
     labels = columns["label"]
-    ids = np.array([name.decode("utf-8") for name in columns["id"]]) if "id" in known else _hashed(images, data_set)
     held = columns.get("held", np.zeros(len(labels))).astype(bool)
     order = np.argsort(ids, kind="stable")
     return ids[order].tolist(), labels[order], images[order], held[order]
