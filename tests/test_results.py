@@ -19,7 +19,9 @@ from tf_tickets.report import command, evaluation_rows, pairing, plots, rewinds,
 
 PUBLISHED = sorted(path.parent.name for path in (ROOT / "results").glob("*/report.csv"))
 REWINDS = [name for name in PUBLISHED if (ROOT / "results" / name / "rewinds.csv").exists()]
-SEARCHES = [name for name in PUBLISHED if name != "quickstart" and name not in REWINDS]
+# Dense networks alone, over the number of their steps.
+CURVES = [name for name in PUBLISHED if not storage.read_csv(str(ROOT / "results" / name / "paired.csv"))]
+SEARCHES = [name for name in PUBLISHED if name != "quickstart" and name not in [*REWINDS, *CURVES]]
 # Fewer than six pairs show nothing, and have no sentence in the README.
 CLAIMS = [n for n in SEARCHES if int(storage.read_csv(str(ROOT / "results" / n / "paired.csv"))[-1]["n"]) >= 6]
 
@@ -66,6 +68,19 @@ def test_the_readme_prints_the_committed_table():
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_result_s_readme_prints_the_committed_table(name):
     assert_rows(tabled((ROOT / "results" / name / "README.md").read_text()), name)
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_curve_s_readme_prints_the_committed_rows(name):
+    published, rows = (ROOT / "results" / name / "README.md").read_text(), frame(name)
+    for epochs, group in rows.groupby("epochs"):
+        each = [f"{100 * accuracy:.2f}" for accuracy in group["test_accuracy"]]
+        cells = (
+            f"{epochs:,}", f"{50 * epochs:,}", str(len(group)), f"{100 * group['test_accuracy'].mean():.2f} %",
+            ", ".join(each), f"{group['train_loss'].mean():.3f}",
+        )  # fmt: skip
+        assert f"| {' | '.join(cells)} |" in published
+    assert len(re.findall(r"^\| [\d,]+ \|", published, re.M)) == rows["epochs"].nunique()
 
 
 @pytest.mark.parametrize("name", CLAIMS)
