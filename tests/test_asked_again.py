@@ -11,7 +11,7 @@ import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import subjects
-from tf_tickets.experiments.rounds import EVALUATION_COLUMNS
+from tf_tickets.experiments.artefacts import EVALUATION_COLUMNS
 
 TINY = QUICK | {"tensorboard": False, "rounds": 3}
 

@@ -235,7 +235,7 @@ def test_help_lists_every_command_and_flag_with_default_and_sentence(command, tm
             option.default if option.type is bool or option.default is None else "", option.default
         )
         position = lines.index(f"--{name}  (default: {default})")
-        assert lines[position + 1].startswith(option.metadata["help"])
+        assert lines[position + 1].startswith(option.help)
     assert all(any(line.split()[:1] == [name] for line in lines) for name in config.COMMANDS)
 
 

@@ -40,7 +40,7 @@ def _values(option):
     if option.type is bool:
         return st.booleans()
     if option.type is str:
-        choices = option.metadata["choices"]
+        choices = option.choices
         return st.sampled_from(choices) if choices else st.text(min_size=1, max_size=9)
     low, high, above = (option.metadata[name] for name in ("low", "high", "above"))
     if option.type is int:
@@ -183,7 +183,7 @@ def test_defaults_of_order_seed_and_choose_follow_seed_and_validation():
 def test_every_field_is_a_flag_with_a_sentence():
     fields = [name for group in config.GROUPS.values() for name in group.__dataclass_fields__]
     assert fields == list(config.options()) == list(Config().values())
-    assert all(option.metadata["help"] for option in config.options().values())
+    assert all(option.help for option in config.options().values())
     assert Config.from_values() == Config()
 
 

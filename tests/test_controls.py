@@ -13,8 +13,9 @@ from tf_tickets import main, runs, seeds, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import plan_text, train
+from tf_tickets.pruning import gradual
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.training import callbacks, gradual
+from tf_tickets.training import callbacks
 
 # Next to no learning: a round ends with the weights it starts from.
 STILL = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False}
@@ -150,7 +151,9 @@ def test_gradual_of_a_shortened_search_has_the_search_s_epochs(tmp_path):
 
 def test_gradual_follows_the_cubic_schedule():
     dense = {"a": np.ones((40, 25), bool)}
-    pruner = gradual.GradualPruning(None, dense, 100, first_epoch=2, last_epoch=12, steps_per_epoch=5)
+    pruner = gradual.GradualPruning(
+        None, dense, 100, first_epoch=2, last_epoch=12, steps_per_epoch=5, remove=None
+    )
     kept = [pruner.wanted(step) for step in range(0, 70)]
     expected = [1000 * (1 - 0.9 * (1 - (1 - (epoch - 2) / 10) ** 3)) for epoch in range(2, 13)]
     np.testing.assert_allclose([kept[5 * epoch] for epoch in range(2, 13)], expected, atol=0.51)

@@ -23,9 +23,8 @@ def finished(tmp_path_factory):
     config = tt.Config.from_values(**SETTINGS, out=str(tmp_path_factory.mktemp("runs")))
     traces, original = [], stages.train_round
 
-    def counted(session, *arguments, **options):
-        options["stop"] = lambda: traces.append(session.steps.traces) or False
-        original(session, *arguments, **options)
+    def counted(session, folder, training_round, stop, steps_after):
+        original(session, folder, training_round, lambda: traces.append(session.steps.traces) or False, steps_after)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "train_round", counted)

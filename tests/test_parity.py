@@ -197,7 +197,7 @@ def three_rounds(arrays, precision, folder):
             first_step=4 if round_index else 0, last_step=16, learning_rate=lambda _: 0.02,
             callbacks=[*([] if round_index else [RewindPoint(rewind, 4)]), recorded], boundaries=range(16),
         )  # fmt: skip
-        masks = pruning_masks.global_magnitude(wrapping.kernels(state.get_state(steps.model), masks), masks, 0.2)
+        masks = pruning_masks.global_magnitude(pruning_masks.kernels(state.get_state(steps.model), masks), masks, 0.2)
         found.append(masks)
     return np.array(recorded.rows).reshape(10, 4), found, torch_state(storage.read_arrays(rewind))
 

@@ -18,7 +18,7 @@ import tf_tickets as tt
 from tf_tickets import errors, runs, storage
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import imp as experiment
-from tf_tickets.experiments import rounds as stages
+from tf_tickets.experiments.round import Round
 from tf_tickets.models import winograd
 from tf_tickets.training import callbacks
 
@@ -72,13 +72,13 @@ def test_stopped_inside_evaluations_it_ends_in_the_same_bits(tmp_path, monkeypat
 def test_a_diverging_round_stops_and_keeps_the_complete_ones(tmp_path):
     config = tt.Config.from_values(**QUICK | {"rounds": 2}, out=str(tmp_path / "runs"))
     folder = runs.RunFolder.of(config)
-    original = stages.rate_of
+    original = Round.learning_rate
 
-    def explode(plan, round_index):
-        return (lambda epoch: 1e30) if round_index == 1 else original(plan, round_index)
+    def explode(training_round, epoch):
+        return 1e30 if training_round.index == 1 else original(training_round, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "rate_of", explode)
+        patch.setattr(Round, "learning_rate", explode)
         with pytest.raises(errors.DivergedError, match=r"round 1: .* epoch \d+, step \d+"):
             tt.imp(config)
     assert folder.round(0).complete

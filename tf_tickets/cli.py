@@ -57,10 +57,10 @@ def define_flags(flag_values):
         if name in flag_values:
             continue
         if option.type is bool:
-            flags.DEFINE_bool(name, option.default, option.metadata["help"], flag_values)
+            flags.DEFINE_bool(name, option.default, option.help, flag_values)
         else:
             flags.DEFINE(
-                _Parser(option), name, option.default, option.metadata["help"], flag_values, flags.ArgumentSerializer()
+                _Parser(option), name, option.default, option.help, flag_values, flags.ArgumentSerializer()
             )
 
 
@@ -80,9 +80,8 @@ def help_text():
             if option.type is bool:
                 shown = str(shown).lower()
             lines.append(f"  --{name}  (default: {shown})")
-            choices = option.metadata["choices"]
-            tail = f" [{', '.join(choices)}]" if choices else ""
-            lines.append(f"      {option.metadata['help']}{tail}")
+            tail = f" [{', '.join(option.choices)}]" if option.choices else ""
+            lines.append(f"      {option.help}{tail}")
     lines += [
         "",
         "exit status: 0 done, 2 bad flag or input, 3 state on disk damaged or not writable, 4 run folder in use,",
@@ -97,9 +96,8 @@ def flags_table():
     for name, option in configs.options().items():
         default = "unset" if option.default is None else option.default
         default = f"{default:.4g}" if isinstance(default, float) else default
-        choices = option.metadata["choices"]
-        tail = f" [{', '.join(choices)}]" if choices else ""
-        text = (option.metadata["help"] + tail).replace("|", "\\|")
+        tail = f" [{', '.join(option.choices)}]" if option.choices else ""
+        text = (option.help + tail).replace("|", "\\|")
         lines.append(f"| `{name}` | {str(default).lower() if option.type is bool else default} | {text} |")
     return "\n".join(lines)
 

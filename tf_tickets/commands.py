@@ -4,7 +4,8 @@ import os
 
 from tf_tickets import config as configs
 from tf_tickets.errors import UsageError
-from tf_tickets.options import ANSWERS, EXPORTS, OF_A_TICKET, SHEETS
+from tf_tickets.options import ANSWERS, EXPORTS, SHEETS
+from tf_tickets.registry import CONTROLS
 
 SUMMARIES = {
     "imp": "run or continue the rounds (the default)",
@@ -127,10 +128,7 @@ def _check_evaluate(command, config, attacks):
 
 
 def _check_control(command, pruning):
-    where = {
-        "random": "imp", **dict.fromkeys(("one_shot", "gradual"), "train without --ticket"),
-        **dict.fromkeys(OF_A_TICKET, "train --ticket=DIR"),
-    }.get(pruning.control)  # fmt: skip
+    place = CONTROLS[pruning.control].place
     here = command if command == "imp" else f"train {'without --ticket' if pruning.ticket is None else '--ticket=DIR'}"
-    if command in ("imp", "train") and where not in (None, here):
-        raise UsageError(f"--control={pruning.control} belongs to {where}, not {here}")
+    if command in ("imp", "train") and place not in (None, here):
+        raise UsageError(f"--control={pruning.control} belongs to {place}, not {here}")

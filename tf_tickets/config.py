@@ -14,6 +14,7 @@ from tf_tickets import flagfiles
 from tf_tickets.choices import DATASETS, MODELS, default_width
 from tf_tickets.errors import UsageError
 from tf_tickets.options import Option, checked
+from tf_tickets.registry import CONTROLS, STARTS
 from tf_tickets.settings import Choice, Command, Data, Network, Pruning, Run, Training
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
@@ -155,10 +156,10 @@ class Config:
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8]
 
 
-def rewind_parts(text):
+def rewind_parts(text: str) -> tuple[str, int]:
     """Splits a `rewind` value into (kind, amount); the amount of learning_rate and finetune defaults to epoch 2."""
     kind, _, amount = text.partition(":")
-    return kind, int(amount) if amount else (0 if kind in ("init", "trained", "pretrained") else 2)
+    return kind, int(amount) if amount else STARTS[kind].usual
 
 
 def _search_rules(config):
@@ -170,7 +171,7 @@ def _search_rules(config):
     return [
         (epochs is not None and epochs >= training.epochs,
          f"--search_epochs={epochs} must be below --epochs={training.epochs}"),
-        (epochs is not None and kind in ("epoch", "learning_rate", "finetune") and amount >= epochs,
+        (epochs is not None and STARTS[kind].counts == "epochs" and amount >= epochs,
          f"--rewind={pruning.rewind} must lie before the last epoch of a short round: --search_epochs={epochs}"),
         (not pruning.searches and pruning.full_rounds is not None,
          f"--full_rounds={pruning.full_rounds} needs --search_epochs or --mask_distance: without, all rounds are full"),
@@ -184,10 +185,6 @@ def _search_rules(config):
          f"--full_rounds={pruning.full_rounds} leaves the last round short, which becomes the ticket: add last"),
         (pruning.searches and choose.isdigit() and int(choose) not in full,
          f"--choose={choose} is not trained in full: add it to --full_rounds"),
-        (pruning.mask_distance is not None and pruning.control == "random",
-         "--control=random removes weights that no training settles: --mask_distance conflicts"),
-        (pruning.mask_distance is not None and pruning.control == "gradual",
-         "--control=gradual trains as long as all rounds, which --mask_distance leaves open: use --search_epochs"),
         (pruning.searches and config.run.accounting == "release",
          f"--accounting=release trains every round in full: {flag} conflicts"),
     ]  # fmt: skip
@@ -211,19 +208,12 @@ def _check_conflicts(config):
          f"--milestones belongs to --schedule=steps, not {training.schedule}"),
         (training.warmup >= training.epochs,
          f"--warmup={training.warmup} must be below --epochs={training.epochs}"),
-        (kind in ("epoch", "learning_rate", "finetune") and amount >= training.epochs,
+        (STARTS[kind].counts == "epochs" and amount >= training.epochs,
          f"--rewind={pruning.rewind} must lie before the last epoch: --epochs={training.epochs}"),
-        (pruning.finetune_learning_rate is not None and kind != "finetune",
+        (pruning.finetune_learning_rate is not None and not STARTS[kind].constant_rate,
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
         *_search_rules(config),
-        (pruning.control == "random" and pruning.scope == "layer",
-         "--control=random ranks all weights together: --scope=layer conflicts"),
-        (pruning.control in ("one_shot", "gradual") and pruning.scope == "layer",
-         f"--control={pruning.control} ranks all weights together: --scope=layer conflicts"),
-        (pruning.control in ("one_shot", "gradual") and pruning.rounds < 2,
-         f"--control={pruning.control} prunes to the density of the last of --rounds: {pruning.rounds} has none"),
-        (pruning.control == "gradual" and training.schedule == "steps",
-         "--control=gradual lengthens the run, which --milestones would not follow: use --schedule=cosine"),
+        *CONTROLS[pruning.control].conflicts(config),
         (config.choice.choose == "validation" and data.validation is None,
          "--choose=validation needs --validation, such as --validation=0.2"),
         (config.choice.choose is not None and config.choice.choose.isdigit()
@@ -236,10 +226,8 @@ def _check_conflicts(config):
          "use mixed_bfloat16"),
         (run.accounting == "release" and not (kind == "epoch" and run.eval_every == 1),
          "--accounting=release rewinds to an epoch and looks at every epoch: set --rewind=epoch:K and --eval_every=1"),
-        (run.accounting == "release" and pruning.control == "gradual",
-         "--control=gradual does not rewind: --accounting=release conflicts"),
-        (kind == "pretrained" and config.network.pretrained is None,
-         "--rewind=pretrained needs --pretrained=FILE"),
+        (STARTS[kind].of_backbone and config.network.pretrained is None,
+         f"--rewind={pruning.rewind} needs --pretrained=FILE"),
         (config.network.head != "tvmf" and config.network.kappa != Network().kappa,
          f"--kappa belongs to --head=tvmf, not {config.network.head}"),
         (training.adversarial and data.dataset == "eurosat_all",

@@ -7,9 +7,14 @@ import numbers
 import re
 import typing
 
+from tf_tickets.registry import STARTS
+
 
 def option(default, text, *, choices=None, low=None, high=None, above=None, check=None, digest=True):
-    """A field that is a flag; `low`/`high` are inclusive bounds, `above` an exclusive one, `check(text) -> problem`."""
+    """A field that is a flag; `low`/`high` are inclusive bounds, `above` an exclusive one, `check(text) -> problem`.
+
+    `text`, what `--help` says, may be a function, and `choices` a registry: both are looked at when they are needed.
+    """
     return dataclasses.field(
         default=default,
         metadata={
@@ -26,14 +31,24 @@ def integer(text):
 
 def check_rewind(text):
     """The problem with a `rewind` value, or None."""
-    kind, _, amount = text.partition(":")
-    if text in ("init", "learning_rate", "finetune", "trained", "pretrained"):
+    kind, colon, amount = text.partition(":")
+    start = STARTS.get(kind)
+    if start is not None and not colon and start.usual is not None:
         return None
-    if kind == "step" and (integer(amount) or 0) >= 1:
+    least = {"epochs": 0, "steps": 1}.get(start.counts if start else None)
+    number = integer(amount)
+    if least is not None and number is not None and number >= least:
         return None
-    if kind in ("epoch", "learning_rate", "finetune") and integer(amount) is not None:
-        return None
-    return "is not init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained or pretrained"
+    *names, last = [_spelled(name, start) for name, start in STARTS.items()]
+    return f"is not {', '.join(names)} or {last}"
+
+
+def _spelled(name, start):
+    """How a kind of rewinding is written: `trained`, `epoch:K`, `finetune[:K]`."""
+    if start.counts is None:
+        return name
+    amount = {"epochs": ":K", "steps": ":N"}[start.counts]
+    return f"{name}{amount}" if start.usual is None else f"{name}[{amount}]"
 
 
 def check_folder(text):
@@ -108,8 +123,6 @@ def check_what(text):
 
 
 EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8")
-# Controls that take a ticket.
-OF_A_TICKET = ("random_layerwise", "reinitialize", "small_dense")
 ANSWERS = ("table", "json", "csv")
 
 
@@ -172,6 +185,17 @@ class Option:
     default: object
     metadata: typing.Mapping
 
+    @property
+    def help(self) -> str:
+        """What `--help` says of it, without its choices."""
+        text = self.metadata["help"]
+        return text() if callable(text) else text
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that it can have; empty where others are possible."""
+        return tuple(self.metadata["choices"] or ())
+
     def parse(self, text):
         """Text to a checked value; raises ValueError with the problem, without the flag's name."""
         if self.type is bool:
@@ -194,10 +218,10 @@ class Option:
             value = float(value)
             if not math.isfinite(value):
                 raise ValueError("is not a finite number")
-        if limits["choices"] and value not in limits["choices"]:
-            close = difflib.get_close_matches(str(value), limits["choices"], 1)
+        if self.choices and value not in self.choices:
+            close = difflib.get_close_matches(str(value), self.choices, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"is not one of {', '.join(limits['choices'])}{hint}")
+            raise ValueError(f"is not one of {', '.join(self.choices)}{hint}")
         if limits["low"] is not None and value < limits["low"]:
             raise ValueError(f"is below {limits['low']}")
         if limits["above"] is not None and value <= limits["above"]:

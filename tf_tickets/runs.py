@@ -113,18 +113,6 @@ class RunFolder:
         """The path of one of the run's files or folders."""
         return os.path.join(self.folder, name)
 
-    def start_of(self, round_index, rewind):
-        """The file of the state that a round's mask is written over, by the kind of rewinding (SCIENCE, IMP step 3).
-
-        Args:
-          round_index: of a round after the dense one, whose start is no file; then that of the rewind point.
-          rewind: the setting.
-        """
-        kind = rewind.partition(":")[0]
-        if round_index and kind in ("learning_rate", "finetune"):
-            return self.round(round_index - 1).weights
-        return self.round(0).weights if round_index and kind == "trained" else self.rewind
-
     config = property(lambda self: self.path("config.cfg"))
     manifest = property(lambda self: self.path("manifest.json"))
     subset = property(lambda self: self.path("subset.csv"))
@@ -194,6 +182,15 @@ class RunFolder:
             found.append(self.round(index).read_summary())
             index += 1
         return found
+
+    def remove_superfluous(self) -> None:
+        """Removes the checkpoints of all rounds before the last complete one, whose durable summary replaces them.
+
+        Also when a finished run is asked for again: it may have been killed in between.
+        """
+        for index in range(len(self.summaries()) - 1):
+            for path in self.round(index).checkpoints:
+                storage.remove(path)
 
     def _forget_if_untouched(self):
         """Removes a folder that holds nothing but the lock: bad input leaves nothing behind."""

@@ -21,6 +21,16 @@ from tf_tickets.options import (
     check_what,
     option,
 )
+from tf_tickets.registry import CONTROLS, CRITERIA
+
+
+def _controls():
+    """The controls by the command that they belong to, as `--help` says it."""
+    places = {}
+    for name, control in CONTROLS.items():
+        if control.place:
+            places.setdefault(control.place.partition("=")[0], []).append(f"{name} ({control.what})")
+    return "; ".join(f"{place}: {', '.join(texts)}" for place, texts in places.items())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,20 +131,13 @@ class Pruning:
         "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained, pretrained",
         check=check_rewind,
     )  # fmt: skip
-    criterion: str = option("magnitude", "score by which weights are ranked", choices=("magnitude",))
+    criterion: str = option("magnitude", "score by which weights are ranked", choices=CRITERIA)
     scope: str = option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
     prunable: str = option(
         "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=("all", "feed_forward")
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
-    control: str = option(
-        "none",
-        "imp: random (the same numbers of weights, drawn); train --ticket: random_layerwise (positions drawn in each "
-        "layer), reinitialize (its mask, fresh weights), small_dense (a dense net of as many weights); train: one_shot "
-        "(the last round's density in one pruning), gradual (that density by tfmot's polynomial schedule, in one run "
-        "of as many epochs as all rounds)",
-        choices=("none", "random", "random_layerwise", "reinitialize", "small_dense", "one_shot", "gradual"),
-    )  # fmt: skip
+    control: str = option("none", _controls, choices=CONTROLS)
     ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
     finetune_learning_rate: float | None = option(
         None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0

@@ -5,11 +5,13 @@ import dataclasses
 import functools
 import os
 
-from tf_tickets import runs, storage
+from tf_tickets import runs
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.joined import agreed, joined
+from tf_tickets.experiments.joined import joined
+from tf_tickets.pruning.strategies import IMP
+from tf_tickets.registry import CONTROLS
 from tf_tickets.team import ALONE
 
 
@@ -66,7 +68,7 @@ def imp(config, stop=lambda: False):
     Raises:
       UsageError, StateError, LockedError, DivergedError, StopRequested, WorkerLost: see `errors`.
     """
-    if config.pruning.control not in ("none", "random"):
+    if CONTROLS[config.pruning.control].place not in (None, IMP):
         raise UsageError(f"--control={config.pruning.control} belongs to train, not imp")
     plan = plans.resolve(config)
     config = plan.config
@@ -99,7 +101,7 @@ def _refit(config, folder, chosen, stop, team, devices):
 def _finished(plan, folder):
     rounds, chosen = _chosen(plan, folder)
     asked, there = plan.config.choice.refit, folder.exported() == (chosen, True)
-    _tidy(folder)
+    folder.remove_superfluous()
     export_ticket(folder.refit if asked or there else folder, chosen)
     # Its rounds may have been removed since.
     refits = asked or (there and not incomplete(folder.refit, range(chosen + 1)))
@@ -125,52 +127,18 @@ def exported(folder, rounds, chosen):
 
 
 def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE, devices=None):
-    """Trains the rounds `todo`, in order, each from the one before; returns the Session they shared."""
-    from tf_tickets.experiments import round_masks
-    from tf_tickets.experiments import rounds as stages
-    from tf_tickets.experiments.session import Session
+    """Trains the rounds `todo` of a search, each from the one before; returns the Session they shared."""
+    from tf_tickets.experiments import searching
+    from tf_tickets.experiments.rounds import run_rounds
 
-    config = plan.config
-    stop = agreed(stop, team)
-    opening.heed(stop)
-    session = Session(plan, team, devices)
-    plan = session.plan
-    opening.open_folder(folder, session, command)
-    opening.heed(stop)
-    logs = config.run.tensorboard and team.chief
-    if logs:
-        from tf_tickets.experiments import tensorboard
-
-        tensorboard.write_hparams(folder, config)
-    for index in todo:
-        mine = folder.round(index)
-        masks = round_masks.begun(folder, index, plan, team)
-        later = plan.steps_of(r for r in todo if r > index)
-        stages.train_round(
-            session, folder, index, identity=f"{folder.name}/round_{index:02d}", masks=masks,
-            start=functools.partial(stages.start_state, folder, index, session), first_step=plan.first_step(index),
-            stop=stop, steps_after=later,
-        )  # fmt: skip
-        if team.chief:
-            _tidy(folder)
-        if logs:
-            tensorboard.write_round(folder, mine.read_summary())
-    return session
-
-
-def _tidy(folder):
-    """Removes the checkpoints of all rounds before the last complete one, whose durable summary replaces them.
-
-    Also when a finished run is asked for again: it may have been killed in between.
-    """
-    for index in range(len(folder.summaries()) - 1):
-        for path in folder.round(index).checkpoints:
-            storage.remove(path)
+    return run_rounds(
+        plan, folder, todo, searching.next_round, command=command, stop=stop, team=team, devices=devices
+    )
 
 
 def export_ticket(folder, chosen):
     """Writes the ticket of the chosen round, unless it is there."""
-    _tidy(folder)
+    folder.remove_superfluous()
     from tf_tickets.export import verify
 
     if os.path.exists(os.path.join(folder.ticket, "ticket.json")):

@@ -2,12 +2,16 @@
 
 import dataclasses
 
+import numpy as np
+
 from tf_tickets import config as configs
 from tf_tickets import policies, runs, storage
 from tf_tickets.data import catalog, subsets
 from tf_tickets.errors import UsageError
+from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
 from tf_tickets.pruning import masks
+from tf_tickets.registry import CONTROLS, STARTS
 from tf_tickets.training import schedules
 
 
@@ -50,10 +54,14 @@ class Plan:
         """The global step at which a full round ends."""
         return self.training.epochs * self.steps_per_epoch
 
+    @property
+    def control(self):
+        """The pruning.strategies.Control that the run follows."""
+        return CONTROLS[self.config.pruning.control]
+
     def is_searched(self, round_index):
         """Whether a round only serves the next mask, and is therefore shortened."""
-        pruning = self.config.pruning
-        return pruning.control != "gradual" and round_index not in pruning.in_full
+        return not self.control.in_one_run and round_index not in self.config.pruning.in_full
 
     def training_of(self, round_index):
         """The Training settings of a round."""
@@ -99,6 +107,31 @@ class Plan:
         """The steps of some rounds."""
         return sum(self.end_step(index) - self.first_step(index) for index in rounds)
 
+    def round(self, run: runs.RunFolder, index: int, *, rates_of: int | None = None) -> Round:
+        """A round on paper, without its masks and its start.
+
+        Args:
+          run: the folder.
+          index: names the round's folder.
+          rates_of: the round whose learning rates it has; None: its own.
+        """
+        rates_of = index if rates_of is None else rates_of
+        pruning, training = self.config.pruning, self.training_of(rates_of)
+        finetunes = STARTS[configs.rewind_parts(pruning.rewind)[0]].constant_rate
+        constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
+        return Round(
+            run.round(index), identity=f"{run.name}/round_{index:02d}",
+            title=f"{'refit, ' if self.refits else ''}round {index}/{len(self.weights) - 1}",
+            first_step=self.first_step(index), last_step=self.end_step(index), draws_of=index, training=training,
+            constant_rate=constant if finetunes and rates_of else None, searched=self.is_searched(index),
+            rewind_step=self.rewind_step if index == 0 else None,
+        )  # fmt: skip
+
+    @property
+    def dense_masks(self):
+        """Masks of ones, by layer name."""
+        return {kernel.name: np.ones(kernel.shape, bool) for kernel in self.kernels}
+
     @property
     def prunable(self):
         """Names of the layers that the ranking sees, in its order."""
@@ -140,7 +173,7 @@ def resolve(config, refits=False):
 def _planned(config, data_set, network, train_counts, held_counts, train, held, refits):
     steps = -(-train // config.data.batch_size)
     kind, amount = configs.rewind_parts(config.pruning.rewind)
-    rewind_step = amount if kind == "step" else amount * steps
+    rewind_step = amount if STARTS[kind].counts == "steps" else amount * steps
     if config.run.accounting == "release":
         rewind_step += steps
     epochs = min(config.training.epochs, config.pruning.search_epochs or config.training.epochs)
@@ -170,17 +203,14 @@ def _with_official_validation(config, data_set):
 
 
 def _training(config, rewind_step, steps):
-    if config.pruning.control != "gradual":
-        return config.training
     pruning, full = config.pruning, config.training.epochs
-    lengths = [full if index in pruning.in_full else pruning.search_epochs for index in range(pruning.rounds)]
-    in_all = sum(lengths) * steps - (pruning.rounds - 1) * rewind_step
-    return dataclasses.replace(config.training, epochs=-(-in_all // steps))
+    epochs = [full if index in pruning.in_full else pruning.search_epochs or full for index in range(pruning.rounds)]
+    of_rounds = [length * steps - rewind_step * (index > 0) for index, length in enumerate(epochs)]
+    return CONTROLS[pruning.control].training(config.training, of_rounds, steps)
 
 
 def _weights(pruning, sizes):
-    found = _all_weights(pruning, sizes)
-    return [found[0], found[-1]] if pruning.control in ("one_shot", "gradual") else found
+    return CONTROLS[pruning.control].weights(_all_weights(pruning, sizes))
 
 
 def _all_weights(pruning, sizes):

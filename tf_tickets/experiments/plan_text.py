@@ -68,19 +68,17 @@ def _saving(plan, rounds, steps):
 
 
 def _of_a_ticket(plan, ticket):
-    control, first = plan.config.pruning.control, plan.first_step(1) // plan.steps_per_epoch
-    if control == "reinitialize":
-        return "its mask, on fresh weights"
-    mask = "its mask shuffled inside each layer" if control == "random_layerwise" else "its mask"
-    ends = f"from the end of epoch {first}" if ticket.rewound and first else "from epoch 0"
-    return f"{mask}, {ends}" + (" where the images are those it was found on, else from epoch 0" if first else "")
+    first = plan.first_step(1) // plan.steps_per_epoch
+    start = f"from the end of epoch {first}" if ticket.rewound and first else "from epoch 0"
+    conditions = " where the images are those it was found on, else from epoch 0" if first else ""
+    return plan.control.start_text(start, conditions)
 
 
 def text(plan, command, ticket=None):
     """The plan for people; of a Ticket that is retrained its weights and start."""
     config, pruning = plan.config, plan.config.pruning
     weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
-    rounds = len(plan.weights) if command == "imp" or pruning.control == "one_shot" else 1
+    rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(config)
     trained = steps * plan.train_images / plan.steps_per_epoch
@@ -104,7 +102,7 @@ def text(plan, command, ticket=None):
     short = plan.training_of(searched[0]).epochs if searched else 0
     bound = "at most " if searched and pruning.mask_distance is not None else ""
     if ticket:
-        bound = "at most " if plan.first_step(1) and pruning.control != "reinitialize" else bound
+        bound = "at most " if plan.first_step(1) and plan.control.rewinds else bound
         lines.append(f"ticket      {pruning.ticket}: {_of_a_ticket(plan, ticket)}")
     lines += [
         f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
@@ -122,6 +120,6 @@ def text(plan, command, ticket=None):
         + (f"  {plan.training_of(index).epochs:7d}" if searched else "")
         for index, left in enumerate(weights[:rounds])
     ]
-    if pruning.control == "gradual":
+    if plan.control.in_one_run:
         lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")
     return "\n".join(lines)

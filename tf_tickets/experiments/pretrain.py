@@ -1,8 +1,6 @@
 """`pretrain`: a self-supervised backbone (SimCLR) from images whose labels nobody needs, for `--pretrained`."""
 
 import dataclasses
-import os
-import time
 
 import safetensors.numpy
 
@@ -12,12 +10,11 @@ from tf_tickets.data import pipeline
 from tf_tickets.evaluation import accuracy, neighbours
 from tf_tickets.experiments import backbone, opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.notices import say
-from tf_tickets.experiments.rounds import is_evaluated, timing
+from tf_tickets.experiments.round import Round
+from tf_tickets.experiments.rounds import run_rounds
 from tf_tickets.experiments.session import Session
 from tf_tickets.models import projection, state
-from tf_tickets.training import callbacks, contrastive, schedules
-from tf_tickets.training.fit import fit
+from tf_tickets.training import contrastive
 
 COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "neighbour_accuracy")
 
@@ -59,7 +56,7 @@ def pretrain(config, stop=lambda: False):
     with folder.locked():
         opening.check(folder, [folder.pretraining])
         if not folder.pretraining.complete:
-            _train(plan, folder, stop)
+            run_rounds(plan, folder, [0], _round, command="pretrain", stop=stop, session_class=_Session)
     return Result(folder.folder, folder.backbone, storage.read_csv(folder.pretraining.epochs))
 
 
@@ -73,6 +70,7 @@ class _Session(Session):
         self._features = tf.function(
             lambda images: features(images, training=False), reduce_retracing=True, autograph=False
         )
+        self.initial = state.get_state(projected)
         return projected
 
     def objective(self):
@@ -83,9 +81,29 @@ class _Session(Session):
         """Two views of every image."""
         return pipeline.two_views(self.data_set, augmenter)
 
-    def neighbour_accuracy(self, stop):
+    def evaluations(self, stop):
         """How well neighbours in feature space share a class: training images vote over test images."""
-        return neighbours.accuracy(*self._labelled(self.train, stop), *self._labelled(self.test, stop))
+        shared = neighbours.accuracy(*self._labelled(self.train, stop), *self._labelled(self.test, stop))
+        return {"neighbour_accuracy": shared}
+
+    def began(self, run):
+        """Nothing: there are no rounds to compare."""
+
+    def ended(self, run, index):
+        """Nothing, likewise."""
+
+    def finish(self, run, training_round, rows, timed):
+        """Writes the backbone, then the files of a round; the summary, last, makes the run complete."""
+        folder, arrays = training_round.folder, projection.backbone(state.torch_state(self.steps.model))
+        storage.write_bytes(run.backbone, safetensors.numpy.save(arrays))
+        storage.write_csv(folder.epochs, rows, COLUMNS)
+        storage.write_json(folder.timing, timed)
+        last = rows[-1]
+        folder.complete_with({
+            "epochs": len(rows), "train_loss": last["train_loss"], "train_accuracy": last["train_accuracy"],
+            "neighbour_accuracy": last["neighbour_accuracy"], "training_images": len(self.train),
+            "backbone_sha256": storage.file_digest(run.backbone),
+        }, run.name)  # fmt: skip
 
     def _labelled(self, images, stop):
         # Every k-th: the splits' order is that of the data set, whose classes are mixed.
@@ -94,58 +112,10 @@ class _Session(Session):
         return accuracy.logits_of(lambda x: self._features(x).numpy(), part, self.data_set, stop=stop), part.labels
 
 
-def _train(plan, folder, stop):
-    opening.heed(stop)
-    session, mine, identity = _Session(plan), folder.pretraining, folder.name
+def _round(session, run, index):
+    """The one round of a `pretrain` run."""
     plan = session.plan
-    opening.open_folder(folder, session, "pretrain")
-    opening.heed(stop)
-    saved = callbacks.load_checkpoint(mine, identity, say)
-    step, rows, partial, path = 0, [], None, None
-    if saved:
-        path, arrays, facts = saved
-        callbacks.restore(session.steps, arrays)
-        step, rows = facts["step"], facts["rows"]
-        partial = arrays["partial"] if len(arrays["partial"]) else None
-    folder.note_attempt(0, step)
-    checkpoint = callbacks.Checkpoint(mine, session.steps, identity, rows)
-    if path:
-        checkpoint.continue_after(path)
-    began, started, first_step = time.time(), time.monotonic(), step
-    if step < plan.last_step or partial is not None:
-        rows = rows + fit(
-            steps=session.steps, batches=session.batches(0, step, plan.last_step), steps_per_epoch=plan.steps_per_epoch,
-            first_step=step, last_step=plan.last_step, partial=partial, stop=stop,
-            learning_rate=lambda epoch: schedules.learning_rate(plan.training, epoch),
-            callbacks=[*_observers(plan, folder, rows, step), checkpoint],
-            evaluate=lambda epoch, last: (
-                {"neighbour_accuracy": session.neighbour_accuracy(stop)}
-                if is_evaluated(plan, 0, epoch, last) else {}
-            ),
-        )  # fmt: skip
-    _write(folder, session, rows, timing(plan, began, time.monotonic() - started, plan.last_step - first_step))
-
-
-def _observers(plan, folder, rows, step):
-    run, observers = plan.config.run, []
-    if run.tensorboard:
-        observers.append(callbacks.TensorBoard(os.path.join(folder.tensorboard, "pretraining"), rows))
-    observers.append(callbacks.Progress(
-        run.progress, title="pretraining", first_step=step, last_step=plan.last_step,
-        steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=0,
-    ))  # fmt: skip
-    return observers
-
-
-def _write(folder, session, rows, seconds):
-    """The backbone, then the files of a round; the summary, last, makes the run complete."""
-    mine, arrays = folder.pretraining, projection.backbone(state.torch_state(session.steps.model))
-    storage.write_bytes(folder.backbone, safetensors.numpy.save(arrays))
-    storage.write_csv(mine.epochs, rows, COLUMNS)
-    storage.write_json(mine.timing, seconds)
-    last = rows[-1]
-    mine.complete_with({
-        "epochs": len(rows), "train_loss": last["train_loss"], "train_accuracy": last["train_accuracy"],
-        "neighbour_accuracy": last["neighbour_accuracy"], "training_images": len(session.train),
-        "backbone_sha256": storage.file_digest(folder.backbone),
-    }, folder.name)  # fmt: skip
+    return Round(
+        run.pretraining, identity=run.name, title="pretraining", first_step=0, last_step=plan.last_step,
+        training=plan.training, start=lambda: session.initial,
+    )  # fmt: skip

@@ -1,175 +1,132 @@
-"""One round: mask, start state, training with resume, artefacts; `summary.json` last makes it complete."""
+"""Rounds: each from its start state and masks, trained with resume, written; `summary.json` last makes it complete."""
 
 import os
 import time
+from collections.abc import Callable
 
-from tf_tickets import config as configs
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.errors import DivergedError, StateError
-from tf_tickets.experiments import joined, round_masks
+from tf_tickets.experiments import artefacts, joined, opening
 from tf_tickets.experiments.notices import say
-from tf_tickets.models import state
+from tf_tickets.experiments.round import Round
+from tf_tickets.experiments.session import Session
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.pruning.rewind import RewindPoint
-from tf_tickets.training import callbacks, schedules
+from tf_tickets.team import ALONE
+from tf_tickets.training import callbacks
 from tf_tickets.training.fit import fit
 
-EPOCH_COLUMNS = (
-    "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "test_balanced_accuracy", "test_loss",
-    "validation_accuracy", "mask_distance",
-)  # fmt: skip
-EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
 
+def run_rounds(
+    plan, folder: runs.RunFolder, todo: list[int], make: Callable[[Session, runs.RunFolder, int], Round],
+    *, command: str, stop=lambda: False, team=ALONE, devices=None, session_class=Session,
+) -> Session:  # fmt: skip
+    """Trains rounds in order, each made when those before are done.
 
-def start_state(folder, round_index, session):
-    """The state that mask x state trains from, by the kind of rewinding."""
-    if round_index == 0:
-        return session.initial
-    return storage.read_arrays(folder.start_of(round_index, session.plan.config.pruning.rewind))
+    Args:
+      plan: an experiments.plan.Plan.
+      folder: of the run.
+      todo: numbers of the rounds.
+      make: function (session, folder, number) -> the Round, with masks and start.
+      command: that config.cfg names.
+      stop: asked between blocks of steps.
+      team: the team.Team that shares the run.
+      devices: those of an earlier Session of the same process, if there was one.
+      session_class: Session, or a subclass.
 
-
-def rate_of(plan, round_index):
-    """The learning rate as a function of the epoch, in one round."""
-    pruning, training = plan.config.pruning, plan.training_of(round_index)
-    kind, _ = configs.rewind_parts(pruning.rewind)
-    if kind == "finetune" and round_index > 0:
-        constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
-        return lambda epoch: constant
-    return lambda epoch: schedules.learning_rate(training, epoch)
-
-
-def is_evaluated(plan, round_index, epoch, last):
-    """Whether an epoch (done, from 1) is evaluated: the middle and the last, or every `eval_every` and the last.
-
-    A searched round is compared with nothing: evaluating it, which may cost more than training it, is left out unless
-    `eval_every` asks for it.
+    Returns:
+      The session that the rounds shared.
     """
-    every = plan.config.run.eval_every
-    if every is None and plan.is_searched(round_index):
-        return False
-    return last or (epoch % every == 0 if every else epoch == plan.training.epochs // 2)
+    stop = joined.agreed(stop, team)
+    opening.heed(stop)
+    session = session_class(plan, team, devices)
+    opening.open_folder(folder, session, command)
+    opening.heed(stop)
+    session.began(folder)
+    for index in todo:
+        later = session.plan.steps_of(number for number in todo if number > index)
+        train_round(session, folder, make(session, folder, index), stop, later)
+        session.ended(folder, index)
+    return session
 
 
-def train_round(
-    session, folder, round_index, *, identity, masks, start, first_step, key_round=None, rate_round=None,
-    stop=lambda: False, steps_after=0, gradual=None,
-):  # fmt: skip
+def train_round(session: Session, folder: runs.RunFolder, training_round: Round, stop, steps_after: int = 0) -> None:
     """Trains one round to the end, from its beginning or its last checkpoint, and writes its artefacts.
 
     Args:
-      session: a Session.
-      folder: the runs.RunFolder.
-      round_index: names the round's folder.
-      identity: text that ties checkpoints to this run and round.
-      masks: of this round.
-      start: function -> the state that training starts from.
-      first_step: global step at which a fresh start begins.
-      key_round: the round number that order and augmentation draw from; defaults to round_index.
-      rate_round: the round number whose learning rates these are; defaults to round_index.
+      session: what the rounds share.
+      folder: of the run.
+      training_round: the Round.
       stop: asked after each block of steps.
       steps_after: steps of later rounds, for the time left.
-      gradual: a training.gradual.GradualPruning that changes the masks on the way, or None.
     """
-    plan, team, mine = session.plan, session.team, folder.round(round_index)
-    key_round = round_index if key_round is None else key_round
-    rate_round = round_index if rate_round is None else rate_round
-    began = time.time()
-    end = plan.end_step(round_index)
-    # What changes or ends the round on its way, with a state of its own for checkpoints.
-    companion = gradual or round_masks.settling_of(session, round_index, masks)
-    step, rows, partial, kept = _begin(session, folder, mine, identity, masks, start, first_step, companion)
-    folder.note_attempt(round_index, step)
-    settling = companion if companion is not gradual else None
+    plan, team, began = session.plan, session.team, time.time()
+    step, rows, partial, kept = _begin(session, folder, training_round)
+    folder.note_attempt(training_round.index, step)
+    settling, end = training_round.settling, training_round.last_step
     if settling and settling.settled:
         end = step
-    observers, boundaries = _observers(session, folder, round_index, masks, rows, step, steps_after)
-    observers += [gradual] if gradual else []
+    observers, boundaries = _observers(session, folder, training_round, rows, step, steps_after)
     if team.chief:
-        observers.append(_checkpoint(session, folder, mine, identity, rows, companion, kept))
-    trained_from, remaining = time.monotonic(), pruning_masks.count(masks)
+        observers.append(_checkpoint(session, folder, training_round, rows, kept))
+    trained_from, remaining = time.monotonic(), pruning_masks.count(training_round.masks)
 
     def ends(epoch):
         settling.after_epoch(epoch, remaining)
         return {"mask_distance": settling.distance}, settling.settled
 
+    def evaluate(epoch, last):
+        wanted = training_round.is_evaluated(epoch, last, plan.config.run.eval_every)
+        return session.evaluations(stop) if wanted else {}
+
     if step < end or partial is not None:
         try:
             rows = rows + fit(
-                steps=session.steps, batches=session.batches(key_round, step, end),
+                steps=session.steps, batches=session.batches(training_round.draws_of, step, end),
                 steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
-                learning_rate=rate_of(plan, rate_round), callbacks=observers, boundaries=boundaries,
+                learning_rate=training_round.learning_rate, callbacks=observers, boundaries=boundaries,
                 partial=partial, stop=stop, ends=ends if settling else None,
-                agree=lambda count: team.from_chief(lambda: count),
-                evaluate=lambda epoch, last: session.evaluations(stop)
-                if is_evaluated(plan, round_index, epoch, last) else {},
+                agree=lambda count: team.from_chief(lambda: count), evaluate=evaluate,
             )  # fmt: skip
         except DivergedError as error:
-            raise DivergedError(f"round {round_index}: {error}") from None
+            raise DivergedError(f"{training_round.name}: {error}") from None
         except tf.errors.OpError as error:
             raise getattr(session.train.pixels, "problem", None) or error from None
-    seconds = time.monotonic() - trained_from
-    masks = gradual.masks if gradual else masks
-    weights = pruning_masks.masked_state(state.get_state(session.steps.model), masks)
-    _check_same(session, weights, masks)
-    if not team.chief:
-        return
-    if gradual:
-        storage.write_arrays(mine.mask, masks, compress=True)
-    storage.write_csv(mine.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
-    _write_artefacts(session, folder, mine, rows, masks, weights)
-    trained = rows[-1]["epoch"] * plan.steps_per_epoch - step
-    storage.write_json(mine.timing, timing(plan, began, seconds, trained))
-    mine.complete_with(summary_of(plan, round_index, masks, rows), folder.name)
+    seconds, trained = time.monotonic() - trained_from, rows[-1]["epoch"] * plan.steps_per_epoch - step
+    session.finish(folder, training_round, rows, artefacts.timing(plan, began, seconds, trained))
 
 
-def _checkpoint(session, folder, mine, identity, rows, companion, kept):
+def _checkpoint(session, folder, training_round, rows, kept):
     """The callback that saves the round; `kept` is the generation that was resumed from, or None."""
+    companion = training_round.companion
     checkpoint = callbacks.Checkpoint(
-        mine, session.steps, identity, rows, companion.arrays if companion else dict,
-        folder.rewind if mine.index == 0 else None,
+        training_round.folder, session.steps, training_round.identity, rows, companion.arrays if companion else dict,
+        None if training_round.rewind_step is None else folder.rewind,
     )
     if kept:
         checkpoint.continue_after(kept)
     return checkpoint
 
 
-def _check_same(session, weights, masks):
-    """StateError where a worker ends a round with other masks or weights than the chief; it names the worker."""
-    if session.team.size == 1:
-        return
-    fix = "than the chief; nothing of this round is kept: check its memory, then run again"
-    found = [joined.digest(each) for each in (masks, wrapping.read_masks(session.steps.model), weights)]
-    for what, one in zip(("masks", "masks in the network", "weights"), found):
-        session.team.check_same(one, f"ends the round with other {what} {fix}")
-
-
-def timing(plan, began, seconds, steps):
-    """The contents of timing.json: when this process began, and how fast it trained so many steps."""
-    images = steps / plan.steps_per_epoch * plan.train_images
-    return {
-        "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began)), "seconds": seconds,
-        "images_per_second": images / seconds if seconds > 0 and images else 0.0,
-    }  # fmt: skip
-
-
-def _begin(session, folder, mine, identity, masks, start, first_step, companion):
+def _begin(session, folder, training_round):
     """Loads the round's last checkpoint, or the start state; returns (step, rows, partial, checkpoint's path)."""
-    team, found = session.team, {}
+    team, there = session.team, {}
 
     def look():
-        found["saved"] = _saved(session, folder, mine, identity)
-        path, _, facts = found["saved"] or (None, None, None)
+        there["saved"] = _saved(folder, training_round)
+        path, _, facts = there["saved"] or (None, None, None)
         return path, facts
 
     path, facts = team.from_chief(look)
-    arrays = team.arrays_from_chief(lambda: found["saved"][1] if found["saved"] else start())
+    arrays = team.arrays_from_chief(lambda: there["saved"][1] if there["saved"] else training_round.start())
+    masks, companion = training_round.masks, training_round.companion
     wrapping.write_masks(session.steps.model, masks)
     session.steps.reset_optimizer()
     if path is None:
         wrapping.write_state(session.steps.model, arrays, masks)
-        return first_step, [], None, None
+        return training_round.first_step, [], None, None
     callbacks.restore(session.steps, arrays)
     if companion:
         companion.restore(arrays)
@@ -177,78 +134,42 @@ def _begin(session, folder, mine, identity, masks, start, first_step, companion)
     return facts["step"], facts["rows"], partial, path
 
 
-def _saved(session, folder, mine, identity):
-    """The round's last checkpoint as (path, arrays, facts), or None; StateError where the rewind point is not its."""
-    saved = callbacks.load_checkpoint(mine, identity, say)
+def _saved(folder, training_round):
+    """The round's last checkpoint as (path, arrays, facts), or None; StateError where it had another rewind point."""
+    saved = callbacks.load_checkpoint(training_round.folder, training_round.identity, say)
     if saved is None:
-        if os.path.exists(mine.weights):
-            say(f"{mine.folder} has no checkpoint; the round is trained again from its beginning")
+        if os.path.exists(training_round.folder.weights):
+            say(f"{training_round.folder.folder} has no checkpoint; the round is trained again from its beginning")
         return None
-    facts = saved[2]
-    if mine.index == 0 and facts["step"] >= session.plan.rewind_step:
+    facts, rewind_step = saved[2], training_round.rewind_step
+    if rewind_step is not None and facts["step"] >= rewind_step:
         there = os.path.exists(folder.rewind)
         if not there or storage.file_digest(folder.rewind) != facts["rewind"]:
             fate = "was changed" if there else "is missing"
-            raise StateError(f"{folder.rewind} {fate} though round 0 needs it; restore it, or delete {mine.folder}")
+            raise StateError(
+                f"{folder.rewind} {fate} though round 0 needs it; restore it, or delete {training_round.folder.folder}"
+            )
     return saved
 
 
-def _observers(session, folder, round_index, masks, rows, step, steps_after):
+def _observers(session, folder, training_round, rows, step, steps_after):
     """The callbacks before the checkpoint, and the steps at which blocks have to end for them."""
     plan, run = session.plan, session.plan.config.run
     observers, boundaries = [], []
-    if round_index == 0:
-        observers.append(RewindPoint(folder.rewind, plan.rewind_step, session.team.chief))
-        boundaries.append(plan.rewind_step)
-    if not session.team.chief:
-        return observers, boundaries
-    if run.tensorboard:
-        observers.append(callbacks.TensorBoard(os.path.join(folder.tensorboard, f"round_{round_index:02d}"), rows))
-    if run.profile_steps and not getattr(session, "profiled", False):
-        session.profiled = True
+    if training_round.rewind_step is not None:
+        observers.append(RewindPoint(folder.rewind, training_round.rewind_step, session.team.chief))
+        boundaries.append(training_round.rewind_step)
+    if session.team.chief and run.tensorboard:
+        place = os.path.basename(training_round.folder.folder)
+        observers.append(callbacks.TensorBoard(os.path.join(folder.tensorboard, place), rows))
+    if session.team.chief and session.profiles:
+        session.profiles = False
         first, last = (step + int(part) for part in run.profile_steps.split(":"))
         observers.append(callbacks.Profile(folder.tensorboard, first, last))
         boundaries += [first, last]
-    observers.append(callbacks.Progress(
-        run.progress, title=f"{'refit, ' if plan.refits else ''}round {round_index}/{len(plan.weights) - 1}  "
-        f"density {100 * pruning_masks.density(masks):.2f} %", first_step=step, last_step=plan.end_step(round_index),
-        steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=steps_after,
-    ))  # fmt: skip
-    return observers, boundaries
-
-
-def _write_artefacts(session, folder, mine, rows, masks, weights):
-    storage.write_arrays(mine.weights, weights)
-    storage.write_csv(mine.epochs, rows, EPOCH_COLUMNS)
-    last, sizes = rows[-1], {"test": len(session.test), "validation": len(session.validation or ())}
-    evaluations = [
-        {"run": folder.name, "round": mine.index, "density": pruning_masks.density(masks), "evaluator": "clean",
-         "setting": setting, "metric": metric, "value": last[f"{setting}_{metric}"], "n": n}
-        for setting, n in sizes.items()
-        for metric in ("accuracy", "balanced_accuracy", "loss")
-        if f"{setting}_{metric}" in last
-    ]  # fmt: skip
-    storage.write_csv(mine.evaluations, evaluations, EVALUATION_COLUMNS)
-
-
-def summary_of(plan, round_index, masks, rows):
-    """The contents of summary.json; the best epoch on test is filled only when every epoch was evaluated."""
-    last = rows[-1]
-    evaluated = [row["test_accuracy"] for row in rows if row.get("test_accuracy") is not None]
-    # A round that was begun otherwise and went on with eval_every=1 has no best of all its epochs.
-    every = plan.config.run.eval_every == 1 and 0 < len(rows) == len(evaluated)
-    return {
-        "round": round_index,
-        "density": pruning_masks.density(masks),
-        "weights_left": pruning_masks.count(masks),
-        "weights_total": sum(mask.size for mask in masks.values()),
-        "epochs": len(rows),
-        "searched": plan.is_searched(round_index),
-        "train_loss": last["train_loss"],
-        "test_accuracy": last.get("test_accuracy"),
-        "test_balanced_accuracy": last.get("test_balanced_accuracy"),
-        "test_loss": last.get("test_loss"),
-        "test_accuracy_best_epoch": max(evaluated) if every else None,
-        "epochs_evaluated": len(evaluated),
-        "validation_accuracy": last.get("validation_accuracy"),
-    }
+    if session.team.chief:
+        observers.append(callbacks.Progress(
+            run.progress, title=training_round.title, first_step=step, last_step=training_round.last_step,
+            steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=steps_after,
+        ))  # fmt: skip
+    return observers + ([training_round.gradual] if training_round.gradual else []), boundaries

@@ -4,22 +4,16 @@ import functools
 
 import numpy as np
 
-from tf_tickets import augment, seeds
+from tf_tickets import augment
 from tf_tickets import team as teams
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
-from tf_tickets.experiments import joined
+from tf_tickets.experiments import artefacts, joined
 from tf_tickets.experiments.notices import say
 from tf_tickets.models import auxiliary, pretrained, registry, state, synchronised
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
-
-
-def initial_seed(config):
-    """What initial weights are drawn from: the seed; for fresh ones, which the ticket's own must not be, another."""
-    seed = config.run.seed
-    return seeds.fold("reinitialize", seed) if config.pruning.control == "reinitialize" else seed
 
 
 class Session:
@@ -35,6 +29,7 @@ class Session:
       train, validation, test: data.pipeline.Images; validation is None without a split.
       steps: training.steps.Steps around the wrapped network.
       initial: the network's state before any training.
+      profiles: whether steps are still to be profiled, which a process does once.
     """
 
     def __init__(self, plan, team=teams.ALONE, devices=None):
@@ -60,11 +55,12 @@ class Session:
             model = registry.build(
                 config.network.model, classes=described.classes, image_shape=described.image_shape,
                 stem=described.stem, width=described.width, head=described.head, kappa=described.kappa,
-                seed=initial_seed(config), precision=config.run.precision,
+                seed=plan.control.initial_seed(config.run.seed), precision=config.run.precision,
             )  # fmt: skip
             network = self.prepare(model)
             optimizer = optimizers.build(config.training, config.run.precision)
         self.steps = Steps(network, optimizer, self.devices, self.objective())
+        self.profiles = config.run.profile_steps is not None
 
     def prepare(self, model):
         """The network that is trained: the backbone loaded, auxiliary normalisation added, prunable layers wrapped."""
@@ -151,6 +147,30 @@ class Session:
                 "prunable_layers": self.plan.prunable,
             },
         }
+
+    def began(self, run):
+        """Once the folder of the run is open."""
+        if self._logs:
+            from tf_tickets.experiments import tensorboard
+
+            tensorboard.write_hparams(run, self.plan.config)
+
+    def finish(self, run, training_round, rows, timed):
+        """Writes what a trained round leaves."""
+        artefacts.write(self, run, training_round, rows, timed)
+
+    def ended(self, run, index):
+        """Once a round is complete."""
+        if self.team.chief:
+            run.remove_superfluous()
+        if self._logs:
+            from tf_tickets.experiments import tensorboard
+
+            tensorboard.write_round(run, run.round(index).read_summary())
+
+    @property
+    def _logs(self):
+        return self.plan.config.run.tensorboard and self.team.chief
 
     def subset_rows(self):
         """The images in use: id, label, part."""

@@ -8,7 +8,7 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
-from tf_tickets.experiments.rounds import EVALUATION_COLUMNS
+from tf_tickets.experiments.artefacts import EVALUATION_COLUMNS
 from tf_tickets.export.ticket import DOCUMENT, Ticket
 
 

@@ -59,8 +59,7 @@ def _resolve(point, given, check):
     words = (point.command, *words, "--progress=log")
     if point.command == "train":
         plan, _, folder = prepare(config)
-        rounds = 2 if config.pruning.control == "one_shot" else 1
-        return Run(point, config, plan, folder, rounds, words)
+        return Run(point, config, plan, folder, plan.control.trained_rounds, words)
     plan = plans.resolve(config)
     return Run(point, config, plan, plan.folder(), config.pruning.rounds, words)
 

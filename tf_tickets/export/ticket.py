@@ -17,6 +17,7 @@ from tf_tickets import runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.models import architecture, names
+from tf_tickets.pruning import starts
 from tf_tickets.pruning.masks import masked_state
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 
@@ -200,7 +201,7 @@ def from_round(run, mine):
     masks = {kernel.name: arrays[kernel.name] for kernel in described.prunable(config.pruning.prunable)}
     trained, rewound = (
         masked_state(names.without_auxiliary(storage.read_arrays(path)), masks)
-        for path in (mine.weights, run.start_of(summary["round"], config.pruning.rewind))
+        for path in (mine.weights, starts.state_of(run, summary["round"], config.pruning.rewind))
     )
     ids, settings = training_ids(storage.read_csv(run.subset)), settings_of(config)
     if run.refits:

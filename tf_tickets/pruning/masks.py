@@ -51,26 +51,26 @@ def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0, amount=None
       New masks, each a subset of the old; exactly `removed_count` weights fewer, unless `min_per_layer` forbids.
     """
     scores = {name: np.abs(np.asarray(array)) for name, array in weights.items()}
-    return _remove_smallest(scores, masks, rate, min_per_layer, amount)
+    return remove_smallest(scores, masks, rate, min_per_layer, amount)
+
+
+def random_scores(weights: dict[str, np.ndarray], seed: int, round_index: int) -> dict[str, np.ndarray]:
+    """Uniform draws in the weights' shapes, by seed, round and layer: the same on every machine."""
+    return {
+        name: seeds.uniform(seeds.fold("random_mask", seed, round_index, name), np.size(array)).reshape(np.shape(array))
+        for name, array in weights.items()
+    }
 
 
 def random_removal(weights, masks, rate, min_per_layer=0, *, seed, round_index):
     """The `random` control: as many weights as `global_magnitude` would remove, drawn uniformly (nested)."""
-    scores = {
-        name: seeds.uniform(seeds.fold("random_mask", seed, round_index, name), np.size(array)).reshape(np.shape(array))
-        for name, array in weights.items()
-    }
-    return _remove_smallest(scores, masks, rate, min_per_layer)
+    return remove_smallest(random_scores(weights, seed, round_index), masks, rate, min_per_layer)
 
 
 def layer_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
     """`scope=layer`: the rule of `global_magnitude` inside each layer."""
-    masks = dense(weights) if masks is None else masks
-    _check_same_layers({name: np.asarray(array) for name, array in weights.items()}, masks)
-    found = {}
-    for name in weights:
-        found |= global_magnitude({name: weights[name]}, {name: masks[name]}, rate, min_per_layer)
-    return found
+    scores = {name: np.abs(np.asarray(array)) for name, array in weights.items()}
+    return remove_smallest_by_layer(scores, masks, rate, min_per_layer)
 
 
 def random_layerwise(masks, seed):
@@ -84,7 +84,16 @@ def random_layerwise(masks, seed):
     return found
 
 
-def _remove_smallest(scores, masks, rate, min_per_layer, amount=None):
+def remove_smallest(
+    scores: dict[str, np.ndarray], masks: dict[str, np.ndarray] | None, rate: float = 0.2, min_per_layer: int = 0,
+    amount: int | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Removes the remaining weights of smallest score, all layers ranked together.
+
+    Args:
+      scores: float arrays by layer name; entries already removed are ignored.
+      masks, rate, min_per_layer, amount: as of `global_magnitude`.
+    """
     if not 0.0 < rate < 1.0:
         raise ValueError(f"rate={rate} is not in (0, 1): 0.2 removes a fifth of the remaining weights")
     masks = dense(scores) if masks is None else masks
@@ -105,6 +114,22 @@ def _remove_smallest(scores, masks, rate, min_per_layer, amount=None):
         found[name] = kept[start : start + score.size].reshape(score.shape)
         start += score.size
     return found
+
+
+def remove_smallest_by_layer(
+    scores: dict[str, np.ndarray], masks: dict[str, np.ndarray] | None, rate: float = 0.2, min_per_layer: int = 0,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """As `remove_smallest`, inside each layer."""
+    masks = dense(scores) if masks is None else masks
+    _check_same_layers(scores, masks)
+    kept = {}
+    for name in scores:
+        kept |= remove_smallest({name: scores[name]}, {name: masks[name]}, rate, min_per_layer)
+    return kept
+
+
+# `--scope`: which weights are ranked together.
+SCOPES = {"global": remove_smallest, "layer": remove_smallest_by_layer}
 
 
 def _smallest(scores, positions, amount):
@@ -140,6 +165,11 @@ def _check_same_layers(scores, masks):
             raise ValueError(
                 f"mask of {name} is {masks[name].dtype}{list(masks[name].shape)}, not bool{list(score.shape)}"
             )
+
+
+def kernels(arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The prunable kernels of a state, by layer name, in mask order."""
+    return {name: arrays[f"{name}/kernel"] for name in masks}
 
 
 def masked_state(arrays, masks):

@@ -119,8 +119,3 @@ def write_state(model, arrays, masks):
 def kernel_variables(model):
     """The variables of the wrapped kernels, by layer name, in the network's order."""
     return {name: layer.pruning_vars[0][0] for name, layer in _masked_layers(model).items()}
-
-
-def kernels(arrays, masks):
-    """The prunable kernels of a state, by layer name, in mask order."""
-    return {name: arrays[f"{name}/kernel"] for name in masks}

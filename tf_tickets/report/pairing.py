@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 
 from tf_tickets.analysis import statistics
-from tf_tickets.options import OF_A_TICKET
+from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming
 
 
@@ -37,7 +37,7 @@ def pooled(frame):
 
     A ticket is part of such a run's settings and each pair has its own, so that their digests would part the pairs.
     """
-    of_a_ticket = frame["control"].isin(OF_A_TICKET)
+    of_a_ticket = of_controls(frame, "of_a_ticket")
     first = frame[of_a_ticket].groupby(_ALIKE)["digest"].transform("first")
     return frame.assign(digest=first.reindex(frame.index).fillna(frame["digest"]))
 
@@ -45,6 +45,11 @@ def pooled(frame):
 def comparable(frame):
     """The rounds that were trained in full, which alone can be compared."""
     return frame[frame["searched"] == 0]
+
+
+def of_controls(frame: pandas.DataFrame, fact: str) -> pandas.Series:
+    """Which rows are of a control of which a fact is true, such as `is_search`: a boolean column."""
+    return frame["control"].isin([name for name, control in CONTROLS.items() if getattr(control, fact)])
 
 
 def _records(group):

@@ -12,6 +12,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
+from tf_tickets.registry import CONTROLS
+from tf_tickets.report import pairing
 
 # Okabe and Ito's palette, readable with colour-blind eyes, brown for its yellow, which is faint on white; markers tell
 # the groups apart without colour.
@@ -25,11 +27,6 @@ LOOK = {
     "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "font.size": 10.0, "axes.titlesize": 10.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
-}  # fmt: skip
-_MAGNITUDE = "magnitude"
-_CONTROLS = {
-    "random": "random pruning", "random_layerwise": "random within layers", "reinitialize": "mask on fresh weights",
-    "small_dense": "small dense network", "one_shot": "pruned at once", "gradual": "gradual pruning",
 }  # fmt: skip
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
 
@@ -83,7 +80,7 @@ def figure(frame, title):
         frame = frame.assign(digest="", run="")
     if "control" in frame:
         # A small dense network stands at the density that the searched one would have with as many weights.
-        small = frame["control"] == "small_dense"
+        small = pairing.of_controls(frame, "other_network")
         relative = frame["weights_left"] / frame["weights_total"].max()
         frame = frame.assign(density=frame["density"].where(~small, relative))
     names = labels(frame)[1]
@@ -136,7 +133,7 @@ def labels(frame):
     groups, names = {digest: frame[frame["digest"] == digest] for digest in digests}, {}
     for digest, rows in groups.items():
         parts = [_setting_text(name, rows.iloc[0][name]) for name in columns if name not in shared]
-        names[digest] = ", ".join(part for part in parts if part != _MAGNITUDE or not _kind(rows))
+        names[digest] = ", ".join(part for part in parts if part != CONTROLS["none"].title or not _kind(rows))
     texts = list(names.values())
     for digest, text in names.items():
         if texts.count(text) > 1 or not text:
@@ -163,7 +160,7 @@ def _kind(rows):
 
 def _setting_text(name, value):
     if name == "control":
-        return _MAGNITUDE if value == "none" else _CONTROLS[value]
+        return CONTROLS[value].title
     text = str(value).replace("$", r"\$")  # else matplotlib sets what stands between two of them as mathematics
     return f"{name} {text}" if name in ("augment", "rewind") else text
 
@@ -174,9 +171,9 @@ def _dense(group):
 
 def _has_dense_line(group, frame):
     """Whether the group has a dense network of its own: a control beside a search begins with the search's."""
-    if "control" not in frame or group["control"].iloc[0] == "none":
+    if "control" not in frame or CONTROLS[group["control"].iloc[0]].is_search:
         return len(_dense(group)) > 0
-    return len(_dense(group)) > 0 and not ((frame["control"] == "none") & (frame["round"] > 0)).any()
+    return len(_dense(group)) > 0 and not (pairing.of_controls(frame, "is_search") & (frame["round"] > 0)).any()
 
 
 def _draw_dense(axes, group, number, name):

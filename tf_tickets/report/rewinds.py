@@ -61,7 +61,7 @@ def compared(frame, rows):
 
 def _sets(frame):
     """Searches by magnitude that are alike but for their rewind epoch: a list of dicts from epoch to rows."""
-    whole = pairing.comparable(frame[frame["control"] == "none"])
+    whole = pairing.comparable(frame[pairing.of_controls(frame, "is_search")])
     sets, crowded = {}, set()
     for digest in dict.fromkeys(whole[whole["round"] > 0]["digest"]):
         mine = whole[whole["digest"] == digest]
@@ -96,7 +96,7 @@ def _of(rows, pairs):
 
 def _barriers(frame, rows, search, pairs, density):
     """One mean barrier for each pair that has some."""
-    alike = (frame[_DATA] == search[_DATA].iloc[0]).all(axis=1) & (frame["control"] == "none")
+    alike = (frame[_DATA] == search[_DATA].iloc[0]).all(axis=1) & pairing.of_controls(frame, "is_search")
     alike &= frame["rewind"].map(epoch) == epoch(search["rewind"].iloc[0])
     mine = rows[(rows["evaluator"] == "stability") & (rows["metric"] == "barrier_test")]
     mine = mine[mine["run"].isin(frame[alike]["run"]) & ((mine["density"] / density - 1).abs() < 1e-3)]

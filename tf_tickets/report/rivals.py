@@ -4,6 +4,7 @@ import numpy as np
 import pandas
 
 from tf_tickets.analysis import statistics
+from tf_tickets.registry import CONTROLS
 from tf_tickets.report import pairing, plots, tables
 
 COLUMNS = (
@@ -38,7 +39,7 @@ def compared(frame):
 def subjects(frame):
     """The rows of the ticket's recipe and, by digest, of its rivals, shortened rounds left out; (empty, {}) without."""
     whole = pairing.comparable(frame)
-    searches = whole[(whole["control"] == "none") & (whole["round"] > 0)]
+    searches = whole[pairing.of_controls(whole, "is_search") & (whole["round"] > 0)]
     if searches.empty:
         return searches, {}
     found = [(whole[whole["digest"] == digest], _rivals(whole, digest)) for digest in searches["digest"].unique()]
@@ -48,7 +49,7 @@ def subjects(frame):
 def _rivals(whole, digest):
     mine = whole[whole["digest"] == digest]
     same = (whole[_SAME] == mine[_SAME].iloc[0]).all(axis=1)
-    same &= (whole["weights_total"] == mine["weights_total"].max()) | (whole["control"] == "small_dense")
+    same &= (whole["weights_total"] == mine["weights_total"].max()) | pairing.of_controls(whole, "other_network")
     groups = {digest: rows for digest, rows in whole[same].groupby("digest", sort=False)}
     del groups[mine["digest"].iloc[0]]
     return {digest: rows for digest, rows in groups.items() if not _only_begun(rows)}
@@ -56,7 +57,8 @@ def _rivals(whole, digest):
 
 def _only_begun(rows):
     """Whether these are of a control, and of the dense network alone that it starts from."""
-    return rows["control"].iloc[0] not in ("none", "small_dense") and (rows["density"] == 1.0).all()
+    control = CONTROLS[rows["control"].iloc[0]]
+    return not (control.is_search or control.other_network) and (rows["density"] == 1.0).all()
 
 
 def cells(found):

@@ -11,8 +11,8 @@ import pandas
 
 from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
-from tf_tickets.config import options
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming
 
 _TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe")
@@ -27,7 +27,6 @@ _ROUND = (
 # Rows of earlier versions lack these: every round was trained in full.
 _LATER = {"searched": 0, "recipe": "unknown"}
 COLUMNS = _SETTINGS + _ROUND
-_CONTROLS = options()["control"].metadata["choices"]
 
 
 def run_table(folder, chosen=None):
@@ -245,8 +244,8 @@ def _checked(values, columns, place=""):
             raise ValueError(f"{place}{name} is {value!r}") from None
         if name in _FRACTIONS and not 0.0 <= row[name] <= 1.0:
             raise ValueError(f"{place}{name} is {value!r}, not a fraction from 0 to 1")
-        if name == "control" and value not in _CONTROLS:
-            raise ValueError(f"{place}{name} is {value!r}, not one of {', '.join(_CONTROLS)}")
+        if name == "control" and value not in CONTROLS:
+            raise ValueError(f"{place}{name} is {value!r}, not one of {', '.join(CONTROLS)}")
         if name in _WHOLE and not -(2**63) <= row[name] < 2**63:
             raise ValueError(f"{place}{name} is {value!r}")
     _check_counts(row, place)

@@ -62,16 +62,6 @@ def _variables(optimizer):
     return list(found() if callable(found) else found)
 
 
-def mask_slots(optimizer, variable, mask):
-    """Empties the slots of a variable's removed weights, which momentum would otherwise move away from zero."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    index = optimizer._index_dict[optimizer._var_key(variable)]
-    for name in ("momentums", "_momentums", "_velocities"):
-        slots = getattr(optimizer, name, None)
-        if slots:
-            slots[index].assign(np.where(mask, np.asarray(slots[index]), np.float32(0.0)))
-
-
 def get_state(optimizer):
     """All slots and counters, by position."""
     return {f"{index:04d}": np.asarray(variable) for index, variable in enumerate(_variables(optimizer))}

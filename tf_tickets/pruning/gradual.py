@@ -1,9 +1,10 @@
 """The `gradual` control: weights removed during one run, by tfmot's polynomial schedule (Zhu & Gupta 2017)."""
 
+import numpy as np
+
 from tf_tickets.backend import keras, tf, tfmot
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
-from tf_tickets.training import optimizers
 
 
 class GradualPruning(keras.callbacks.Callback):
@@ -17,10 +18,18 @@ class GradualPruning(keras.callbacks.Callback):
       masks: of the weights kept so far.
     """
 
-    def __init__(self, steps, masks, left, *, first_epoch, last_epoch, steps_per_epoch, min_per_layer=0):
-        """`left`: weights that remain from the end of `last_epoch` on; nothing is removed before `first_epoch` ends."""
+    def __init__(self, steps, masks, left, *, first_epoch, last_epoch, steps_per_epoch, remove):
+        """What is removed when.
+
+        Args:
+          steps: a training.steps.Steps, whose network and optimizer it prunes.
+          masks: of the start.
+          left: weights that remain from the end of `last_epoch` on; nothing is removed before `first_epoch` ends.
+          first_epoch, last_epoch, steps_per_epoch: of the schedule.
+          remove: function (weights, masks, amount) -> masks with so many weights fewer.
+        """
         super().__init__()
-        self.masks, self._steps, self._left, self._least = masks, steps, left, min_per_layer
+        self.masks, self._steps, self._left, self._remove = masks, steps, left, remove
         self._last_step = last_epoch * steps_per_epoch
         total = sum(mask.size for mask in masks.values())
         self._schedule = tfmot.sparsity.keras.PolynomialDecay(
@@ -42,12 +51,10 @@ class GradualPruning(keras.callbacks.Callback):
         if amount > 0:
             kernels = wrapping.kernel_variables(self._steps.model)
             weights = {name: variable.numpy() for name, variable in kernels.items()}
-            self.masks = pruning_masks.global_magnitude(
-                weights, self.masks, min_per_layer=self._least, amount=amount
-            )
+            self.masks = self._remove(weights, self.masks, amount)
             wrapping.write_masks(self._steps.model, self.masks)
             for name, variable in kernels.items():
-                optimizers.mask_slots(self._steps.optimizer, variable, self.masks[name])
+                _mask_slots(self._steps.optimizer, variable, self.masks[name])
 
     def arrays(self):
         """What a checkpoint keeps."""
@@ -57,3 +64,13 @@ class GradualPruning(keras.callbacks.Callback):
         """Continues with the masks of a checkpoint."""
         self.masks = {name: arrays[f"mask/{name}"] for name in self.masks}
         wrapping.write_masks(self._steps.model, self.masks)
+
+
+def _mask_slots(optimizer, variable, mask):
+    """Empties the slots of a variable's removed weights, which momentum would otherwise move away from zero."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    index = optimizer._index_dict[optimizer._var_key(variable)]
+    for name in ("momentums", "_momentums", "_velocities"):
+        slots = getattr(optimizer, name, None)
+        if slots:
+            slots[index].assign(np.where(mask, np.asarray(slots[index]), np.float32(0.0)))

@@ -1,0 +1,108 @@
+"""What a round leaves: weights, rows of its epochs, its evaluations, its summary."""
+
+import time
+
+import numpy as np
+
+from tf_tickets import runs, storage
+from tf_tickets.experiments import joined
+from tf_tickets.experiments.notices import say
+from tf_tickets.experiments.round import Round
+from tf_tickets.models import state
+from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.pruning import wrapping
+
+EPOCH_COLUMNS = (
+    "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "test_balanced_accuracy", "test_loss",
+    "validation_accuracy", "mask_distance",
+)  # fmt: skip
+EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
+
+
+def write(session, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict) -> None:
+    """Writes the files of a trained round, the summary last, once all workers have ended it with the same bits.
+
+    Args:
+      session: the Session, whose network holds the weights.
+      run: the folder of the run.
+      training_round: the Round.
+      rows: of its epochs.
+      timed: of `timing`.
+
+    Raises:
+      StateError: a worker has other masks or weights than the chief; names it.
+    """
+    masks = training_round.gradual.masks if training_round.gradual else training_round.masks
+    weights = pruning_masks.masked_state(state.get_state(session.steps.model), masks)
+    _check_same(session, weights, masks)
+    if not session.team.chief:
+        return
+    folder = training_round.folder
+    if training_round.gradual:
+        name_empty_layers(masks, training_round.index)
+        storage.write_arrays(folder.mask, masks, compress=True)
+    storage.write_csv(folder.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
+    storage.write_arrays(folder.weights, weights)
+    storage.write_csv(folder.epochs, rows, EPOCH_COLUMNS)
+    storage.write_csv(folder.evaluations, _evaluations(session, run, folder, rows[-1], masks), EVALUATION_COLUMNS)
+    storage.write_json(folder.timing, timed)
+    folder.complete_with(summary_of(session.plan, training_round, masks, rows), run.name)
+
+
+def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:
+    """Says which layers a round is left without a weight in (SCIENCE, IMP step 2)."""
+    for name in pruning_masks.empty_layers(masks):
+        say(f"WARNING: round {round_index} leaves layer {name} without a weight; --min_per_layer=1 keeps one")
+
+
+def _check_same(session, weights, masks):
+    """StateError where a worker ends a round with other masks or weights than the chief; it names the worker."""
+    if session.team.size == 1:
+        return
+    fix = "than the chief; nothing of this round is kept: check its memory, then run again"
+    digests = [joined.digest(each) for each in (masks, wrapping.read_masks(session.steps.model), weights)]
+    for what, digest in zip(("masks", "masks in the network", "weights"), digests):
+        session.team.check_same(digest, f"ends the round with other {what} {fix}")
+
+
+def timing(plan, began, seconds, steps):
+    """The contents of timing.json: when this process began, and how fast it trained so many steps."""
+    images = steps / plan.steps_per_epoch * plan.train_images
+    return {
+        "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began)), "seconds": seconds,
+        "images_per_second": images / seconds if seconds > 0 and images else 0.0,
+    }  # fmt: skip
+
+
+def _evaluations(session, run, folder, last, masks):
+    sizes = {"test": len(session.test), "validation": len(session.validation or ())}
+    return [
+        {"run": run.name, "round": folder.index, "density": pruning_masks.density(masks), "evaluator": "clean",
+         "setting": setting, "metric": metric, "value": last[f"{setting}_{metric}"], "n": n}
+        for setting, n in sizes.items()
+        for metric in ("accuracy", "balanced_accuracy", "loss")
+        if f"{setting}_{metric}" in last
+    ]  # fmt: skip
+
+
+def summary_of(plan, training_round, masks, rows):
+    """The contents of summary.json; the best epoch on test is filled only when every epoch was evaluated."""
+    last = rows[-1]
+    evaluated = [row["test_accuracy"] for row in rows if row.get("test_accuracy") is not None]
+    # A round that was begun otherwise and went on with eval_every=1 has no best of all its epochs.
+    every = plan.config.run.eval_every == 1 and 0 < len(rows) == len(evaluated)
+    return {
+        "round": training_round.index,
+        "density": pruning_masks.density(masks),
+        "weights_left": pruning_masks.count(masks),
+        "weights_total": sum(mask.size for mask in masks.values()),
+        "epochs": len(rows),
+        "searched": training_round.searched,
+        "train_loss": last["train_loss"],
+        "test_accuracy": last.get("test_accuracy"),
+        "test_balanced_accuracy": last.get("test_balanced_accuracy"),
+        "test_loss": last.get("test_loss"),
+        "test_accuracy_best_epoch": max(evaluated) if every else None,
+        "epochs_evaluated": len(evaluated),
+        "validation_accuracy": last.get("validation_accuracy"),
+    }

@@ -1,0 +1,117 @@
+"""The rounds of a search, and those that retrain a ticket: what each begins with, from files and the network."""
+
+import dataclasses
+
+import numpy as np
+
+from tf_tickets import runs, storage
+from tf_tickets.experiments import artefacts
+from tf_tickets.experiments.round import Round
+from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
+from tf_tickets.models import names
+from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.pruning import round_masks, starts, wrapping
+from tf_tickets.pruning.gradual import GradualPruning
+from tf_tickets.pruning.settling import Settling
+
+
+def next_round(session, run: runs.RunFolder, index: int) -> Round:
+    """A round of a search: dense, or from the round before with weights removed.
+
+    Args:
+      session: the Session.
+      run: the folder, in which the rounds before are complete.
+      index: the round.
+    """
+    plan = session.plan
+
+    def begun():
+        masks = round_masks.begun(run, index, plan)
+        artefacts.name_empty_layers(masks, index)
+        return masks
+
+    masks = _kept(session, run.round(index), begun)
+    return plan.round(run, index).beginning(
+        masks, lambda: _start(session, run, index), settling=_settling(session, index, masks)
+    )
+
+
+def retraining(session, run: runs.RunFolder, ticket: Ticket | None) -> Round:
+    """The one round of `train`: dense, a ticket's, or of the `gradual` control.
+
+    A ticket starts from its rewind point, at its own epoch, where data set, images and network are those that it was
+    searched on; else from epoch 0. Order and augmentation are those of the ticket's round.
+    """
+    plan = session.plan
+    if plan.control.in_one_run:
+        gradual = _gradual(session)
+        return plan.round(run, 0).beginning(gradual.masks, lambda: session.initial, gradual=gradual)
+    masks = _kept(session, run.round(0), lambda: ticket.masks if ticket else plan.dense_masks)
+    if ticket is None:
+        return plan.round(run, 0).beginning(masks, lambda: session.initial)
+    same = _continues(session, ticket)
+    found = plan.round(run, 0, rates_of=ticket.round if same else 0)
+    first_step = plan.first_step(1) if same else 0
+    found = dataclasses.replace(found, draws_of=ticket.round, first_step=first_step)
+    return found.beginning(masks, lambda: _rewound(session.initial, ticket))
+
+
+def _kept(session, folder, make):
+    """The masks that `make()` gives, made and kept by the chief and the same for all workers."""
+    return session.team.arrays_from_chief(lambda: round_masks.keep(folder, make(), session.plan))
+
+
+def _start(session, run, index):
+    """The state that mask x state trains from, by the kind of rewinding."""
+    if index == 0:
+        return session.initial
+    return storage.read_arrays(starts.state_of(run, index, session.plan.config.pruning.rewind))
+
+
+def _settling(session, index, masks):
+    """What may end a searched round, or None."""
+    plan, pruning = session.plan, session.plan.config.pruning
+    if pruning.mask_distance is None or not plan.is_searched(index):
+        return None
+
+    def would_be():
+        kernels = wrapping.kernel_variables(session.steps.model)
+        weights = {name: kernels[name].numpy() for name in masks}
+        return plan.control.removed(plan, weights, masks, index + 1)
+
+    return Settling(would_be, pruning.mask_distance, pruning.mask_patience)
+
+
+def _gradual(session):
+    """Prunes from the rewind point to three quarters of the run, so that the last quarter trains what is left."""
+    plan = session.plan
+    first = -(-plan.rewind_step // plan.steps_per_epoch)
+
+    def remove(weights, masks, amount):
+        scores = plan.control.scores(plan.config, weights, masks, 0)
+        return pruning_masks.remove_smallest(
+            scores, masks, min_per_layer=plan.config.pruning.min_per_layer, amount=amount
+        )
+
+    return GradualPruning(
+        session.steps, plan.dense_masks, plan.weights[1], first_epoch=first,
+        last_epoch=max(first + 1, 3 * plan.training.epochs // 4), steps_per_epoch=plan.steps_per_epoch, remove=remove,
+    )  # fmt: skip
+
+
+def _continues(session, ticket):
+    """Whether a ticket is retrained on what it was searched on, so that its rewind point is one here too."""
+    plan, ids = session.plan, ids_digest(training_ids(session.subset_rows()))
+    same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == ids
+    same = same and bool(ticket.rewound) and ticket.network["classes"] == plan.network.classes
+    return same and ticket.network["head"] == plan.network.head
+
+
+def _rewound(initial, ticket):
+    """The ticket's rewound state; what does not fit, the head of other classes, as first drawn."""
+    if not ticket.rewound:
+        return initial
+    rewound = names.with_auxiliary(ticket.rewound, initial)
+    return {
+        name: rewound[name] if np.shape(rewound.get(name)) == array.shape else array for name, array in initial.items()
+    }

@@ -1,0 +1,59 @@
+"""The masks that a round begins with: made anew from the round before, and kept beside it."""
+
+import os
+
+import numpy as np
+
+from tf_tickets import runs, storage
+from tf_tickets.errors import StateError
+from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.registry import CONTROLS
+
+
+def begun(run: runs.RunFolder, round_index: int, plan) -> dict[str, np.ndarray]:
+    """The masks of a round: dense, or those of the round before with weights removed by the run's control.
+
+    Args:
+      run: the folder.
+      round_index: the round that will train with them.
+      plan: an experiments.plan.Plan.
+
+    Returns:
+      dict of boolean masks in network order.
+    """
+    if round_index == 0:
+        return plan.dense_masks
+    before = run.round(round_index - 1)
+    masks = read(before.mask, plan)
+    weights = pruning_masks.kernels(storage.read_arrays(before.weights), masks)
+    return CONTROLS[plan.config.pruning.control].removed(plan, weights, masks, round_index)
+
+
+def read(path: str, plan) -> dict[str, np.ndarray]:
+    """The masks of a mask.npz, in network order; StateError if they are not this network's."""
+    arrays = storage.read_arrays(path)
+    if set(arrays) != set(plan.prunable) or any(array.dtype != bool for array in arrays.values()):
+        raise StateError(f"{path} holds no masks of this network; delete it to redo it")
+    return {name: arrays[name] for name in plan.prunable}
+
+
+def keep(folder: runs.RoundFolder, masks: dict[str, np.ndarray], plan) -> dict[str, np.ndarray]:
+    """Writes the masks a round begins with, or checks that those on disk are the same.
+
+    Args:
+      folder: of the round.
+      masks: made anew from what they follow from.
+      plan: an experiments.plan.Plan.
+
+    Returns:
+      `masks`.
+
+    Raises:
+      StateError: mask.npz is damaged or holds others.
+    """
+    if not os.path.exists(folder.mask):
+        storage.write_arrays(folder.mask, masks, compress=True)
+    there = read(folder.mask, plan)
+    if any(not np.array_equal(there[name], mask) for name, mask in masks.items()):
+        raise StateError(f"{folder.mask} holds other masks than this round begins with; delete it to redo it")
+    return masks

@@ -1,0 +1,269 @@
+"""Strategies: what is removed, how much of it and when, and where training starts.
+
+`Control` is the search, iterative pruning. Each control changes something of it, and answers everything that is asked
+of it: which settings it refuses, which command it belongs to, how many weights each round has, the next masks, where it
+starts, and what tables, plans and reports call it. The score (`--criterion`), what is ranked together (`--scope`) and
+the start (`--rewind`) are tables of their own, which a control uses unless it says otherwise.
+"""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from tf_tickets import runs, seeds, storage
+from tf_tickets.errors import UsageError
+from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.pruning import starts
+from tf_tickets.registry import CONTROLS, CRITERIA
+
+# Where a control belongs, as messages say it.
+IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"
+
+
+@CONTROLS.register("none")
+class Control:
+    """Rounds that each remove a share of the weights left, those of smallest score.
+
+    Attributes:
+      place: the command that it belongs to, `IMP`, `TRAIN` or `RETRAIN`; None for both commands.
+      title: what tables and figures call it.
+      what: what it does, in a few words for `--help`.
+      trained_rounds: rounds of `train`.
+      in_one_run: whether all is removed during one training as long as all rounds.
+      other_network: whether its network is another than the search's, which then is compared by weights left.
+      rewinds: whether it starts from the rewind point where it can.
+    """
+
+    place: str | None = None
+    title: str = "magnitude"
+    what: str = ""
+    trained_rounds: int = 1
+    in_one_run: bool = False
+    other_network: bool = False
+    rewinds: bool = True
+
+    @property
+    def is_search(self) -> bool:
+        """Whether its later rounds are a search for a ticket, and no rival of one."""
+        return type(self) is Control
+
+    @property
+    def of_a_ticket(self) -> bool:
+        """Whether it changes a ticket that is given."""
+        return self.place == RETRAIN
+
+    def conflicts(self, config) -> list[tuple[bool, str]]:
+        """(whether it is so, message) of the settings of a config.Config that it refuses."""
+        return []
+
+    def weights(self, counts: list[int]) -> list[int]:
+        """Prunable weights left in each of its rounds, from those after each pruning of a search."""
+        return counts
+
+    def training(self, training, steps_of_rounds: list[int], steps_per_epoch: int):
+        """The config.Training of its full round.
+
+        Args:
+          training: that of a round of the search.
+          steps_of_rounds: steps that each round of the search would train.
+          steps_per_epoch: batches of an epoch.
+        """
+        return training
+
+    def scores(self, config, weights, masks, round_index):
+        """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
+        return CRITERIA[config.pruning.criterion](weights, masks)
+
+    def amount(self, counts: list[int]) -> int | None:
+        """How many weights the next pruning removes; None: the share `--rate`."""
+        return None
+
+    def removed(self, plan, weights, masks, round_index: int) -> dict[str, np.ndarray]:
+        """The masks of round `round_index`.
+
+        Args:
+          plan: an experiments.plan.Plan.
+          weights, masks: dicts of arrays by layer name, of the round before, in network order.
+          round_index: the round that will train with them.
+        """
+        pruning, amount = plan.config.pruning, self.amount(plan.weights)
+        scores = self.scores(plan.config, weights, masks, round_index)
+        amounts = {} if amount is None else {"amount": amount}
+        return pruning_masks.SCOPES[pruning.scope](scores, masks, pruning.rate, pruning.min_per_layer, **amounts)
+
+    def initial_seed(self, seed: int) -> int:
+        """What the initial weights are drawn from."""
+        return seed
+
+    def content(self, config) -> list[tuple[str, object]]:
+        """(name, value) pairs that join the digest of `train`'s folder."""
+        return []
+
+    def planned(self, plan, ticket, resolve):
+        """(plan, ticket) of `train`: what is trained in the plan's and the ticket's place.
+
+        Args:
+          plan: an experiments.plan.Plan.
+          ticket: a Ticket, or None.
+          resolve: function (config, refits) -> Plan.
+        """
+        return plan, ticket
+
+    def changed(self, ticket, config):
+        """The ticket as it is retrained: with another mask or start."""
+        return ticket
+
+    def start_text(self, start: str, conditions: str) -> str:
+        """How a plan says what of a ticket is trained from where: `from epoch 0`, and when it is otherwise."""
+        return f"its mask, {start}{conditions}"
+
+
+@CONTROLS.register("random")
+class Random(Control):
+    """As many weights as the search would remove, drawn."""
+
+    place, title, what = IMP, "random pruning", "the same numbers of weights, drawn"
+
+    def conflicts(self, config):
+        """It ranks nothing and waits for nothing."""
+        return [
+            (config.pruning.mask_distance is not None,
+             "--control=random removes weights that no training settles: --mask_distance conflicts"),
+            (config.pruning.scope == "layer",
+             "--control=random ranks all weights together: --scope=layer conflicts"),
+        ]  # fmt: skip
+
+    def scores(self, config, weights, masks, round_index):
+        """Uniform draws of the run's seed, the round and the layer: nested and the same on every machine."""
+        return pruning_masks.random_scores(weights, config.run.seed, round_index)
+
+
+@CONTROLS.register("random_layerwise")
+class RandomLayerwise(Control):
+    """A ticket whose positions are drawn anew inside each layer."""
+
+    place, title, what = RETRAIN, "random within layers", "positions drawn in each layer"
+
+    def changed(self, ticket, config):
+        """The ticket with other positions, and the whole state at its rewind point, which its run folder keeps."""
+        run = runs.RunFolder(os.path.dirname(os.path.abspath(config.pruning.ticket)))
+        if ticket.refits and not run.refits:
+            run = run.refit
+        path = starts.state_of(run, ticket.round, ticket.settings["rewind"])
+        needs = "--control=random_layerwise needs weights that the ticket does not keep"
+        if not os.path.exists(path):
+            raise UsageError(f"{needs}: {path} is missing; give the ticket inside its run folder")
+        start = storage.read_arrays(path)
+        at_zero = all((start[f"{name}/kernel"][~mask] == 0).all() for name, mask in ticket.masks.items())
+        if at_zero and ticket.density < 1:
+            raise UsageError(f"{needs}, and {path} has them at zero; give a ticket of imp that rewinds to one state")
+        masks = pruning_masks.random_layerwise(ticket.masks, config.run.seed)
+        return dataclasses.replace(ticket, masks=masks, rewound=start)
+
+    def start_text(self, start, conditions):
+        """Its positions are others."""
+        return f"its mask shuffled inside each layer, {start}{conditions}"
+
+
+@CONTROLS.register("reinitialize")
+class Reinitialize(Control):
+    """A ticket's mask on fresh weights."""
+
+    place, title, what = RETRAIN, "mask on fresh weights", "its mask, fresh weights"
+    rewinds = False
+
+    def initial_seed(self, seed):
+        """Another than the ticket's own weights were drawn from."""
+        return seeds.fold("reinitialize", seed)
+
+    def content(self, config):
+        """Its folder is another than earlier versions filled otherwise."""
+        return [("initial", "reinitialize")]
+
+    def changed(self, ticket, config):
+        """Without the rewind point."""
+        return dataclasses.replace(ticket, rewound={})
+
+    def start_text(self, start, conditions):
+        """It starts afresh, whatever the images are."""
+        return "its mask, on fresh weights"
+
+
+@CONTROLS.register("small_dense")
+class SmallDense(Control):
+    """A dense network of as many weights as a ticket has left."""
+
+    place, title, what = RETRAIN, "small dense network", "a dense net of as many weights"
+    other_network = True
+
+    def planned(self, plan, ticket, resolve):
+        """The plan of the widest network with no more prunable weights than the ticket has; no ticket."""
+        wanted = pruning_masks.count(ticket.masks)
+        for width in range(ticket.network["width"], 0, -1):
+            try:
+                smaller = resolve(plan.config.replace(width=width, min_per_layer=0), plan.refits)
+            except UsageError:
+                continue  # a width that this network cannot have
+            if smaller.weights[0] <= wanted:
+                return smaller, None
+        model = plan.config.network.model
+        raise UsageError(f"--control=small_dense: no {model} has as few as {wanted:,} prunable weights")
+
+
+class _AtOnce(Control):
+    """To the density of the search's last round without its rounds."""
+
+    place = TRAIN
+
+    def conflicts(self, config):
+        """It needs a last round, and ranks all weights together."""
+        name, pruning = config.pruning.control, config.pruning
+        return [
+            (pruning.scope == "layer", f"--control={name} ranks all weights together: --scope=layer conflicts"),
+            (pruning.rounds < 2,
+             f"--control={name} prunes to the density of the last of --rounds: {pruning.rounds} has none"),
+        ]  # fmt: skip
+
+    def weights(self, counts):
+        """All, and those of the last round."""
+        return [counts[0], counts[-1]]
+
+    def content(self, config):
+        """The density that it prunes to."""
+        return [("final_round", config.pruning.rounds - 1)]
+
+
+@CONTROLS.register("one_shot")
+class OneShot(_AtOnce):
+    """A dense round, one pruning, and a round of what is left."""
+
+    title, what, trained_rounds = "pruned at once", "the last round's density in one pruning", 2
+
+    def amount(self, counts):
+        """All that goes."""
+        return counts[0] - counts[1]
+
+
+@CONTROLS.register("gradual")
+class Gradual(_AtOnce):
+    """Weights removed on the way through one training that is as long as all rounds."""
+
+    title, in_one_run = "gradual pruning", True
+    what = "that density by tfmot's polynomial schedule, in one run of as many epochs as all rounds"
+
+    def conflicts(self, config):
+        """Its length is that of all rounds, which has to be known, and it does not rewind."""
+        return [
+            *super().conflicts(config),
+            (config.pruning.mask_distance is not None,
+             "--control=gradual trains as long as all rounds, which --mask_distance leaves open: use --search_epochs"),
+            (config.training.schedule == "steps",
+             "--control=gradual lengthens the run, which --milestones would not follow: use --schedule=cosine"),
+            (config.run.accounting == "release",
+             "--control=gradual does not rewind: --accounting=release conflicts"),
+        ]  # fmt: skip
+
+    def training(self, training, steps_of_rounds, steps_per_epoch):
+        """As many epochs as all rounds have together."""
+        return dataclasses.replace(training, epochs=-(-sum(steps_of_rounds) // steps_per_epoch))
