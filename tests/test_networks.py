@@ -11,7 +11,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.models import architecture, initial, layers
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.settings import MODELS
+from tf_tickets.registry import NETWORKS
 from tf_tickets.training import losses
 
 # Trainable parameters and prunable weights at the usual width, ten classes, 32x32x3.
@@ -24,8 +24,7 @@ COUNTS = {
 
 
 def test_the_registry_is_complete_with_exact_counts():
-    assert architecture.names() == MODELS
-    for name in MODELS:
+    for name in NETWORKS:
         described = architecture.describe(name, classes=10, image_shape=(32, 32, 3))
         plain = name.removeprefix("harmonic_").removeprefix("full_conv_")
         found = described.trainable_parameters(), sum(kernel.size for kernel in described.prunable())
@@ -43,7 +42,7 @@ def test_no_two_names_compute_the_same_function():
     images = np.random.default_rng(0).normal(size=(4, 16, 16, 1)).astype(np.float32)
     found = {}
     deep = ("34", "101", "152")
-    for name in (name for name in MODELS if not name.endswith(deep)):
+    for name in (name for name in NETWORKS if not name.endswith(deep)):
         model = tt.models.build(name, **small(name))
         for k, kernel in enumerate(architecture.describe(name, **small(name)).kernels()):
             values = np.sin(1 + 0.7 * np.arange(kernel.size) + k) / np.sqrt(kernel.fan_in)
@@ -57,9 +56,9 @@ def test_no_two_names_compute_the_same_function():
             assert not np.allclose(found[first], found[second], rtol=1e-3), (first, second)
     structures = {
         tuple((k.shape, k.kind) for k in architecture.describe(name, **small(name)).kernels())
-        for name in MODELS if "full_conv" not in name
+        for name in NETWORKS if "full_conv" not in name
     }  # fmt: skip
-    assert len(structures) == sum("full_conv" not in name for name in MODELS)
+    assert len(structures) == sum("full_conv" not in name for name in NETWORKS)
 
 
 FAMILIES = {

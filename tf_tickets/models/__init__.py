@@ -4,10 +4,10 @@
 def build(
     name, *, classes, image_shape, stem="small", width=None, head="linear", kappa=16.0, seed=0, precision="float32"
 ):
-    """Builds a functional Keras network with logits out; see `registry.build`."""
-    from tf_tickets.models import registry
+    """Builds a functional Keras network with logits out; see `builder.build`."""
+    from tf_tickets.models import builder
 
-    return registry.build(
+    return builder.build(
         name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa, seed=seed,
         precision=precision,
     )  # fmt: skip

@@ -26,7 +26,7 @@ def uniform_fan_in(seed, layer, variable, shape, fan_in):
 
 
 def kernel(described, seed):
-    """The initial kernel of an architecture.Kernel."""
+    """The initial kernel of a description.Kernel."""
     name, shape = described.name, described.shape
     if described.start == "fan_in":
         return uniform_fan_in(seed, name, "kernel", shape, described.fan_in)
@@ -36,7 +36,7 @@ def kernel(described, seed):
 
 
 def bias(described, seed):
-    """The initial bias of an architecture.Kernel: PyTorch's default, or zeros."""
+    """The initial bias of a description.Kernel: PyTorch's default, or zeros."""
     shape = (described.outputs,)
     if described.start == "fan_in":
         return uniform_fan_in(seed, described.name, "bias", shape, described.fan_in)
@@ -50,3 +50,6 @@ def draw(model, described, seed):
         layer.kernel.assign(kernel(part, seed))
         if part.bias:
             layer.bias.assign(bias(part, seed))
+    for (name, variable), deviation in described.other_starts().items():
+        values = getattr(model.get_layer(name), variable)
+        values.assign(normal(seed, name, variable, tuple(values.shape), deviation))

@@ -1,0 +1,51 @@
+"""Tables of parts by name: each part of a kind registers itself, and says on its own all that is asked of it."""
+
+import importlib
+import typing
+from collections.abc import Callable, Iterator, Mapping
+
+
+class Registry(Mapping):
+    """Parts of one kind by name, in the order in which they were registered.
+
+    The module that holds the program's own parts is imported when the table is first looked at, so that settings, which
+    stand below it, can offer the names.
+    """
+
+    def __init__(self, kind: str, home: str):
+        """`kind`: what a part is called in messages; `home`: the module that registers the program's own parts."""
+        self._kind, self._home, self._parts = kind, home, {}
+
+    def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
+        """A decorator that puts what it decorates, a class as an instance of it, under a name; ValueError if taken."""
+
+        def put(part):
+            if name in self._parts:
+                raise ValueError(f"{self._kind} {name!r} is registered twice")
+            self._parts[name] = part() if isinstance(part, type) else part
+            return part
+
+        return put
+
+    @property
+    def _all(self) -> dict:
+        importlib.import_module(self._home)
+        return self._parts
+
+    def __getitem__(self, name: str) -> typing.Any:
+        """The part; a KeyError says what there is."""
+        try:
+            return self._all[name]
+        except KeyError:
+            raise KeyError(f"{name!r} is no {self._kind}: there are {', '.join(self._all)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        """The number of parts."""
+        return len(self._all)
+
+
+NETWORKS = Registry("network", "tf_tickets.models.families")
