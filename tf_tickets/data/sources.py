@@ -84,15 +84,6 @@ class Source:
         return lazily.Pixels(stored, self._decode, self.data_set)
 
 
-def facts_of(data) -> catalog.DataSet:
-    """The facts of a config.Data: from the catalog, or of the user's own pictures.
-
-    Raises:
-      UsageError: `--dataset=folder` without a folder of pictures that can be used.
-    """
-    return folder.scan(data.data_dir).data_set if data.dataset == "folder" else catalog.CATALOG[data.dataset]
-
-
 def load(name, data_dir=None):
     """Opens a data set; TFDS downloads and prepares it where it is not there yet and a network is.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_tickets.data import sources
+from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import UsageError
 from tf_tickets.export import ticket as tickets
 from tf_tickets.models import architecture, builder, pretrained, state
@@ -13,7 +13,7 @@ _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
 
 def read(path, config, rewound=None):
     """Assembles a Ticket from PyTorch-named files; see `Ticket.from_pytorch`."""
-    data_set = sources.facts_of(config.data)
+    data_set = facts_of(config.data)
     if data_set.mean is None:
         raise UsageError(f"--dataset={data_set.name} is measured in each run: import the ticket for another data set")
     described = architecture.from_config(config.network, data_set)

@@ -95,7 +95,7 @@ class Network(abc.ABC):
         """How many trainable numbers are neither kernels nor biases: normalisation scale and shift, tokens."""
 
     @abc.abstractmethod
-    def build(self, images: Tensor, builder: typing.Any) -> Tensor:
+    def build(self, images: Tensor, builder) -> Tensor:
         """The layers from images to `features`, in Keras; those of `body` have its names.
 
         Args:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from tf_tickets.models import description
-from tf_tickets.models.description import Kernel, Network
+from tf_tickets.models.description import Kernel, Network, Tensor
 
 # Expansion, channels at width 32, blocks, stride of the first block.
 _MOBILENET = (
@@ -28,11 +28,11 @@ class Inverted:
     stride: int
 
     @property
-    def projects(self):
+    def projects(self) -> bool:
         """Whether the shortcut is a 1x1 convolution."""
         return self.stride == 1 and self.channels_in != self.channels_out
 
-    def kernels(self):
+    def kernels(self) -> list[Kernel]:
         """The block's kernels, shortcut last."""
         found = [
             Kernel(f"{self.name}.conv1", (1, 1, self.channels_in, self.channels), True),
@@ -43,7 +43,7 @@ class Inverted:
             found.append(Kernel(f"{self.name}.shortcut.0", (1, 1, self.channels_in, self.channels_out), True))
         return found
 
-    def build(self, x, builder):
+    def build(self, x: Tensor, builder) -> Tensor:
         """The block's layers on its input."""
         shortcut, kernels = x, self.kernels()
         for index, (kernel, stride) in enumerate(zip(kernels, (1, self.stride, 1)), 1):
@@ -68,25 +68,25 @@ class MobileNet(Network):
       last: channels of the last convolution.
     """
 
-    blocks: tuple
+    blocks: tuple[Inverted, ...]
     last: int
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Length of the vector that the head sees."""
         return self.last
 
-    def body(self):
+    def body(self) -> list[Kernel]:
         """Stem, blocks, last convolution."""
         stem = Kernel("conv1", (3, 3, self.image_shape[2], self.width), True)
         last = Kernel("conv2", (1, 1, self.blocks[-1].channels_out, self.last), True)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels()), last]
 
-    def other_parameters(self):
+    def other_parameters(self) -> int:
         """Scale and shift after each convolution."""
         return sum(2 * kernel.outputs for kernel in self.body())
 
-    def build(self, images, builder):
+    def build(self, images: Tensor, builder) -> Tensor:
         """Stem, blocks, last convolution."""
         kernels = self.body()
         x = _unit(images, kernels[0], "bn1", 2 if self.stem == "full" else 1, builder)
@@ -94,7 +94,7 @@ class MobileNet(Network):
             x = block.build(x, builder)
         return builder.pooled(_unit(x, kernels[-1], "bn2", 1, builder))
 
-    def stages(self):
+    def stages(self) -> tuple[list[str], list[str]]:
         """The stem, every block and the last convolution."""
         ends = [f"{block.name}.{'add' if block.stride == 1 else 'bn3'}" for block in self.blocks]
         return ["conv1.relu"], [*ends, "conv2.relu"]

@@ -3,7 +3,7 @@
 import dataclasses
 
 from tf_tickets.models import description
-from tf_tickets.models.description import Kernel, Network
+from tf_tickets.models.description import Kernel, Network, Tensor
 
 _DEPTHS = {
     "resnet18": ((2, 2, 2, 2), False),
@@ -37,11 +37,11 @@ class Block:
     convolution: str
 
     @property
-    def projects(self):
+    def projects(self) -> bool:
         """Whether the shortcut is a 1x1 convolution."""
         return self.stride != 1 or self.channels_in != self.channels_out
 
-    def kernels(self, start):
+    def kernels(self, start: str) -> list[Kernel]:
         """The block's kernels, shortcut last."""
         c_in, c, c_out = self.channels_in, self.channels, self.channels_out
         if self.bottleneck:
@@ -57,7 +57,7 @@ class Block:
             found.append(Kernel(f"{self.name}.shortcut.0", (1, 1, c_in, c_out), True, "plain", start))
         return found
 
-    def build(self, x, start, builder):
+    def build(self, x: Tensor, start: str, builder) -> Tensor:
         """The block's layers on its input."""
         shortcut, full, kernels = x, self.convolution == "full", self.kernels(start)
         inner = kernels[:-1] if self.projects else kernels
@@ -90,20 +90,20 @@ class ResNet(Network):
       convolution: plain, harmonic or full.
     """
 
-    blocks: tuple
+    blocks: tuple[Block, ...]
     convolution: str
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Length of the vector that the head sees."""
         return self.blocks[-1].channels_out
 
     @property
-    def stem_size(self):
+    def stem_size(self) -> int:
         """The side of the first filters: 3, or 7 of a full stem."""
         return 3 if self.stem == "small" else 7
 
-    def body(self):
+    def body(self) -> list[Kernel]:
         """Stem, then blocks."""
         start = "fan_in" if self.convolution == "plain" else "fan_out"
         size, channels = self.stem_size, self.image_shape[2]
@@ -112,11 +112,11 @@ class ResNet(Network):
         stem = Kernel("pre_conv.0", shape, True, "plain", start)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels(start))]
 
-    def other_parameters(self):
+    def other_parameters(self) -> int:
         """Scale and shift after each convolution; the harmonic stem's own normalisation has none."""
         return sum(2 * kernel.outputs for kernel in self.body())
 
-    def build(self, images, builder):
+    def build(self, images: Tensor, builder) -> Tensor:
         """Stem, then blocks."""
         stem, stride = self.body()[0], 2 if self.stem == "full" else 1
         if self.convolution == "harmonic":
@@ -132,12 +132,12 @@ class ResNet(Network):
             x = block.build(x, stem.start, builder)
         return builder.pooled(x)
 
-    def stages(self):
+    def stages(self) -> tuple[list[str], list[str]]:
         """The stem and every block."""
         stem = "pre_conv.2" if self.stem == "small" else "pre_conv.3"
         return [stem], [f"{block.name}.relu" for block in self.blocks]
 
-    def probed(self):
+    def probed(self) -> list[str]:
         """The end of every stage, the last one averaged."""
         last = {block.name.split(".")[0]: f"{block.name}.relu" for block in self.blocks}
         return [*list(last.values())[:-1], "features"]

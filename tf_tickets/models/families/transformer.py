@@ -4,7 +4,7 @@ import dataclasses
 
 from tf_tickets.errors import UsageError
 from tf_tickets.models import description
-from tf_tickets.models.description import Kernel, Network
+from tf_tickets.models.description import Kernel, Network, Tensor
 
 _DEPTH = 12
 _HEAD_WIDTH = 64
@@ -23,36 +23,36 @@ class VisionTransformer(Network):
     shortcut_first = True
 
     @property
-    def resizes(self):
+    def resizes(self) -> bool:
         """Whether images are resized before they are cut into patches."""
         return self.stem == "full" and self.image_shape[0] < 128
 
     @property
-    def side(self):
+    def side(self) -> tuple[int, int]:
         """(height, width) of what is cut into patches, in pixels."""
         return (_FULL_SIDE, _FULL_SIDE) if self.resizes else self.image_shape[:2]
 
     @property
-    def patch(self):
+    def patch(self) -> int:
         """The side of a patch, in pixels."""
         return 8 if self.side[0] < 128 else 32
 
     @property
-    def tokens(self):
+    def tokens(self) -> int:
         """Patches and the class token."""
         return (self.side[0] // self.patch) * (self.side[1] // self.patch) + 1
 
     @property
-    def heads(self):
+    def heads(self) -> int:
         """Attention heads of a block."""
         return self.width // _HEAD_WIDTH
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Length of the vector that the head sees."""
         return self.width
 
-    def body(self):
+    def body(self) -> list[Kernel]:
         """Patch embedding, then the four dense kernels of each block."""
         width = self.width
         patch = (self.patch, self.patch, self.image_shape[2], width)
@@ -65,11 +65,11 @@ class VisionTransformer(Network):
                 found.append(Kernel(f"blocks.{index}.{name}", shape, True, "dense", "token", bias=True))
         return found
 
-    def other_parameters(self):
+    def other_parameters(self) -> int:
         """Layer normalisation, class token and positions."""
         return (2 * _DEPTH + 1) * 2 * self.width + (1 + self.tokens) * self.width
 
-    def build(self, images, builder):
+    def build(self, images: Tensor, builder) -> Tensor:
         """To the normalised class token."""
         kernels = {kernel.name: kernel for kernel in self.body()}
         if self.resizes:
@@ -85,15 +85,15 @@ class VisionTransformer(Network):
             x = builder.add([x, builder.dense(inner, kernels[f"{block}.mlp.fc2"])], f"{block}.add2")
         return builder.first(builder.normalise_each(x, "norm"))
 
-    def other_starts(self):
+    def other_starts(self) -> dict[tuple[str, str], float]:
         """Class token and positions, as timm draws them."""
         return {("tokens", "cls_token"): 1e-6, ("tokens", "pos_embed"): 0.02}
 
-    def stages(self):
+    def stages(self) -> tuple[list[str], list[str]]:
         """The tokens and every block."""
         return ["tokens"], [f"blocks.{index}.add2" for index in range(_DEPTH)]
 
-    def prunable(self, part="all"):
+    def prunable(self, part: str = "all") -> list[Kernel]:
         """All dense kernels of the blocks, or the feed-forward ones alone."""
         return [kernel for kernel in super().prunable(part) if part == "all" or ".mlp." in kernel.name]
 

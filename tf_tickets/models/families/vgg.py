@@ -3,7 +3,7 @@
 import dataclasses
 
 from tf_tickets.models import description
-from tf_tickets.models.description import Kernel, Network
+from tf_tickets.models.description import Kernel, Network, Tensor
 
 # Channels in units of the width; 0 is a pooling.
 _VGG = {
@@ -24,16 +24,16 @@ class VGG(Network):
       parts: (position in the release's list, input channels, channels), or (position, 0, 0) of a pooling.
     """
 
-    parts: tuple
+    parts: tuple[tuple[int, int, int], ...]
 
     head_start = "small"
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Length of the vector that the head sees."""
         return self.parts[-1][2]
 
-    def body(self):
+    def body(self) -> list[Kernel]:
         """The convolutions."""
         return [
             Kernel(f"features.{position}", (3, 3, channels_in, channels), True, "plain", "fan_out", bias=True)
@@ -41,11 +41,11 @@ class VGG(Network):
             if channels
         ]
 
-    def other_parameters(self):
+    def other_parameters(self) -> int:
         """Scale and shift after each convolution."""
         return sum(2 * channels for _, _, channels in self.parts)
 
-    def build(self, images, builder):
+    def build(self, images: Tensor, builder) -> Tensor:
         """A map of one pixel is not pooled further."""
         x, kernels = images, {kernel.name: kernel for kernel in self.body()}
         for position, _, channels in self.parts:
@@ -57,7 +57,7 @@ class VGG(Network):
                 x = builder.max_pool(x, 2, 2, f"features.{position}")
         return builder.pooled(x)
 
-    def stages(self):
+    def stages(self) -> tuple[list[str], list[str]]:
         """Every rectified convolution."""
         return [], [f"features.{position + 2}" for position, _, channels in self.parts if channels]
 
