@@ -40,11 +40,11 @@ class Registry(Mapping):
             raise KeyError(f"{name!r} is no {self._kind}: there are {', '.join(self._all)}") from None
 
     def __iter__(self) -> Iterator[str]:
-        """The names."""
+        """The names, the program's own first."""
         return iter(self._all)
 
     def __len__(self) -> int:
-        """The number of parts."""
+        """How many there are."""
         return len(self._all)
 
 
