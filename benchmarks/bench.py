@@ -11,6 +11,8 @@ import sys
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
+BATCH = 100
+SIDE = 4096  # of the matrices whose product is the machine's peak
 
 
 def environment(**changes):

@@ -15,7 +15,6 @@ import statistics
 import time
 
 import bench
-import engines
 import numpy as np
 
 # (side, channels) on both sides of where Winograd's filtering is used.
@@ -27,9 +26,9 @@ SQUARE = (
 
 def convolutions(width):
     """Counter of (side, in, out, kernel, stride, padded) of every convolution in the network."""
-    from tf_tickets.models import registry
+    from tf_tickets.models import builder
 
-    model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
+    model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
     found = collections.Counter()
     for layer in model.layers:
         if len(getattr(layer, "kernel", np.zeros(0)).shape) != 4:
@@ -74,10 +73,10 @@ def calls(shape, filtering):
     side, inputs, outputs, size, stride, padded = shape
     draws = np.random.default_rng(0)
     kept = side + 2 * (size // 2) if padded else side
-    images = tf.constant(draws.normal(size=(engines.BATCH, kept, kept, inputs)), tf.float32)
+    images = tf.constant(draws.normal(size=(bench.BATCH, kept, kept, inputs)), tf.float32)
     kernel = tf.constant(draws.normal(size=(size, size, inputs, outputs)), tf.float32)
     after = side // stride
-    upstream = tf.constant(draws.normal(size=(engines.BATCH, after, after, outputs)), tf.float32)
+    upstream = tf.constant(draws.normal(size=(bench.BATCH, after, after, outputs)), tf.float32)
     watched = [kernel] if inputs == 3 else [images, kernel]
 
     def forward():
@@ -122,8 +121,8 @@ def peak(rounds):
     """Floating-point operations a second of a product of two large matrices."""
     from tf_tickets.backend import tf
 
-    matrix = tf.random.stateless_normal([engines.SIDE, engines.SIDE], [0, 0])
-    return 2 * engines.SIDE**3 / seconds(tf.function(lambda: tf.matmul(matrix, matrix)[0, 0], autograph=False), rounds)
+    matrix = tf.random.stateless_normal([bench.SIDE, bench.SIDE], [0, 0])
+    return 2 * bench.SIDE**3 / seconds(tf.function(lambda: tf.matmul(matrix, matrix)[0, 0], autograph=False), rounds)
 
 
 def measure(width, rounds):
@@ -134,7 +133,7 @@ def measure(width, rounds):
         times = {name: seconds(call, rounds) for name, call in calls(shape, transformed(shape)).items()}
         direct = seconds(calls(shape, False)["whole"], rounds) if transformed(shape) else None
         total += count * times["whole"]
-        operations = 2 * engines.BATCH * products(side, size, stride) * inputs * outputs
+        operations = 2 * bench.BATCH * products(side, size, stride) * inputs * outputs
         shares = [
             100 * operations / times["forward"] / best,
             100 * (2 if inputs > 3 else 1) * operations / (times["whole"] - times["forward"]) / best,
@@ -142,7 +141,7 @@ def measure(width, rounds):
         name = f"{count} x {size}x{size}, {inputs} to {outputs}, {side}x{side}" + (", stride 2" if stride > 1 else "")
         milliseconds = [f"{1e3 * count * one:.0f}" if one else "" for one in (times["whole"], direct)]
         lines.append((name, *milliseconds, *(f"{share:.0f} %" for share in shares)))
-    return lines, engines.BATCH / total, best
+    return lines, bench.BATCH / total, best
 
 
 def break_even(rounds):

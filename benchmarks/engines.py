@@ -19,8 +19,7 @@ import time
 import bench
 import numpy as np
 
-BATCH, IMAGES, DENSITY = 100, 500, 0.2
-SIDE = 4096  # of the matrices
+IMAGES, DENSITY = 500, 0.2
 
 
 def pictures(count):
@@ -35,7 +34,7 @@ class Ours:
     def __init__(self, kind, width):
         from tf_tickets import backend, config
         from tf_tickets.data import catalog
-        from tf_tickets.models import registry, winograd
+        from tf_tickets.models import builder, winograd
         from tf_tickets.pruning import masks, wrapping
         from tf_tickets.training import losses, objectives, optimizers
         from tf_tickets.training.steps import Steps
@@ -49,7 +48,7 @@ class Ours:
         self.devices = backend.start(settings.run)
         if kind == "direct":
             winograd.pays = lambda *_: False
-        model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
+        model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
         if kind != "dense":
             names = [layer.name for layer in model.layers if hasattr(layer, "kernel")]
             model = wrapping.wrap(model, names)
@@ -61,9 +60,9 @@ class Ours:
 
     def cached(self):
         """A function steps -> seconds on one batch that is made once."""
-        pixels, labels = pictures(BATCH)
+        pixels, labels = pictures(bench.BATCH)
         images = self.data_set.normalise(self.tf.constant(pixels, self.tf.float32))
-        batch = (self.tf.constant(1.0 / BATCH), images, self.tf.one_hot(labels, 10))
+        batch = (self.tf.constant(1.0 / bench.BATCH), images, self.tf.one_hot(labels, 10))
         iterator = iter(self.tf.data.Dataset.from_tensors(batch).repeat())
         return lambda count: self.steps.train(iterator, count, 0.1)
 
@@ -78,13 +77,13 @@ class Ours:
         images = pipeline.Images(pixels, labels.astype(np.int64), np.arange(IMAGES))
         load = pipeline.supervised(self.data_set, augment.augmenter(augment.resolve(policy, self.data_set)))
         batches = pipeline.TrainingBatches(
-            images, load=load, batch_size=BATCH, order_seed=0, devices=self.devices
+            images, load=load, batch_size=bench.BATCH, order_seed=0, devices=self.devices
         ).iterate(round_index=0, first_step=0, epochs=10**6)  # fmt: skip
         folder = runs.RunFolder(tempfile.mkdtemp())
         os.makedirs(folder.round(0).folder)
         board = callbacks.TensorBoard(os.path.join(folder.folder, "tensorboard"), [])
         saver = callbacks.Checkpoint(folder.round(0), self.steps, "benchmark", [])
-        per_epoch, done, left = IMAGES // BATCH, [0], [time.monotonic()]
+        per_epoch, done, left = IMAGES // bench.BATCH, [0], [time.monotonic()]
 
         def run(count):
             assert count % per_epoch == 0, f"whole epochs have {per_epoch} steps"
@@ -137,7 +136,7 @@ def build(kind, width, threads):
     if kind.startswith("torch"):
         import peer
 
-        pixels, labels = pictures(BATCH)
+        pixels, labels = pictures(bench.BATCH)
         images = (pixels / 127.5 - 1.0).astype(np.float32)
         return peer.stepper(width, images, labels.astype(np.int64), DENSITY, kind == "torch_last", threads)
     import tf_tickets.backend
@@ -145,7 +144,7 @@ def build(kind, width, threads):
     tf = tf_tickets.backend.tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if kind == "product":
-        matrix = tf.random.stateless_normal([SIDE, SIDE], [0, 0])
+        matrix = tf.random.stateless_normal([bench.SIDE, bench.SIDE], [0, 0])
         product = tf.function(lambda: tf.matmul(matrix, matrix))
         return timed(lambda count: [product().numpy()[0, 0] for _ in range(count)])
     if kind == "convolutions":

@@ -106,10 +106,10 @@ def part_ranking():
     """Seconds of ranking 11 million weights and writing the masks, on the paper's network."""
     import numpy as np
 
-    from tf_tickets.models import registry
+    from tf_tickets.models import builder
     from tf_tickets.pruning import masks, wrapping
 
-    model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=64)
+    model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=64)
     model = wrapping.wrap(model, [layer.name for layer in model.layers if hasattr(layer, "kernel")])
     old, times, total = wrapping.read_masks(model), [], 0
     for _ in range(7):
@@ -171,10 +171,10 @@ def part_floor():
 
     import tf_tickets.experiments.rounds  # noqa: F401  the imports of a run, as in part_writing
     from tf_tickets import backend
-    from tf_tickets.models import registry
+    from tf_tickets.models import builder
 
     tf, keras = backend.tf, backend.keras
-    model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=cifar().network.width)
+    model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=cifar().network.width)
     optimizer = keras.optimizers.legacy.SGD(0.1, 0.9)
     images, labels = np.zeros((500, 32, 32, 3), np.float32), np.zeros(500, np.int64)
 

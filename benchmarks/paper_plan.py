@@ -43,9 +43,9 @@ def of_grid(path):
 @functools.cache
 def multiply_adds(described):
     """Multiply-adds of one image."""
-    from tf_tickets.models import registry
+    from tf_tickets.models import builder
 
-    network = registry.build(
+    network = builder.build(
         described.model, classes=described.classes, image_shape=described.image_shape, stem=described.stem,
         width=described.width, head=described.head, kappa=described.kappa,
     )  # fmt: skip

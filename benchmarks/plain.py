@@ -16,7 +16,7 @@ def work(data_dir, out, config):
 
     import tf_tickets.experiments.rounds  # noqa: F401
     from tf_tickets import backend
-    from tf_tickets.models import registry
+    from tf_tickets.models import builder
 
     tf, keras = backend.tf, backend.keras
     train, test = (
@@ -34,7 +34,7 @@ def work(data_dir, out, config):
     batches = tf.data.Dataset.from_tensor_slices(train).shuffle(500).batch(BATCH).map(augmented).prefetch(4)
     tests = tf.data.Dataset.from_tensor_slices(test).batch(TEST_BATCH)
     tests = tests.map(lambda images, labels: (scaled(images), labels))
-    model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=config.network.width)
+    model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=config.network.width)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.legacy.SGD(0.1, 0.9), loss, ["accuracy"])
     half = config.training.epochs // 2

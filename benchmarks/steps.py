@@ -29,16 +29,16 @@ RATIOS = (
     ("bare steps / epoch, rand", "pruned", "epochs_rand", "at most 1.15"),
     ("any order / deterministic", "any_order", "pruned", "at most 1.10"),
 )
-PRODUCT = 2 * engines.SIDE**3
+PRODUCT = 2 * bench.SIDE**3
 
 
 def work(width):
     """Floating-point operations of training on one image: forward, and twice that backward."""
     from tf_tickets.analysis import activity
-    from tf_tickets.models import architecture, registry
+    from tf_tickets.models import architecture, builder
 
     facts = {"classes": 10, "image_shape": (32, 32, 3), "stem": "small", "width": width}
-    model = registry.build("resnet18", **facts)
+    model = builder.build("resnet18", **facts)
     kernels = architecture.describe("resnet18", **facts, head="linear", kappa=16.0).kernels()
     adds = sum(
         activity.multiply_adds(one.size, tuple(model.get_layer(one.name).output.shape[1:])) for one in kernels
@@ -51,7 +51,7 @@ def measure(width, kinds, rounds, seconds):
     living = {kind: bench.Engine([bench.HERE / "engines.py", kind, width]) for kind in kinds}
     requests = {}
     for kind, engine in living.items():
-        unit = engines.IMAGES // engines.BATCH if kind.startswith("epochs") else 1
+        unit = engines.IMAGES // bench.BATCH if kind.startswith("epochs") else 1
         engine.ask(unit)  # traces
         engine.ask(4 * unit if kind.startswith("epochs") else unit)
         requests[kind] = max(1, round(seconds / engine.ask(unit))) * unit
@@ -59,7 +59,7 @@ def measure(width, kinds, rounds, seconds):
     for engine in living.values():
         engine.close()
     size = {"evaluation": 500, "product": 1}
-    return {k: [requests[k] * size.get(k, engines.BATCH) / s for s in times] for k, times in found.items()}
+    return {k: [requests[k] * size.get(k, bench.BATCH) / s for s in times] for k, times in found.items()}
 
 
 def main():

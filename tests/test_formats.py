@@ -24,7 +24,7 @@ from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import formats, samples, saved_model, tflite
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
 from tf_tickets.export.verify import verify
-from tf_tickets.models import architecture, registry, state
+from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
 
 CONFIG = tt.Config.from_values(dataset="digits")
@@ -76,7 +76,7 @@ def bare(monkeypatch, tmp_path):
     def save(model, dataset, shape, **changes):
         network = {"name": model, "classes": 10, "image_shape": shape, "stem": "small", "head": "linear", "kappa": 16.0}
         network["width"] = 64 if model == "vit_small" else 2
-        built = registry.build(**network, seed=1)
+        built = builder.build(**network, seed=1)
         kept = state.get_state(built)
         described = architecture.describe(**{"model" if k == "name" else k: v for k, v in network.items()})
         draw = np.random.default_rng(0)
@@ -286,14 +286,14 @@ def test_a_file_that_predicts_something_else_is_not_left(run_folder, tmp_path, m
 
 def test_a_transformer_has_no_runtime_npz(bare, monkeypatch, tmp_path):
     folder = bare("vit_small", "digits", (8, 8, 1))
-    with pytest.raises(UsageError, match=r"vit_small is a transformer, .* SavedModel alone serves; leave runtime out"):
+    with pytest.raises(UsageError, match="vit_small is no network of the runtime's: .* serves it; leave runtime out"):
         formats.export(folder, ["ticket", "runtime"], CONFIG)
     assert os.listdir(tmp_path) == ["bare"]
     made = []
     monkeypatch.setattr(formats, "_written", lambda job, name, path: made.append(name) or (folder, None, None))
     text = formats.export(folder, None, CONFIG)
     assert made == [name for name in options.EXPORTS if name != "runtime"]
-    assert "\nno runtime: vit_small is a transformer" in text
+    assert "\nno runtime: vit_small is no network of the runtime's" in text
 
 
 def test_without_the_data_floats_are_compared_on_noise_and_eight_bits_refused(bare, tmp_path, monkeypatch):

@@ -10,8 +10,8 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets.backend import keras, tf
-from tf_tickets.choices import MODELS
 from tf_tickets.models import layers
+from tf_tickets.registry import NETWORKS
 
 GRADIENTS = """
 import json, sys
@@ -78,7 +78,7 @@ def test_a_strided_pointwise_convolution_is_its_definition(size, channels):
     np.testing.assert_allclose(gradient[0, 0], np.einsum("nhwi,nhwo->io", chosen, 2 * expected), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_no_network_has_keras_own(name):
     model = tt.models.build(name, classes=3, image_shape=(32, 32, 3), width=64 if name == "vit_small" else 8)
     found = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -89,14 +89,14 @@ STEPS = """
 import numpy as np
 from tf_tickets import backend, config
 from tf_tickets.backend import tf
-from tf_tickets.models import registry, state
+from tf_tickets.models import builder, state
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
 
 settings = config.Config.from_values(dataset="cifar10", width=64, images=500, strategy="one_device")
 devices = backend.start(settings.run)
 print(tf.config.threading.get_inter_op_parallelism_threads())
-model = registry.build("resnet18", classes=10, image_shape=(32, 32, 3), width=64)
+model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=64)
 objective = objectives.supervised(losses.build("cross_entropy", None))
 steps = Steps(model, optimizers.build(settings.training, "float32"), devices, objective)
 draws = np.random.default_rng(0)

@@ -11,8 +11,9 @@ from tf_tickets.analysis import activity, overlap, probe, shot, similarity, stab
 from tf_tickets.data import sources, subsets
 from tf_tickets.experiments import measures
 from tf_tickets.experiments.desk import Desk
-from tf_tickets.models import architecture, registry
-from tf_tickets.models.architecture import Kernel
+from tf_tickets.models import architecture, builder
+from tf_tickets.models.description import Kernel
+from tf_tickets.registry import NETWORKS
 
 RNG = np.random.default_rng(5)
 
@@ -151,7 +152,7 @@ class TestActivity:
 
     def test_a_residual_network_s_branches_are_told_apart(self):
         facts = {"name": "resnet18", "classes": 10, "image_shape": [8, 8, 1], "stem": "small", "width": 2}
-        model = registry.build(**facts | {"image_shape": (8, 8, 1)})
+        model = builder.build(**facts | {"image_shape": (8, 8, 1)})
         # Without scale and shift, the last residual branch is zero: its ratio is 0, the block before is alive.
         for variable in model.get_layer("layer4.1.bn2").variables[:2]:
             variable.assign(0.0 * variable)
@@ -224,12 +225,12 @@ class TestProbe:
         assert set(np.bincount(np.concatenate([found["train"].labels, found["held_out"].labels]))) <= {29, 30, 31}
 
 
-@pytest.mark.parametrize("model", [name for name in config.MODELS if "1" in name or "_v" in name or "vit" in name])
+@pytest.mark.parametrize("model", [name for name in NETWORKS if "1" in name or "_v" in name or "vit" in name])
 def test_the_layers_looked_at_exist_and_stay_readable(model):
     described = architecture.describe(model, classes=10, image_shape=(32, 32, 3), width=64 if "vit" in model else 8)
     names = taps.compared(described)
     assert 8 <= len(names) <= taps.READABLE + 3 and len(set(names)) == len(names) and names[-1] == "linear"
     if model in ("resnet18", "vgg11", "mobilenet_v2", "vit_small", "harmonic_resnet18"):
-        network = registry.build(model, classes=10, image_shape=(32, 32, 3), width=described.width)
-        assert all(network.get_layer(name) for name in [*names, *taps.probed(described)])
-        assert len(taps.probed(described)) == (4 if "resnet" in model else 1)
+        network = builder.build(model, classes=10, image_shape=(32, 32, 3), width=described.width)
+        assert all(network.get_layer(name) for name in [*names, *described.probed()])
+        assert len(described.probed()) == (4 if "resnet" in model else 1)

@@ -1,17 +1,21 @@
 """Every network, head and loss: exact counts, different functions, and two rounds of pruning each."""
 
+import re
+
 import numpy as np
 import pytest
-from conftest import QUICK, SETTINGS
+from conftest import QUICK, ROOT, SETTINGS
 
 import tf_tickets as tt
-from tf_tickets import backend, runs, storage
+from tf_tickets import backend, runs, runtime, storage
 from tf_tickets.backend import tf
+from tf_tickets.config import options
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
-from tf_tickets.models import architecture, initial, layers
+from tf_tickets.export import program
+from tf_tickets.models import architecture, description, initial, layers
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.settings import MODELS
+from tf_tickets.registry import NETWORKS
 from tf_tickets.training import losses
 
 # Trainable parameters and prunable weights at the usual width, ten classes, 32x32x3.
@@ -24,8 +28,7 @@ COUNTS = {
 
 
 def test_the_registry_is_complete_with_exact_counts():
-    assert architecture.names() == MODELS
-    for name in MODELS:
+    for name in NETWORKS:
         described = architecture.describe(name, classes=10, image_shape=(32, 32, 3))
         plain = name.removeprefix("harmonic_").removeprefix("full_conv_")
         found = described.trainable_parameters(), sum(kernel.size for kernel in described.prunable())
@@ -38,13 +41,15 @@ def small(name):
     return {"classes": 3, "image_shape": (16, 16, 1), "width": width}
 
 
-def test_no_two_names_compute_the_same_function():
+def test_no_two_names_compute_the_same_function_and_each_is_what_its_entry_says():
     """The release's harmonic and full-convolution names all built the plain network."""
     images = np.random.default_rng(0).normal(size=(4, 16, 16, 1)).astype(np.float32)
     found = {}
     deep = ("34", "101", "152")
-    for name in (name for name in MODELS if not name.endswith(deep)):
-        model = tt.models.build(name, **small(name))
+    for name in (name for name in NETWORKS if not name.endswith(deep)):
+        model, entry = tt.models.build(name, **small(name)), NETWORKS[name]
+        normalised = any(isinstance(layer, backend.keras.layers.BatchNormalization) for layer in model.layers)
+        assert (normalised, program.of(model) is not None) == (entry.normalises, entry.runtime), name
         for k, kernel in enumerate(architecture.describe(name, **small(name)).kernels()):
             values = np.sin(1 + 0.7 * np.arange(kernel.size) + k) / np.sqrt(kernel.fan_in)
             model.get_layer(kernel.name).kernel.assign(values.reshape(kernel.shape))
@@ -57,9 +62,9 @@ def test_no_two_names_compute_the_same_function():
             assert not np.allclose(found[first], found[second], rtol=1e-3), (first, second)
     structures = {
         tuple((k.shape, k.kind) for k in architecture.describe(name, **small(name)).kernels())
-        for name in MODELS if "full_conv" not in name
+        for name in NETWORKS if "full_conv" not in name
     }  # fmt: skip
-    assert len(structures) == sum("full_conv" not in name for name in MODELS)
+    assert len(structures) == sum("full_conv" not in name for name in NETWORKS)
 
 
 FAMILIES = {
@@ -166,3 +171,88 @@ def test_mixed_precision_keeps_kernels_in_float32():
     model = tt.models.build("mobilenet_v2", **small("mobilenet_v2"), precision="mixed_bfloat16")
     assert model(np.zeros([2, 16, 16, 1], np.float32)).dtype == tf.float32
     assert model.get_layer("layers.0.conv2").kernel.dtype == tf.float32
+
+
+def listed_in_the_readme():
+    """The names after `--model`: `vgg11 13` is short for two, `harmonic_` stands before all of the first list."""
+    text = (ROOT / "README.md").read_text()
+    first, *spans = re.findall("`([^`]+)`", re.search(r"(?m)^`--model`:((?:.|\n)*?); `--width`", text)[1])
+    plain = spelled_out(first)
+    groups = [[span + name for name in plain] if span.endswith("_") else spelled_out(span) for span in spans]
+    return [*plain, *(name for group in groups for name in group)]
+
+
+def spelled_out(span):
+    name, *numbers = span.split()
+    return [name, *(name.rstrip("0123456789") + number for number in numbers)]
+
+
+def test_the_readme_lists_every_network():
+    assert listed_in_the_readme() == list(NETWORKS)
+
+
+def test_the_help_of_width_is_the_registry_s():
+    widths = re.findall(r"(?:(\w+) )?(\d+)", options()["width"].metadata["help"].partition("unset: ")[2])
+    assert {name: int(width) for name, width in widths if name} == {
+        name: entry.default_width for name, entry in NETWORKS.items() if entry.default_width != int(widths[0][1])
+    }
+
+
+OWN_FAMILY = """
+import dataclasses
+from tf_tickets.models import description
+from tf_tickets.models.description import Kernel, Network
+
+@dataclasses.dataclass(frozen=True)
+class Patches(Network):
+    features = property(lambda self: self.width)
+
+    def body(self):
+        return [Kernel("patches", (4, 4, self.image_shape[2], self.width), True, bias=True)]
+
+    def other_parameters(self):
+        return 2 * self.width
+
+    def build(self, images, builder):
+        x = builder.convolve(images, self.body()[0], 4, padding=0)
+        return builder.pooled(builder.relu(builder.normalise(x, "norm"), "relu"))
+
+    def stages(self):
+        return [], ["relu"]
+
+@description.register("patches", default_width=3, normalises=True, runtime=True)
+def describe(**common):
+    return Patches(**common)
+"""
+
+
+@pytest.fixture
+def own_family(monkeypatch):
+    """A family in a module of the user's own, registered until the test ends."""
+    monkeypatch.setattr(NETWORKS, "_parts", dict(NETWORKS))
+    exec(compile(OWN_FAMILY, "patches.py", "exec"), {"__name__": "patches"})
+
+
+def test_a_family_of_ones_own_is_one_module(own_family, tmp_path):
+    with pytest.raises(UsageError, match="did you mean patches?"):
+        tt.Config.from_values(model="patchs")
+    changes = {"model": "patches", "width": None, "epochs": 2, "rounds": 2, "images": 40, "tensorboard": False}
+    config = tt.Config.from_values(**QUICK | changes, out=str(tmp_path))
+    assert config.settled()["width"] == 3
+    ticket = tt.Ticket.load(tt.imp(config).best.folder)
+    assert ticket.density == pytest.approx(38 / 48) and list(ticket.masks) == ["patches"]
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+    ticket.save(str(tmp_path / "ticket"))
+    found = runtime.load(str(tmp_path / "ticket")).predict(images)
+    np.testing.assert_allclose(found, ticket.predict(images), atol=1e-6)
+
+
+def test_an_unknown_family_or_half_a_one_is_an_error():
+    with pytest.raises(UsageError, match="--model=resnet20 is not one of resnet18, .*, vit_small"):
+        architecture.describe("resnet20", classes=10, image_shape=(8, 8, 1))
+    half = type("Half", (description.Network,), {"body": lambda self: []})
+    with pytest.raises(TypeError, match="abstract"):
+        half("half", "small", (8, 8, 1), 1, 10, "linear", 16.0)
+    for name in ("resnet18", "Resnet", "two words", "a/b"):
+        with pytest.raises(ValueError, match=name):
+            description.register(name, default_width=1, normalises=False)(half)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tf_tickets import backend, storage
+from tf_tickets import backend, registry, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import subsets
 from tf_tickets.models import architecture, state
@@ -119,7 +119,7 @@ def test_network_has_the_release_s_tensors_and_logits(case, fixture_json, fixtur
 def test_every_registered_family_is_in_the_table(fixture_json):
     assert set(NETWORKS) == set(fixture_json("networks.json")["networks"])
     families = {name.rstrip("0123456789") for name, _, _ in NETWORKS.values()}
-    assert {name.rstrip("0123456789") for name in architecture.names()} == families
+    assert {name.rstrip("0123456789") for name in registry.NETWORKS} == families
 
 
 def test_feed_forward_alone(fixture_json):

@@ -22,7 +22,7 @@ from tf_tickets.backend import tf
 from tf_tickets.data import sources
 from tf_tickets.export import program
 from tf_tickets.export.ticket import Ticket, canonical, to_arrays
-from tf_tickets.models import architecture, registry, state
+from tf_tickets.models import architecture, builder, state
 from tf_tickets.runtime import files
 from tf_tickets.runtime import program as programs
 
@@ -43,7 +43,7 @@ METHODS = ("dense", "sparse", "compiled")
 def built(name, shape, stem, head):
     """(facts, architecture, Keras network, its first state)."""
     facts = {"classes": 10, "image_shape": shape, "stem": stem, "width": 8, "head": head, "kappa": 16.0}
-    model = registry.build(name, **facts)
+    model = builder.build(name, **facts)
     return facts, architecture.describe(name, **facts), model, state.get_state(model)
 
 
@@ -138,7 +138,7 @@ def test_timing_decides_between_dense_and_sparse(monkeypatch):
 
 
 def test_a_transformer_has_no_program():
-    model = registry.build("vit_small", classes=10, image_shape=(16, 16, 3), width=64)
+    model = builder.build("vit_small", classes=10, image_shape=(16, 16, 3), width=64)
     assert program.of(model) is None
 
 

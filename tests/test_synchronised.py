@@ -12,14 +12,14 @@ import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
-from tf_tickets.models import auxiliary, registry, state, synchronised
+from tf_tickets.models import auxiliary, builder, state, synchronised
 
 SHAPE = (8, 8, 3)
 
 
 def pair(name="resnet18", **changes):
     """A network, and its synchronised clone."""
-    model = registry.build(name, classes=4, image_shape=SHAPE, width=2, **changes)
+    model = builder.build(name, classes=4, image_shape=SHAPE, width=2, **changes)
     return model, synchronised.synchronise(model)
 
 

@@ -1,13 +1,8 @@
-"""The names of data sets and networks."""
+"""The names of data sets."""
 
 DATASETS = (
     "cifar10", "cifar100", "cifair10", "cifar10_2", "eurosat_rgb", "eurosat_all", "isic2018", "clamm", "cub",
     "imagenet50", "mnist", "fashion_mnist", "digits", "folder",
-)  # fmt: skip
-_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-MODELS = (
-    *_RESNETS, *(f"harmonic_{name}" for name in _RESNETS), *(f"full_conv_{name}" for name in _RESNETS),
-    "vgg11", "vgg13", "vgg16", "vgg19", "mobilenet_v2", "vit_small",
 )  # fmt: skip
 
 
@@ -17,8 +12,3 @@ def check_probe(text):
     if set(chosen) <= set(known) and len(set(chosen)) == len(chosen):
         return None
     return f"is not a list of {', '.join(known)}, each at most once"
-
-
-def default_width(model):
-    """The width that `--width` unset means."""
-    return {"mobilenet_v2": 32, "vit_small": 384}.get(model, 64)

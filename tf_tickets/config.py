@@ -11,13 +11,13 @@ import hashlib
 import typing
 
 from tf_tickets import flagfiles
-from tf_tickets.choices import DATASETS, MODELS, default_width
+from tf_tickets.choices import DATASETS
 from tf_tickets.errors import UsageError
 from tf_tickets.options import Option, checked
-from tf_tickets.registry import CONTROLS, STARTS
+from tf_tickets.registry import CONTROLS, NETWORKS, STARTS
 from tf_tickets.settings import Choice, Command, Data, Network, Pruning, Run, Training
 
-__all__ = ["COMMANDS", "DATASETS", "GROUPS", "MODELS", "Config", "options", "rewind_parts"]
+__all__ = ["COMMANDS", "DATASETS", "GROUPS", "Config", "options", "rewind_parts"]
 
 COMMANDS = (
     "imp", "train", "pretrain", "evaluate", "analyze", "report", "export", "predict", "verify", "prepare", "sweep",
@@ -106,7 +106,7 @@ class Config:
     @property
     def _implied(self):
         """What some settings are where they are unset."""
-        return {"width": default_width(self.network.model), "augment": "base", "full_rounds": "0,last"}
+        return {"width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": "0,last"}
 
     def settled(self):
         """As `values`, with what is implied where a setting is unset."""
@@ -190,10 +190,15 @@ def _search_rules(config):
     ]  # fmt: skip
 
 
+def _models_with(part):
+    return " or ".join(name for name, entry in NETWORKS.items() if part in entry.parts)
+
+
 def _check_conflicts(config):
     data, training, pruning, run = config.data, config.training, config.pruning, config.run
     sizes = [name for name in ("fraction", "per_class", "images", "subset_file") if getattr(data, name) is not None]
     kind, amount = rewind_parts(pruning.rewind)
+    model, entry = config.network.model, NETWORKS[config.network.model]
     rules = [
         (len(sizes) > 1, f"{' and '.join('--' + s for s in sizes)} exclude each other: keep one"),
         (data.imbalance is not None and sizes,
@@ -234,12 +239,12 @@ def _check_conflicts(config):
          "--adversarial attacks pixels of 8 bits, which --dataset=eurosat_all has not"),
         (data.validation == "official" and data.imbalance is not None,
          "--validation=official and --imbalance exclude each other: hold out with --validation=0.2"),
-        (training.batch_norm != "per_replica" and config.network.model == "vit_small",
-         "--batch_norm belongs to networks with batch normalisation, which --model=vit_small has none of"),
-        (training.adversarial and config.network.model == "vit_small",
-         "--adversarial needs batch normalisation, which --model=vit_small has none of"),
-        (pruning.prunable != "all" and config.network.model != "vit_small",
-         f"--prunable={pruning.prunable} belongs to --model=vit_small, not {config.network.model}"),
+        (training.batch_norm != "per_replica" and not entry.normalises,
+         f"--batch_norm belongs to networks with batch normalisation, which --model={model} has none of"),
+        (training.adversarial and not entry.normalises,
+         f"--adversarial needs batch normalisation, which --model={model} has none of"),
+        (pruning.prunable not in entry.parts,
+         f"--prunable={pruning.prunable} belongs to --model={_models_with(pruning.prunable)}, not {model}"),
         (training.optimizer == "adam" and training.momentum != Training().momentum,
          "--momentum belongs to --optimizer=sgd, not adam"),
     ]  # fmt: skip

@@ -51,3 +51,4 @@ class Registry(Mapping):
 CRITERIA = Registry("criterion", "tf_tickets.pruning.criteria")
 CONTROLS = Registry("control", "tf_tickets.pruning.strategies")
 STARTS = Registry("kind of rewinding", "tf_tickets.pruning.starts")
+NETWORKS = Registry("network", "tf_tickets.models.families")

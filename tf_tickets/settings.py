@@ -3,7 +3,7 @@
 import dataclasses
 
 from tf_tickets import policies
-from tf_tickets.choices import DATASETS, MODELS, check_probe
+from tf_tickets.choices import DATASETS, check_probe
 from tf_tickets.options import (
     check_address,
     check_choose,
@@ -21,7 +21,7 @@ from tf_tickets.options import (
     check_what,
     option,
 )
-from tf_tickets.registry import CONTROLS, CRITERIA
+from tf_tickets.registry import CONTROLS, CRITERIA, NETWORKS
 
 
 def _controls():
@@ -71,7 +71,7 @@ class Data:
 class Network:
     """Which network."""
 
-    model: str = option("resnet18", "network", choices=MODELS)
+    model: str = option("resnet18", "network", choices=NETWORKS)
     width: int | None = option(
         None, "channels of the first stage, of vit_small the embedding; unset: 64, mobilenet_v2 32, vit_small 384",
         low=1, high=4096,

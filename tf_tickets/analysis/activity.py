@@ -10,7 +10,7 @@ def dead_channels(mask, kind="plain"):
 
     Args:
       mask: boolean, Keras layout: [height, width, in, out], depthwise [height, width, channels, 1], dense [in, out].
-      kind: that of the models.architecture.Kernel; of a depthwise one every channel has a kernel of its own.
+      kind: that of the models.description.Kernel; of a depthwise one every channel has a kernel of its own.
 
     Returns:
       Their number.
@@ -37,7 +37,7 @@ def layer_metrics(kernels, masks, output_shapes):
     """Dead channels and multiply-adds, per layer and in total.
 
     Args:
-      kernels: list of models.architecture.Kernel.
+      kernels: list of models.description.Kernel.
       masks: dict from name to mask; a kernel without one is dense.
       output_shapes: dict from name to the shape of one image's output.
 

@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tf_tickets import augment, policies, storage
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import pipeline, sources
+from tf_tickets.data.folder import facts_of
 
 COLUMNS = 8
 _GAP = 2
@@ -33,7 +34,7 @@ def contact_sheet(config):
       The figure's path.
     """
     storage.check_writable(config.run.out)
-    data_set = catalog.of(config.data)
+    data_set = facts_of(config.data)
     images, labels = _examples(sources.load(data_set.name, config.data.data_dir), data_set)
     keys = augment.keys(config.order_seed, 0, 0, np.arange(len(images)))
     rows = [("original", images)]

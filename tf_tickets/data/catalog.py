@@ -193,16 +193,3 @@ CATALOG = {
         ),
     )
 }  # fmt: skip
-
-
-def of(data):
-    """The facts of a config.Data: from the table, or of the user's own pictures.
-
-    Raises:
-      UsageError: `--dataset=folder` without a folder of pictures that can be used.
-    """
-    if data.dataset == "folder":
-        from tf_tickets.data import folder
-
-        return folder.scan(data.data_dir).data_set
-    return CATALOG[data.dataset]

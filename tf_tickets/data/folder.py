@@ -197,6 +197,15 @@ def _facts(found, labels, facts):
     )  # fmt: skip
 
 
+def facts_of(data) -> catalog.DataSet:
+    """The facts of a config.Data: from the catalog, or of the user's own pictures.
+
+    Raises:
+      UsageError: `--dataset=folder` without a folder of pictures that can be used.
+    """
+    return scan(data.data_dir).data_set if data.dataset == "folder" else catalog.CATALOG[data.dataset]
+
+
 def columns(pictures, split):
     """(ids, labels, paths, held) of the training or test pictures, as data.sources.Source takes them."""
     chosen = [p for p in pictures.pictures if (p.part == "test") == (split == "test")]

@@ -66,7 +66,7 @@ class Desk:
 
 
 def described(ticket):
-    """The models.architecture.Network of a ticket."""
+    """The models.description.Network of a ticket."""
     facts = dict(ticket.network)
     return architecture.describe(facts.pop("name"), **facts)
 

@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from tf_tickets import backend
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import pipeline, sources
+from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import accuracy, attacks, calibration, corruptions, files, generated
 from tf_tickets.experiments import predictions, sampling, subjects
@@ -73,7 +74,7 @@ def evaluate(paths, config, stop=lambda: False):
 def data_set_of(ticket, config):
     """The catalog.DataSet of a ticket: pixels normalised as the ticket does it, own pictures from `--data_dir`."""
     name, facts = ticket.data["dataset"], ticket.data
-    data_set = catalog.of(dataclasses.replace(config.data, dataset=name))
+    data_set = facts_of(dataclasses.replace(config.data, dataset=name))
     if data_set.classes != len(facts["labels"]) or list(data_set.image_shape) != list(facts["image_shape"]):
         raise UsageError(
             f"the pictures in --data_dir={config.data.data_dir} have {data_set.classes} classes of "

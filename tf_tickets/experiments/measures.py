@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from tf_tickets import storage
-from tf_tickets.analysis import activity, probe, shot, taps
+from tf_tickets.analysis import activity, probe, shot
 from tf_tickets.data import catalog, pipeline, subsets
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import subjects
@@ -62,7 +62,7 @@ def probes(desk, groups):
 def _probed(desk, name):
     def measure(network, rows):
         parts = probe_images(desk, name)
-        layers = taps.probed(described(network.ticket))
+        layers = described(network.ticket).probed()
         tensors = [network.model.get_layer(layer).output for layer in layers]
         facts = desk.source(name).data_set
         found = {part: _features(network, tensors, images, facts) for part, images in parts.items()}
@@ -138,7 +138,7 @@ def _activity(network, rows, desk):
     tensors = [layer.output for layer in rectified] + [part for layer in sums for part in layer.input]
     images = desk.sample(network.data_set.name)
     silent, ratios = [activity.Silent() for _ in rectified], [[] for _ in sums]
-    swapped = taps.shortcut_first(facts)
+    swapped = facts.shortcut_first
     for found in activations(network, tensors, images) if tensors else ():
         pairs = iter(found[len(rectified) :])
         for counter, part in zip(silent, found):

@@ -7,6 +7,7 @@ import numpy as np
 from tf_tickets import config as configs
 from tf_tickets import policies, runs, storage
 from tf_tickets.data import catalog, subsets
+from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
@@ -155,7 +156,7 @@ def resolve(config, refits=False):
       config: a Config.
       refits: for the rounds that --refit runs again, on all images of the subset.
     """
-    data_set = catalog.of(config.data)
+    data_set = facts_of(config.data)
     config = _with_official_validation(config, data_set)
     if config.run.strategy != "multi_worker":  # else only the chief has to be able to
         storage.check_writable(config.run.out)

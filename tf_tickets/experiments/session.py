@@ -10,7 +10,7 @@ from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import artefacts, joined
 from tf_tickets.experiments.notices import say
-from tf_tickets.models import auxiliary, pretrained, registry, state, synchronised
+from tf_tickets.models import auxiliary, builder, pretrained, state, synchronised
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
@@ -52,7 +52,7 @@ class Session:
             pipeline.chunks(images, config.data.batch_size, self.devices.replicas)
         described = plan.network
         with self.devices.strategy.scope():
-            model = registry.build(
+            model = builder.build(
                 config.network.model, classes=described.classes, image_shape=described.image_shape,
                 stem=described.stem, width=described.width, head=described.head, kappa=described.kappa,
                 seed=plan.control.initial_seed(config.run.seed), precision=config.run.precision,

@@ -126,7 +126,7 @@ def _obstacle(job, name):
     """Why a ticket cannot have a format, in words; None where it can."""
     data = job.ticket.data
     if name == "runtime" and job.facts["program"] is None:
-        return f"{job.ticket.network['name']} is a transformer, which its SavedModel alone serves"
+        return f"{job.ticket.network['name']} is no network of the runtime's: its SavedModel alone serves it"
     if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
         return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
     if name == "tflite_int8" and job.sample.missing:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tf_tickets.data import catalog
+from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import UsageError
 from tf_tickets.export import ticket as tickets
-from tf_tickets.models import architecture, pretrained, registry, state
+from tf_tickets.models import architecture, builder, pretrained, state
 from tf_tickets.pruning.masks import masked_state
 
 _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
@@ -13,7 +13,7 @@ _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
 
 def read(path, config, rewound=None):
     """Assembles a Ticket from PyTorch-named files; see `Ticket.from_pytorch`."""
-    data_set = catalog.of(config.data)
+    data_set = facts_of(config.data)
     if data_set.mean is None:
         raise UsageError(f"--dataset={data_set.name} is measured in each run: import the ticket for another data set")
     described = architecture.from_config(config.network, data_set)
@@ -22,7 +22,7 @@ def read(path, config, rewound=None):
     if not masks:
         raise UsageError(f"{path} holds no *{_MASK}: it is no pruned PyTorch state")
     network = tickets.network_of(config, described)
-    model = registry.build(**network | {"image_shape": described.image_shape})
+    model = builder.build(**network | {"image_shape": described.image_shape})
     trained = _state(model, arrays, masks, path)
     start = trained if rewound is None else _state(model, pretrained.read(rewound, said=""), masks, rewound)
     kept = _masks(model, masks, described.prunable(config.pruning.prunable), path)

@@ -131,9 +131,9 @@ class Ticket:
 
     def build(self):
         """A plain Keras network with the trained, masked weights; float32 normalised images in, logits out."""
-        from tf_tickets.models import registry, state
+        from tf_tickets.models import builder, state
 
-        model = registry.build(**self.network | {"image_shape": tuple(self.network["image_shape"])})
+        model = builder.build(**self.network | {"image_shape": tuple(self.network["image_shape"])})
         state.set_state(model, self.trained)
         return model
 

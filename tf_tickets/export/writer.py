@@ -21,6 +21,7 @@ from tf_tickets.export.ticket import (
     to_arrays,
 )
 from tf_tickets.export.verify import files_below
+from tf_tickets.registry import NETWORKS
 
 
 def write_ticket(folder, chosen):
@@ -94,7 +95,7 @@ def facts(ticket, metrics, test_images):
         "weights_total": sum(layer["total"] for layer in layers),
         "layers": layers,
         "network": ticket.network,
-        "program": program.of(ticket.model),
+        "program": program.of(ticket.model) if NETWORKS[ticket.network["name"]].runtime else None,
         "data": ticket.data,
         "settings": ticket.settings,
         "ids_digest": ticket.ids_digest,

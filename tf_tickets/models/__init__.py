@@ -2,18 +2,27 @@
 
 
 def build(
-    name, *, classes, image_shape, stem="small", width=None, head="linear", kappa=16.0, seed=0, precision="float32"
+    name: str,
+    *,
+    classes: int,
+    image_shape: tuple[int, int, int],
+    stem: str = "small",
+    width: int | None = None,
+    head: str = "linear",
+    kappa: float = 16.0,
+    seed: int = 0,
+    precision: str = "float32",
 ):
-    """Builds a functional Keras network with logits out; see `registry.build`."""
-    from tf_tickets.models import registry
+    """Builds a functional Keras network with logits out; see `builder.build`."""
+    from tf_tickets.models import builder
 
-    return registry.build(
+    return builder.build(
         name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa, seed=seed,
         precision=precision,
     )  # fmt: skip
 
 
-def load_state(model, arrays, strict=True):
+def load_state(model, arrays: dict, strict: bool = True) -> tuple[list[str], list[str]]:
     """Loads PyTorch-named arrays in torch's layout; see `state.load_state`."""
     from tf_tickets.models import state
 

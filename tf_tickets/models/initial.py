@@ -6,27 +6,28 @@ import numpy as np
 from scipy import special
 
 from tf_tickets import seeds
+from tf_tickets.models.description import Kernel, Network
 
 
-def unit(seed, layer, variable, shape):
+def unit(seed: int, layer: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
     """Uniform draws in [0, 1) of a variable, float64 of `shape`."""
     return seeds.uniform(seeds.fold("initial", seed, layer, variable), math.prod(shape)).reshape(shape)
 
 
-def normal(seed, layer, variable, shape, deviation):
+def normal(seed: int, layer: str, variable: str, shape: tuple[int, ...], deviation: float) -> np.ndarray:
     """Normal draws of a variable, float32 of `shape`."""
     draws = np.clip(unit(seed, layer, variable, shape), 2.0**-54, 1.0 - 2.0**-53)
     return (deviation * special.ndtri(draws)).astype(np.float32)
 
 
-def uniform_fan_in(seed, layer, variable, shape, fan_in):
+def uniform_fan_in(seed: int, layer: str, variable: str, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
     """Uniform in +-1/sqrt(fan_in), PyTorch's default for convolution and linear layers, float32 of `shape`."""
     bound = 1.0 / math.sqrt(fan_in)
     return ((2.0 * unit(seed, layer, variable, shape) - 1.0) * bound).astype(np.float32)
 
 
-def kernel(described, seed):
-    """The initial kernel of an architecture.Kernel."""
+def kernel(described: Kernel, seed: int) -> np.ndarray:
+    """The initial kernel of a Kernel."""
     name, shape = described.name, described.shape
     if described.start == "fan_in":
         return uniform_fan_in(seed, name, "kernel", shape, described.fan_in)
@@ -35,18 +36,21 @@ def kernel(described, seed):
     return normal(seed, name, "kernel", shape, deviation)
 
 
-def bias(described, seed):
-    """The initial bias of an architecture.Kernel: PyTorch's default, or zeros."""
+def bias(described: Kernel, seed: int) -> np.ndarray:
+    """The initial bias of a Kernel: PyTorch's default, or zeros."""
     shape = (described.outputs,)
     if described.start == "fan_in":
         return uniform_fan_in(seed, described.name, "bias", shape, described.fan_in)
     return np.zeros(shape, np.float32)
 
 
-def draw(model, described, seed):
+def draw(model, described: Network, seed: int) -> None:
     """Assigns the initial weights of a Network to its Keras model."""
     for part in described.kernels():
         layer = model.get_layer(part.name)
         layer.kernel.assign(kernel(part, seed))
         if part.bias:
             layer.bias.assign(bias(part, seed))
+    for (name, variable), deviation in described.other_starts().items():
+        values = getattr(model.get_layer(name), variable)
+        values.assign(normal(seed, name, variable, tuple(values.shape), deviation))

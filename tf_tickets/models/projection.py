@@ -7,7 +7,7 @@ SIZE = 128
 
 
 def add(model, seed):
-    """A network of `registry.build` with its head replaced: features -> dense -> ReLU -> dense, `SIZE` out.
+    """A network of `builder.build` with its head replaced: features -> dense -> ReLU -> dense, `SIZE` out.
 
     The new layers, `projection.0` and `projection.2`, are as wide as the features and drawn like PyTorch's linear.
     """

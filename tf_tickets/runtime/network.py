@@ -33,7 +33,8 @@ def load(path, compiled=False):
     Raises:
       NotATicket: the path is neither.
       ImportError: `compiled`, and numba is not installed.
-      Damaged: a hash is wrong, or the network is one that the runtime does not know, such as a transformer.
+      Damaged: a hash is wrong, or the network is one that the runtime is not registered for, such as a
+        transformer.
     """
     if os.path.isfile(path):
         if not zipfile.is_zipfile(path):

@@ -1,8 +1,9 @@
-"""Residual networks without TensorFlow: plain, harmonic and full-convolution."""
+"""Residual networks (He et al. 2016): plain, harmonic and full-convolution; padding and normalisation are PyTorch's."""
 
 import dataclasses
 
-from tf_tickets.models.architecture import Kernel, Network
+from tf_tickets.models import description
+from tf_tickets.models.description import Kernel, Network, Tensor
 
 _DEPTHS = {
     "resnet18": ((2, 2, 2, 2), False),
@@ -12,7 +13,7 @@ _DEPTHS = {
     "resnet152": ((3, 8, 36, 3), True),
 }
 _PREFIXES = {"": "plain", "harmonic_": "harmonic", "full_conv_": "full"}
-NAMES = tuple(prefix + name for prefix in _PREFIXES for name in _DEPTHS)
+_NAMES = tuple(prefix + name for prefix in _PREFIXES for name in _DEPTHS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,11 +37,11 @@ class Block:
     convolution: str
 
     @property
-    def projects(self):
+    def projects(self) -> bool:
         """Whether the shortcut is a 1x1 convolution."""
         return self.stride != 1 or self.channels_in != self.channels_out
 
-    def kernels(self, start):
+    def kernels(self, start: str) -> list[Kernel]:
         """The block's kernels, shortcut last."""
         c_in, c, c_out = self.channels_in, self.channels, self.channels_out
         if self.bottleneck:
@@ -56,6 +57,25 @@ class Block:
             found.append(Kernel(f"{self.name}.shortcut.0", (1, 1, c_in, c_out), True, "plain", start))
         return found
 
+    def build(self, x: Tensor, start: str, builder) -> Tensor:
+        """The block's layers on its input."""
+        shortcut, full, kernels = x, self.convolution == "full", self.kernels(start)
+        inner = kernels[:-1] if self.projects else kernels
+        strides = (1, self.stride, 1) if self.bottleneck else (self.stride, 1)
+        for index, (kernel, stride) in enumerate(zip(inner, strides), 1):
+            padding = 2 if full and kernel.shape[0] == 3 else None
+            x = builder.normalise(builder.convolve(x, kernel, stride, padding), f"{self.name}.bn{index}")
+            if index < len(inner):
+                x = builder.relu(x, f"{self.name}.relu{index}")
+        if full:
+            # Full convolutions grow the image; the shortcut grows alike.
+            wider = 1 if self.bottleneck else (3 if self.projects else 2)
+            shortcut = builder.pad(shortcut, wider, f"{self.name}.shortcut.pad")
+        if self.projects:
+            shortcut = builder.convolve(shortcut, kernels[-1], self.stride)
+            shortcut = builder.normalise(shortcut, f"{self.name}.shortcut.1")
+        return builder.relu(builder.add([x, shortcut], f"{self.name}.add"), f"{self.name}.relu")
+
 
 @dataclasses.dataclass(frozen=True)
 class ResNet(Network):
@@ -70,20 +90,20 @@ class ResNet(Network):
       convolution: plain, harmonic or full.
     """
 
-    blocks: tuple
+    blocks: tuple[Block, ...]
     convolution: str
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Length of the vector that the head sees."""
         return self.blocks[-1].channels_out
 
     @property
-    def stem_size(self):
+    def stem_size(self) -> int:
         """The side of the first filters: 3, or 7 of a full stem."""
         return 3 if self.stem == "small" else 7
 
-    def body(self):
+    def body(self) -> list[Kernel]:
         """Stem, then blocks."""
         start = "fan_in" if self.convolution == "plain" else "fan_out"
         size, channels = self.stem_size, self.image_shape[2]
@@ -92,12 +112,39 @@ class ResNet(Network):
         stem = Kernel("pre_conv.0", shape, True, "plain", start)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels(start))]
 
-    def other_parameters(self):
+    def other_parameters(self) -> int:
         """Scale and shift after each convolution; the harmonic stem's own normalisation has none."""
         return sum(2 * kernel.outputs for kernel in self.body())
 
+    def build(self, images: Tensor, builder) -> Tensor:
+        """Stem, then blocks."""
+        stem, stride = self.body()[0], 2 if self.stem == "full" else 1
+        if self.convolution == "harmonic":
+            x = builder.cosine_filters(images, self.stem_size, stride, "pre_conv.0.dct")
+            x = builder.convolve(builder.normalise(x, "pre_conv.0.bn", affine=False), stem)
+        else:
+            x = builder.convolve(images, stem, stride)
+        x = builder.relu(builder.normalise(x, "pre_conv.1"), "pre_conv.2")
+        if self.stem == "full":
+            # The input is a ReLU's output, so padding with zero is padding with minus infinity.
+            x = builder.max_pool(builder.pad(x, 1, "pre_conv.3.pad"), 3, 2, "pre_conv.3")
+        for block in self.blocks:
+            x = block.build(x, stem.start, builder)
+        return builder.pooled(x)
 
-def describe(common):
+    def stages(self) -> tuple[list[str], list[str]]:
+        """The stem and every block."""
+        stem = "pre_conv.2" if self.stem == "small" else "pre_conv.3"
+        return [stem], [f"{block.name}.relu" for block in self.blocks]
+
+    def probed(self) -> list[str]:
+        """The end of every stage, the last one averaged."""
+        last = {block.name.split(".")[0]: f"{block.name}.relu" for block in self.blocks}
+        return [*list(last.values())[:-1], "features"]
+
+
+@description.register(*_NAMES, default_width=64, normalises=True, runtime=True)
+def describe(**common) -> ResNet:
     """A ResNet from what all networks have."""
     name = common["model"]
     prefix = next(p for p in sorted(_PREFIXES, key=len, reverse=True) if name.startswith(p))

@@ -1,65 +1,14 @@
-"""VGG and MobileNetV2 without TensorFlow."""
+"""MobileNetV2 (Sandler et al. 2018), with the release's plain ReLUs."""
 
 import dataclasses
 
-from tf_tickets.models.architecture import Kernel, Network
-
-# Channels in units of the width; 0 is a pooling.
-_VGG = {
-    "vgg11": (1, 0, 2, 0, 4, 4, 0, 8, 8, 0, 8, 8),
-    "vgg13": (1, 1, 0, 2, 2, 0, 4, 4, 0, 8, 8, 0, 8, 8),
-    "vgg16": (1, 1, 0, 2, 2, 0, 4, 4, 4, 0, 8, 8, 8, 0, 8, 8, 8),
-    "vgg19": (1, 1, 0, 2, 2, 0, 4, 4, 4, 4, 0, 8, 8, 8, 8, 0, 8, 8, 8, 8),
-}
-VGG_NAMES = tuple(_VGG)
+from tf_tickets.models import description
+from tf_tickets.models.description import Kernel, Network, Tensor
 
 # Expansion, channels at width 32, blocks, stride of the first block.
 _MOBILENET = (
     (1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class VGG(Network):
-    """VGG (Simonyan & Zisserman 2015) with batch normalisation and one linear layer, as the release builds it.
-
-    The stem has no say: four poolings fit 32 pixels and 224 alike.
-
-    Attributes:
-      parts: (position in the release's list, input channels, channels), or (position, 0, 0) of a pooling.
-    """
-
-    parts: tuple
-
-    head_start = "small"
-
-    @property
-    def features(self):
-        """Length of the vector that the head sees."""
-        return self.parts[-1][2]
-
-    def body(self):
-        """The convolutions."""
-        return [
-            Kernel(f"features.{position}", (3, 3, channels_in, channels), True, "plain", "fan_out", bias=True)
-            for position, channels_in, channels in self.parts
-            if channels
-        ]
-
-    def other_parameters(self):
-        """Scale and shift after each convolution."""
-        return sum(2 * channels for _, _, channels in self.parts)
-
-
-def describe_vgg(common):
-    """A VGG from what all networks have."""
-    parts, position, channels_in = [], 0, common["image_shape"][2]
-    for units in _VGG[common["model"]]:
-        channels = units * common["width"]
-        parts.append((position, channels_in if units else 0, channels))
-        position += 3 if units else 1  # convolution, normalisation, ReLU; or one pooling
-        channels_in = channels or channels_in
-    return VGG(**common, parts=tuple(parts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +28,11 @@ class Inverted:
     stride: int
 
     @property
-    def projects(self):
+    def projects(self) -> bool:
         """Whether the shortcut is a 1x1 convolution."""
         return self.stride == 1 and self.channels_in != self.channels_out
 
-    def kernels(self):
+    def kernels(self) -> list[Kernel]:
         """The block's kernels, shortcut last."""
         found = [
             Kernel(f"{self.name}.conv1", (1, 1, self.channels_in, self.channels), True),
@@ -93,6 +42,19 @@ class Inverted:
         if self.projects:
             found.append(Kernel(f"{self.name}.shortcut.0", (1, 1, self.channels_in, self.channels_out), True))
         return found
+
+    def build(self, x: Tensor, builder) -> Tensor:
+        """The block's layers on its input."""
+        shortcut, kernels = x, self.kernels()
+        for index, (kernel, stride) in enumerate(zip(kernels, (1, self.stride, 1)), 1):
+            x = builder.normalise(builder.convolve(x, kernel, stride), f"{self.name}.bn{index}")
+            if index < 3:
+                x = builder.relu(x, f"{self.name}.relu{index}")
+        if self.stride != 1:
+            return x
+        if self.projects:
+            shortcut = builder.normalise(builder.convolve(shortcut, kernels[3]), f"{self.name}.shortcut.1")
+        return builder.add([x, shortcut], f"{self.name}.add")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,26 +68,44 @@ class MobileNet(Network):
       last: channels of the last convolution.
     """
 
-    blocks: tuple
+    blocks: tuple[Inverted, ...]
     last: int
 
     @property
-    def features(self):
+    def features(self) -> int:
         """Length of the vector that the head sees."""
         return self.last
 
-    def body(self):
+    def body(self) -> list[Kernel]:
         """Stem, blocks, last convolution."""
         stem = Kernel("conv1", (3, 3, self.image_shape[2], self.width), True)
         last = Kernel("conv2", (1, 1, self.blocks[-1].channels_out, self.last), True)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels()), last]
 
-    def other_parameters(self):
+    def other_parameters(self) -> int:
         """Scale and shift after each convolution."""
         return sum(2 * kernel.outputs for kernel in self.body())
 
+    def build(self, images: Tensor, builder) -> Tensor:
+        """Stem, blocks, last convolution."""
+        kernels = self.body()
+        x = _unit(images, kernels[0], "bn1", 2 if self.stem == "full" else 1, builder)
+        for block in self.blocks:
+            x = block.build(x, builder)
+        return builder.pooled(_unit(x, kernels[-1], "bn2", 1, builder))
 
-def describe_mobilenet(common):
+    def stages(self) -> tuple[list[str], list[str]]:
+        """The stem, every block and the last convolution."""
+        ends = [f"{block.name}.{'add' if block.stride == 1 else 'bn3'}" for block in self.blocks]
+        return ["conv1.relu"], [*ends, "conv2.relu"]
+
+
+def _unit(x, kernel, name, stride, builder):
+    return builder.relu(builder.normalise(builder.convolve(x, kernel, stride), name), f"{kernel.name}.relu")
+
+
+@description.register("mobilenet_v2", default_width=32, normalises=True, runtime=True)
+def describe(**common) -> MobileNet:
     """A MobileNet from what all networks have."""
     width, blocks = common["width"], []
 

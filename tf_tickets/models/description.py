@@ -1,0 +1,181 @@
+"""What a network is made of, without TensorFlow: names, kinds, shapes and strides of its layers.
+
+The Keras builder walks these descriptions, and the plan of a run counts weights from them, so the two cannot differ.
+"""
+
+import abc
+import dataclasses
+import math
+import re
+import typing
+from collections.abc import Callable
+
+from tf_tickets.errors import UsageError
+from tf_tickets.registry import NETWORKS
+
+# A Keras tensor; Keras is not imported here.
+Tensor = typing.Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """One convolution or dense kernel, Keras layout.
+
+    Attributes:
+      name: the layer's name, such as layer1.0.conv1.
+      shape: (height, width, in, out); (height, width, channels, 1) of a depthwise one; (in, out) of a dense one.
+      prunable: whether the global ranking sees it.
+      kind: plain, depthwise, harmonic (coefficients of cosine filters, i-major in the first two axes) or dense.
+      start: how it is drawn: fan_in (PyTorch's default), fan_out (He's normal), small (normal 0.01) or token
+        (normal 0.02).
+      bias: whether the layer adds one.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    prunable: bool
+    kind: str = "plain"
+    start: str = "fan_in"
+    bias: bool = False
+
+    @property
+    def size(self) -> int:
+        """The number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def outputs(self) -> int:
+        """The number of output channels."""
+        return self.shape[2] if self.kind == "depthwise" else self.shape[-1]
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of one output."""
+        return math.prod(self.shape[:2]) if self.kind == "depthwise" else math.prod(self.shape[:-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Network(abc.ABC):
+    """What all networks have. A family derives from it, and says what is abstract here.
+
+    Attributes:
+      model: the name in the registry.
+      stem: small or full.
+      image_shape: (height, width, channels).
+      width: channels of the first stage; of a vision transformer, the embedding.
+      classes: of the head.
+      head: linear, cosine or tvmf.
+      kappa: the concentration of a tvmf head.
+    """
+
+    model: str
+    stem: str
+    image_shape: tuple[int, int, int]
+    width: int
+    classes: int
+    head: str
+    kappa: float
+
+    # The head is drawn as the family says.
+    head_start: typing.ClassVar[str] = "fan_in"
+    # Whether its additions name their shortcut before the residual.
+    shortcut_first: typing.ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def features(self) -> int:
+        """Length of the vector that the head sees."""
+
+    @abc.abstractmethod
+    def body(self) -> list[Kernel]:
+        """The kernels before the head, in the order in which ties are broken."""
+
+    @abc.abstractmethod
+    def other_parameters(self) -> int:
+        """How many trainable numbers are neither kernels nor biases: normalisation scale and shift, tokens."""
+
+    @abc.abstractmethod
+    def build(self, images: Tensor, builder) -> Tensor:
+        """The layers from images to `features`, in Keras; those of `body` have its names.
+
+        Args:
+          images: a Keras input, [n, height, width, channels].
+          builder: a models.builder.Builder, which adds layers.
+
+        Returns:
+          The output of the layer `features`, [n, features].
+        """
+
+    @abc.abstractmethod
+    def stages(self) -> tuple[list[str], list[str]]:
+        """Names of the Keras layers whose outputs analyses compare: (stem, blocks), in order, the logits left out."""
+
+    def probed(self) -> list[str]:
+        """Names of the Keras layers on whose outputs, averaged over positions, probes are trained; last `features`."""
+        return ["features"]
+
+    def other_starts(self) -> dict[tuple[str, str], float]:
+        """(layer, its variable) -> deviation of the normal draw, of what is neither kernel nor bias nor a constant."""
+        return {}
+
+    def kernels(self) -> list[Kernel]:
+        """All kernels in the order in which ties are broken, the head's last."""
+        shape = (self.features, self.classes)
+        start = self.head_start if self.head == "linear" else "fan_in"
+        return [*self.body(), Kernel("linear", shape, False, "dense", start, bias=self.head == "linear")]
+
+    def trainable_parameters(self) -> int:
+        """The number of all trainable numbers."""
+        kernels = self.kernels()
+        biases = sum(kernel.outputs for kernel in kernels if kernel.bias)
+        scale = 0 if self.head == "linear" else 1
+        return sum(kernel.size for kernel in kernels) + biases + scale + self.other_parameters()
+
+    def prunable(self, part: str = "all") -> list[Kernel]:
+        """The kernels that the ranking sees; UsageError unless `part` is one of the family's `parts`."""
+        if part not in NETWORKS[self.model].parts:
+            raise UsageError(f"--prunable={part} is not one of {', '.join(NETWORKS[self.model].parts)}: {self.model}")
+        return [kernel for kernel in self.body() if kernel.prunable]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What the registry holds of a network: what is true of its name, whatever its size.
+
+    Attributes:
+      describe: function of the values of a Network's attributes, by name -> Network; UsageError for a size that the
+        network cannot have.
+      default_width: the width that `--width` unset means.
+      normalises: whether it has batch normalisation.
+      runtime: whether `tf_tickets.runtime` executes it.
+      parts: the values that `--prunable` may have.
+      pretrained_stem: what `--stem=auto` means with `--pretrained`; None: the data set's.
+    """
+
+    describe: Callable[..., Network]
+    default_width: int
+    normalises: bool
+    runtime: bool = False
+    parts: tuple[str, ...] = ("all",)
+    pretrained_stem: str | None = None
+
+
+def register(*names: str, **facts) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
+    """A decorator that registers a function as the `describe` of the networks of some names.
+
+    Args:
+      *names: what `--model` takes: small letters, digits and _.
+      **facts: the other attributes of their `Entry`.
+
+    Raises:
+      ValueError: a name that could not be a folder's, or that is taken.
+    """
+
+    def put(describe):
+        for name in names:
+            if not re.fullmatch("[a-z][a-z0-9_]*", name):
+                raise ValueError(f"{name!r} does not begin with a small letter, followed by such, digits and _")
+            NETWORKS.register(name)(Entry(describe, **facts))
+        return describe
+
+    return put

@@ -1,0 +1,6 @@
+"""The families of networks, without TensorFlow; each registers its networks, in the order in which they are listed."""
+
+# isort: off
+from tf_tickets.models.families import residual, vgg, mobilenet, transformer
+
+__all__ = ["mobilenet", "residual", "transformer", "vgg"]
