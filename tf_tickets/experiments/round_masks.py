@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import messages, storage
 from tf_tickets.errors import StateError
 from tf_tickets.experiments.notices import say
 from tf_tickets.pruning import masks as pruning_masks
@@ -87,7 +87,14 @@ def keep_masks(mine, masks, plan):
 
 def begun(folder, index, plan, team):
     """The masks that round `index` begins with, made and kept by the chief and the same for all of a team.Team."""
-    return team.arrays_from_chief(lambda: keep_masks(folder.round(index), next_masks(folder, index, plan), plan))
+    return team.arrays_from_chief(
+        lambda: keep_masks(folder.round(index), next_masks(folder, index, plan), plan), lambda: specs(plan)
+    )
+
+
+def specs(plan):
+    """{name: messages.ArraySpec} of a network's masks, in its order."""
+    return {kernel.name: messages.ArraySpec(tuple(kernel.shape), np.dtype(bool)) for kernel in plan.kernels}
 
 
 def settling_of(session, round_index, masks):

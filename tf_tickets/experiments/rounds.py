@@ -3,8 +3,10 @@
 import os
 import time
 
+import numpy as np
+
 from tf_tickets import config as configs
-from tf_tickets import storage
+from tf_tickets import messages, storage
 from tf_tickets.backend import tf
 from tf_tickets.errors import DivergedError, StateError
 from tf_tickets.experiments import joined, round_masks
@@ -101,7 +103,7 @@ def train_round(
                 steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
                 learning_rate=rate_of(plan, rate_round), callbacks=observers, boundaries=boundaries,
                 partial=partial, stop=stop, ends=ends if settling else None,
-                agree=lambda count: team.from_chief(lambda: count),
+                agree=lambda count: team.from_chief(lambda: count, lambda value: messages.is_whole(value, 1)),
                 evaluate=lambda epoch, last: session.evaluations(stop)
                 if is_evaluated(plan, round_index, epoch, last) else {},
             )  # fmt: skip
@@ -163,8 +165,10 @@ def _begin(session, folder, mine, identity, masks, start, first_step, companion)
         path, _, facts = found["saved"] or (None, None, None)
         return path, facts
 
-    path, facts = team.from_chief(look)
-    arrays = team.arrays_from_chief(lambda: found["saved"][1] if found["saved"] else start())
+    path, facts = team.from_chief(look, _is_checkpoint)
+    arrays = team.arrays_from_chief(
+        lambda: found["saved"][1] if found["saved"] else start(), lambda: _specs(session, path is not None, companion)
+    )
     wrapping.write_masks(session.steps.model, masks)
     session.steps.reset_optimizer()
     if path is None:
@@ -175,6 +179,27 @@ def _begin(session, folder, mine, identity, masks, start, first_step, companion)
         companion.restore(arrays)
     partial = arrays["partial"] if len(arrays["partial"]) else None
     return facts["step"], facts["rows"], partial, path
+
+
+def _is_checkpoint(value):
+    """Whether this is what `look` in `_begin` returns, as JSON has it: [path, facts] of a checkpoint, or of none."""
+    path, facts = value if isinstance(value, list) and len(value) == 2 else (None, False)
+    if path is None:
+        return facts is None
+    known = isinstance(path, str) and isinstance(facts, dict) and messages.is_whole(facts.get("step"))
+    rows = facts.get("rows") if known else None
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+
+
+def _specs(session, saved, companion):
+    """The messages.ArraySpec of all that a round begins from: a state, or what its checkpoint holds."""
+    model = messages.specs_of(session.initial)
+    if not saved:
+        return model
+    found = {f"model/{name}": spec for name, spec in model.items()}
+    found |= {f"optimizer/{name}": spec for name, spec in session.steps.optimizer_specs.items()}
+    found |= companion.specs() if companion else {}
+    return found | {"partial": messages.ArraySpec((None, 3), np.dtype(np.float32))}
 
 
 def _saved(session, folder, mine, identity):

@@ -10,7 +10,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import exported, held, incomplete, run_rounds
-from tf_tickets.experiments.joined import agreed, joined
+from tf_tickets.experiments.joined import agreed, are_rounds, joined
 from tf_tickets.models import names
 from tf_tickets.options import OF_A_TICKET
 from tf_tickets.pruning import masks as pruning_masks
@@ -36,7 +36,7 @@ def train(config, stop=lambda: False):
         ticket = _controlled(ticket, config)
     rounds = 2 if config.pruning.control == "one_shot" else 1
     with joined(config, "train", stop) as team, held(folder, team):
-        todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
+        todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         if todo and rounds == 2:
             run_rounds(plan, folder, todo, stop, "train", team)
         elif todo:
@@ -166,7 +166,9 @@ def _train_round(plan, folder, ticket, stop, team):
         masks = gradual.masks
     else:
         masks = ticket.masks if ticket else round_masks.next_masks(folder, 0, plan)
-        masks = team.arrays_from_chief(lambda: round_masks.keep_masks(mine, masks, plan))
+        masks = team.arrays_from_chief(
+            lambda: round_masks.keep_masks(mine, masks, plan), lambda: round_masks.specs(plan)
+        )
     first_step, key_round, rate_round = 0, 0, 0
     if ticket:
         key_round = ticket.round

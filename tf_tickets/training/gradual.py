@@ -1,5 +1,6 @@
 """The `gradual` control: weights removed during one run, by tfmot's polynomial schedule (Zhu & Gupta 2017)."""
 
+from tf_tickets import messages
 from tf_tickets.backend import keras, tf, tfmot
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
@@ -52,6 +53,10 @@ class GradualPruning(keras.callbacks.Callback):
     def arrays(self):
         """What a checkpoint keeps."""
         return {f"mask/{name}": mask for name, mask in self.masks.items()}
+
+    def specs(self):
+        """{name: messages.ArraySpec} of `arrays`."""
+        return messages.specs_of(self.arrays())
 
     def restore(self, arrays):
         """Continues with the masks of a checkpoint."""
