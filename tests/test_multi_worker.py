@@ -98,7 +98,8 @@ def test_workers_tell_each_other():
         expected = [messages.ArraySpec((2,), np.dtype(int))] * 5
         return (
             joined.from_chief(lambda: [1, None, {"x": 0.1}], lambda value: len(value) == 3), given["a"].tolist(),
-            joined.gather(joined.index), joined.any(joined.index == 2), joined.any(False), np.concatenate(joined.gathered(parts, expected)).tolist(),
+            joined.gather(joined.index), joined.any(joined.index == 2), joined.any(False),
+            np.concatenate(joined.gathered(parts, expected)).tolist(),
             joined.from_chief_alone(lambda: "mine"),
         )  # fmt: skip
 
