@@ -17,7 +17,7 @@ from conftest import QUICK, ROOT
 
 import tf_tickets as tt
 from tf_tickets import cluster as clusters
-from tf_tickets import errors, runs, storage, team, wire
+from tf_tickets import errors, meeting, messages, runs, storage, team, wire
 
 
 def free_ports(count):
@@ -93,11 +93,13 @@ def together(count, function, settings=None, seconds=20.0, missing=()):
 def test_workers_tell_each_other():
     def talk(joined):
         arrays = {"a": np.arange(joined.index, joined.index + 3), "b": np.zeros(0)}
-        given = joined.arrays_from_chief(lambda: arrays)
+        given = joined.arrays_from_chief(lambda: arrays, lambda: messages.specs_of(arrays))
         parts = [np.full(2, 10 * turn + joined.index) for turn in range(2 if joined.index < 2 else 1)]
+        expected = [messages.ArraySpec((2,), np.dtype(int))] * 5
         return (
-            joined.from_chief(lambda: [1, None, {"x": 0.1}]), given["a"].tolist(), joined.gather(joined.index),
-            joined.any(joined.index == 2), joined.any(False), np.concatenate(joined.gathered(parts)).tolist(),
+            joined.from_chief(lambda: [1, None, {"x": 0.1}], lambda value: len(value) == 3), given["a"].tolist(),
+            joined.gather(joined.index), joined.any(joined.index == 2), joined.any(False),
+            np.concatenate(joined.gathered(parts, expected)).tolist(),
             joined.from_chief_alone(lambda: "mine"),
         )  # fmt: skip
 
@@ -133,7 +135,7 @@ def test_an_error_of_one_is_that_of_all(broken):
     def work(joined):
         if joined.index == broken:
             raise errors.StateError("the disk is full")
-        joined.from_chief(lambda: joined.gather(1))
+        joined.from_chief(lambda: joined.gather(1), bool)
 
     for error in together(3, work):
         assert isinstance(error, errors.StateError) and str(error) == "the disk is full"
@@ -144,7 +146,7 @@ def test_one_that_dies_is_missed_by_all(broken):
     def work(joined):
         if joined.index == broken:
             raise ZeroDivisionError  # says nothing to the others, as a killed process does not
-        joined.from_chief(lambda: joined.gather(1))
+        joined.from_chief(lambda: joined.gather(1), bool)
 
     found = together(3, work)
     assert isinstance(found[broken], ZeroDivisionError)
@@ -178,10 +180,10 @@ def test_a_stranger_on_the_port_is_ignored():
     (port, other) = free_ports(2)
     addresses = (f"127.0.0.1:{port}", f"127.0.0.1:{other}")
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        chief = pool.submit(wire.answer, clusters.Cluster(addresses, 0), time.monotonic() + 20, lambda: False)
+        chief = pool.submit(meeting.answer, clusters.Cluster(addresses, 0), {}, time.monotonic() + 20, lambda: False)
         pool.submit(strange).result()
-        call = pool.submit(wire.call, clusters.Cluster(addresses, 1), {}, time.monotonic() + 20, lambda: False)
-        wires, _ = chief.result()
+        call = pool.submit(meeting.call, clusters.Cluster(addresses, 1), {}, time.monotonic() + 20, lambda: False)
+        wires = chief.result()
         wires[1].send(wire.VALUE)
         call.result().close()
         wires[1].close()

@@ -90,7 +90,7 @@ def test_dry_run_lists_runs_states_and_totals_and_touches_nothing(tmp_path):
     done = run_sweep(tmp_path, words, without_tensorflow=True)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert len(lines) == 10 and [line.split()[:3] for line in lines[1:4]] == [
+    assert len(lines) == 11 and [line.split()[:3] for line in lines[1:4]] == [
         ["60", "imp", "0"], ["60", "imp", "1"], ["60", "train", "0"],
     ]  # fmt: skip
     # 60 images in batches of 20: 3 steps an epoch, 2 epochs, the second round from epoch 1.
@@ -98,7 +98,9 @@ def test_dry_run_lists_runs_states_and_totals_and_touches_nothing(tmp_path):
     for run, line in zip(found, lines[1:]):
         assert line.endswith(os.path.relpath(run.folder.folder, tmp_path))
     steps = 3 + 9 + 2 * 6 + 2 * 12 + 2 * 8
-    assert lines[-1] == f"in all 8 runs: 0 finished, 1 begun, 7 new; {steps} steps left"
+    assert lines[-2] == f"in all 8 runs: 0 finished, 1 begun, 7 new; {steps} steps left"
+    few = "six pairs of (seed, subset seed) are needed for a claim, this grid has two for each of four recipes"
+    assert lines[-1] == few
     assert sorted(p for p in tmp_path.rglob("*") if "poison" not in str(p)) == before
 
 

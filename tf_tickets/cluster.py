@@ -2,9 +2,14 @@
 
 import dataclasses
 import json
+import os
+import stat
 
 from tf_tickets.errors import UsageError
 
+# The environment variable that names a file with what all workers know and no stranger.
+KEY_FILE = "TF_TICKETS_KEY_FILE"
+_SHORTEST_KEY, _LONGEST_KEY = 16, 4096
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -15,10 +20,12 @@ class Cluster:
     Attributes:
       addresses: tuple of "host:port", the chief's first.
       index: this process's place among them.
+      key: bytes that a caller has to know; None: whoever reaches the chief's port may call.
     """
 
     addresses: tuple
     index: int
+    key: bytes | None = dataclasses.field(default=None, repr=False)
 
     @property
     def size(self):
@@ -36,13 +43,13 @@ class Cluster:
 
 
 def read(environment):
-    """The Cluster of an environment's TF_CONFIG.
+    """The Cluster of an environment's TF_CONFIG and TF_TICKETS_KEY_FILE.
 
     Args:
       environment: a mapping such as os.environ.
 
     Raises:
-      UsageError: TF_CONFIG is missing, or says nothing that workers could meet by.
+      UsageError: TF_CONFIG is missing, or says nothing that workers could meet by; the key file cannot be used.
     """
     text = environment.get("TF_CONFIG")
     if not text:
@@ -50,11 +57,11 @@ def read(environment):
     try:
         value = json.loads(text)
         lists, task = value["cluster"], value["task"]
-        kind, index = task["type"], int(task["index"])
+        kind, index = task["type"], int(str(task["index"]))
         addresses = [address for job in ("chief", "worker") for address in _addresses(lists.get(job, []))]
         others = sorted(set(lists) - {"chief", "worker"})
         chiefs = len(lists.get("chief", []))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         words = " ".join(f"{type(error).__name__} {error}".split())
         raise UsageError(f"TF_CONFIG={text} cannot be read ({words}); it looks like {_EXAMPLE}") from None
     if others or kind not in ("chief", "worker"):
@@ -67,7 +74,27 @@ def read(environment):
             f"TF_CONFIG: task index {index} is not one of its {count} of type {kind}: give 0 to {max(count - 1, 0)}, "
             "another on every machine"
         )
-    return Cluster(tuple(addresses), index + (chiefs if kind == "worker" else 0))
+    return Cluster(tuple(addresses), index + (chiefs if kind == "worker" else 0), _key(environment.get(KEY_FILE)))
+
+
+def _key(path):
+    if not path:
+        return None
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UsageError(f"{KEY_FILE}={path} is not a regular file")
+        with open(path, "rb") as file:
+            key = file.read(_LONGEST_KEY + 1).strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{KEY_FILE}={path} cannot be read: {reason}") from None
+    if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
+        count = "too many" if len(key) > _LONGEST_KEY else len(key)
+        raise UsageError(
+            f"{KEY_FILE}={path} has {count} bytes: give {_SHORTEST_KEY} to {_LONGEST_KEY}, as `openssl rand -hex 32` "
+            "makes them"
+        )
+    return key
 
 
 def _addresses(listed):
@@ -75,4 +102,5 @@ def _addresses(listed):
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError(f"'{address}' is not host:port")
+        host.encode("idna")  # a name that no system could look up is a ValueError
     return listed

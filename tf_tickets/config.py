@@ -130,6 +130,8 @@ class Config:
     def flagfile(self, command="imp"):
         """The text of a flagfile that repeats this run."""
         lines = [f"# python -m tf_tickets.main {command} --flagfile=THIS_FILE"]
+        if command == "imp":
+            lines.append("# --rounds is what was asked for first; when more were, later, table.csv has them all.")
         for name, option in options().items():
             value = getattr(getattr(self, option.group), name)
             if value is not None and option.group != "command" and name != "dry_run":

@@ -158,7 +158,10 @@ def _sweep(request):
         {"run": run.name, "folder": run.folder, "swept": run.point.texts, "rounds": run.rounds} for run in found
     ]
     if config.run.dry_run:
-        states = [{"finished": run.finished, "complete": run.complete, "steps": run.steps_left} for run in found]
+        states = [
+            {"recipe": run.recipe, "finished": run.finished, "complete": run.complete, "steps": run.steps_left}
+            for run in found
+        ]
         print(sweeps.listing([entry | state for entry, state in zip(entries, states)]))
         return 0
     if config.command.engine == "slurm":

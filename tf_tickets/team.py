@@ -6,25 +6,23 @@ an error, is known to all within a second, while a collective would wait for it 
 """
 
 import contextlib
-import io
-import json
 import os
 import queue
 import sys
 import threading
 import time
 
-import numpy as np
-
-from tf_tickets import wire as connections
-from tf_tickets.errors import StateError, TicketError, UsageError, WorkerLost, plain
-from tf_tickets.wire import BYE, FAILURE, PING, VALUE, error_of, failure_of
+from tf_tickets import meeting, messages
+from tf_tickets.errors import StateError, TicketError, WorkerLost, plain
+from tf_tickets.wire import BYE, FAILURE, SMALL, VALUE
 
 # A worker from which nothing came for so long is lost; each says something far more often than that.
 _SILENCE_SECONDS = 60.0
 _PING_SECONDS = 5.0
 # Who is not told in time that another failed, because a collective waits for it, leaves at once.
 _GRACE_SECONDS = 2.0
+# What is said last has to go within these.
+_SPREADING_SECONDS = 1.0
 
 
 class Alone:
@@ -32,12 +30,25 @@ class Alone:
 
     chief, index, size, cluster = True, 0, 1, None
 
-    def from_chief(self, function):
-        """What the chief's `function()` returns, a JSON value; nobody else calls it."""
+    def allow(self, count):
+        """From now on a message may have `count` bytes, if that is more than before; else it has none of arrays."""
+
+    def from_chief(self, function, fits):
+        """What the chief's `function()` returns, a JSON value; nobody else calls it.
+
+        Args:
+          function: of no arguments.
+          fits: function value -> whether it is such a one as the others expect.
+        """
         return function()
 
-    def arrays_from_chief(self, function):
-        """What the chief's `function()` returns, a dict of arrays; nobody else calls it."""
+    def arrays_from_chief(self, function, expected):
+        """What the chief's `function()` returns, a dict of arrays; nobody else calls it.
+
+        Args:
+          function: of no arguments.
+          expected: function -> {name: messages.ArraySpec} of those arrays; the others get them in this order.
+        """
         return function()
 
     def from_chief_alone(self, function):
@@ -45,11 +56,16 @@ class Alone:
         return function()
 
     def gather(self, value):
-        """Everybody's JSON value, in the workers' order."""
+        """Everybody's JSON value, in the workers' order; all are of one type."""
         return [value]
 
-    def gathered(self, parts):
-        """Everybody's arrays as one list, in turns: the first of each worker, then the second of each."""
+    def gathered(self, parts, expected):
+        """Everybody's arrays as one list, in turns: the first of each worker, then the second of each.
+
+        Args:
+          parts: mine.
+          expected: the messages.ArraySpec of each in that list.
+        """
         return parts
 
     def any(self, flag):
@@ -76,58 +92,73 @@ class Team(Alone):
       chief: whether this worker writes the run folder.
       index, size: this worker's place among how many.
       cluster: the cluster.Cluster.
+      stop: asked by who waits for others before there is anything to save.
     """
 
-    def __init__(self, cluster, wires):
+    def __init__(self, cluster, wires, stop=lambda: False):
         """`wires`: {worker: wire.Wire}; the chief has one to each other worker, those to the chief alone."""
         self.cluster, self.index, self.size, self.chief = cluster, cluster.index, cluster.size, cluster.index == 0
+        self.stop = stop
         self._wires, self._inboxes = wires, {worker: queue.Queue() for worker in wires}
         self._failure, self._failed = None, threading.Event()
         self._known, self._leaving = threading.Event(), threading.Event()
         self._lock = threading.Lock()
-        for worker in wires:
+        for worker, wire in wires.items():
+            wire.largest = SMALL
             threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         threading.Thread(target=self._ping, daemon=True).start()
 
-    def from_chief(self, function):
+    def allow(self, count):
+        """See Alone."""
+        for wire in self._wires.values():
+            wire.largest = max(wire.largest, count)
+
+    def from_chief(self, function, fits):
         """See Alone."""
         if not self.chief:
-            return json.loads(self._take(0))
+            return self._value(0, fits)
         value = function()
-        self._tell(json.dumps(value).encode("utf-8"))
+        self._tell(messages.of_value(value))
         return value
 
-    def arrays_from_chief(self, function):
+    def arrays_from_chief(self, function, expected):
         """See Alone."""
         if not self.chief:
-            return _unpacked(self._take(0))
+            return self._read(0, messages.to_arrays, expected())
         arrays = function()
-        self._tell(_packed(arrays))
+        self._tell(messages.of_arrays(arrays))
         return arrays
 
     def from_chief_alone(self, function):
         """See Alone."""
         found = function() if self.chief else None
-        self.from_chief(lambda: None)
+        self.from_chief(lambda: None, lambda value: value is None)
         return found
 
     def gather(self, value):
         """See Alone."""
         if not self.chief:
-            self._send(0, VALUE, json.dumps(value).encode("utf-8"))
-            return json.loads(self._take(0))
-        return self.from_chief(lambda: [value, *(json.loads(self._take(w)) for w in sorted(self._wires))])
+            self._send(0, VALUE, messages.of_value(value))
+        return self.from_chief(
+            lambda: [value, *(self._value(w, lambda other: type(other) is type(value)) for w in sorted(self._wires))],
+            lambda values: type(values) is list and [type(other) for other in values] == [type(value)] * self.size,
+        )
 
-    def gathered(self, parts):
+    def gathered(self, parts, expected):
         """See Alone."""
+        places = [divmod(place, self.size) for place in range(len(expected))]
+        names = {f"{turn:06d} {worker:06d}": spec for (turn, worker), spec in zip(places, expected)}
         mine = {f"{turn:06d} {self.index:06d}": part for turn, part in enumerate(parts)}
         if not self.chief:
-            self._send(0, VALUE, _packed(mine))
-        found = self.arrays_from_chief(lambda: mine | self._collected())
-        return [found[name] for name in sorted(found)]
+            self._send(0, VALUE, messages.of_arrays(mine))
+        return list(self.arrays_from_chief(lambda: self._collected(names, mine), lambda: names).values())
 
-    def _collected(self):
-        return {name: array for worker in self._wires for name, array in _unpacked(self._take(worker)).items()}
+    def _collected(self, names, mine):
+        found = dict(mine)
+        for worker in self._wires:
+            its = {name: spec for name, spec in names.items() if int(name.split()[1]) == worker}
+            found |= self._read(worker, messages.to_arrays, its)
+        return {name: found[name] for name in names}
 
     def any(self, flag):
         """See Alone."""
@@ -148,45 +179,67 @@ class Team(Alone):
         try:
             self._wires[worker].send(kind, data)
         except OSError:
+            self._known.set()
             self._fail(self._lost(worker))
             self._raise()
 
     def _take(self, worker):
         data = self._inboxes[worker].get()
         if data is None:
+            self._known.set()
+            self._fail(self._lost(worker))  # it said goodbye; else there is a failure already
             self._raise()
         return data
+
+    def _value(self, worker, fits):
+        value = self._read(worker, messages.to_value)
+        if not fits(value):
+            self._refuse(worker, f"{str(value)[:100]!r}, which is not expected here")
+        return value
+
+    def _read(self, worker, read, *expected):
+        try:
+            return read(self._take(worker), *expected)
+        except messages.Malformed as problem:
+            self._refuse(worker, problem)
+
+    def _refuse(self, worker, problem):
+        raise StateError(f"{self.cluster.name(worker)} sent {problem}; install the same on all workers")
 
     def _raise(self):
         self._known.set()
         raise self._failure
 
-    def _lost(self, worker):
+    def _lost(self, worker, why="is gone"):
         return WorkerLost(
-            f"{self.cluster.name(worker)} is gone; run the same command on all workers again to continue from the last "
+            f"{self.cluster.name(worker)} {why}; run the same command on all workers again to continue from the last "
             "checkpoint"
         )
 
     def _listen(self, worker):
-        """One thread for each wire: sorts what comes, and notices when nothing does."""
-        while not self._leaving.is_set():
-            try:
+        """One thread for each wire: sorts what comes, and notices when nothing does. However it ends, that is told."""
+        try:
+            while not self._leaving.is_set():
                 kind, data = self._wires[worker].receive(_SILENCE_SECONDS)
-            except OSError:  # the end of the connection, and silence
-                return self._fail(self._lost(worker))
-            if kind == VALUE:
-                self._inboxes[worker].put(data)
-            elif kind == FAILURE:
-                return self._fail(error_of(data))
-            elif kind == BYE:
-                return None
+                if kind == VALUE:
+                    self._inboxes[worker].put(data)
+                elif kind == FAILURE:
+                    return self._fail(messages.to_error(data))
+                elif kind == BYE:
+                    return self._inboxes[worker].put(None)
+        except messages.Malformed as problem:
+            self._fail(self._lost(worker, f"sent {problem}"))
+        except OSError:  # the end of the connection, and silence
+            self._fail(self._lost(worker))
+        except Exception as error:
+            self._fail(self._lost(worker, f"cannot be heard ({type(error).__name__}: {error})"))
         return None
 
     def _ping(self):
         while not self._leaving.wait(_PING_SECONDS):
             for wire in self._wires.values():
                 with contextlib.suppress(OSError):
-                    wire.send(PING)
+                    wire.ping()
 
     def _fail(self, error):
         """Another worker failed: whoever waits for it is told; who is caught in a collective is ended."""
@@ -206,7 +259,7 @@ class Team(Alone):
     def _spread(self, error):
         for wire in self._wires.values():
             with contextlib.suppress(OSError):
-                wire.send(FAILURE, failure_of(error))
+                wire.send(FAILURE, messages.of_error(error), _SPREADING_SECONDS)
 
     def __enter__(self):
         """Itself."""
@@ -223,22 +276,11 @@ class Team(Alone):
         elif error is None:
             for wire in self._wires.values():
                 with contextlib.suppress(OSError):
-                    wire.send(BYE)
+                    wire.send(BYE, seconds=_SPREADING_SECONDS)
         for wire in self._wires.values():
             wire.close()
         if lost:
             raise self._failure from None
-
-
-def _packed(arrays):
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getbuffer()
-
-
-def _unpacked(data):
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
 
 
 def meet(cluster, settings, stop=lambda: False, seconds=None):
@@ -248,33 +290,16 @@ def meet(cluster, settings, stop=lambda: False, seconds=None):
       cluster: a cluster.Cluster.
       settings: {flag: text} that all workers must agree in.
       stop: asked while waiting.
-      seconds: how long to wait; None: `wire.SECONDS_TO_MEET`.
+      seconds: how long to wait; None: `meeting.SECONDS_TO_MEET`.
 
     Returns:
       A Team.
 
     Raises:
-      UsageError: somebody does not come, or wants something else.
+      UsageError: somebody does not come, has another key, or wants something else.
       StopRequested: `stop()` said so.
     """
-    until = time.monotonic() + (connections.SECONDS_TO_MEET if seconds is None else seconds)
+    until = time.monotonic() + (meeting.SECONDS_TO_MEET if seconds is None else seconds)
     if cluster.index:
-        return Team(cluster, {0: connections.call(cluster, settings, until, stop)})
-    wires, wanted = connections.answer(cluster, until, stop)
-    problem = _disagreement(cluster, settings, wanted)
-    if problem:
-        connections.refuse(wires, UsageError(problem))
-        raise UsageError(problem)
-    for each in wires.values():
-        with contextlib.suppress(OSError):  # who is gone by now is noticed by the team
-            each.send(VALUE)
-    return Team(cluster, wires)
-
-
-def _disagreement(cluster, settings, wanted):
-    for worker, theirs in sorted(wanted.items()):
-        for name in {**settings, **theirs}:
-            mine, other = settings.get(name), theirs.get(name)
-            if mine != other:
-                return f"{cluster.name(worker)} has {name}={other}, the chief {name}={mine}: give all the same"
-    return None
+        return Team(cluster, {0: meeting.call(cluster, settings, until, stop)}, stop)
+    return Team(cluster, meeting.answer(cluster, settings, until, stop), stop)

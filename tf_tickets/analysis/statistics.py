@@ -12,6 +12,8 @@ from scipy import special
 
 _EXACT_PAIRS = 16
 _DRAWS = 100_000
+# 1 - 0.95 is not 0.05.
+_ROUNDING = 1e-12
 
 
 class Interval(typing.NamedTuple):
@@ -50,10 +52,10 @@ class PairedDifference:
     def shown(self):
         """Whether both the interval and the permutation test exclude "no difference".
 
-        With five pairs or fewer even the smallest possible p-value is above 0.05, so a 95 % claim needs six.
+        With few pairs even the smallest possible p-value is too large, see `pairs_needed`.
         """
         outside = self.low is not None and (self.low > 0 or self.high < 0)
-        return bool(outside and self.p_value <= 1 - self.confidence + 1e-12)
+        return bool(outside and self.p_value <= 1 - self.confidence + _ROUNDING)
 
     def sentence(self):
         """The comparison of accuracies given as fractions, in plain words and percentage points."""
@@ -75,6 +77,19 @@ def points(fraction, digits=1):
 def probability(p_value):
     """A p-value with three decimals, or more where those would read 0.000."""
     return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1g}"
+
+
+def smallest_p_value(pairs: int) -> float:
+    """The sign-flip p-value of so many differences of one sign: of all flips they and their mirror image are as far."""
+    return 2.0 ** (1 - pairs)
+
+
+def pairs_needed(confidence: float = 0.95) -> int:
+    """How many pairs it takes until a difference can be shown at all: six at 95 %."""
+    pairs = 1
+    while smallest_p_value(pairs) > 1 - confidence + _ROUNDING:
+        pairs += 1
+    return pairs
 
 
 def mean_interval(values, confidence=0.95):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tf_tickets import messages
 from tf_tickets import team as teams
 from tf_tickets.data import pipeline
 from tf_tickets.errors import StopRequested
@@ -34,7 +35,9 @@ def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False, team=t
         if start < len(images):
             pixels = pipeline.evaluation_pixels(images, slice(start, start + batch), data_set)
             parts.append(compute(data_set.normalise(pixels)))
-    return np.concatenate(team.gathered(parts))
+    sizes = (min(batch, len(images) - first) for first in range(0, len(images), batch))
+    expected = [messages.ArraySpec((size, data_set.classes), np.dtype(np.float32)) for size in sizes]
+    return np.concatenate(team.gathered(parts, expected))
 
 
 def metrics(logits, labels, classes, loss="cross_entropy"):

@@ -9,7 +9,7 @@ from tf_tickets import runs
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.joined import joined
+from tf_tickets.experiments.joined import are_rounds, joined
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
 from tf_tickets.team import ALONE
@@ -75,10 +75,10 @@ def imp(config, stop=lambda: False):
     folder = plan.folder()
     rounds = config.pruning.rounds
     with joined(config, "imp", stop) as team, held(folder, team):
-        todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
+        todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
         if config.choice.refit:
-            rounds, chosen = team.from_chief(lambda: _chosen(plan, folder))
+            rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
             _refit(config.replace(rounds=rounds), folder, chosen, stop, team, devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
 
@@ -91,9 +91,16 @@ def _chosen(plan, folder):
     return rounds, choose_round(plan.config, summaries[:rounds])
 
 
+def _is_choice(value):
+    """Whether this is what `_chosen` returns, as JSON has it."""
+    return are_rounds(value, float("inf")) and len(value) == 2 and value[1] < value[0]
+
+
 def _refit(config, folder, chosen, stop, team, devices):
     """Runs the rounds up to the chosen one again on all images of the subset."""
-    todo = team.from_chief(lambda: incomplete(folder.refit, range(chosen + 1)))
+    todo = team.from_chief(
+        lambda: incomplete(folder.refit, range(chosen + 1)), lambda value: are_rounds(value, chosen + 1)
+    )
     if todo:
         run_rounds(plans.resolve(config, refits=True), folder.refit, todo, stop, team=team, devices=devices)
 

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from tf_tickets import cluster as clusters
-from tf_tickets import storage, wire
+from tf_tickets import meeting, messages, storage
 from tf_tickets import team as teams
 from tf_tickets.errors import UsageError
 
@@ -53,12 +53,17 @@ def devices_of(run, team):
     devices = backend.start(run, team.cluster)
     if team.size > 1:
         team.gather(None)  # from here on everybody's port is open
-        wire.check_reachable(team.cluster)
+        meeting.check_reachable(team.cluster, team.stop)
     mine = {"devices": devices.description, "versions": backend.versions()}
     for name in mine["versions"]:
         team.check_same(mine["versions"][name], f"has another {name} than the chief: install the same", UsageError)
     team.check_same(mine["devices"], f"has other devices than the chief's {mine['devices']}", UsageError)
     return devices
+
+
+def are_rounds(value, count):
+    """Whether a JSON value is a list of rounds, of `count` that there are."""
+    return isinstance(value, list) and all(messages.is_whole(index, high=count) for index in value)
 
 
 def digest(arrays):

@@ -13,6 +13,7 @@ from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 from tf_tickets.experiments import grid
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import choose_round
+from tf_tickets.registry import CONTROLS
 
 # The worst first: a defect, damaged state, diverged, in use, bad input, stopped from outside.
 WORST = (1, StateError.exit_status, 5, LockedError.exit_status, UsageError.exit_status, StopRequested.exit_status)
@@ -43,6 +44,18 @@ class Run:
     def name(self):
         """The last two folders, `<dataset>-<model>-<digest8>/seed_<s>...`."""
         return self.folder.name
+
+    @property
+    def recipe(self):
+        """What runs share that a report compares pair by pair: the name without the seeds.
+
+        A control that takes a ticket has another one in each pair, which is left out.
+        """
+        config = self.config
+        if CONTROLS[config.pruning.control].of_a_ticket:
+            digest = config.digest(self.point.command, [("ticket", "")])
+            return f"{config.data.dataset}-{config.network.model}-{digest}"
+        return self.name.partition("/")[0]
 
     @property
     def log(self):

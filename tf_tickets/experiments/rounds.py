@@ -4,7 +4,9 @@ import os
 import time
 from collections.abc import Callable
 
-from tf_tickets import runs, storage
+import numpy as np
+
+from tf_tickets import messages, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.errors import DivergedError, StateError
 from tf_tickets.experiments import artefacts, joined, opening
@@ -88,7 +90,8 @@ def train_round(session: Session, folder: runs.RunFolder, training_round: Round,
                 steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
                 learning_rate=training_round.learning_rate, callbacks=observers, boundaries=boundaries,
                 partial=partial, stop=stop, ends=ends if settling else None,
-                agree=lambda count: team.from_chief(lambda: count), evaluate=evaluate,
+                agree=lambda count: team.from_chief(lambda: count, lambda value: messages.is_whole(value, 1)),
+                evaluate=evaluate,
             )  # fmt: skip
         except DivergedError as error:
             raise DivergedError(f"{training_round.name}: {error}") from None
@@ -119,8 +122,11 @@ def _begin(session, folder, training_round):
         path, _, facts = there["saved"] or (None, None, None)
         return path, facts
 
-    path, facts = team.from_chief(look)
-    arrays = team.arrays_from_chief(lambda: there["saved"][1] if there["saved"] else training_round.start())
+    path, facts = team.from_chief(look, _is_checkpoint)
+    arrays = team.arrays_from_chief(
+        lambda: there["saved"][1] if there["saved"] else training_round.start(),
+        lambda: _specs(session, path is not None, training_round.companion),
+    )
     masks, companion = training_round.masks, training_round.companion
     wrapping.write_masks(session.steps.model, masks)
     session.steps.reset_optimizer()
@@ -132,6 +138,27 @@ def _begin(session, folder, training_round):
         companion.restore(arrays)
     partial = arrays["partial"] if len(arrays["partial"]) else None
     return facts["step"], facts["rows"], partial, path
+
+
+def _is_checkpoint(value):
+    """Whether this is what `look` in `_begin` returns, as JSON has it: [path, facts] of a checkpoint, or of none."""
+    path, facts = value if isinstance(value, list) and len(value) == 2 else (None, False)
+    if path is None:
+        return facts is None
+    known = isinstance(path, str) and isinstance(facts, dict) and messages.is_whole(facts.get("step"))
+    rows = facts.get("rows") if known else None
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+
+
+def _specs(session, saved, companion):
+    """The messages.ArraySpec of all that a round begins from: a state, or what its checkpoint holds."""
+    model = messages.specs_of(session.initial)
+    if not saved:
+        return model
+    specs = {f"model/{name}": spec for name, spec in model.items()}
+    specs |= {f"optimizer/{name}": spec for name, spec in session.steps.optimizer_specs.items()}
+    specs |= companion.specs() if companion else {}
+    return specs | {"partial": messages.ArraySpec((None, 3), np.dtype(np.float32))}
 
 
 def _saved(folder, training_round):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tf_tickets import runs, storage
+from tf_tickets import messages, runs, storage
 from tf_tickets.experiments import artefacts
 from tf_tickets.experiments.round import Round
 from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
@@ -58,7 +58,9 @@ def retraining(session, run: runs.RunFolder, ticket: Ticket | None) -> Round:
 
 def _kept(session, folder, make):
     """The masks that `make()` gives, made and kept by the chief and the same for all workers."""
-    return session.team.arrays_from_chief(lambda: round_masks.keep(folder, make(), session.plan))
+    return session.team.arrays_from_chief(
+        lambda: round_masks.keep(folder, make(), session.plan), lambda: messages.specs_of(session.plan.dense_masks)
+    )
 
 
 def _start(session, run, index):

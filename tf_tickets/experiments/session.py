@@ -60,7 +60,15 @@ class Session:
             network = self.prepare(model)
             optimizer = optimizers.build(config.training, config.run.precision)
         self.steps = Steps(network, optimizer, self.devices, self.objective())
+        self.team.allow(self._largest_message())
         self.profiles = config.run.profile_steps is not None
+
+    def _largest_message(self):
+        """Bytes that a message between workers may have: a checkpoint, or the logits of a split, and room to spare."""
+        states = sum(array.nbytes for array in self.initial.values())
+        logits = 4 * self.data_set.classes * max(len(self.test), len(self.validation or ()))
+        # Weights, at most two slots of the optimizer, masks; an epoch's outcomes.
+        return (1 << 24) + max(5 * states + 12 * self.plan.steps_per_epoch, 2 * logits)
 
     def prepare(self, model):
         """The network that is trained: the backbone loaded, auxiliary normalisation added, prunable layers wrapped."""

@@ -3,7 +3,7 @@
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import exported, held, incomplete
-from tf_tickets.experiments.joined import joined
+from tf_tickets.experiments.joined import are_rounds, joined
 from tf_tickets.experiments.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.strategies import IMP, RETRAIN, TRAIN
@@ -30,7 +30,7 @@ def train(config, stop=lambda: False):
         ticket = plan.control.changed(ticket, config)
     rounds = plan.control.trained_rounds
     with joined(config, "train", stop) as team, held(folder, team):
-        todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
+        todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         if todo:
             _train(plan, folder, todo, ticket, stop, team)
         return team.from_chief_alone(lambda: exported(folder, rounds, rounds - 1))

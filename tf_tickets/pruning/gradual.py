@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tf_tickets import messages
 from tf_tickets.backend import keras, tf, tfmot
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
@@ -59,6 +60,10 @@ class GradualPruning(keras.callbacks.Callback):
     def arrays(self):
         """What a checkpoint keeps."""
         return {f"mask/{name}": mask for name, mask in self.masks.items()}
+
+    def specs(self):
+        """{name: messages.ArraySpec} of `arrays`."""
+        return messages.specs_of(self.arrays())
 
     def restore(self, arrays):
         """Continues with the masks of a checkpoint."""

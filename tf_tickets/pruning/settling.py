@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tf_tickets import messages
+
 
 class Settling:
     """Compares, after every epoch, the mask that the round would leave with that of the epoch before.
@@ -49,6 +51,11 @@ class Settling:
             "settling/epochs": np.array([self._epoch, self._within]), "settling/kept": kept,
             "settling/distance": np.array(distance),
         }  # fmt: skip
+
+    def specs(self):
+        """{name: messages.ArraySpec} of `arrays`, of which the mask is empty at first."""
+        found = messages.specs_of(self.arrays())
+        return found | {"settling/kept": messages.ArraySpec((None,), np.dtype(np.uint8))}
 
     def restore(self, arrays):
         """Continues from a checkpoint's arrays."""

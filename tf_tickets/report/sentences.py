@@ -3,14 +3,18 @@
 from tf_tickets.analysis import statistics
 from tf_tickets.report import naming, tables
 
-ENOUGH = 6
+ENOUGH = statistics.pairs_needed()
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 
 
-def count(number, noun):
+def count(amount, noun):
     """A number with its noun: `six pairs`, `one pair`, `13 pairs`."""
-    word = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
-    return f"{word} {noun}{'' if number == 1 else 's'}"
+    return f"{number(amount)} {noun}{'' if amount == 1 else 's'}"
+
+
+def number(amount: int) -> str:
+    """A number as words have it: `six`, `13`."""
+    return _NUMBERS[amount] if amount < len(_NUMBERS) else f"{amount:,}"
 
 
 def interval(low, high):
@@ -50,7 +54,7 @@ def headline(density, dense, ticket, found):
     )
     if found.n < ENOUGH:
         few = count(found.n, "pair").capitalize()
-        text += f" {few} cannot show one, whatever the numbers: that takes at least {_NUMBERS[ENOUGH]}."
+        text += f" {few} cannot show one, whatever the numbers: that takes at least {number(ENOUGH)}."
     return text
 
 
@@ -67,7 +71,7 @@ def over_rounds(pairs):
     left = int((corrected <= 0.05 + 1e-12).sum())
     text = f"Holm's correction for looking at all {len(pairs)} rounds leaves {left if left else 'none'} below 0.05"
     most = int(pairs["n"].max())
-    smallest = 2.0 ** (1 - most)
+    smallest = statistics.smallest_p_value(most)
     after = min(smallest * len(pairs), 1.0)
     if not left and after > 0.05:
         text += (

@@ -5,7 +5,7 @@ import os
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError
-from tf_tickets.report import tables
+from tf_tickets.report import sentences, tables
 
 _MEASURED = ("rounds_done", "chosen", "test_accuracy_round_0", "test_accuracy", "difference")
 
@@ -69,11 +69,11 @@ def listing(found):
     """The runs of a sweep before it starts.
 
     Args:
-      found: list of dicts with run (name), folder (runs.RunFolder), swept (dict of texts), finished, complete and
-        rounds (numbers of rounds) and steps (training steps left).
+      found: list of dicts with run (name), recipe (name without seeds), folder (runs.RunFolder), swept (dict of texts),
+        finished, complete and rounds (numbers of rounds) and steps (training steps left).
 
     Returns:
-      A table as text with a line of totals.
+      A table as text with a line of totals, and one more where the pairs are too few for a claim.
     """
     new = [not entry["finished"] and not entry["complete"] for entry in found]
     states = [
@@ -89,5 +89,35 @@ def listing(found):
     finished = sum(entry["finished"] for entry in found)
     return (
         f"{text}\nin all {len(found)} runs: {finished} finished, {len(found) - finished - sum(new)} begun, {sum(new)} "
-        f"new; {sum(entry['steps'] for entry in found):,} steps left"
+        f"new; {sum(entry['steps'] for entry in found):,} steps left{_few_pairs(found)}"
     )
+
+
+def _few_pairs(found):
+    """A line where a recipe has fewer pairs, with those that are there already, than could show a difference."""
+    planned, there = {}, {}
+    for entry in found:
+        path, recipe = entry["folder"].folder, entry["recipe"]
+        planned.setdefault(recipe, set()).add(_pair(path))
+        there.setdefault(recipe, set()).update(_pair(name) for name in _runs_beside(path))
+    counts = sorted(len(pairs) for recipe, pairs in planned.items() if len(pairs | there[recipe]) < sentences.ENOUGH)
+    if not counts:
+        return ""
+    text = " to ".join(sentences.number(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    if len(planned) > 1:
+        which = "each" if len(counts) == len(planned) else sentences.number(len(counts))
+        text += f" for {which} of {sentences.count(len(planned), 'recipe')}"
+    needed = sentences.count(sentences.ENOUGH, "pair")
+    return f"\n{needed} of (seed, subset seed) are needed for a claim, this grid has {text}"
+
+
+def _pair(path):
+    """The name of (seed, subset seed): a run's folder, without an order of its own."""
+    return os.path.basename(path).partition("-order_")[0]
+
+
+def _runs_beside(path):
+    try:
+        return [name for name in os.listdir(os.path.dirname(path)) if name.startswith("seed_")]
+    except OSError:
+        return []

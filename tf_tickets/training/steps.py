@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tf_tickets import messages
 from tf_tickets.backend import tf
 from tf_tickets.training import optimizers
 
@@ -34,6 +35,11 @@ class Steps:
     def reset_optimizer(self):
         """Empties every slot and the step counter."""
         optimizers.set_state(self.optimizer, self._fresh)
+
+    @property
+    def optimizer_specs(self):
+        """{name: messages.ArraySpec} of what `optimizers.get_state` returns."""
+        return messages.specs_of(self._fresh)
 
     @property
     def traces(self):
