@@ -193,8 +193,11 @@ def prepared_folder(name, data_dir):
 
 
 def is_prepared(name, data_dir):
-    """Whether the prepared folder is there; one without its dataset_info.json is a StateError."""
+    """Whether the prepared folder is there; one without its dataset_info.json, or with more than files, is damaged."""
     path = prepared_folder(name, data_dir)
+    odd = [entry.name for entry in os.scandir(path) if not entry.is_file()] if os.path.isdir(path) else []
+    if odd:
+        raise damaged(name, data_dir, f"{odd[0]} is no regular file")
     if os.path.exists(path) and not os.path.isfile(os.path.join(path, "dataset_info.json")):
         raise damaged(name, data_dir, "dataset_info.json is missing")
     return os.path.exists(path)
