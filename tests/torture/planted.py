@@ -2,10 +2,10 @@
 
     cd tests; python -m torture.planted FOLDER ENTRIES SEED [COMMAND ...]
 
-plants so many entries, dealt out over the commands, all unless some are named, each under a path that an untouched run of its command reads or
-writes (or under the fixed name of a file that is being written, as earlier versions had it). Prints one JSON line: the
-statuses, and for each kind of failure the entries: hangs, those that did not hear SIGTERM, tracebacks, other ends, more
-than one line, and what was changed outside of the command's folder.
+plants so many entries, dealt out over the commands, all unless some are named, each under a path that an untouched run
+of its command reads or writes (or under the fixed name that earlier versions gave a file while it was written). Prints
+one JSON line: the statuses, and for each kind of failure the entries: hangs, those that did not hear SIGTERM,
+tracebacks, other ends, more than one line, and what was changed outside of the command's folder.
 """
 
 import collections
