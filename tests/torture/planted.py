@@ -235,6 +235,7 @@ def chosen(paths, count, draw):
         entries = [(name, path, kind) for path in paths[name] for kind in KINDS]
         draw.shuffle(entries)
         found += entries[: round(count * part / sum(parts.values()))]
+    draw.shuffle(found)
     return found
 
 
