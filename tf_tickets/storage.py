@@ -129,7 +129,7 @@ def tend(folder: str, in_place: str) -> None:
 
     Args:
       folder: path, whose lock is held.
-      in_place: name of the folder in it whose files are written under their final names; no link is admitted there.
+      in_place: name of the folders in it whose files are written under their final names; no link is admitted there.
 
     Raises:
       StateError: below the folder stands something that is neither a folder nor a regular file, nor a link to one.
@@ -138,7 +138,7 @@ def tend(folder: str, in_place: str) -> None:
         for name in [name for name in (*folders, *files) if name.endswith(_TEMPORARY)]:
             remove(os.path.join(path, name))
         folders[:] = [name for name in folders if not name.endswith(_TEMPORARY)]
-        strict = os.path.relpath(path, folder).split(os.sep)[0] == in_place
+        strict = in_place in os.path.relpath(path, folder).split(os.sep)
         for name in folders:
             subfolder(path, name)
         for name in files:

@@ -36,6 +36,8 @@ ENDS = (0, 2, 3)
 # Shares of the entries: whole runs take longest.
 SHARES = {"fresh": 1, "train": 1, "continuing": 2, "export": 2}
 SHARE = 3
+# Folders that the command line names: a link there is the user's own.
+NAMED = ("out", "page", "data")
 # Names that differ each time: nobody can plant something there.
 CHANGING = re.compile(r"\.[0-9a-f]{16}\.writing|incomplete\.|tfevents|/tmp[^/]*$|__pycache__")
 FACTS = ("cifar10_2", "eurosat_rgb")
@@ -224,7 +226,7 @@ def attempt(folder, box, words, path, kind, is_folder):
     lines = text.splitlines()
     told = all(line.startswith("tf-tickets: ") for line in lines) and 1 <= len(lines) <= 1 + ("again from its" in text)
     failures += ["not one line"] if status in (2, 3) and not told else []
-    failures += ["outside"] if surroundings(outside) != before else []
+    failures += ["outside"] if surroundings(outside) != before and path not in NAMED else []
     return status, failures
 
 

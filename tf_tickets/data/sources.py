@@ -280,6 +280,9 @@ def build(name, data_dir, split_generators=None):
     import tensorflow_datasets as tfds
 
     root = data_root(data_dir)
+    path = os.path.join(root, name.partition("/")[0])
+    if os.path.islink(path):
+        raise UsageError(f"{path} is a link, and nothing is written through links; remove it, or choose --data_dir")
     missing = [path for path in (os.path.join(root, name), root) if not os.path.exists(path)]
     try:
         os.makedirs(root, exist_ok=True)
