@@ -2,6 +2,9 @@
 
 A file appears by write-to-temporary, fsync, rename, fsync of the folder: after a kill or a power cut a name holds
 either the old or the new content. Arrays are npz, read without pickle.
+
+Who can put entries into a folder of ours must not direct what is written: temporary names are random and made anew, and
+no link is followed for writing. Only regular files are read: a FIFO would wait for ever, a device never end.
 """
 
 import contextlib
@@ -11,7 +14,11 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
+import stat
+import time
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,25 +26,135 @@ from tf_tickets.errors import StateError, UsageError, reason
 
 _TEMPORARY = ".writing"
 
+# Seconds after which what was being written beside an unlocked file is nobody's any more.
+_FORSAKEN = 3600.0
+_NO_WAIT, _NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device", stat.S_IFLNK: "a link",
+}  # fmt: skip
+
 # What a full, failing, forbidden or read-only disk says.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+def open_regular(path: str, error: type[Exception] = UsageError) -> BinaryIO:
+    """Opens a regular file, or a link to one, for reading.
+
+    Args:
+      path: of the file.
+      error: the class of what is raised for anything else.
+
+    Returns:
+      The file, binary.
+
+    Raises:
+      error: the path is a folder, FIFO, socket or device, which the message names.
+      OSError: it is missing, or cannot be opened.
+    """
+    _check_regular(os.stat(path).st_mode, path, error)  # opening a device can change it already
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))
+    try:
+        _check_regular(os.fstat(file.fileno()).st_mode, path, error)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def open_own(path: str, flags: int) -> int:
+    """Opens a file that is written in place, such as a log or a lock, and makes it where it is missing.
+
+    Args:
+      path: of the file.
+      flags: of os.open.
+
+    Returns:
+      The descriptor.
+
+    Raises:
+      StateError: the path is a link, FIFO, socket, device or folder.
+      OSError: it cannot be opened.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _check_regular(os.lstat(path).st_mode, path, StateError)
+    descriptor = os.open(path, flags | os.O_CREAT | _NO_WAIT | _NO_LINK, 0o666)
+    try:
+        _check_regular(os.fstat(descriptor).st_mode, path, StateError)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(mode, path, error):
+    if not stat.S_ISREG(mode):
+        raise error(f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a regular file; put one in its place")
+
+
 def write_bytes(path, data):
-    """Writes `data` to `path` atomically and durably."""
-    temporary = path + _TEMPORARY
+    """Writes `data` to `path` atomically and durably; a link that stands there is replaced, not followed."""
+    temporary, made = temporary_name(path), False
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:  # a new file or an error, whatever stands there
+            made = True
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_folder(os.path.dirname(path))
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)  # what was written of it may be what fills the disk
+        if made:
+            with contextlib.suppress(OSError):
+                os.remove(temporary)  # what was written of it may be what fills the disk
         raise StateError(f"{path} cannot be written: {error.strerror}; free or fix the disk and run again") from error
+
+
+def temporary_name(path: str) -> str:
+    """A name beside `path` that nobody can foresee, for what becomes `path` once it is whole."""
+    return f"{path}.{secrets.token_hex(8)}{_TEMPORARY}"
+
+
+def subfolder(folder: str, name: str) -> str:
+    """The path of a folder that is written into; StateError where that is a link, as `folder` itself may be."""
+    path = os.path.join(folder, name)
+    if os.path.islink(path):
+        raise StateError(f"{path} is a link, and nothing is written through links: put a folder in its place")
+    return path
+
+
+def tend(folder: str, in_place: str) -> None:
+    """Readies a folder for its only writer: what killed processes were writing is removed, what was planted refused.
+
+    Args:
+      folder: path, whose lock is held.
+      in_place: name of the folder in it whose files are written under their final names; no link is admitted there.
+
+    Raises:
+      StateError: below the folder stands something that is neither a folder nor a regular file, nor a link to one.
+    """
+    for path, folders, files in os.walk(folder):
+        for name in [name for name in (*folders, *files) if name.endswith(_TEMPORARY)]:
+            remove(os.path.join(path, name))
+        folders[:] = [name for name in folders if not name.endswith(_TEMPORARY)]
+        strict = os.path.relpath(path, folder).split(os.sep)[0] == in_place
+        for name in folders:
+            subfolder(path, name)
+        for name in files:
+            entry = os.path.join(path, name)
+            if not name.endswith(_TEMPORARY) and (strict or not os.path.isfile(entry)):
+                _check_regular(os.lstat(entry).st_mode, entry, StateError)
+
+
+def remove_forsaken(folder: str) -> None:
+    """Removes what processes that were killed long ago were writing into a folder that has no lock."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            random = entry.name.removesuffix(_TEMPORARY).rpartition(".")[2]
+            ours = entry.name.endswith(_TEMPORARY) and len(random) == 16
+            if ours and time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORSAKEN:
+                remove(entry.path)
 
 
 @contextlib.contextmanager
@@ -88,8 +205,8 @@ def write_json(path, value):
 def read_json(path):
     """Reads a JSON document; a damaged one is a StateError that names the file."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)
+        with open_regular(path, StateError) as file:
+            return json.loads(file.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
 
@@ -122,8 +239,8 @@ def write_csv(path, rows, columns):
 def read_csv(path):
     """Reads CSV rows as dicts of text."""
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        with open_regular(path, StateError) as file:
+            return list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
 
@@ -138,8 +255,10 @@ def write_arrays(path, arrays, compress=False):
 def read_arrays(path):
     """Reads an npz whole, without pickle; a damaged one is a StateError that names the file."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open_regular(path, StateError) as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
+    except StateError:
+        raise
     except Exception as error:  # bytes that are no npz end in a dozen kinds, from zlib's to the parser's of headers
         raise StateError(f"{path} is damaged: {reason(error)}; delete it to redo what made it") from None
 
@@ -148,7 +267,7 @@ def file_digest(path, size=None):
     """SHA-256 of a file's bytes, or of the first `size`, in hex."""
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             while part := file.read(1 << 20 if size is None else min(1 << 20, size)):
                 digest.update(part)
                 size = None if size is None else size - len(part)
@@ -169,8 +288,8 @@ def check_writable(out):
 
 
 def remove(path):
-    """Removes a file or folder if it is there."""
-    if os.path.isdir(path):
+    """Removes a file, folder or link if it is there; not what a link leads to."""
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     else:
         with contextlib.suppress(FileNotFoundError):
