@@ -239,8 +239,8 @@ def write_csv(path, rows, columns):
 def read_csv(path):
     """Reads CSV rows as dicts of text."""
     try:
-        with open_regular(path, StateError) as file:
-            return list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
+        with io.TextIOWrapper(open_regular(path, StateError), encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
 

@@ -6,8 +6,12 @@ No TensorFlow here: the plan of a run is made from these facts alone. They are t
 
 import dataclasses
 import functools
+import os
 
 import numpy as np
+
+from tf_tickets.errors import UsageError
+from tf_tickets.settings import Data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,10 +203,25 @@ def of(data):
     """The facts of a config.Data: from the table, or of the user's own pictures.
 
     Raises:
-      UsageError: `--dataset=folder` without a folder of pictures that can be used.
+      UsageError: `--dataset=folder` without a folder of pictures that can be used, or a folder of pictures without it.
     """
     if data.dataset == "folder":
         from tf_tickets.data import folder
 
         return folder.scan(data.data_dir).data_set
+    if data.data_dir and data.dataset == Data().dataset:
+        _check_no_pictures(data)
     return CATALOG[data.dataset]
+
+
+def _check_no_pictures(data):
+    """Own pictures given without --dataset would be planned, and paid for, as the data set that is its default."""
+    if os.path.isdir(data.data_dir) and not os.path.exists(os.path.join(data.data_dir, data.dataset)):
+        from tf_tickets.data import class_folders
+
+        if names := class_folders.resembling(data.data_dir):
+            more = ", ..." if len(names) > 3 else ""
+            raise UsageError(
+                f"--data_dir={data.data_dir} holds pictures ({', '.join(names[:3])}{more}), and no prepared "
+                f"{data.dataset}: add --dataset=folder"
+            )
