@@ -217,7 +217,7 @@ def test_nothing_is_executed_or_written(made, tmp_path, case, monkeypatch, capfd
     for function in ("leave_at_once", "ignore"):  # signals are this process's own
         monkeypatch.setattr(stopping, function, lambda: None)
     monkeypatch.setattr(files, "MOST_BYTES", 1 << 28)
-    monkeypatch.setattr(archives, "_LARGEST", 1 << 26)
+    monkeypatch.setattr(archives, "LARGEST_MEMBER", 1 << 26)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     capfd.readouterr()
     try:

@@ -10,7 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from tf_tickets.data import catalog, prepare, sources
+from tf_tickets.data import archives, catalog, prepare, sources
 from tf_tickets.errors import StateError, UsageError
 
 tf = pytest.importorskip("tensorflow")
@@ -245,13 +245,13 @@ def test_links_are_no_members_and_large_members_are_refused(tiny, tmp_path, monk
         tar.addfile(link)
     _assert_refused("cifar10", str(tmp_path / "linked"), tmp_path, "0 files test_batch.bin")
 
-    monkeypatch.setattr(prepare, "LARGEST_MEMBER", 10_000)
-    _assert_refused("cifar10", _write(tmp_path / "large", _binary(tiny)), tmp_path, "too large")
+    monkeypatch.setattr(archives, "LARGEST_MEMBER", 10_000)
+    _assert_refused("cifar10", _write(tmp_path / "large", _binary(tiny)), tmp_path, "of 30,730 bytes")
 
 
 def test_missing_archive_folder_and_other_names(tmp_path):
     _assert_refused("cifar10", str(tmp_path / "nowhere.tgz"), tmp_path, "No such file")
-    _assert_refused("cifar10", str(tmp_path), tmp_path, "irectory")
+    _assert_refused("cifar10", str(tmp_path), tmp_path, "is a folder")
     for name, archive, part in (("digits", "x", "cifar10 and cifar100"), ("cifar10", None, "--archive=FILE")):
         with pytest.raises(UsageError, match=part):
             prepare.prepare(name, archive, str(tmp_path / "data"))

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from tf_tickets import stopping
+from tf_tickets import stopping, storage
 from tf_tickets.errors import LockedError, StateError, StopRequested
 
 # Seconds between two touches, and without one after which a holder on another host counts as gone.
@@ -32,11 +32,11 @@ def hold(path):
 
     Raises:
       LockedError: another process has it; names it.
-      StateError: the file cannot be written.
+      StateError: the file cannot be written, or is a link, FIFO, device or folder.
       StopRequested: while a lease was watched.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = storage.open_own(path, os.O_RDWR)
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror}; choose another --out") from None
     try:
@@ -112,7 +112,7 @@ def _outlast(path, descriptor):
             raise StopRequested("stopped on request")
         time.sleep(_TOUCHED / 5)
         # Opened anew: that is when a network file system asks its server.
-        with open(path, "rb") as file:
+        with storage.open_regular(path, StateError) as file:
             if os.fstat(file.fileno()).st_mtime_ns != last:
                 raise _in_use(path, descriptor)
 
@@ -137,8 +137,10 @@ class _Lease(threading.Thread):
 
     def _lost(self):
         try:  # by its name: who is told to delete the file of a host that is gone makes a new one
-            with open(self._path, "rb") as file:
+            with storage.open_regular(self._path, StateError) as file:
                 return file.read(4096) != self._mine
+        except StateError:  # another has put something else in its place
+            return True
         except OSError:
             return False
 

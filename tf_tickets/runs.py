@@ -92,8 +92,9 @@ class RoundFolder:
 class RunFolder:
     """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`, or `refit` in such a folder."""
 
-    def __init__(self, path):
-        self.folder, self._began = path, None
+    def __init__(self, path, out=None):
+        """`out`: the folder that the user named, where it is not the run's own: below it no link is followed."""
+        self.folder, self._began, self._out = path, None, out
 
     @classmethod
     def of(cls, config, command="imp", content=()):
@@ -107,7 +108,7 @@ class RunFolder:
             seed += f"-subset_{config.data.subset_seed}"
         if config.order_seed != config.run.seed:
             seed += f"-order_{config.order_seed}"
-        return cls(os.path.join(config.run.out, name, seed))
+        return cls(os.path.join(config.run.out, name, seed), config.run.out)
 
     def path(self, name):
         """The path of one of the run's files or folders."""
@@ -204,14 +205,18 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self):
-        """Holds the run's lock, see `locks`; LockedError names the holder."""
+        """Holds the run's lock, see `locks`; LockedError names the holder. What was planted in it is a StateError."""
         path = self.path("lock")
         try:
+            if self._out is not None:
+                above, last = os.path.split(self.folder)
+                storage.subfolder(storage.subfolder(self._out, os.path.basename(above)), last)
             os.makedirs(self.folder, exist_ok=True)
         except OSError as error:
             raise StateError(f"{path} cannot be written: {error.strerror}; choose another --out") from None
         with storage.disk_faults(), locks.hold(path):
             self._began = time.strftime("%Y-%m-%d %H:%M:%S")
+            storage.tend(self.folder, os.path.basename(self.tensorboard))
             try:
                 yield
             except UsageError:
@@ -232,7 +237,7 @@ class RunFolder:
         row = (self._began, socket.gethostname(), os.getpid(), round_index, step)
         self._began = None
         try:
-            with open(self.attempts, "rb") as file:
+            with storage.open_regular(self.attempts, StateError) as file:
                 before = file.read()
         except FileNotFoundError:
             before = b"began,host,process,round,step\n"

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tf_tickets.errors import StateError, UsageError, reason
+from tf_tickets.errors import StateError, TicketError, UsageError, reason
 
 _TEMPORARY = ".writing"
 
@@ -257,7 +257,7 @@ def read_arrays(path):
     try:
         with open_regular(path, StateError) as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except StateError:
+    except TicketError:  # also a request to stop
         raise
     except Exception as error:  # bytes that are no npz end in a dozen kinds, from zlib's to the parser's of headers
         raise StateError(f"{path} is damaged: {reason(error)}; delete it to redo what made it") from None

@@ -73,12 +73,12 @@ def fork(arguments, log, before=lambda: None, after=lambda: None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         from absl import flags
 
-        from tf_tickets import cli, main, stopping
+        from tf_tickets import main, stopping
 
         stopping.listen()
         before()
         try:
-            request = cli.parse(["tf-tickets", *arguments], flags.FLAGS)
+            request = main._parse(["tf-tickets", *arguments])
             flags.FLAGS.mark_as_parsed()
             status = main._run(request)
         except SystemExit as leaving:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tf_tickets.data import catalog, split_files
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import TicketError, UsageError
 
 _JPEG, _TIFF = (".jpg", ".jpeg"), (".tif", ".tiff")
 
@@ -87,6 +87,8 @@ class _SplitFiles(_Builder):
             with Image.open(path) as picture:
                 picture.load()
                 kind, mode = picture.format, picture.mode
+        except TicketError:
+            raise
         except Exception as error:  # Pillow raises errors of many types for damaged files
             raise UsageError(f"{path} is no picture that can be read: {error}") from None
         wanted = {1: ("L",), 3: ("RGB", "L")}[self.facts.image_shape[2]]
@@ -109,6 +111,8 @@ class EurosatAll(_SplitFiles):
 
         try:
             pixels = tifffile.imread(path)
+        except TicketError:
+            raise
         except Exception as error:  # tifffile raises errors of many types for damaged files
             raise UsageError(f"{path} is no TIFF that can be read: {error}") from None
         if pixels.shape != self.facts.image_shape or pixels.dtype != np.uint16:
@@ -133,6 +137,8 @@ class Clamm(_SplitFiles):
         try:
             with Image.open(path) as picture:
                 mode, pixels = picture.mode, np.asarray(picture)
+        except TicketError:
+            raise
         except Exception as error:  # Pillow raises errors of many types for damaged files
             raise UsageError(f"{path} is no TIFF that can be read: {error}") from None
         if mode not in ("L", "1"):

@@ -1,5 +1,6 @@
 """The idx files of MNIST and Fashion-MNIST."""
 
+import math
 import struct
 
 import numpy as np
@@ -44,6 +45,6 @@ def _array(data, name, rank):
     if len(data) < header.size:
         raise archives.Problem(f"{name} is cut short")
     zero, nought, kind, given, *shape = header.unpack_from(data)
-    if (zero, nought, kind, given) != (0, 0, 8, rank) or len(data) != header.size + int(np.prod(shape)):
+    if (zero, nought, kind, given) != (0, 0, 8, rank) or len(data) != header.size + math.prod(shape):
         raise archives.Problem(f"{name} is no idx file of bytes with {rank} dimensions, or cut short")
     return np.frombuffer(data, np.uint8, offset=header.size).reshape(shape)

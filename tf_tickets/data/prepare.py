@@ -10,15 +10,13 @@ import json
 import os
 import struct
 import sys
-import tarfile
-import zipfile
-import zlib
 
 import numpy as np
 
-from tf_tickets.data import arrays, batches, catalog, eurosat, idx, sources, split_files
+from tf_tickets import storage
+from tf_tickets.data import archives, arrays, batches, catalog, eurosat, idx, sources, split_files
 from tf_tickets.data.archives import Problem
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import TicketError, UsageError
 
 # Of the uint8 arrays: images [n, 32, 32, 3] and labels [n], in the official order.
 HASHES = {
@@ -29,7 +27,7 @@ HASHES = {
         "test labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
     },
 }
-SMALL_MEMBER, LARGEST_MEMBER, MOST_MEMBERS = 10**7, 4 * 10**8, 1000
+SMALL_MEMBER = 10**7
 COARSE_CLASSES = 20
 _SIDE = 32
 _PIXELS = _SIDE * _SIDE
@@ -72,14 +70,15 @@ def prepare(name, archive, data_dir):
         raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
     sources.check_writable(data_dir)
     try:
-        split_generators = _opened(name, archive, sources.data_root(data_dir))
-    except (Problem, OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
+        with archives.reading():
+            split_generators = _opened(name, archive, sources.data_root(data_dir))
+    except (Problem, OSError) as error:
         reason = getattr(error, "strerror", None) or sources.one_line(error)
         raise UsageError(f"--archive={archive}: {reason}; accepted: {accepted}") from None
     print(f"preparing {name} in {folder}, half a minute or more ...", file=sys.stderr)
     try:
         sources.build(name, data_dir, split_generators)
-    except UsageError:
+    except TicketError:
         raise
     except Exception as error:  # TFDS and TensorFlow raise errors of many types when a disk fails or is full
         raise UsageError(f"{folder} cannot be written: {sources.one_line(error)}; choose another --data_dir") from error
@@ -151,26 +150,15 @@ def _split_generators(name, splits, coarse_names):
 def _read_archive(name, archive):
     """Reads the splits, and the coarse names or None, out of a tar archive."""
     layouts = {"cifar10": (_read_binary_10, _read_pictures), "cifar100": (_read_binary_100,)}
-    with tarfile.open(archive, "r:*") as tar:
-        members = _members(tar)
+    with storage.open_regular(archive, Problem) as file, archives.open_tar(file) as tar:
+        members = collections.defaultdict(list)  # a list each, as two of one name are refused when read
+        for member in archives.regular_members(tar):
+            members[os.path.basename(member.name)].append(member)
         for layout in layouts[name]:
             read = layout(lambda member, size=None, most=None: _read(tar, members, member, size, most), name, members)
             if read is not None:
-                while tar.fileobj.read(1 << 20):  # to the end, where gzip's own checksum is
-                    pass
                 return read
     raise Problem("holds none of the known files")
-
-
-def _members(tar):
-    """Regular members by basename: a list each, as two of one name are refused when read."""
-    found = collections.defaultdict(list)
-    for count, member in enumerate(tar):
-        if count >= MOST_MEMBERS or member.size > LARGEST_MEMBER:
-            raise Problem(f"is no such archive: member {member.name} is too many or too large")
-        if member.isreg():
-            found[os.path.basename(member.name)].append(member)
-    return found
 
 
 def _read(tar, members, name, size, most):
@@ -180,7 +168,7 @@ def _read(tar, members, name, size, most):
     (member,) = members[name]
     if (size is not None and member.size != size) or (most is not None and member.size > most):
         raise Problem(f"{name} has {member.size} bytes, not {f'{size}' if size is not None else f'at most {most}'}")
-    data = tar.extractfile(member).read(member.size)
+    data = archives.bounded(tar.extractfile(member), name)
     if len(data) != member.size:
         raise Problem(f"{name} is cut short")
     return data

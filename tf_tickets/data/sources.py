@@ -17,7 +17,7 @@ import numpy as np
 
 from tf_tickets.data import catalog, folder, records
 from tf_tickets.data import lazy as lazily
-from tf_tickets.errors import StateError, UsageError
+from tf_tickets.errors import StateError, TicketError, UsageError
 
 _SPLIT_FILES = "a folder with the pictures ({}) and the DEIC benchmark's trainval.txt, train.txt, val.txt and test.txt"
 _IDX = "a folder, tar, zip or .deb with train-images-idx3-ubyte and its three companions, plain or gzipped"
@@ -151,6 +151,8 @@ def _read_prepared(data_set, data_dir):
         if builder.info.file_format.value != "tfrecord":
             raise ValueError(f"its files are {builder.info.file_format.value}, not tfrecord")
         train, test = (records.read(builder, split, data_set) for split in ("train", "test"))
+    except TicketError:
+        raise
     except Exception as error:  # a damaged folder makes TFDS, TensorFlow and protobuf raise errors of many types
         raise damaged(data_set.name, data_dir, error) from error
     if data_set.encoded:
@@ -195,8 +197,11 @@ def prepared_folder(name, data_dir):
 
 
 def is_prepared(name, data_dir):
-    """Whether the prepared folder is there; one without its dataset_info.json is a StateError."""
+    """Whether the prepared folder is there; one without its dataset_info.json, or with more than files, is damaged."""
     path = prepared_folder(name, data_dir)
+    odd = [entry.name for entry in os.scandir(path) if not entry.is_file()] if os.path.isdir(path) else []
+    if odd:
+        raise damaged(name, data_dir, f"{odd[0]} is no regular file")
     if os.path.exists(path) and not os.path.isfile(os.path.join(path, "dataset_info.json")):
         raise damaged(name, data_dir, "dataset_info.json is missing")
     return os.path.exists(path)
@@ -241,6 +246,8 @@ def download(name, data_dir):
     try:
         _check_server(name)
         build(name, data_dir)
+    except TicketError:
+        raise
     except Exception as error:  # TFDS and requests raise errors of many types, all of which have the same ways out
         raise UsageError(
             f"{name} is not prepared in {data_root(data_dir)} and cannot be downloaded ({one_line(error)}): run once "

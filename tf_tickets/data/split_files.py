@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import os
 
+from tf_tickets import storage
 from tf_tickets.errors import UsageError
 
 LISTS = ("trainval", "train", "val", "test")
@@ -88,8 +89,8 @@ def _entries(lists, name, classes, folder):
     (path,) = lists[name]
     found = {}
     try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        with storage.open_regular(path) as file:
+            lines = file.read().decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     for number, line in enumerate(lines, 1):
@@ -125,6 +126,9 @@ def _only(pictures, name, suffixes, folder):
     if len(fitting) != 1:
         reason = "is missing" if not fitting else f"is there {len(fitting)} times ({', '.join(sorted(fitting)[:2])})"
         raise UsageError(f"--archive={folder}: picture {name} ({' or '.join(suffixes)}) {reason}")
+    path = os.path.join(folder, fitting[0])
+    if os.path.lexists(path) and not os.path.isfile(path):  # a stored one lies elsewhere
+        raise UsageError(f"{path} is no regular file; put the picture in its place")
     return fitting[0]
 
 

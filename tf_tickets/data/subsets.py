@@ -6,10 +6,11 @@ the first n_c of each class, so a smaller subset lies inside a larger one.
 
 import collections
 import dataclasses
+import io
 
 import numpy as np
 
-from tf_tickets import seeds
+from tf_tickets import seeds, storage
 from tf_tickets.errors import UsageError
 
 
@@ -204,7 +205,7 @@ def _check_listed(path, ids, official):
 
 def _listed(path, ids):
     try:
-        with open(path, encoding="utf-8") as file:
+        with io.TextIOWrapper(storage.open_regular(path), encoding="utf-8") as file:
             wanted = [line.strip() for line in file if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--subset_file={path} cannot be read: {error}") from None

@@ -159,7 +159,11 @@ def _joined(*parts):
 
 
 def _is_prepared(root, builder):
-    return bool(glob.glob(os.path.join(glob.escape(os.path.join(root, *builder.split("/"))), "*", "dataset_info.json")))
+    return bool(_files_of(root, builder, "dataset_info.json"))
+
+
+def _files_of(root, builder, name="*"):
+    return glob.glob(os.path.join(glob.escape(os.path.join(root, *builder.split("/"))), "*", name))
 
 
 def _from_tfds(data_set, data_dir, builder, split="test"):
@@ -168,6 +172,9 @@ def _from_tfds(data_set, data_dir, builder, split="test"):
     from tf_tickets.data import builders  # noqa: F401  registers the data sets that TFDS lacks
 
     root = sources.data_root(data_dir)
+    planted = [path for path in _files_of(root, builder) if not os.path.isfile(path)]
+    if planted:
+        raise StateError(f"{planted[0]} is no regular file: remove it")
     try:
         stored = tfds.builder(builder, data_dir=root).as_dataset(split=split, batch_size=-1)
         images, labels = stored["image"].numpy(), stored["label"].numpy()

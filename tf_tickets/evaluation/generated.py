@@ -1,5 +1,6 @@
 """Corrupted test sets made here, kept as .npy beside the prepared data where a folder for those is there."""
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -38,7 +39,9 @@ def corrupted(data_set, data_dir, test, say):
             return None
         digest = hashlib.sha256(f"{corruptions.VERSION} {test().pixels.shape}\n".encode())
         digest.update(np.ascontiguousarray(test().pixels).data)
-        return os.path.join(root, "generated_corruptions", f"{data_set.name}-{digest.hexdigest()[:8]}")
+        return storage.subfolder(
+            storage.subfolder(root, "generated_corruptions"), f"{data_set.name}-{digest.hexdigest()[:8]}"
+        )
 
     def load(name, severity):
         clean = test()
@@ -56,7 +59,8 @@ def _kept(folder, name, severity, clean):
     path = folder and os.path.join(folder, f"{name}_{severity}.npy")
     if path and os.path.exists(path):
         try:
-            pixels = np.load(path, allow_pickle=False)
+            with storage.open_regular(path, StateError) as file:
+                pixels = np.load(file, allow_pickle=False)
             if pixels.dtype == np.uint8 and pixels.shape == clean.pixels.shape:
                 return pixels
         except (OSError, ValueError, EOFError):
@@ -65,8 +69,6 @@ def _kept(folder, name, severity, clean):
     if path:
         file = io.BytesIO()
         np.save(file, pixels)
-        try:
+        with contextlib.suppress(StateError):  # a full disk costs time, not the result
             storage.write_bytes(path, file.getvalue())
-        except StateError:
-            storage.remove(path + ".writing")  # a full disk costs time, not the result
     return pixels

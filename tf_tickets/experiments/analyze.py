@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import os
 
+from tf_tickets import storage
 from tf_tickets.experiments import comparisons, evaluate, measures, subjects
 from tf_tickets.experiments.desk import Desk
 
@@ -72,8 +73,9 @@ def _folder(subject):
 
 
 def _found(subject, wanted):
+    folder = storage.subfolder(*os.path.split(_folder(subject)))
     if subject.run is None:
         rows = subject.rows()
     else:
         rows = [row for one in subjects.of_run(subject.run, "all") for row in one.rows()]
-    return Found(_folder(subject), subject.name, [row for row in rows if row["evaluator"] in wanted])
+    return Found(folder, subject.name, [row for row in rows if row["evaluator"] in wanted])

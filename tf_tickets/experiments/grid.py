@@ -7,10 +7,12 @@ Joined fields take one value for all, or one each: `seed+subset_seed=0..4`, `fra
 
 import dataclasses
 import difflib
+import io
 import itertools
 import os
 
 from tf_tickets import config as configs
+from tf_tickets import storage
 from tf_tickets.errors import UsageError
 from tf_tickets.options import integer
 
@@ -103,7 +105,7 @@ def _lines(path):
     try:
         if os.path.getsize(path) > _LARGEST:
             raise UsageError(f"--sweep={path} is larger than {_LARGEST} bytes: is it a grid?")
-        with open(path, encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(storage.open_regular(path), encoding="utf-8-sig") as file:
             return file.read().split("\n")
     except UnicodeDecodeError:
         raise UsageError(f"--sweep={path} is not UTF-8 text") from None

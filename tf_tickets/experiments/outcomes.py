@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from tf_tickets import config as configs
-from tf_tickets import runs
+from tf_tickets import runs, storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 from tf_tickets.experiments import grid
 from tf_tickets.experiments import plan as plans
@@ -134,7 +134,7 @@ def run_words(words, log, environment, children, program=PROGRAM, folder=None):
       (status, message): as an Outcome has them.
     """
     try:
-        with open(log, "ab") as file:
+        with os.fdopen(storage.open_own(log, os.O_WRONLY | os.O_APPEND), "ab") as file:
             file.write(f"# python -m tf_tickets.main {shlex.join(words)}\n".encode())
             file.flush()
             process = children.start(
@@ -147,6 +147,8 @@ def run_words(words, log, environment, children, program=PROGRAM, folder=None):
         if -status in (signal.SIGINT, signal.SIGTERM):  # asked to stop before it had learnt its own way to
             return StopRequested.exit_status, _reason(log, status)
         return status if status in (0, *WORST) else 1, _reason(log, status)
+    except StateError as error:
+        return error.exit_status, str(error)
     except OSError as error:
         return StateError.exit_status, f"{error.filename or log}: {error.strerror}"
 
@@ -157,7 +159,7 @@ def _reason(log, status):
         return ""
     if status < 0:
         return f"ended by {signal.Signals(-status).name}"
-    with open(log, "rb") as file:
+    with storage.open_regular(log, StateError) as file:
         file.seek(max(0, os.path.getsize(log) - 8192))
         lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if line.startswith("tf-tickets: ")), lines[-1])

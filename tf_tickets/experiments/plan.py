@@ -1,6 +1,7 @@
 """A run resolved on paper: images, steps, rounds, weights. No TensorFlow, nothing touched."""
 
 import dataclasses
+import io
 
 from tf_tickets import config as configs
 from tf_tickets import policies, runs, storage
@@ -194,7 +195,7 @@ def _counts(data, data_set):
     """(train counts per class, validation counts per class, images in all); the counts are None with subset_file."""
     if data.subset_file is not None:
         try:
-            with open(data.subset_file, encoding="utf-8") as file:
+            with io.TextIOWrapper(storage.open_regular(data.subset_file), encoding="utf-8") as file:
                 total = sum(1 for line in file if line.strip())
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"--subset_file={data.subset_file} cannot be read: {error}") from None

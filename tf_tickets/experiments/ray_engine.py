@@ -13,7 +13,8 @@ import socket
 import threading
 import time
 
-from tf_tickets.errors import LockedError, StopRequested, UsageError
+from tf_tickets import storage
+from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 from tf_tickets.experiments import cluster, pool
 from tf_tickets.experiments.outcomes import Outcome, run_words
 
@@ -105,7 +106,8 @@ def engine(config):
 
 def _map_runs(ray, demand, todo, progress, stop):
     path = os.path.join(os.path.dirname(todo[0].log), "ray.log")
-    with open(path, "a", encoding="utf-8") as told, contextlib.redirect_stdout(told):
+    descriptor = storage.open_own(path, os.O_WRONLY | os.O_APPEND)
+    with os.fdopen(descriptor, "a", encoding="utf-8") as told, contextlib.redirect_stdout(told):
         yield from _outcomes(ray, demand, todo, progress, stop)
 
 
@@ -145,7 +147,7 @@ def order(run, demand):
         # TensorFlow takes a GPU's whole memory unless told that it is shared.
         environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     out, log = os.path.abspath(run.config.run.out), os.path.abspath(run.log)
-    with open(os.path.join(out, "sweep", "session"), "rb") as file:
+    with storage.open_regular(os.path.join(out, "sweep", "session"), StateError) as file:
         session = file.read()
     return Order(run.name, (*run.words, f"--out={out}"), log, environment, os.getcwd(), session)
 
@@ -211,9 +213,9 @@ def _not_shared(order):
     """The problem with a node that does not have the sweep's own folder, or None."""
     folder = os.path.dirname(order.log)
     try:
-        with open(os.path.join(folder, "session"), "rb") as file:
+        with storage.open_regular(os.path.join(folder, "session"), StateError) as file:
             same = file.read() == order.session
-    except OSError:
+    except (OSError, StateError):
         same = False
     if same:
         return None

@@ -73,7 +73,7 @@ class Session:
         """The network that is trained: the backbone loaded, auxiliary normalisation added, prunable layers wrapped."""
         config = self.plan.config
         if config.network.pretrained:
-            say(pretrained.load(model, pretrained.read(config.network.pretrained)))
+            say(pretrained.load(model, pretrained.read(config.network.pretrained, model=model)))
         model = self.normalising(model)
         if config.training.adversarial:
             model = auxiliary.add(model)

@@ -32,6 +32,8 @@ class Subject:
 
     def locked(self):
         """Holds the run's lock, if there is one."""
+        if self.run is None:
+            storage.remove_forsaken(os.path.dirname(self.file))
         return self.run.locked() if self.run else contextlib.nullcontext()
 
     @functools.cached_property

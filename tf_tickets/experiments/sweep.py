@@ -131,7 +131,8 @@ def open_logs(out):
 
     What is written, `<out>/sweep/session`, also tells whoever reads it elsewhere that this is the same folder.
     """
-    path = os.path.join(out, "sweep", "session")
+    path = os.path.join(storage.subfolder(out, "sweep"), "session")
+    storage.remove_forsaken(os.path.dirname(path))
     made, missing = os.path.dirname(path), []
     while made and not os.path.exists(made):
         missing.append(made)

@@ -102,7 +102,7 @@ def _found(path):
 
 def _destination(folder, out):
     """The folder to write into, checked: nothing is added to a ticket, which `verify` would then refuse."""
-    wanted = os.path.abspath(out) if out else f"{folder}.export"
+    wanted = os.path.abspath(out) if out else storage.subfolder(*os.path.split(f"{folder}.export"))
     if os.path.isfile(runs.RunFolder(wanted).config) or os.path.join(wanted, _NAMES["ticket"]) == folder:
         raise UsageError(f"--out={out} holds a run or the ticket itself, which stays as it is; choose another folder")
     above = wanted
@@ -111,6 +111,7 @@ def _destination(folder, out):
             raise UsageError(f"--out={out} lies in the ticket {above}, which stays as it is; choose another folder")
         above = os.path.dirname(above)
     storage.check_writable(wanted)
+    storage.remove_forsaken(wanted)
     return wanted
 
 

@@ -56,8 +56,8 @@ def write(ticket, path, metrics=None, test_images=None):
     Returns:
       `path`.
     """
-    building, old = path + ".writing", path + ".old"
-    storage.remove(building)
+    building, old = storage.temporary_name(path), storage.temporary_name(path)
+    os.mkdir(building)
     saved_model.save(ticket, building)
     storage.write_arrays(os.path.join(building, ARRAYS), to_arrays(ticket), compress=True)
     storage.write_bytes(os.path.join(building, LABELS), ("\n".join(ticket.labels) + "\n").encode("utf-8"))
@@ -66,8 +66,7 @@ def write(ticket, path, metrics=None, test_images=None):
     storage.write_bytes(os.path.join(building, CARD), card.text(ticket, metrics or {}, test_images).encode("utf-8"))
     storage.write_json(os.path.join(building, DOCUMENT), _document(ticket, metrics or {}, test_images, building))
     storage.sync_tree(building)
-    storage.remove(old)
-    if os.path.exists(path):
+    if os.path.lexists(path):
         os.replace(path, old)
     os.replace(building, path)
     storage.sync_folder(os.path.dirname(path))

@@ -73,6 +73,8 @@ def _gathered(paths, out):
     if frame.empty:
         raise StateError("; ".join(problems))
     storage.check_writable(out)
+    storage.subfolder(out, "figures")
+    storage.remove_forsaken(out)
     _refuse_overwriting(frame, os.path.join(out, "report.csv"), paths)
     folders = details.sources(paths, frame, problems)
     rows = evaluation_rows.gather(paths, folders, pairing.pooled(frame), problems)
