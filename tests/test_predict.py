@@ -59,7 +59,8 @@ def test_files_have_the_probabilities_of_evaluation(run_folder, pictures, tmp_pa
     monkeypatch.setattr(predict, "BATCH", 3)  # several batches, the last one short
     text, problems = answers(run_folder, str(tmp_path / "pictures"), format="json", top_k=3)
     found = json.loads(text)
-    assert problems == [] and sorted(one["file"] for one in found) == sorted(paths)
+    assert len(problems) == 1 and "notes.txt is no picture" in problems[0]
+    assert sorted(one["file"] for one in found) == sorted(paths)
     for one in found:
         row = expected[paths.index(one["file"])]
         order = np.argsort(-row, kind="stable")[:3]
@@ -111,7 +112,8 @@ def test_names_that_are_no_text_and_long_strips(run_folder, pictures, tmp_path):
     done = command("predict", run_folder, *(str(tmp_path / name) for name in ("pictures", "strip.png", "n\no.gif")))
     out, error = done.stdout.decode(), done.stderr.decode()
     mine = [line for line in error.splitlines() if line.startswith("tf-tickets: ")]
-    assert done.returncode == 2 and len(mine) == 2 and "1x40000 pixels" in mine[0] and r"n\no.gif is GIF" in mine[1]
+    assert done.returncode == 2 and len(mine) == 3 and "notes.txt is no picture" in mine[0]
+    assert "1x40000 pixels" in mine[1] and r"n\no.gif is GIF" in mine[2]
     assert len(out.splitlines()) == 2 + COUNT and "\x1b" not in out
 
 

@@ -17,7 +17,10 @@ from tf_tickets.errors import TicketError, plain  # noqa: E402
 def main(request):
     """Runs one parsed request; returns the exit status."""
     if request.config.run.dry_run and request.command != "sweep":
-        print(plan_text(request.command, request.config))
+        from tf_tickets.experiments import plan_pictures
+
+        with plan_pictures.all_problems():
+            print(plan_text(request.command, request.config))
         return 0
     return _COMMANDS[request.command](request)
 

@@ -1,7 +1,7 @@
 """Your own pictures: one folder per class, or train, validation and test folders of such.
 
-Pictures are looked at once, before anything starts: each is opened, hashed and named, so that what cannot be used is
-refused with its name. No TensorFlow here.
+Pictures are looked at once, before anything starts: each is opened, hashed, decoded and named, so that what cannot be
+used is refused with its name. No TensorFlow here.
 """
 
 import collections
@@ -12,16 +12,28 @@ import os
 
 import numpy as np
 
-from tf_tickets import storage
-from tf_tickets.data import catalog, photographs
+from tf_tickets.data import catalog, class_folders, copies, listing, photographs
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import Data
 
-_PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 # Pictures of one size up to this side are used as they are, all others through crops of 224 pixels.
 _SMALL_SIDE = 96
 _CROP = 224
 _TEST_SHARE = 0.2
-_IGNORED = {"thumbs.db", "desktop.ini"}
+
+
+class Unusable(UsageError):
+    """Pictures that cannot be used.
+
+    Attributes:
+      problems: a line for each.
+    """
+
+    def __init__(self, root, problems):
+        """Of several, the line has the first five."""
+        count = f"--data_dir={root}: {len(problems):,} files cannot be used, which --dry_run lists: "
+        super().__init__((count if len(problems) > 1 else "") + listing.few(problems))
+        self.problems = tuple(problems)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,14 +45,19 @@ class Picture:
       label: of its class.
       part: train, validation or test.
       path: of the file.
-      sha256: of its bytes.
+      facts: the photographs.Facts of it.
     """
 
     id: str
     label: int
     part: str
     path: str
-    sha256: str
+    facts: photographs.Facts
+
+    @property
+    def sha256(self):
+        """SHA-256 of the file's bytes."""
+        return self.facts.sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +68,7 @@ class Pictures:
       data_set: the catalog.DataSet made of it.
       pictures: tuple of Picture, by id.
       digest: SHA-256 over ids, parts and contents.
-      notices: sentences for the user.
+      notices: sentences for the user, about what is left out.
     """
 
     data_set: catalog.DataSet
@@ -78,23 +95,17 @@ def scan(root):
         raise UsageError("--dataset=folder needs --data_dir=DIR, which holds one folder of pictures per class")
     if not os.path.isdir(root):
         raise UsageError(f"--data_dir={root} is no folder; give the one that holds one folder of pictures per class")
-    places = _class_folders(root)
-    labels = tuple(sorted({label for part, label, _ in places if part == "train"}))
-    if len(labels) < 2:
-        raise UsageError(f"--data_dir={root} holds {len(labels)} class folders, at least 2 are needed")
-    found, facts = [], []
-    for part, label, folder in places:
-        if label not in labels:
-            raise UsageError(f"{folder}: class '{label}' has no training pictures; add them, or remove the folder")
-        files = _files(folder)
-        if not files:
-            raise UsageError(f"{folder} holds no picture; put some there, or remove the folder")
-        for path in files:
-            width, height, channels = photographs.look(path)
-            facts.append((height, width, channels))
-            name = os.path.relpath(path, root).replace(os.sep, "/")
-            found.append(Picture(name, labels.index(label), part, path, storage.file_digest(path)))
-    found, notices = _distinct(found)
+    labels, files, notices, problems = _listed(root)
+    found = []
+    for (path, name, part, label), facts in zip(files, copies.looks([path for path, *_ in files])):
+        if isinstance(facts, UsageError):
+            problems.append(str(facts))
+        else:
+            found.append(Picture(name, label, part, path, facts))
+    if problems:
+        raise Unusable(root, problems)
+    facts = [picture.facts for picture in found]
+    found = _distinct(root, found, notices)
     if not any(picture.part == "test" for picture in found):
         found = _with_test_part(found, labels)
     found = tuple(sorted(found, key=lambda picture: picture.id))
@@ -102,67 +113,51 @@ def scan(root):
     return Pictures(_facts(found, labels, facts), found, digest, tuple(notices))
 
 
-def _folders(path):
-    """The folders in a folder by name; links to folders are refused, which could lead in circles."""
+def _listed(root):
+    """(class names, [(path, id, part, label)] of all files, notices, a line for each name that cannot be used)."""
+    places, notices = class_folders.find(root)
+    labels = tuple(sorted({label for part, label, _ in places if part == "train"}))
+    if len(labels) < 2:
+        raise UsageError(f"--data_dir={root} holds {len(labels)} class folders, at least 2 are needed")
+    problems, clutter, found = [], collections.Counter(), []
+    for part, label, folder in places:
+        if label not in labels:
+            raise UsageError(f"{folder}: class '{label}' has no training pictures; add them, or remove the folder")
+        files = listing.files(folder, problems, clutter, inner_first=True)
+        if not files and not problems:
+            raise UsageError(f"{folder} holds no picture; put some there, or remove the folder")
+        names = [(path, _name(path, root, problems)) for path in files]
+        found += [(path, name, part, labels.index(label)) for path, name in names if name is not None]
+    if clutter:
+        notices.append("left out, as no pictures: " + ", ".join(f"{n} {name}" for name, n in sorted(clutter.items())))
+    return labels, found, notices, problems
+
+
+def _name(path, root, problems):
+    """The id of a file, or None."""
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}; change its permissions") from None
-    for entry in entries:
-        if entry.is_symlink() and os.path.isdir(entry.path):  # a link that leads in circles is none
-            raise UsageError(f"{entry.path} is a link to a folder: put the pictures there instead")
-    return {_text(e.name, path): e.path for e in entries if os.path.isdir(e.path) and e.name[0] != "."}
+        return class_folders.text(os.path.relpath(path, root), os.path.dirname(path)).replace(os.sep, "/")
+    except UsageError as error:
+        problems.append(str(error))
+        return None
 
 
-def _class_folders(root):
-    """(part, class, folder) of every class folder."""
-    top = _folders(root)
-    if "train" not in top:
-        return [("train", name, path) for name, path in top.items()]
-    odd = sorted(set(top) - set(_PARTS))
-    if odd:
-        raise UsageError(f"{top[odd[0]]} stands beside train/: only validation/ and test/ may; move it")
-    return [(_PARTS[part], name, path) for part, below in top.items() for name, path in _folders(below).items()]
-
-
-def _files(folder):
-    """All files below a class folder, hidden ones left out."""
-    found = []
-    for path in _folders(folder).values():
-        found += _files(path)
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith(".") or entry.name.lower() in _IGNORED or os.path.isdir(entry.path):
-            continue
-        _text(entry.name, folder)
-        found.append(entry.path)
-    return found
-
-
-def _text(name, folder):
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        raise UsageError(f"{folder} holds a name that is not UTF-8, {name!r}: rename it") from None
-    return name
-
-
-def _distinct(found):
+def _distinct(root, found, notices):
     """Drops copies of a picture within its class and part; copies elsewhere are contradictions."""
-    first, kept, notices = {}, [], []
-    for picture in found:
-        other = first.setdefault(picture.sha256, picture)
-        if other is picture:
-            kept.append(picture)
-        elif other.label != picture.label:
-            raise UsageError(f"{picture.path} is the same picture as {other.path}, in another class: remove one")
-        elif other.part != picture.part:
-            raise UsageError(
-                f"{picture.path} is the same picture as {other.path}: what is in {other.part}/ must not be in "
-                f"{picture.part}/; remove one"
-            )
+    problems, dropped, lines = [], set(), []
+    for copy, first, how in copies.pairs(found):
+        same = f"{copy.path} {how} {first.path}"
+        if first.label != copy.label:
+            problems.append(f"{same}, in another class: remove one")
+        elif first.part != copy.part:
+            problems.append(f"{same}: what is in {first.part}/ must not be in {copy.part}/; remove one")
         else:
-            notices.append(f"{picture.path} is the same picture as {other.path}; used once")
-    return kept, notices
+            lines.append(f"{same}; used once")
+            dropped.add(copy.path)
+    if problems:
+        raise Unusable(root, problems)
+    notices += [listing.few(lines)] if lines else []
+    return [picture for picture in found if picture.path not in dropped]
 
 
 def _with_test_part(found, labels):
@@ -181,8 +176,8 @@ def _with_test_part(found, labels):
 def _facts(found, labels, facts):
     """The DataSet: small pictures of one size as they are, others through crops."""
     counts = collections.Counter((picture.part, picture.label) for picture in found)
-    channels = max(fact[2] for fact in facts)
-    sizes = {fact[:2] for fact in facts}
+    channels = max(fact.channels for fact in facts)
+    sizes = {(fact.height, fact.width) for fact in facts}
     small = len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE
     shape = (*next(iter(sizes)), channels) if small else (_CROP, _CROP, channels)
     per_class = {
@@ -201,9 +196,24 @@ def facts_of(data) -> catalog.DataSet:
     """The facts of a config.Data: from the catalog, or of the user's own pictures.
 
     Raises:
-      UsageError: `--dataset=folder` without a folder of pictures that can be used.
+      UsageError: `--dataset=folder` without a folder of pictures that can be used, or a folder of pictures without it.
     """
-    return scan(data.data_dir).data_set if data.dataset == "folder" else catalog.CATALOG[data.dataset]
+    if data.dataset == "folder":
+        return scan(data.data_dir).data_set
+    if data.data_dir and data.dataset == Data().dataset:
+        _check_no_pictures(data)
+    return catalog.CATALOG[data.dataset]
+
+
+def _check_no_pictures(data):
+    """Own pictures given without --dataset would be planned, and paid for, as the data set that is its default."""
+    if os.path.isdir(data.data_dir) and not os.path.exists(os.path.join(data.data_dir, data.dataset)):
+        if names := class_folders.resembling(data.data_dir):
+            more = ", ..." if len(names) > 3 else ""
+            raise UsageError(
+                f"--data_dir={data.data_dir} holds pictures ({', '.join(names[:3])}{more}), and no prepared "
+                f"{data.dataset}: add --dataset=folder"
+            )
 
 
 def columns(pictures, split):
@@ -221,15 +231,20 @@ def pixels(pictures, paths, checked):
     Args:
       pictures: a Pictures.
       paths: of some of them.
-      checked: set of the paths whose pictures have been found whole before; grows.
+      checked: set of the paths whose pictures are known to keep their bytes; grows.
+
+    Raises:
+      UsageError: a picture is not what it was when the folder was looked at.
     """
     data_set = pictures.data_set
     if data_set.encoded:
         found = np.empty(len(paths), object)
-        found[:] = [photographs.encoded(path, data_set.image_shape[2], path in checked) for path in paths]
-        checked.update(paths)
+        found[:] = [photographs.encoded(path, data_set.image_shape[2], checked) for path in paths]
         return found
     images = np.empty((len(paths), *data_set.image_shape), np.uint8)
     for index, path in enumerate(paths):
-        images[index] = photographs.pixels(path, data_set.image_shape[2])
+        image = photographs.pixels(path, data_set.image_shape[2])
+        if image.shape != data_set.image_shape:
+            raise UsageError(f"{path} was changed while it was in use: start again")
+        images[index] = image
     return images

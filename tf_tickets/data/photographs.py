@@ -1,11 +1,20 @@
-"""Single picture files, through Pillow: PNG, JPEG, TIFF, WebP and BMP of any depth, turned upright."""
+"""Single picture files, through Pillow: PNG, JPEG, TIFF, WebP and BMP of 8 or 16 bits, turned upright.
 
+Every reader decodes a file by the same function, so that what one of them takes all take, and what one refuses all
+refuse, in the same words.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
 import io
 import warnings
 
 import numpy as np
 
-from tf_tickets.errors import UsageError
+from tf_tickets import storage
+from tf_tickets.data import kinds
+from tf_tickets.errors import UsageError, reason
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP")
 LARGEST = 100_000_000
@@ -16,89 +25,204 @@ _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 # A strip that is longer would be enormous once its short side is as long as the network's.
 _LONGEST = 100
 _ORIENTATION = 274
+_AT_ONCE = 1 << 20
 
 
-def look(path):
-    """The size and kind of a picture from its header.
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of a picture file that was decoded.
+
+    Attributes:
+      width, height: upright, in pixels.
+      channels: 1 or 3.
+      sha256: of the file's bytes.
+      pixels: SHA-256 of the upright pixels as RGB of 8 bits, or, where `scaled`, of the smaller picture that a JPEG
+        decoder makes of the same file for less work.
+      scaled: whether `pixels` are of that smaller picture.
+    """
+
+    width: int
+    height: int
+    channels: int
+    sha256: str
+    pixels: str
+    scaled: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decoded:
+    """An upright picture in the mode of its file, perhaps `scaled`; its file's format, whole size, EXIF orientation."""
+
+    picture: object
+    format: str
+    size: tuple
+    orientation: object
+
+    @property
+    def scaled(self):
+        return sorted(self.picture.size) != sorted(self.size)
+
+    @property
+    def channels(self):
+        return 1 if self.picture.mode in _GREY else 3
+
+    def is_plain(self, channels):
+        """Whether the file is a small PNG or JPEG of 1 or 3 channels, upright and opaque: bytes for TensorFlow."""
+        return (
+            self.format in ("JPEG", "PNG") and self.picture.mode == ("L" if channels == 1 else "RGB")
+            and min(self.size) <= SHORTER_SIDE and self.orientation == 1 and "transparency" not in self.picture.info
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def quiet():
+    """Pillow warns of sizes, of odd EXIF and of palettes; what matters of that is refused here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def look(path: str) -> Facts:
+    """Decodes a picture file once, JPEG at the scale at which training decodes it.
+
+    Not under `quiet`, which is for one thread: callers are.
 
     Args:
       path: of the file.
 
     Returns:
-      (width, height, channels), upright; channels is 1 or 3.
+      Its Facts.
 
     Raises:
       UsageError: it is no picture that can be used; names the file and the fix.
     """
-    with _opened(path) as picture:
-        width, height = picture.size
-        if picture.getexif().get(_ORIENTATION, 1) >= 5:
-            width, height = height, width
-        return width, height, 1 if picture.mode in _GREY else 3
+    with _opened(path) as file:
+        digest = hashlib.sha256()
+        while part := file.read(_AT_ONCE):
+            digest.update(part)
+        decoded = _decoded(file, path, SHORTER_SIDE)
+        width, height = _upright(decoded)
+        pixels = _pixel_digest(decoded, path)
+        return Facts(width, height, decoded.channels, digest.hexdigest(), pixels, decoded.scaled)
 
 
+def pixel_digest(path: str) -> str:
+    """SHA-256 of a file's upright pixels as RGB of 8 bits, none left out; raises as `look` does."""
+    with _opened(path) as file:
+        return _pixel_digest(_decoded(file, path), path)
+
+
+def _pixel_digest(decoded, path):
+    picture = _converted(decoded.picture, 3, path)
+    digest = hashlib.sha256(b"%d %d " % picture.size)
+    rows = max(_AT_ONCE // (3 * picture.width), 1)
+    for top in range(0, picture.height, rows):  # a copy of all bytes would double the memory of a large picture
+        digest.update(picture.crop((0, top, picture.width, min(top + rows, picture.height))).tobytes())
+    return digest.hexdigest()
+
+
+def _upright(decoded):
+    width, height = decoded.size
+    return (height, width) if decoded.orientation in (5, 6, 7, 8) else (width, height)
+
+
+@contextlib.contextmanager
 def _opened(path):
+    try:
+        with storage.open_regular(path) as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror or reason(error)}): repair or remove it") from None
+
+
+def _decoded(file, path, draft=None):
+    """Decodes the picture of an open file.
+
+    Args:
+      file: open for reading bytes.
+      path: its name.
+      draft: side below which no JPEG's shorter side is decoded; None: at full size.
+
+    Returns:
+      A _Decoded.
+
+    Raises:
+      UsageError: as `look`.
+    """
     from PIL import Image, UnidentifiedImageError
 
+    file.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow's about size; the limit below is ours
-            picture = Image.open(path)
-    except UnidentifiedImageError:
-        raise UsageError(f"{path} is no picture: remove it, or save it as PNG or JPEG") from None
-    except Image.DecompressionBombError:
-        raise UsageError(f"{path} is larger than {LARGEST:,} pixels: shrink it") from None
-    except Exception as error:  # Pillow raises errors of many types for damaged headers
-        raise UsageError(f"{path} cannot be read ({_words(error)}): repair or remove it") from None
-    problem = None
-    if picture.format not in FORMATS:
-        problem = f"is {picture.format}: save it as PNG or JPEG"
-    elif getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-        problem = f"holds {picture.n_frames} pictures: save one of them as PNG"
-    elif picture.width * picture.height > LARGEST:
-        problem = f"has {picture.width}x{picture.height} pixels, more than {LARGEST:,}: shrink it"
-    elif max(picture.size) > _LONGEST * min(picture.size):
-        problem = f"has {picture.width}x{picture.height} pixels, one side over {_LONGEST} times the other: crop it"
-    elif picture.mode not in (*_GREY, *_COLOUR):
-        problem = f"has pixels of kind {picture.mode}: save it as PNG with 8 or 16 bits"
-    if problem:
-        picture.close()
-        raise UsageError(f"{path} {problem}")
-    return picture
-
-
-def _words(error):
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _loaded(path, channels, draft=None):
-    """The upright picture as mode L or RGB."""
-    from PIL import ImageOps
-
-    with _opened(path) as picture:
-        try:
-            if draft and picture.format in ("JPEG", "MPO"):
+        picture = Image.open(file, formats=[name for name in FORMATS if name != "MPO"])
+        problem = _problem(picture)
+        if problem is None:
+            size, drafted = picture.size, draft and picture.format in ("JPEG", "MPO")
+            if drafted:
                 picture.draft(None, (draft, draft))  # decodes at a half, a quarter or an eighth, never below
             picture.load()
-            return _converted(ImageOps.exif_transpose(picture), channels)
-        except Exception as error:  # Pillow raises errors of many types for damaged files
-            raise UsageError(f"{path} is damaged ({_words(error)}): repair or remove it") from None
+            # Only a loaded PNG knows all of its EXIF; a loaded TIFF is upright, and says so.
+            orientation = _orientation(picture)
+            turn = _turns().get(orientation)
+            upright = picture if turn is None else picture.transpose(turn)
+            return _Decoded(upright, picture.format, size if drafted else picture.size, orientation)
+    except UnidentifiedImageError:
+        problem = f"is {kinds.name(file)}"
+    except Image.DecompressionBombError:
+        problem = f"is larger than {LARGEST:,} pixels: shrink it"
+    except Exception as error:  # Pillow raises errors of many types for damaged files
+        problem = f"is damaged ({reason(error) or type(error).__name__}): repair or remove it"
+    raise UsageError(f"{path} {problem}")
 
 
-def _converted(picture, channels):
+def _problem(picture):
+    """Why a picture whose header is read cannot be used, or None."""
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":
+        return f"holds {frames} pictures: save one of them as PNG"
+    if picture.width * picture.height > LARGEST:
+        return f"has {picture.width}x{picture.height} pixels, more than {LARGEST:,}: shrink it"
+    if max(picture.size) > _LONGEST * min(picture.size):
+        return f"has {picture.width}x{picture.height} pixels, one side over {_LONGEST} times the other: crop it"
+    if picture.mode not in (*_GREY, *_COLOUR):
+        return f"has pixels of kind {picture.mode}: save it as PNG with 8 or 16 bits"
+    return kinds.tiff_problem(picture) if picture.format == "TIFF" else None
+
+
+def _orientation(picture):
+    """The EXIF orientation as the file has it; of EXIF that cannot be read, or names none, 1: as it is stored."""
+    try:
+        return picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises errors of many types for malformed EXIF
+        return 1
+
+
+def _turns():
+    from PIL.Image import Transpose as Turn
+
+    return {
+        2: Turn.FLIP_LEFT_RIGHT, 3: Turn.ROTATE_180, 4: Turn.FLIP_TOP_BOTTOM, 5: Turn.TRANSPOSE, 6: Turn.ROTATE_270,
+        7: Turn.TRANSVERSE, 8: Turn.ROTATE_90,
+    }  # fmt: skip
+
+
+def _converted(picture, channels, path):
     from PIL import Image
 
-    if picture.mode in ("I", "I;16", "I;16B", "I;16L"):
-        levels = np.asarray(picture).astype(np.float64)
-        picture = Image.fromarray(np.clip(np.round(levels / 257.0), 0, 255).astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        # What shows through is white paper.
-        opaque = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), opaque)
-    return picture.convert("L" if channels == 1 else "RGB")
+    try:
+        if picture.mode in ("I", "I;16", "I;16B", "I;16L"):
+            levels = np.asarray(picture).astype(np.float64)
+            picture = Image.fromarray(np.clip(np.round(levels / 257.0), 0, 255).astype(np.uint8))
+        if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+            # What shows through is white paper.
+            opaque = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), opaque)
+        return picture.convert("L" if channels == 1 else "RGB")
+    except Exception as error:  # such as a palette that its transparency does not fit
+        problem = reason(error) or type(error).__name__
+        raise UsageError(f"{path} is damaged ({problem}): repair or remove it") from None
 
 
-def pixels(path, channels):
+def pixels(path: str, channels: int) -> np.ndarray:
     """A picture's pixels.
 
     Args:
@@ -109,41 +233,58 @@ def pixels(path, channels):
       uint8 [height, width, channels]; 16 bits are rounded to 8, transparency becomes white.
 
     Raises:
-      UsageError: the file is damaged.
+      UsageError: as `look`.
     """
-    picture = _loaded(path, channels)
+    with quiet(), _opened(path) as file:
+        picture = _converted(_decoded(file, path).picture, channels, path)
     return np.asarray(picture).reshape(picture.height, picture.width, channels)
 
 
-def encoded(path, channels, checked=False):
+def encoded(path: str, channels: int, kept: set | None = None) -> bytes:
     """A picture as the bytes of an 8-bit PNG or plain JPEG whose shorter side is at most `SHORTER_SIDE`.
 
-    JPEG and PNG that are so already keep their own bytes; nothing is compressed with loss.
+    JPEG and PNG that are so already keep their own bytes where TensorFlow's decoder, which is stricter than Pillow's,
+    reads them; nothing is compressed with loss.
 
     Args:
       path: of the file.
       channels: 1 or 3.
-      checked: whether it is known to be whole; decoding it only to see that it can be is then left out.
+      kept: paths that are known to keep their bytes, which are not decoded again to see it; grows.
 
     Raises:
-      UsageError: the file is damaged.
+      UsageError: as `look`.
     """
     from PIL import Image
 
-    with _opened(path) as picture:
-        plain = (
-            picture.format in ("JPEG", "PNG") and picture.mode == ("L" if channels == 1 else "RGB")
-            and min(picture.size) <= SHORTER_SIDE and picture.getexif().get(_ORIENTATION, 1) == 1
-            and "transparency" not in picture.info
-        )  # fmt: skip
-    picture = None if plain and checked else _loaded(path, channels, SHORTER_SIDE)
-    if plain:
-        with open(path, "rb") as file:
+    kept = set() if kept is None else kept
+    with quiet(), _opened(path) as file:
+        if path in kept:
             return file.read()
+        decoded = _decoded(file, path, SHORTER_SIDE)
+        if decoded.is_plain(channels):
+            file.seek(0)
+            data = file.read()
+            if _is_decoded_by_tensorflow(data, (*decoded.size[::-1], channels)):
+                kept.add(path)
+                return data
+            decoded = _decoded(file, path)
+        picture = _converted(decoded.picture, channels, path)
     shorter = min(picture.size)
     if shorter > SHORTER_SIDE:
         size = [max(round(side * SHORTER_SIDE / shorter), 1) for side in picture.size]
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
+    # A colour profile is no part of the pixels, and a broken one would be refused again.
+    picture.save(buffer, "PNG", compress_level=1, icc_profile=None)
     return buffer.getvalue()
+
+
+def _is_decoded_by_tensorflow(data, shape):
+    from tf_tickets import pictures
+    from tf_tickets.backend import tf
+
+    try:
+        with tf.device("CPU:0"):
+            return tuple(pictures.decode(tf.constant(data), shape[2]).shape) == shape
+    except (tf.errors.OpError, ValueError):
+        return False

@@ -45,14 +45,15 @@ class Source:
       labels: int64 [n], the training images' labels.
       held: bool [n], the training images that the official split holds out for validation.
       test_ids, test_labels: list of m str, int64 [m].
+      notices: sentences for the user, about what is left out.
     """
 
-    def __init__(self, data_set, train, test, decode):
+    def __init__(self, data_set, train, test, decode, notices=()):
         """`train` and `test` are (ids, labels, stored images, held); `decode` turns stored images into pixels."""
         self.data_set = data_set
         self.ids, self.labels, self._stored, self.held = train
         self.test_ids, self.test_labels, self._test_stored, _ = test
-        self._decode = decode
+        self._decode, self.notices = decode, notices
 
     def images(self, positions, lazy=False):
         """The pixels of chosen training images.
@@ -104,7 +105,8 @@ def load(name, data_dir=None):
     if name == "folder":
         pictures = folder.scan(data_dir)
         decode = functools.partial(folder.pixels, pictures, checked=set())
-        return Source(pictures.data_set, *(folder.columns(pictures, part) for part in ("train", "test")), decode)
+        parts = (folder.columns(pictures, part) for part in ("train", "test"))
+        return Source(pictures.data_set, *parts, decode, pictures.notices)
     data_set = catalog.CATALOG[name]
     if data_set.source == "digits":
         where, (train, test, decode) = "scikit-learn's digits", _read_digits()

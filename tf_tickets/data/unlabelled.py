@@ -1,38 +1,37 @@
 """Pictures without labels, for prediction: files of any size as a ticket's network takes them."""
 
+import collections
 import functools
 import os
 
 import numpy as np
 
-from tf_tickets import pictures
+from tf_tickets import pictures, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import photographs
+from tf_tickets.data import listing, photographs
 from tf_tickets.errors import UsageError, reason
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 
-
-def files(path):
+def files(path: str, problems: list) -> list[str]:
     """The picture files that a path stands for.
 
     Args:
-      path: of a file, or of a folder, whose files with a suffix of SUFFIXES at any depth are meant, by name.
+      path: of a file, or of a folder, of which all files at any depth are meant, by name, those that systems and
+        programs leave beside pictures excepted.
+      problems: a line for each folder below that cannot be read, or is a link; grows.
 
     Returns:
       List of paths.
 
     Raises:
-      UsageError: a folder without any.
+      UsageError: a folder without any, or one that cannot be read.
     """
     if not os.path.isdir(path):
         return [path]
-    found = []
-    for folder, inner, names in os.walk(path):
-        inner[:] = sorted(name for name in inner if name[0] != ".")
-        found += [os.path.join(folder, n) for n in sorted(names) if n[0] != "." and n.lower().endswith(SUFFIXES)]
-    if not found:
-        raise UsageError(f"{path} holds no picture ({', '.join(SUFFIXES)})")
+    before = len(problems)
+    found = listing.files(path, problems, collections.Counter())
+    if not found and len(problems) == before:
+        raise UsageError(f"{path} holds no picture; give a folder that does")
     return found
 
 
@@ -81,7 +80,10 @@ def _bands(path, shape):
     import tifffile
 
     try:
-        found = tifffile.imread(path)
+        with storage.open_regular(path) as file:
+            found = tifffile.imread(file)
+    except UsageError:
+        raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UsageError(f"{path} is no TIFF that can be read ({reason(error)})") from None
     if found.shape != shape or found.dtype != np.uint16:

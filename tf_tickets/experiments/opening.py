@@ -92,7 +92,7 @@ def environment(session):
 
     return {
         "versions": backend.versions(),
-        "processor": " and ".join(sorted(set(session.team.gather(_processor())))),
+        "processor": " and ".join(sorted(set(session.team.gather(processor())))),
         "devices": session.devices.description,
         "deterministic": session.plan.config.run.deterministic,
     }
@@ -137,7 +137,8 @@ def _difference(before, here):
     return name, flat[0].get(name), flat[1].get(name)
 
 
-def _processor():
+def processor() -> str:
+    """The name of this machine's processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))

@@ -7,26 +7,38 @@ import statistics
 import numpy as np
 
 from tf_tickets import config as configs
-from tf_tickets import policies, storage
+from tf_tickets import policies, runs, storage
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.experiments import opening, plan_pictures
 from tf_tickets.experiments import plan as plans
 
 
-def recorded_rate(config):
-    """Median training images/s of rounds like these under `out`, or None."""
+def recorded_rate(plan):
+    """Median training images/s of rounds like a plan's, run under its `out` on such a processor, or None."""
+    config, processor = plan.config, opening.processor()
     alike = ("dataset", "model", "width", "stem", "batch_size", "augment", "precision", "strategy", "jit")
     wanted = {name: config.values()[name] for name in alike}
     rates = []
     for path in glob.glob(os.path.join(glob.escape(config.run.out), "*", "seed_*", "config.cfg")):
         try:
             other = configs.Config.from_flagfile(path).values()
-            if any(other[name] != value for name, value in wanted.items()):
+            run = os.path.dirname(path)
+            if any(other[name] != value for name, value in wanted.items()) or not _is_alike(run, plan, processor):
                 continue
-            for timing in glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "round_*", "timing.json")):
+            for timing in glob.glob(os.path.join(glob.escape(run), "round_*", "timing.json")):
                 rates.append(storage.read_json(timing)["images_per_second"])
-        except (UsageError, StateError, KeyError):
+        except (UsageError, StateError, KeyError, TypeError):
             continue  # another program's folder, or a damaged run: no record of a rate
     return statistics.median(rates) if rates else None
+
+
+def _is_alike(folder, plan, processor):
+    """Whether a run was on such a processor, and on pictures of the plan's size, where they are the user's own."""
+    run = runs.RunFolder(folder)
+    if storage.read_json(run.manifest)["processor"] != processor:
+        return False
+    own = plan.data_set.source == "folder"
+    return not own or tuple(storage.read_json(run.data)["image_shape"]) == plan.data_set.image_shape
 
 
 def _spread(counts):
@@ -80,7 +92,7 @@ def text(plan, command, ticket=None):
     weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
     rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds
     steps = plan.steps_of(range(rounds))
-    rate = recorded_rate(config)
+    rate = recorded_rate(plan)
     trained = steps * plan.train_images / plan.steps_per_epoch
     again, more = _again(config) if command == "imp" else ("", 0)
     minutes = "unknown"
@@ -95,9 +107,10 @@ def text(plan, command, ticket=None):
         f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
     ]
+    own = ["", plan_pictures.text(config.data.data_dir)] if plan.data_set.source == "folder" else []
     if command == "pretrain":
         return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
-                           f"views of every image; minutes {minutes}"])  # fmt: skip
+                           f"views of every image; minutes {minutes}", *own])  # fmt: skip
     searched = [index for index in range(rounds) if plan.is_searched(index)]
     short = plan.training_of(searched[0]).epochs if searched else 0
     bound = "at most " if searched and pruning.mask_distance is not None else ""
@@ -122,4 +135,4 @@ def text(plan, command, ticket=None):
     ]
     if plan.control.in_one_run:
         lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")
-    return "\n".join(lines)
+    return "\n".join(lines + own)

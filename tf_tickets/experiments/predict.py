@@ -63,7 +63,7 @@ def _images(paths, data, problems):
             if path == STANDARD_INPUT:
                 yield path, _from_standard_input(data)
                 continue
-            found = unlabelled.files(path)
+            found = unlabelled.files(path, problems)
         except UsageError as error:
             problems.append(str(error))
             continue

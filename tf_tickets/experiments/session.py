@@ -7,6 +7,7 @@ import numpy as np
 from tf_tickets import augment
 from tf_tickets import team as teams
 from tf_tickets.data import pipeline, sources, subsets
+from tf_tickets.errors import plain
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import artefacts, joined
 from tf_tickets.experiments.notices import say
@@ -37,6 +38,8 @@ class Session:
         config, self.team = plan.config, team
         self.devices = devices or joined.devices_of(config.run, self.team)
         self.source = sources.load(config.data.dataset, config.data.data_dir)
+        for notice in self.source.notices if devices is None else ():
+            say(plain(notice))
         subset = subsets.choose(config.data, self.source.labels, self.source.ids, self.source.held)
         self.subset = subset.whole if plan.refits else subset
         if plan.train_counts is None:

@@ -1,0 +1,345 @@
+"""A folder of pictures is looked at whole before anything starts: parts, clutter, copies, kinds, the dry run."""
+
+import hashlib
+import io
+import os
+import shutil
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from torture.odd_pictures import exif
+
+import tf_tickets as tt
+from tf_tickets import stopping, storage
+from tf_tickets.backend import tf
+from tf_tickets.data import catalog, class_folders, folder, photographs, unlabelled
+from tf_tickets.errors import StopRequested, UsageError
+from tf_tickets.experiments import opening, plan, plan_pictures, plan_text
+
+
+@pytest.fixture(autouse=True)
+def looked_at_anew():
+    """Pictures are looked at once per process; tests change them."""
+    folder.scan.cache_clear()
+
+
+def noise(seed, height=12, width=12):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
+
+
+def save(path, picture, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, **options)
+    return path
+
+
+def classes(root, count=3, seed=0):
+    """Two classes of small pictures below a folder."""
+    for label, name in enumerate("ab"):
+        for index in range(count):
+            save(root / name / f"{index}.png", noise(seed + 100 * label + index))
+    return root
+
+
+def scanned(root):
+    folder.scan.cache_clear()
+    return folder.scan(str(root))
+
+
+@pytest.mark.parametrize("names", [
+    ("Training", "Testing"), ("TRAIN", "test", "Val"), ("training", "TESTING", "Valid"), ("Train", "validation"),
+])  # fmt: skip
+def test_parts_in_any_case_are_parts(tmp_path, names):
+    for number, name in enumerate(names):
+        classes(tmp_path / name, seed=1000 * number)
+    found = scanned(tmp_path)
+    assert found.data_set.labels == ("a", "b")
+    kinds = {"test": "test", "testing": "test", "val": "validation", "valid": "validation", "validation": "validation"}
+    for picture in found.pictures:
+        wanted = kinds.get(picture.id.split("/")[0].lower(), "train")
+        assert picture.part == wanted or (wanted == "train" and "test" not in map(str.lower, names))
+
+
+def test_parts_that_are_said_twice_or_without_train_are_refused(tmp_path):
+    classes(tmp_path / "Train")
+    classes(tmp_path / "training", seed=50)
+    with pytest.raises(UsageError, match="holds Train and training, which all mean train/: join them"):
+        scanned(tmp_path)
+    shutil.rmtree(tmp_path / "training")
+    os.rename(tmp_path / "Train", tmp_path / "Testing")
+    with pytest.raises(UsageError, match="Testing is a part of the pictures, and there is no train/"):
+        scanned(tmp_path)
+    classes(tmp_path / "cats", seed=50)
+    with pytest.raises(UsageError, match="Testing is a part of the pictures, and there is no train/"):
+        scanned(tmp_path)
+
+
+CLUTTER = (
+    "@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg",
+    ".thumbnails/0.png",
+    "__MACOSX/._0.png",
+    "#recycle/x.png",
+    "$RECYCLE.BIN/x.png",
+    "@Recycle/x.png",
+    "lost+found/x.png",
+    "System Volume Information/x",
+    "Thumbs.db",
+    "desktop.ini",
+    ".DS_Store",
+    "._0.png",
+    "Icon\r",
+    "0.png:Zone.Identifier",
+    "0.png.json",
+    "0.aae",
+    "0.XMP",
+    "0.THM",
+)
+
+
+def test_what_systems_and_programs_leave_is_no_picture(tmp_path):
+    before = scanned(classes(tmp_path / "x"))
+    for number, name in enumerate(CLUTTER):
+        for place in (tmp_path / "x", tmp_path / "x" / "a", tmp_path / "x" / "b" / "deep"):
+            save(place / name, noise(900 + number), format="PNG")
+    after = scanned(tmp_path / "x")
+    assert after.digest == before.digest and after.pictures == before.pictures
+    (notice,) = after.notices
+    assert notice.startswith("left out, as no pictures: ") and "2 @eaDir" in notice and "2 *.json" in notice
+    assert unlabelled.files(str(tmp_path / "x"), []) == sorted(p.path for p in before.pictures)
+
+
+def test_pictures_that_are_named_like_clutter_are_used(tmp_path):
+    classes(tmp_path)
+    names = ("Icon.png", "json.png", "eaDir.png", "thumbs.db.png", "x.json.jpg", "recycle/x.png")
+    for number, name in enumerate(names):
+        save(tmp_path / "a" / name, noise(500 + number))
+    assert len(scanned(tmp_path).pictures) == 12 and scanned(tmp_path).notices == ()
+
+
+def test_pictures_beside_the_class_folders_are_counted_aloud(tmp_path):
+    classes(tmp_path)
+    save(tmp_path / "loose.JPG", noise(9), format="JPEG")
+    (tmp_path / "README.md").write_text("mine")
+    assert scanned(tmp_path).notices == (f"{tmp_path}: 1 pictures outside of the class folders are not used",)
+
+
+def test_all_that_cannot_be_used_is_counted_and_the_dry_run_lists_it(tmp_path, command):
+    classes(tmp_path / "x")
+    for number in range(7):
+        (tmp_path / "x" / "a" / f"bad {number}.png").write_bytes(b"nothing")
+    done = command(tmp_path, "--dataset=folder", "--data_dir=x", "--dry_run", "--out=runs")
+    line = "x/a/bad {}.png is no picture: remove it, or save it as PNG or JPEG"
+    assert done.returncode == 2 and done.stdout.splitlines() == [line.format(number) for number in range(7)]
+    assert done.stderr.splitlines() == [
+        "tf-tickets: --data_dir=x: 7 files cannot be used, which --dry_run lists: "
+        + "; ".join(map(line.format, range(5))) + "; and 2 more"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["", "train", "deep"])
+def test_own_pictures_without_the_data_set_are_not_taken_for_cifar10(tmp_path, command, place):
+    root = tmp_path / "pictures"
+    classes(root / place if place != "deep" else root)
+    if place == "deep":
+        for name in "ab":
+            os.renames(root / name, root / f"class {name}" / "holiday")
+    with pytest.raises(UsageError, match=r"holds pictures \(.*\), and no prepared cifar10: add --dataset=folder"):
+        plan.resolve(tt.Config.from_values(data_dir=str(root)))
+    if not place:
+        done = command(tmp_path, "--data_dir=pictures", "--dry_run")
+        assert done.returncode == 2 and done.stderr.count("\n") == 1 and "add --dataset=folder" in done.stderr
+    (root / "cifar10").mkdir()
+    assert folder.facts_of(tt.Config.from_values(data_dir=str(root)).data).name == "cifar10"
+
+
+def test_prepared_and_empty_folders_are_no_pictures(tmp_path):
+    for name in ("cifar100/3.0.2/x.tfrecord", "downloads/manual/x.jpg", "eurosat/rgb/2.0.0/features.json"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    assert class_folders.resembling(str(tmp_path)) == () == class_folders.resembling(str(tmp_path / "gone"))
+    save(tmp_path / "y" / "1.png", noise(1))
+    save(tmp_path / "y" / "2.png", noise(2))
+    assert class_folders.resembling(str(tmp_path / "y")) == ("1.png", "2.png")
+
+
+def test_the_dry_run_says_counts_sizes_and_copies(tmp_path):
+    classes(tmp_path / "x")
+    save(tmp_path / "x" / "b" / "large.jpg", noise(5, 200, 300))
+    save(tmp_path / "x" / "b" / "turned.jpg", noise(6, 100, 400), exif=exif(6))
+    shutil.copy(tmp_path / "x" / "a" / "0.png", tmp_path / "x" / "a" / "9.png")
+    text = plan_pictures.text(str(tmp_path / "x")).splitlines()
+    assert text[0] == f"pictures    8 in {tmp_path}/x, each decoded and found whole: 12x12 to 300x200 pixels, colour"
+    assert [line.split() for line in text[2:5]] == [
+        ["class", "train", "validation", "test", "pixels"], ["a", "2", "0", "1", "12x12"],
+        ["b", "4", "0", "1", "12x12", "to", "300x200"],
+    ]  # fmt: skip
+    assert text[-1].endswith("9.png is the same picture as " + str(tmp_path / "x" / "a" / "0.png") + "; used once")
+
+
+def test_minutes_come_from_this_machine_and_such_pictures_alone(tmp_path):
+    classes(tmp_path / "x")
+    config = tt.Config.from_values(dataset="folder", data_dir=str(tmp_path / "x"), out=str(tmp_path / "runs"))
+    planned = plan.resolve(config)
+    run = planned.folder()
+    storage.write_bytes(run.config, config.flagfile().encode())
+    storage.write_json(os.path.join(run.folder, "round_00", "timing.json"), {"images_per_second": 50.0})
+    for processor, shape, rate in (("another", [12, 12, 3], None), (opening.processor(), [224, 224, 3], None),
+                                   (opening.processor(), [12, 12, 3], 50.0)):  # fmt: skip
+        storage.write_json(run.manifest, {"processor": processor})
+        storage.write_json(run.data, {"image_shape": shape})
+        assert plan_text.recorded_rate(planned) == rate
+
+
+def bmp(seed):
+    """A BMP of 8x8 pixels whose bytes no library has a say in."""
+    data = b"".join(hashlib.sha256(b"%d %d" % (seed, part)).digest() for part in range(6))
+    return b"BM" + struct.pack("<IHHIIiiHHIIiiII", 246, 0, 0, 54, 40, 8, 8, 1, 24, 0, 192, 0, 0, 0, 0) + data
+
+
+def test_the_digest_is_the_one_that_runs_of_0_2_0_are_named_by(tmp_path):
+    for label, name in enumerate("ab"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        for index in range(6):
+            (tmp_path / name / ("deep" if index % 2 else "") / f"{index}.bmp").write_bytes(bmp(10 * label + index))
+    for name, source in (("copy.bmp", "0.bmp"), ("0copy.bmp", "deep/1.bmp")):
+        shutil.copy(tmp_path / "a" / source, tmp_path / "a" / name)
+    found = scanned(tmp_path)
+    assert found.digest == "e663f167a319b0811d17494cff11ab2448ddc6765ab327654a02635a427c0f15"
+    assert [picture.id for picture in found.pictures if picture.part == "test"] == ["a/0.bmp", "b/4.bmp"]
+
+
+def as_other_bytes(path, kind):
+    """The path of a file with the same pixels as another in other bytes."""
+    new = path.with_name(f"other.{kind.split()[0]}")
+    with Image.open(path) as picture:
+        if kind == "jpg stripped":
+            data = path.read_bytes()
+            new.write_bytes(data[:2] + b"\xff\xfe\0\x06abcd" + data[2:])
+        elif kind == "png turned":
+            picture.transpose(Image.Transpose.ROTATE_90).save(new, exif=exif(6))
+        else:
+            picture.save(new, lossless=True)
+    return new
+
+
+@pytest.mark.parametrize(("kind", "size"), [
+    ("bmp", 12), ("webp", 40), ("tif", 300), ("png turned", 50), ("jpg stripped", 50), ("jpg stripped", 1100),
+    ("png", 1100),
+])  # fmt: skip
+def test_the_same_pixels_in_other_bytes_are_named_and_never_in_two_places(tmp_path, kind, size):
+    for part in ("train", "test"):
+        classes(tmp_path / part, seed=1000 * len(part))
+    smooth = noise(7, 9, 9).resize((size + 10, size))
+    first = save(tmp_path / "train" / "a" / ("first.jpg" if size > 1000 or "jpg" in kind else "first.ppm.png"), smooth)
+    second = as_other_bytes(first, kind)
+    assert photographs.look(str(first)).scaled == (size > 1000)
+    found = scanned(tmp_path)
+    names = sorted([first.name, second.name])
+    assert len(found.pictures) == 13
+    assert [
+        f"a/{names[1]} has the same pixels as " in n and f"a/{names[0]}; used once" in n for n in found.notices
+    ] == [True]
+    os.rename(second, tmp_path / "train" / "b" / "moved")
+    with pytest.raises(UsageError, match="has the same pixels as .*, in another class: remove one"):
+        scanned(tmp_path)
+    os.rename(tmp_path / "train" / "b" / "moved", tmp_path / "test" / "a" / "moved")
+    with pytest.raises(UsageError, match="has the same pixels as .* must not be in .*; remove one"):
+        scanned(tmp_path)
+
+
+def test_other_pictures_of_one_size_are_no_copies(tmp_path):
+    classes(tmp_path)
+    with Image.open(tmp_path / "a" / "0.png") as picture:
+        changed = np.array(picture)
+    changed[5, 5, 1] ^= 1
+    save(tmp_path / "b" / "near.png", Image.fromarray(changed))
+    large = np.array(noise(1, 30, 30).resize((1200, 1200)))
+    save(tmp_path / "a" / "large.jpg", Image.fromarray(large), quality=90)
+    save(tmp_path / "b" / "large.jpg", Image.fromarray(large), quality=91)
+    save(tmp_path / "b" / "large.png", Image.fromarray(large))
+    assert len(scanned(tmp_path).pictures) == 10 and scanned(tmp_path).notices == ()
+
+
+KINDS = {
+    "FIFO": (os.mkfifo, "is a FIFO"),
+    "device": (lambda path: os.symlink("/dev/zero", path), "is a device"),
+    "HEIC": (
+        lambda path: path.write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(50)),
+        "is HEIC: save it as PNG or JPEG",
+    ),
+    "AVIF": (lambda path: noise(1).save(path, "AVIF"), "is AVIF: save it as PNG or JPEG"),
+    "video": (lambda path: path.write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isomiso2" + bytes(50)), "is a video: save it"),
+    "PDF": (lambda path: path.write_bytes(b"%PDF-1.4" + bytes(50)), "is PDF: save it as PNG or JPEG"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_picture_is_named_as_what_it_is(tmp_path, kind):
+    make, words = KINDS[kind]
+    path = classes(tmp_path) / "a" / "x.jpg"
+    make(path)
+    with pytest.raises(UsageError, match=f"a/x.jpg {words}") as refused:
+        scanned(tmp_path)
+    for data in ({"image_shape": [8, 8, 3]}, {"image_shape": [8, 8, 3], "any_size": True}):
+        with pytest.raises(UsageError) as caught:
+            unlabelled.pixels(str(path), data)
+        assert str(caught.value) == str(refused.value)
+    if kind in ("FIFO", "device"):
+        with pytest.raises(UsageError, match=words):
+            unlabelled.pixels(str(path), {"image_shape": [8, 8, 13], "dtype": "uint16"})
+
+
+def test_predict_sees_what_training_sees(tmp_path):
+    classes(tmp_path)
+    for name in ("x.jfif", "X.JPE", "no suffix", "deep/Y.TIFF"):
+        save(tmp_path / "a" / name, noise(len(name) + 700), format="TIFF" if "TIFF" in name else "JPEG")
+    trained = {picture.path for picture in scanned(tmp_path).pictures}
+    problems = []
+    assert set(unlabelled.files(str(tmp_path), problems)) == trained and not problems and len(trained) == 10
+    os.symlink(tmp_path / "b", tmp_path / "a" / "link")
+    assert set(unlabelled.files(str(tmp_path), problems)) == trained
+    assert problems == [f"{tmp_path}/a/link is a link to a folder: put the pictures there instead"]
+
+
+def test_folders_nest_deeper_than_functions_may(tmp_path):
+    classes(tmp_path)
+    here = os.open(tmp_path / "a", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    assert len(scanned(tmp_path).pictures) == 6
+
+
+def test_what_tensorflow_does_not_decode_is_encoded_anew_with_the_same_pixels(tmp_path):
+    whole = io.BytesIO()
+    noise(3, 100, 80).save(whole, "PNG")
+    (tmp_path / "cut.png").write_bytes(whole.getvalue()[:-12])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.io.decode_image((tmp_path / "cut.png").read_bytes())
+    kept = set()
+    data = photographs.encoded(str(tmp_path / "cut.png"), 3, kept)
+    np.testing.assert_array_equal(tf.io.decode_image(data), np.asarray(noise(3, 100, 80)))
+    assert not kept
+    (tmp_path / "whole.png").write_bytes(whole.getvalue())
+    assert photographs.encoded(str(tmp_path / "whole.png"), 3, kept) == whole.getvalue()
+    assert kept == {str(tmp_path / "whole.png")}
+
+
+def test_a_picture_that_is_changed_meanwhile_is_named(tmp_path):
+    found = scanned(classes(tmp_path))
+    save(tmp_path / "a" / "0.png", noise(1, 9, 9))
+    with pytest.raises(UsageError, match="a/0.png was changed while it was in use"):
+        folder.pixels(found, [str(tmp_path / "a" / "0.png")], set())
+
+
+def test_the_look_hears_a_stop(tmp_path, monkeypatch):
+    classes(tmp_path)
+    monkeypatch.setattr(stopping, "_requests", [0.0])
+    with pytest.raises(StopRequested):
+        scanned(tmp_path)

@@ -1,0 +1,84 @@
+"""Pictures that are there twice: the same bytes, or the same pixels in other bytes."""
+
+import collections
+import concurrent.futures
+import os
+
+from tf_tickets import stopping
+from tf_tickets.data import photographs
+from tf_tickets.errors import StopRequested, UsageError
+
+# A picture of the largest size takes half a gibibyte while it is decoded.
+_MOST_THREADS = 4
+
+
+def looks(paths: list[str]) -> list:
+    """The photographs.Facts of files, or the UsageError of one that cannot be used, in the order of `paths`."""
+    return _each(photographs.look, paths)
+
+
+def _each(function, paths):
+    def attempt(path):
+        if stopping.requested():
+            raise StopRequested("stopped on request; run again to continue")
+        try:
+            return function(path)
+        except UsageError as error:
+            return error
+
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+    try:
+        with photographs.quiet():
+            return list(pool.map(attempt, paths))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def pairs(pictures: list) -> list[tuple]:
+    """Which pictures repeat an earlier one.
+
+    Pixels can only be equal in pictures of one size. A JPEG whose Facts are of a scaled decoding is decoded whole where
+    another of its size has the same, or is no such JPEG.
+
+    Args:
+      pictures: each with `path` and `facts`, in order of preference.
+
+    Returns:
+      List of (picture, the earlier one, the words between their names), by picture.
+
+    Raises:
+      UsageError: a file was changed meanwhile, and cannot be used any more.
+    """
+    first, kept, found = {}, [], {}
+    for picture in pictures:
+        earlier = first.setdefault(picture.facts.sha256, picture)
+        if earlier is picture:
+            kept.append(picture)
+        else:
+            found[picture.path] = picture, earlier, "is the same picture as"
+    whole = _whole_pixels(kept)
+    first = {}
+    for picture in kept:
+        earlier = first.setdefault(whole.get(picture.path, picture.path), picture)
+        if earlier is not picture:
+            found[picture.path] = picture, earlier, "has the same pixels as"
+    return [found[picture.path] for picture in pictures if picture.path in found]
+
+
+def _whole_pixels(pictures):
+    """{path: SHA-256 of size and all pixels} of those pictures that may equal another."""
+    sizes, alike = collections.defaultdict(list), []
+    for picture in pictures:
+        sizes[picture.facts.width, picture.facts.height].append(picture)
+    for group in sizes.values():
+        scaled = [picture for picture in group if picture.facts.scaled]
+        counts = collections.Counter(picture.facts.pixels for picture in scaled)
+        mixed = len(scaled) < len(group)
+        alike += [picture.path for picture in scaled if mixed or counts[picture.facts.pixels] > 1]
+    found = {p.path: p.facts.pixels for p in pictures if not p.facts.scaled}
+    for path, pixels in zip(alike, _each(photographs.pixel_digest, alike)):
+        if isinstance(pixels, UsageError):
+            raise pixels
+        found[path] = pixels
+    return found

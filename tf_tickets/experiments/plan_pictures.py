@@ -1,0 +1,53 @@
+"""What `--dry_run` says of a folder of the user's own pictures, all of which it has decoded."""
+
+import collections
+import contextlib
+
+from tf_tickets.data import folder
+from tf_tickets.errors import plain
+
+_PARTS = ("train", "validation", "test")
+
+
+@contextlib.contextmanager
+def all_problems():
+    """Prints what the one line of a folder.Unusable leaves out, a line for each file that cannot be used."""
+    try:
+        yield
+    except folder.Unusable as error:
+        if len(error.problems) > 1:
+            print("\n".join(map(plain, error.problems)))
+        raise
+
+
+def text(data_dir: str) -> str:
+    """The classes with their counts and sizes, and what is left out.
+
+    Args:
+      data_dir: the folder, which `folder.scan` takes.
+    """
+    scanned = folder.scan(data_dir)
+    pictures, labels = scanned.pictures, scanned.data_set.labels
+    facts = [picture.facts for picture in pictures]
+    kinds = {1: "grey", 3: "colour"}
+    colours = " and ".join(kinds[channels] for channels in sorted({fact.channels for fact in facts}))
+    width = max(len("class"), *(len(plain(label)) for label in labels))
+    lines = [
+        f"pictures    {len(pictures):,} in {plain(data_dir)}, each decoded and found whole: {_sizes(facts)} pixels, "
+        + colours,
+        "",
+        f"{'class':{width}s}  " + "  ".join(f"{part:>10s}" for part in _PARTS) + "  pixels",
+    ]
+    for label, name in enumerate(labels):
+        mine = [picture for picture in pictures if picture.label == label]
+        counts = collections.Counter(picture.part for picture in mine)
+        numbers = "  ".join(f"{counts[part]:10,d}" for part in _PARTS)
+        lines.append(f"{plain(name):{width}s}  {numbers}  {_sizes([picture.facts for picture in mine])}")
+    return "\n".join([*lines, *(["", *map(plain, scanned.notices)] if scanned.notices else [])])
+
+
+def _sizes(facts):
+    """The smallest and the largest of some pictures, as text."""
+    sizes = sorted({(fact.width * fact.height, fact.width, fact.height) for fact in facts})
+    ends = [f"{width}x{height}" for _, width, height in (sizes[0], sizes[-1])]
+    return ends[0] if len(sizes) == 1 else " to ".join(ends)
