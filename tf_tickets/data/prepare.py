@@ -9,13 +9,13 @@ import hashlib
 import json
 import os
 import struct
-import sys
 import tarfile
 import zipfile
 import zlib
 
 import numpy as np
 
+from tf_tickets import streams
 from tf_tickets.data import arrays, batches, catalog, eurosat, idx, sources, split_files
 from tf_tickets.data.archives import Problem
 from tf_tickets.errors import UsageError
@@ -66,7 +66,7 @@ def prepare(name, archive, data_dir):
         raise UsageError(f"prepare {name}: only {' and '.join(sources.ARCHIVES)} are prepared from an archive")
     folder = sources.prepared_folder(name, data_dir)
     if sources.is_prepared(name, data_dir):
-        print(f"{name} is already prepared in {folder}", file=sys.stderr)
+        streams.say(f"{name} is already prepared in {folder}")
         return folder
     if not archive:
         raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
@@ -76,7 +76,7 @@ def prepare(name, archive, data_dir):
     except (Problem, OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
         reason = getattr(error, "strerror", None) or sources.one_line(error)
         raise UsageError(f"--archive={archive}: {reason}; accepted: {accepted}") from None
-    print(f"preparing {name} in {folder}, half a minute or more ...", file=sys.stderr)
+    streams.say(f"preparing {name} in {folder}, half a minute or more ...")
     try:
         sources.build(name, data_dir, split_generators)
     except UsageError:

@@ -210,11 +210,17 @@ def _observers(session, folder, round_index, masks, rows, step, steps_after):
         observers.append(callbacks.Profile(folder.tensorboard, first, last))
         boundaries += [first, last]
     observers.append(callbacks.Progress(
-        run.progress, title=f"{'refit, ' if plan.refits else ''}round {round_index}/{len(plan.weights) - 1}  "
-        f"density {100 * pruning_masks.density(masks):.2f} %", first_step=step, last_step=plan.end_step(round_index),
-        steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=steps_after,
+        run.progress, title=f"{'refit, ' if plan.refits else ''}round {round_index}/{len(plan.weights) - 1}",
+        detail=f"density {100 * pruning_masks.density(masks):.2f} %", shown=_shown(plan),
+        first_step=step, last_step=plan.end_step(round_index), steps_per_epoch=plan.steps_per_epoch,
+        images_per_epoch=plan.train_images, steps_after=steps_after,
     ))  # fmt: skip
     return observers, boundaries
+
+
+def _shown(plan):
+    """The part whose accuracy the progress shows: validation as long as it chooses the ticket."""
+    return "validation" if plan.config.choose == "validation" and not plan.refits else "test"
 
 
 def _write_artefacts(session, folder, mine, rows, masks, weights):
