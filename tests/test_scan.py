@@ -14,7 +14,7 @@ from torture.odd_pictures import exif
 import tf_tickets as tt
 from tf_tickets import stopping, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, class_folders, folder, photographs, unlabelled
+from tf_tickets.data import class_folders, folder, photographs, unlabelled
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.experiments import opening, plan, plan_pictures, plan_text
 

@@ -13,7 +13,7 @@ HEAD = (
 )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("code", "status"), [
     ("send({0}); sys.exit(int(stopping.requested()))", 1),
     ("stopping.leave_at_once(); send({0})", "StopRequested"),
@@ -39,3 +39,11 @@ def test_a_report_that_is_asked_to_stop_says_so_in_one_line():
     )
     done = subprocess.run([sys.executable, "-c", code, "report", "tests"], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout, done.stderr) == (75, "", "tf-tickets: stopped on request\n")
+
+
+@pytest.mark.parametrize("handler", ["listen", "leave_at_once", "ignore"])
+def test_a_hangup_that_is_ignored_from_the_start_stays_so(handler):
+    code = f"stopping.{handler}(); send(signal.SIGHUP); sys.exit(int(stopping.requested()))"
+    head = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    done = subprocess.run([sys.executable, "-c", head + HEAD + code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -5,9 +5,11 @@ import dataclasses
 import os
 
 import tf_tickets  # noqa: F401  the switch to legacy Keras stands in the package's __init__
+from tf_tickets import streams
 from tf_tickets.errors import UsageError
 
-# TensorFlow's C++ logging reads this once, when it loads.
+streams.record()
+# TensorFlow's C++ logging reads this once, when it loads, and only after its first lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf  # noqa: E402
@@ -26,6 +28,9 @@ if not issubclass(tf.keras.Model, keras.Model):
     )
 
 tf.get_logger().setLevel("ERROR")
+
+# Where NVIDIA's driver has a folder for each GPU.
+_GPU_FOLDER = "/proc/driver/nvidia/gpus"
 
 __all__ = ["Devices", "PruneLowMagnitude", "keras", "start", "tf", "tfmot", "versions"]
 
@@ -69,6 +74,8 @@ def start(run, cluster=None):
       cluster: the cluster.Cluster of strategy=multi_worker.
     """
     gpus = tf.config.list_physical_devices("GPU")
+    if not gpus and _has_gpu():
+        streams.say("tf-tickets: TensorFlow sees no GPU though this machine has one; TF_CPP_MIN_LOG_LEVEL=0 tells why")
     if run.strategy == "mirrored" and not gpus:
         raise UsageError("--strategy=mirrored: TensorFlow sees no GPU; use --strategy=cpu:2 or one_device")
     if run.precision == "mixed_float16" and not gpus:
@@ -89,6 +96,12 @@ def start(run, cluster=None):
         # images per second (ResNet-18, width 16, two CPU cores).
         strategy = tf.distribute.get_strategy()
     return Devices(strategy, len(names), run.precision, run.jit, ", ".join(names))
+
+
+def _has_gpu():
+    """Whether there is a GPU by its driver, and the environment does not hide it."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
+    return not hidden and os.path.isdir(_GPU_FOLDER) and bool(os.listdir(_GPU_FOLDER))
 
 
 def _across(run, cluster):

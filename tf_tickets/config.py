@@ -12,8 +12,8 @@ import typing
 
 from tf_tickets import flagfiles
 from tf_tickets.choices import DATASETS
-from tf_tickets.errors import UsageError
-from tf_tickets.options import Option, checked
+from tf_tickets.errors import UsageError, shown
+from tf_tickets.options import Option, accepted, checked
 from tf_tickets.registry import CONTROLS, NETWORKS, STARTS
 from tf_tickets.settings import Choice, Command, Data, Network, Pruning, Run, Training
 
@@ -77,12 +77,12 @@ class Config:
                 raise UsageError(f"--{name} is no flag{f'; did you mean --{close[0]}?' if close else ''}")
             option = options()[name]
             if value is None and not option.optional:
-                raise UsageError(f"--{name}: needs a value")
+                raise UsageError(f"--{name}=None is no value: give {accepted(option)}")
             if value is not None:
                 try:
-                    value = option.parse(value) if isinstance(value, str) else checked(option, value)
+                    value = checked(option, value)
                 except ValueError as error:
-                    raise UsageError(f"--{name}={value} {error}") from None
+                    raise UsageError(f"--{name}={shown(value)} {error}") from None
             groups[option.group][name] = value
         return cls(**{group: GROUPS[group](**chosen) for group, chosen in groups.items()})
 

@@ -1,9 +1,24 @@
 """What can go wrong, by exit status. Every message is one line for a person: what, where, how to fix."""
 
 
+# Characters of a value that a message repeats.
+_SHOWN = 100
+
+
 def plain(text):
     """The text as one plain line: line breaks and terminal codes, which words and file names can hold, are escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def shown(value):
+    """Any Python value as a piece of one line: text as it is, others as their start, whatever their repr does."""
+    if isinstance(value, str):
+        return plain(value)
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a repr is its owner's code; of a very long integer it is a ValueError
+        text = f"<{type(value).__name__}>"
+    return plain(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def reason(error):

@@ -11,12 +11,11 @@ import fcntl
 import os
 import secrets
 import socket
-import sys
 import tempfile
 import threading
 import time
 
-from tf_tickets import stopping, storage
+from tf_tickets import stopping, storage, streams
 from tf_tickets.errors import LockedError, StateError, StopRequested
 
 # Seconds between two touches, and without one after which a holder on another host counts as gone.
@@ -106,7 +105,7 @@ def _outlast(path, descriptor):
     deadline = time.monotonic() + _LEASE
     while time.monotonic() < deadline:
         if not told:
-            print(f"tf-tickets: {_in_use(path, descriptor)}; watching it for a minute", file=sys.stderr, flush=True)
+            streams.say(f"tf-tickets: {_in_use(path, descriptor)}; watching it for a minute")
             told = True
         if stopping.requested():
             raise StopRequested("stopped on request")
@@ -130,8 +129,8 @@ class _Lease(threading.Thread):
         while not self._ended.wait(_TOUCHED):
             # A host that was frozen or cut off for a lease may find the run in other hands: it must not write again.
             if self._lost():
-                print(f"tf-tickets: {self._path} was taken over while this process stood still", file=sys.stderr)
-                os._exit(LockedError.exit_status)
+                streams.say(f"tf-tickets: {self._path} was taken over while this process stood still")
+                streams.leave(LockedError.exit_status)
             with contextlib.suppress(OSError):  # a disk that refuses is for whoever has something to write
                 os.utime(self._descriptor)
 

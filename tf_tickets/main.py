@@ -1,17 +1,19 @@
 """The command line: flags to Config to one command, and the exit status."""
 
-from tf_tickets import stopping
+from tf_tickets import stopping, streams
 
 if __name__ == "__main__":
-    stopping.listen()  # before anything else loads: a stop request must not be lost
+    # Before anything else loads: a stop request must not be lost, nor a closed stream's number be given to a file.
+    stopping.listen()
+    streams.take_over()
 
-import os  # noqa: E402
+import errno  # noqa: E402
 import sys  # noqa: E402
 
 from absl import app, flags, logging  # noqa: E402
 
 from tf_tickets import cli, commands  # noqa: E402
-from tf_tickets.errors import TicketError, plain  # noqa: E402
+from tf_tickets.errors import StateError, TicketError, plain  # noqa: E402
 
 
 def main(request):
@@ -169,7 +171,7 @@ def _sweep(request):
         return 0
     if config.command.engine == "slurm":
         return _print_script(found, config)
-    say = _say if config.run.progress != "none" else lambda line: None
+    say = streams.say if config.run.progress != "none" else lambda line: None
     outcomes = sweep.sweep(found, config, stopping.requested, say)
     ends = [{"state": outcome.state, "chosen": outcome.chosen} for outcome in outcomes]
     print(sweeps.finish(config.run.out, [entry | end for entry, end in zip(entries, ends)]))
@@ -184,18 +186,14 @@ def _print_script(found, config):
 
     text = slurm.script(found, config)
     if text is None:
-        _say("tf-tickets: all runs are finished: there is nothing to submit")
+        streams.say("tf-tickets: all runs are finished: there is nothing to submit")
     else:
         print(text, end="")
     return 0
 
 
 def _complain(problem):
-    print(f"tf-tickets: {plain(problem)}", file=sys.stderr)
-
-
-def _say(line):
-    print(line, file=sys.stderr, flush=True)
+    streams.say(f"tf-tickets: {plain(problem)}")
 
 
 _COMMANDS = {
@@ -206,13 +204,13 @@ _COMMANDS = {
 # Commands that heed a request themselves, because they have something to save; the others are left at once.
 _HEEDING = ("imp", "train", "pretrain", "evaluate", "analyze", "sweep")
 
+# Commands whose result is what they print; the others leave it in files too.
+_PRINTING = ("evaluate", "report", "predict", "verify")
+
 
 def _run(request):
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)  # TensorFlow's export is chatty at absl's own default
-    # File names need not be text in the terminal's encoding, nor text at all.
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
     from tf_tickets import storage
 
     try:
@@ -220,28 +218,42 @@ def _run(request):
             stopping.leave_at_once()
         with storage.disk_faults():
             status = main(request)
-        sys.stdout.flush()
-        return status
+        return _printed(status, _is_printing(request))
     except TicketError as error:
+        streams.end_recording()
         _complain(error)
         return error.exit_status
-    except BrokenPipeError:
-        return _reader_gone()
+    except Exception:
+        streams.end_recording(show=True)
+        raise
     finally:
         stopping.ignore()
+        streams.end_recording()
 
 
-def _reader_gone():
-    # What reads our output, such as head, has seen enough; Python would complain again when it closes the stream.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+def _is_printing(request):
+    """Whether all that a command gives is its output."""
+    command = request.config.command
+    scripted = request.command == "sweep" and command.engine == "slurm"
+    return request.command in _PRINTING or request.config.run.dry_run or scripted
+
+
+def _printed(status, needed):
+    """The exit status once all is printed; where the output is `needed` and was not written, that is a failure."""
+    problem = streams.unprinted()
+    if problem is None or problem.errno == errno.EPIPE:
+        return status  # what reads our output, such as head, has seen enough
+    reason = "it is closed" if problem.errno == errno.EBADF else problem.strerror
+    remedy = "give it another place and run again" if needed else "the files that the command writes are whole"
+    _complain(f"standard output cannot be written: {reason}; {remedy}")
+    return status or (StateError.exit_status if needed else 0)
 
 
 def _parse(argv):
     try:
         return cli.parse(argv, flags.FLAGS)
-    except BrokenPipeError:
-        sys.exit(_reader_gone())
+    except SystemExit as helped:
+        sys.exit(_printed(helped.code, needed=True))
     except TicketError as error:
         _complain(error)
         sys.exit(error.exit_status)
@@ -250,6 +262,9 @@ def _parse(argv):
 def entry_point():
     """The console script."""
     stopping.listen()
+    streams.take_over()
+    # absl was loaded with the stream that was standard error then.
+    logging.get_absl_handler().python_handler.setStream(sys.stderr)
     app.run(_run, flags_parser=_parse)
 
 

@@ -4,10 +4,15 @@ import dataclasses
 import difflib
 import math
 import numbers
+import os
 import re
 import typing
 
 from tf_tickets.registry import STARTS
+
+# Digits of a whole number: more are no setting, and folders could not be named after them.
+_DIGITS = 100
+_TOO_LARGE = f"has more than {_DIGITS} digits"
 
 
 def option(default, text, *, choices=None, low=None, high=None, above=None, check=None, digest=True):
@@ -214,8 +219,13 @@ class Option:
     def check(self, value):
         """Returns `value` if it is in range and among the choices, else raises ValueError with the problem."""
         limits = self.metadata
+        if self.type is int and abs(value) >= 10**_DIGITS:
+            raise ValueError(_TOO_LARGE)
         if self.type is float:
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError:
+                value = math.inf
             if not math.isfinite(value):
                 raise ValueError("is not a finite number")
         if self.choices and value not in self.choices:
@@ -255,14 +265,50 @@ def check_text(text):
 
 
 def checked(option, value):
-    """A value that is not text, checked against its option's type and range; ValueError with the problem."""
-    if option.type is bool:
-        if not isinstance(value, bool):
-            raise ValueError("is not True or False")
+    """A value from Python, checked against its option's type and range.
+
+    numpy's scalars stand for Python's, a path for its text, and a number for its text where text is wanted:
+    subset_seed=3.
+
+    Args:
+      option: an Option.
+      value: anything but None.
+
+    Returns:
+      The checked value, of the option's type.
+
+    Raises:
+      ValueError: the problem, without the flag's name and the value.
+    """
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, os.PathLike) and option.type is str:
+        value = os.fspath(value)
+    if isinstance(value, str):
+        return option.parse(value)
+    if option.type is bool and isinstance(value, bool):
         return value
-    # numpy's numbers are numbers too, and a number stands for its text where text is wanted: subset_seed=3.
-    wanted = numbers.Integral if option.type is int else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, wanted):
-        raise ValueError(f"is not {'a whole number' if option.type is int else 'a number'}")
-    value = int(value) if isinstance(value, numbers.Integral) else float(value)
-    return option.check(str(value) if option.type is str else value)
+    wanted = {int: numbers.Integral, float: numbers.Real, str: numbers.Real}.get(option.type)
+    if wanted is None or isinstance(value, bool) or not isinstance(value, wanted):
+        raise ValueError(f"is of type {type(value).__name__}, not {accepted(option)}")
+    whole = isinstance(value, numbers.Integral)
+    try:
+        value = int(value) if whole else float(value)
+        value = str(value) if option.type is str else value
+    except (OverflowError, ValueError):
+        raise ValueError(_TOO_LARGE) from None
+    return option.check(value)
+
+
+def accepted(option):
+    """What an Option takes, for a message."""
+    limits = option.metadata
+    if option.type is bool:
+        return "True or False"
+    if limits["choices"]:
+        return f"one of {', '.join(limits['choices'])}"
+    if option.type is str:
+        return f"text ({limits['help']})"
+    bounds = [(limits["low"], "at least"), (limits["above"], "above"), (limits["high"], "at most")]
+    text = " and ".join(f"{word} {bound:g}" for bound, word in bounds if bound is not None)
+    return ("a whole number" if option.type is int else "a number") + (f", {text}" if text else "")

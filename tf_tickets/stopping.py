@@ -1,10 +1,18 @@
-"""SIGTERM and SIGINT: the first asks the command to save and stop, a second leaves at once. Imports nothing heavy."""
+"""SIGTERM, SIGINT and SIGHUP: the first asks the command to save and stop, a second leaves at once. Nothing heavy here.
 
-import os
+SIGHUP comes when the terminal is closed. Where it is ignored, as under nohup, it stays so and the command goes on. It
+never leaves at once: a closed terminal's comes twice, from the kernel and from the shell.
+"""
+
 import signal
 import time
 
+from tf_tickets import streams
+
 _requests = []
+
+# Not every system has a hangup.
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
 def requested():
@@ -13,9 +21,8 @@ def requested():
 
 
 def listen():
-    """Takes over both signals. The process leaves with status 75, run again to continue, in every case."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _remember)
+    """Takes over the signals. The process leaves with status 75, run again to continue, in every case."""
+    _handle(_remember)
 
 
 def leave_at_once():
@@ -23,18 +30,26 @@ def leave_at_once():
     from tf_tickets.errors import StopRequested
 
     def leave(number, frame):
-        raise StopRequested("stopped on request")
+        before = requested()
+        _remember(number, frame)
+        if not before:  # while the first is on its way out, another would end it in a traceback
+            raise StopRequested("stopped on request")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
+    _handle(leave)
     if _requests:
-        leave(None, None)
+        raise StopRequested("stopped on request")
 
 
 def ignore():
     """For a command that is done: Python's own end takes seconds with TensorFlow loaded, and would restore defaults."""
+    _handle(signal.SIG_IGN)
+
+
+def _handle(handler):
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
+    if _HANGUP and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+        signal.signal(_HANGUP, handler)
 
 
 def _remember(number, frame):
@@ -42,5 +57,5 @@ def _remember(number, frame):
     # Within a second they are one: Ctrl-C in a terminal reaches a run itself, and again through the sweep around it.
     if not _requests:
         _requests.append(time.monotonic())
-    elif time.monotonic() - _requests[0] > 1.0:
-        os._exit(75)
+    elif number != _HANGUP and time.monotonic() - _requests[0] > 1.0:
+        streams.leave(75)

@@ -165,7 +165,7 @@ def disk_faults():
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        place = error.filename or "a file"
+        place = error.filename or "a file that was being read or written"
         raise StateError(f"{place}: {error.strerror}; free or fix the disk and run again") from error
     except Exception as error:
         # TensorFlow's errors have classes of their own, which only a process that has it loaded could name.

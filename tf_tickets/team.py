@@ -6,13 +6,11 @@ an error, is known to all within a second, while a collective would wait for it 
 """
 
 import contextlib
-import os
 import queue
-import sys
 import threading
 import time
 
-from tf_tickets import meeting, messages
+from tf_tickets import meeting, messages, streams
 from tf_tickets.errors import StateError, TicketError, WorkerLost, plain
 from tf_tickets.wire import BYE, FAILURE, SMALL, VALUE
 
@@ -253,8 +251,8 @@ class Team(Alone):
             inbox.put(None)
         if not self._known.wait(_GRACE_SECONDS) and not self._leaving.is_set():
             # Everything on disk is whole at any time, and the system frees the lock.
-            print(f"tf-tickets: {plain(error)}", file=sys.stderr, flush=True)
-            os._exit(error.exit_status)
+            streams.say(f"tf-tickets: {plain(error)}")
+            streams.leave(error.exit_status)
 
     def _spread(self, error):
         for wire in self._wires.values():

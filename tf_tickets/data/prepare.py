@@ -9,11 +9,10 @@ import hashlib
 import json
 import os
 import struct
-import sys
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import storage, streams
 from tf_tickets.data import archives, arrays, batches, catalog, eurosat, idx, sources, split_files
 from tf_tickets.data.archives import Problem
 from tf_tickets.errors import TicketError, UsageError
@@ -64,7 +63,7 @@ def prepare(name, archive, data_dir):
         raise UsageError(f"prepare {name}: only {' and '.join(sources.ARCHIVES)} are prepared from an archive")
     folder = sources.prepared_folder(name, data_dir)
     if sources.is_prepared(name, data_dir):
-        print(f"{name} is already prepared in {folder}", file=sys.stderr)
+        streams.say(f"{name} is already prepared in {folder}")
         return folder
     if not archive:
         raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
@@ -75,7 +74,7 @@ def prepare(name, archive, data_dir):
     except (Problem, OSError) as error:
         reason = getattr(error, "strerror", None) or sources.one_line(error)
         raise UsageError(f"--archive={archive}: {reason}; accepted: {accepted}") from None
-    print(f"preparing {name} in {folder}, half a minute or more ...", file=sys.stderr)
+    streams.say(f"preparing {name} in {folder}, half a minute or more ...")
     try:
         sources.build(name, data_dir, split_generators)
     except TicketError:

@@ -1,8 +1,8 @@
 """What a run tells its user while it goes on."""
 
-import sys
+from tf_tickets import streams
 
 
 def say(message):
     """A notice to the user, beside the results."""
-    print(f"tf-tickets: {message}", file=sys.stderr, flush=True)
+    streams.say(f"tf-tickets: {message}")

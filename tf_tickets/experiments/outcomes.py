@@ -157,7 +157,8 @@ def run_words(words, log, environment, children, program=PROGRAM, folder=None):
             if process is None:
                 return None, ""
             status = process.wait()
-        if -status in (signal.SIGINT, signal.SIGTERM):  # asked to stop before it had learnt its own way to
+        # Asked to stop before it had learnt its own way to.
+        if -status in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             return StopRequested.exit_status, _reason(log, status)
         return status if status in (0, *WORST) else 1, _reason(log, status)
     except StateError as error:

@@ -49,8 +49,12 @@ class Round:
 
     def beginning(self, masks: dict[str, np.ndarray], start: Callable[[], dict[str, np.ndarray]], **riders) -> "Round":
         """The round with what it begins with, and what rides along."""
-        title = f"{self.title}  density {100 * pruning_masks.density(masks):.2f} %"
-        return dataclasses.replace(self, title=title, masks=masks, start=start, **riders)
+        return dataclasses.replace(self, masks=masks, start=start, **riders)
+
+    @property
+    def detail(self) -> str:
+        """What the line of progress says of it where there is room."""
+        return f"density {100 * pruning_masks.density(self.masks):.2f} %" if self.masks else ""
 
     @property
     def name(self) -> str:

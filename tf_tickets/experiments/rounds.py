@@ -196,7 +196,13 @@ def _observers(session, folder, training_round, rows, step, steps_after):
         boundaries += [first, last]
     if session.team.chief:
         observers.append(callbacks.Progress(
-            run.progress, title=training_round.title, first_step=step, last_step=training_round.last_step,
-            steps_per_epoch=plan.steps_per_epoch, images_per_epoch=plan.train_images, steps_after=steps_after,
+            run.progress, title=training_round.title, detail=training_round.detail, shown=_shown(plan),
+            first_step=step, last_step=training_round.last_step, steps_per_epoch=plan.steps_per_epoch,
+            images_per_epoch=plan.train_images, steps_after=steps_after,
         ))  # fmt: skip
     return observers + ([training_round.gradual] if training_round.gradual else []), boundaries
+
+
+def _shown(plan):
+    """The part whose accuracy the progress shows: validation as long as it chooses the ticket."""
+    return "validation" if plan.config.choose == "validation" and not plan.refits else "test"

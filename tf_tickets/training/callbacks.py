@@ -2,12 +2,11 @@
 
 import json
 import os
-import sys
 import time
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import storage, streams
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import StateError
 from tf_tickets.models import state
@@ -178,14 +177,28 @@ class Profile(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """One live line on a terminal, plain log lines elsewhere."""
+    """One live line on a terminal, plain log lines elsewhere.
 
-    def __init__(self, mode, *, title, first_step, last_step, steps_per_epoch, images_per_epoch, steps_after):
+    Args:
+      mode: as --progress.
+      title: what goes on.
+      detail: more of it, which a narrow terminal does without.
+      shown: the part whose accuracy is shown, test or validation.
+      first_step, last_step: the steps between which training goes on.
+      steps_per_epoch, images_per_epoch: of this training.
+      steps_after: steps of later rounds, for the time left.
+    """
+
+    def __init__(
+        self, mode, *, title, detail="", shown="test", first_step, last_step, steps_per_epoch, images_per_epoch,
+        steps_after,
+    ):  # fmt: skip
         super().__init__()
-        self._title, self._first_step, self._last_step = title, first_step, last_step
+        self._title, self._detail, self._shown = title, detail, shown
+        self._first_step, self._last_step = first_step, last_step
         self._steps_per_epoch, self._images_per_step = steps_per_epoch, images_per_epoch / steps_per_epoch
         self._steps_after = steps_after
-        self._live = mode == "line" or (mode == "auto" and sys.stderr.isatty())
+        self._live = mode == "line" or (mode == "auto" and streams.is_terminal())
         self._quiet = mode == "none"
         self._row, self._started, self._counted_from, self._printed = {}, time.monotonic(), first_step, 0.0
 
@@ -202,22 +215,33 @@ class Progress(keras.callbacks.Callback):
         if self._quiet or not (last or now - self._printed > (0.1 if self._live else 30.0)):
             return
         self._printed = now
-        text = self._text(batch, now)
+        parts = self._parts(batch, now)
         if self._live:
-            sys.stderr.write(f"\r\x1b[2K{text}" + ("\n" if last else ""))
+            streams.live(_fitted(parts, streams.columns() - 1), last)
         else:
-            sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+            streams.say("  ".join(parts.values()))
 
-    def _text(self, step, now):
-        parts = [self._title, f"epoch {-(-step // self._steps_per_epoch)}/{self._last_step // self._steps_per_epoch}"]
+    def _parts(self, step, now):
+        """The line's parts by name, in their order."""
+        epochs = f"epoch {-(-step // self._steps_per_epoch)}/{self._last_step // self._steps_per_epoch}"
+        parts = {"title": self._title, "detail": self._detail, "epoch": epochs}
         if "train_loss" in self._row:
-            parts.append(f"loss {self._row['train_loss']:.3f}")
-        if "test_accuracy" in self._row:
-            parts.append(f"test {100 * self._row['test_accuracy']:.1f} %")
+            parts["loss"] = f"loss {self._row['train_loss']:.3f}"
+        if (accuracy := self._row.get(f"{self._shown}_accuracy")) is not None:
+            parts["accuracy"] = f"{self._shown} {100 * accuracy:.1f} %"
         seconds, done = now - self._started, step - self._counted_from
         if done > 0 and seconds > 0:
             left = (self._last_step - step + self._steps_after) * seconds / done
-            parts.append(f"{done * self._images_per_step / seconds:,.0f} images/s")
-            parts.append(f"{int(left) // 3600}:{int(left) // 60 % 60:02d}:{int(left) % 60:02d} left")
-        return "  ".join(parts)
+            parts["rate"] = f"{done * self._images_per_step / seconds:,.0f} images/s"
+            parts["left"] = f"{int(left) // 3600}:{int(left) // 60 % 60:02d}:{int(left) % 60:02d} left"
+        return {name: text for name, text in parts.items() if text}
+
+
+def _fitted(parts, width):
+    """The parts as one line of at most `width` characters: what matters least is left out first."""
+    parts = dict(parts)
+    for name in ("rate", "loss", "detail", "left", "epoch"):
+        if len("  ".join(parts.values())) <= width:
+            break
+        parts.pop(name, None)
+    return "  ".join(parts.values())[: max(width, 0)]
