@@ -14,6 +14,8 @@ _SIGNS = {
     "±": r"$\pm$", "–": "--",
 }  # fmt: skip
 
+_NUMBERS = re.compile(r"[-+±.,%()\[\]\d ]+")
+
 
 def escape(text):
     """Text that LaTeX sets as it stands; control characters are named as in every other output."""
@@ -34,7 +36,7 @@ def table(blocks, source, note=""):
       Text. Its first column is set to the left, the others, numbers, to the right.
     """
     titles = list(dict.fromkeys(title for _, columns in blocks for title in columns))
-    rows = [rf"{' & '.join(map(_cell, titles))} \\"]
+    rows = [rf"{' & '.join(map(escape, titles))} \\".replace(" - ", " $-$ ")]
     for title, columns in blocks:
         rows.append(r"\midrule")
         if len(blocks) > 1:
@@ -57,6 +59,8 @@ def _lines(columns, titles):
 
 
 def _cell(text):
-    """A cell, its numbers with a true minus and a thin space before the per cent sign."""
-    text = re.sub(r"(?<![\w.])([+-])(?=\d)", r"$\1$", escape(text))
-    return re.sub(r"(?<=\d) \\%", r"\\,\\%", text).replace(" - ", " $-$ ")
+    """A cell; numbers get a true minus and a thin space before the per cent sign, a dash alone is a long one."""
+    found = escape(text)
+    if _NUMBERS.fullmatch(text):
+        found = re.sub(r"([+-])(?=\d)", r"$\1$", found).replace(r" \%", r"\,\%")
+    return "--" if text == "-" else found
