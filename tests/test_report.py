@@ -245,7 +245,7 @@ class TestCommand:
         text, problems = command.report([str(tmp_path / "runs")], str(tmp_path / "out"))
         assert not problems and "Last round 2, density 64.00 %: ticket - dense: +3.5 points, 95 % interval" in text
         assert "6 pairs, exact sign-flip p = 0.031." in text and "not allowed" in text
-        assert "mean test accuracy" in text and "52.50 %" in text
+        assert "mean test accuracy ± sd (runs)" in text and "52.50 ± 1.87 % (6)" in text
 
     def test_a_published_folder_stands_for_its_rows(self, tmp_path, no_figures):
         six_runs(tmp_path / "runs")

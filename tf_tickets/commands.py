@@ -25,6 +25,9 @@ SUMMARIES = {
 def check_command(command, config):
     """Raises UsageError for flags that do not belong to a command, and for paths that are not there."""
     _check_sweep(command, config.command)
+    for name in ("latex", "pdf"):
+        if getattr(config.command, name) and command != "report":
+            raise UsageError(f"--{name} belongs to report, not {command}")
     if config.run.strategy == "multi_worker" and command not in ("imp", "train"):
         raise UsageError(f"--strategy=multi_worker belongs to imp and train, not {command}")
     if command == "sweep":

@@ -112,7 +112,8 @@ def _studies(request):
 def _report(request):
     from tf_tickets.report import command
 
-    text, problems = command.report(request.paths, request.config.run.out if request.given("out") else None)
+    asked, out = request.config.command, request.config.run.out if request.given("out") else None
+    text, problems = command.report(request.paths, out, latex=asked.latex, pdf=asked.pdf)
     print(text)
     for problem in problems:
         _complain(problem)

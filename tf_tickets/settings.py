@@ -251,6 +251,8 @@ class Command:
         "predict: table, json or csv, unset: table", check=check_format, digest=False,
     )  # fmt: skip
     top_k: int = option(1, "with predict: how many labels of each image", low=1, digest=False)
+    latex: bool = option(False, "with report: every table also as LaTeX, beside its CSV", digest=False)
+    pdf: bool = option(False, "with report: every figure also as PDF", digest=False)
     sweep: str | None = option(
         None, "with sweep: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or a file "
         "with one field a line; command=imp,train chooses the command", digest=False,

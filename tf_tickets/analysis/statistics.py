@@ -17,11 +17,15 @@ _ROUNDING = 1e-12
 
 
 class Interval(typing.NamedTuple):
-    """A mean and its confidence interval, in the unit of the values; `low` and `high` are None below two values."""
+    """A mean, its confidence interval and the sample standard deviation, in the unit of the values.
+
+    Below two values `low`, `high` and `sd` are None.
+    """
 
     mean: float
     low: float | None
     high: float | None
+    sd: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +97,7 @@ def pairs_needed(confidence: float = 0.95) -> int:
 
 
 def mean_interval(values, confidence=0.95):
-    """The mean of `values` and its Student t interval.
+    """The mean of `values`, its Student t interval and their standard deviation.
 
     Args:
       values: finite numbers, [n] with n >= 1.
@@ -110,10 +114,10 @@ def mean_interval(values, confidence=0.95):
         raise ValueError(f"confidence={confidence} is not in (0, 1)")
     mean = float(values.mean())
     if len(values) < 2:
-        return Interval(mean, None, None)
-    error = float(values.std(ddof=1)) / len(values) ** 0.5
-    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * error
-    return Interval(mean, mean - half, mean + half)
+        return Interval(mean, None, None, None)
+    deviation = float(values.std(ddof=1))
+    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * (deviation / len(values) ** 0.5)
+    return Interval(mean, mean - half, mean + half, deviation)
 
 
 def paired_difference(dense, ticket, confidence=0.95):
@@ -133,7 +137,7 @@ def paired_difference(dense, ticket, confidence=0.95):
     if len(dense) != len(ticket):
         raise ValueError(f"{len(dense)} dense and {len(ticket)} ticket accuracies are no pairs")
     differences = ticket - dense
-    mean, low, high = mean_interval(differences, confidence)
+    mean, low, high, _ = mean_interval(differences, confidence)
     return PairedDifference(mean, low, high, len(differences), _sign_flip(differences), confidence)
 
 

@@ -6,9 +6,8 @@ import os
 import pandas
 
 from tf_tickets import storage
-from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import details, evaluation_rows, naming, page, pairing, plots, rewinds, rivals, tables
+from tf_tickets.report import details, evaluation_rows, naming, page, pairing, papers, plots, rewinds, rivals, tables
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -16,16 +15,18 @@ _RULE = (
 )
 
 
-def report(paths, out=None):
+def report(paths, out=None, latex=False, pdf=False):
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
     The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
     several recipes rivals.csv, of several rewind points rewinds.csv, and evaluations.csv where `evaluate` or `analyze`
-    looked at some.
+    looked at some; with `latex` also paired.tex, rivals.tex, rewinds.tex and evaluations.tex.
 
     Args:
       paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
       out: folder to write to; None means the first path, or the folder of the first path if that is a CSV.
+      latex: whether to write the tables as LaTeX too.
+      pdf: whether to write the figures as PDF too.
 
     Returns:
       (text, problems): the text to print, and one line for each run that was left out.
@@ -46,7 +47,8 @@ def report(paths, out=None):
     pairs = pairing.paired(frame)
     tables.write_table(pairs, os.path.join(out, "paired.csv"))
     title, names = plots.labels(frame)
-    plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title)
+    formats = ("png", "svg", "pdf") if pdf else ("png", "svg")
+    plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title, formats)
     rewound = rewinds.compared(frame, rows)
     others = rewinds.without(frame, rows, rewound)
     against = rivals.compared(others)
@@ -54,17 +56,21 @@ def report(paths, out=None):
     tabled += _write_or_remove(out, {
         "rivals.csv": against, "rewinds.csv": rewound, evaluation_rows.FILE: evaluation_rows.kept(rows),
     })  # fmt: skip
-    parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names] + _rivals_text(others, against)
+    if latex:
+        tabled += papers.write(frame, pairs, against, rewound, rows, out)
+    apart = rivals.left_out(others, against)
+    parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
+    parts += [*_rivals_text(others, against), *([apart] if apart else [])]
     if not rewound.empty:
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
     if not pairs.empty:
         parts.append(_RULE)
-    files = page.write(frame, pairs, against, rewound, rows, folders, out, problems)
+    files = page.write(frame, pairs, against, rewound, rows, folders, out, problems, apart=apart, pdf=pdf)
+    written = [*tabled, *(f"accuracy.{name}" for name in formats), "report.html"]
     parts.append(
-        f"Wrote {', '.join(tabled)}, accuracy.png, accuracy.svg, report.html and {len(files) - 1} "
-        f"figure{'s' if len(files) != 2 else ''} below figures to {out}"
+        f"Wrote {', '.join(written)} and {len(files) - 1} figure{'s' if len(files) != 2 else ''} below figures to {out}"
     )
-    return "\n\n".join(parts + missing), problems
+    return "\n\n".join(parts + missing + _earlier(out, latex, pdf)), problems
 
 
 def _gathered(paths, out):
@@ -116,6 +122,14 @@ def _write_parquet(frame, path):
     return []
 
 
+def _earlier(out, latex, pdf):
+    """A line that names the files of an earlier report that this one does not write anew."""
+    found = [] if latex else [name for name in papers.FILES if os.path.exists(os.path.join(out, name))]
+    found += [] if pdf or not os.path.exists(os.path.join(out, "accuracy.pdf")) else ["accuracy.pdf"]
+    text = "Of an earlier report, and not written anew without --latex and --pdf"
+    return [f"{text}: {', '.join(found)}"] if found else []
+
+
 def _write_or_remove(out, found):
     """Writes the tables that have rows, removes those of an earlier report for the others; returns what was written."""
     for name, table in found.items():
@@ -143,43 +157,27 @@ def _refuse_overwriting(frame, target, paths):
 
 def _group_text(frame, pairs, digest, name):
     """Heading, table by round and headline sentence of one digest."""
-    mine, pairs = frame[frame["digest"] == digest], pairs[pairs["digest"] == digest].set_index("round")
+    mine = frame[frame["digest"] == digest]
     group = pairing.comparable(mine)
     found = group["run"].nunique()
     heading = f"{group['run'].iloc[0].split('/')[0]}, {found} run{'s' if found != 1 else ''}"
     if name != digest:
         heading += f": {name}"
-    rounds = group.groupby("round")[["density", "test_accuracy"]].mean()
-    rows = [pairs.loc[index] if index in pairs.index else None for index in rounds.index]
-    text = tables.align({
-        "round": [str(index) for index in rounds.index],
-        "density": map(tables.percent, rounds["density"]),
-        "runs": [str(count) for count in group.groupby("round")["run"].nunique()],
-        "mean test accuracy": map(tables.percent, rounds["test_accuracy"]),
-        "to dense, points": ["" if row is None else _points(row["difference"]) for row in rows],
-        "95 % interval": ["" if row is None else tables.interval(row) for row in rows],
-        "pairs": ["" if row is None else str(int(row["n"])) for row in rows],
-        "p": ["" if row is None else statistics.probability(row["p_value"]) for row in rows],
-    })  # fmt: skip
     short = sorted(set(mine["round"]) - set(group["round"]))
     left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""
-    return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, rounds, found)}"
+    text = tables.align(pairing.cells(group, pairs[pairs["digest"] == digest]))
+    return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, int(group['round'].max()), found)}"
 
 
 def _rivals_text(frame, against):
-    mine, others = rivals.subjects(frame)
-    parts, names = [], plots.labels(frame)[1]
     if not against.empty:
-        first = mine["run"].iloc[0].split("/")[0]
-        parts.append(f"Ticket of {first} against its rivals\n{tables.align(rivals.cells(against))}")
-    apart = [names[digest] for digest in others if digest not in set(against["rival"])]
-    if apart:
-        parts.append(f"Not compared with the ticket, since no (seed, subset_seed) is in common: {', '.join(apart)}")
-    return parts
+        first = rivals.subjects(frame)[0]["run"].iloc[0].split("/")[0]
+        lines = [f"Ticket of {first} against its rivals", tables.align(rivals.cells(against)), rivals.note(against)]
+        return ["\n".join(filter(None, lines))]
+    return []
 
 
-def _headline(frame, digest, rounds, found):
-    last = rounds.index[-1]
+def _headline(frame, digest, last, found):
     result = pairing.pair(frame, digest, last) if last else None
     if result is None:
         return "No ticket to compare: no run has both a dense round 0 and a later round."
@@ -187,7 +185,3 @@ def _headline(frame, digest, rounds, found):
     part = "" if reached == found else f" (reached by {reached} of {found} runs)"
     part = " (of each run its own)" if part and naming.is_refit(digest) else part
     return f"Last round {last}{part}, density {tables.percent(result[0])}: {result[3].sentence()}."
-
-
-def _points(value):
-    return statistics.points(value / 100, 2)

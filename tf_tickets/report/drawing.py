@@ -1,4 +1,4 @@
-"""Figures of the page: drawn once as SVG, kept as a file on white, and set into the page in its own colours."""
+"""Figures of the page: drawn once, kept as files on white, and set into the page in its own colours."""
 
 import io
 import os
@@ -27,11 +27,12 @@ class Figures:
 
     Attributes:
       folder: where the files go.
-      names: of the files written so far.
+      pdf: whether each is also written as PDF.
+      names: of the figures written so far.
     """
 
-    def __init__(self, folder):
-        self.folder, self.names = folder, []
+    def __init__(self, folder, pdf=False):
+        self.folder, self.pdf, self.names = folder, pdf, []
 
     def add(self, name, draw, caption, alt):
         """Draws a figure.
@@ -45,32 +46,36 @@ class Figures:
         Returns:
           HTML of a figure with the drawing, its number and the caption.
         """
-        svg = render(draw)
+        files = render(draw, ("svg", "pdf") if self.pdf else ("svg",))
         self.names.append(name)
         number = len(self.names)
-        storage.write_bytes(os.path.join(self.folder, f"{name}.svg"), svg.encode("utf-8"))
-        return html.figure(inline(svg, f"f{number}-", alt), f"Figure {number}.", caption)
+        for suffix, data in files.items():
+            storage.write_bytes(os.path.join(self.folder, f"{name}.{suffix}"), data)
+        return html.figure(inline(files["svg"].decode("utf-8"), f"f{number}-", alt), f"Figure {number}.", caption)
 
 
-def render(draw):
-    """The SVG text of what `draw` returns; its bytes depend on the drawing alone."""
+def render(draw, formats):
+    """What `draw` returns as a dict from each format, svg or pdf, to bytes, which depend on the drawing alone."""
     with matplotlib.rc_context():
         # A reader's own matplotlibrc must not change the figure.
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK)
-        drawn, data = draw(), io.BytesIO()
+        drawn, found = draw(), {}
         # Laid out once here: saving would do it again, and draw everything twice for that.
         drawn.get_layout_engine().execute(drawn)
         drawn.set_layout_engine("none")
-        drawn.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
-    return data.getvalue().decode("utf-8")
+        for name in formats:
+            data = io.BytesIO()
+            drawn.savefig(data, format=name, metadata=plots.METADATA[name])
+            found[name] = data.getvalue()
+    return found
 
 
 def inline(svg, prefix, alt):
     """An SVG document as an element of an HTML page.
 
     Args:
-      svg: text of `render`.
+      svg: its text.
       prefix: put before every id, which would else meet those of other drawings.
       alt: text for those who do not see it.
 

@@ -5,9 +5,10 @@ import re
 import pandas
 
 from tf_tickets.analysis import statistics
-from tf_tickets.report import analyses, analysis_rows, evaluation_rows
+from tf_tickets.report import analyses, analysis_rows, evaluation_rows, pairing, tables
 
 _PAIR = ["seed", "subset_seed"]
+_NETWORKS = ("dense", "ticket")
 # A corruption and its severity.
 _SEVERITY = r":\d{1,2}$"
 
@@ -54,6 +55,26 @@ def measures(both, metric="accuracy"):
             "difference": statistics.paired_difference(dense, ticket), "n": int(rows["n"].iloc[0]),
         })  # fmt: skip
     return found
+
+
+def cells(both):
+    """Accuracies on whole test sets and under attack of `compared`, as columns of text."""
+    found = measures(both)
+    errors = {(one["evaluator"], one["setting"]): one for one in measures(both, "calibration_error")}
+    known = [errors.get((one["evaluator"], one["setting"])) for one in found]
+    differences = [one["difference"] for one in found]
+    columns = {
+        "test set": [one["title"] for one in found],
+        **{f"{name}, mean ± sd": [tables.mean_sd(one[name].mean, one[name].sd) for one in found] for name in _NETWORKS},
+        "difference, points": [statistics.points(one.mean, 2) for one in differences],
+        "95 % interval": [tables.interval(pairing.bounds(one)) for one in differences],
+        "pairs": [str(one.n) for one in differences],
+        "p": [statistics.probability(one.p_value) for one in differences],
+    }
+    if any(known):
+        for name in _NETWORKS:
+            columns[f"ECE, {name}"] = [tables.percent(one[name].mean) if one else "" for one in known]
+    return columns
 
 
 def title(evaluator, setting):

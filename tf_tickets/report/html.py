@@ -34,7 +34,7 @@ max-width:100%;width:fit-content}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:.32em .7em;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}
-th{font-weight:600;color:var(--soft)}
+th{font-weight:600;color:var(--soft);white-space:normal;overflow-wrap:normal;vertical-align:bottom}
 tr:last-child td{border-bottom:0}
 pre{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:.7em .9em;
 font-size:.82rem;line-height:1.45;overflow-wrap:normal}

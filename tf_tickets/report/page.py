@@ -30,7 +30,7 @@ _READING = (
 )
 
 
-def write(frame, pairs, against, rewound, rows, folders, out, problems):
+def write(frame, pairs, against, rewound, rows, folders, out, problems, *, apart="", pdf=False):
     """Writes report.html and figures/*.svg.
 
     Args:
@@ -42,18 +42,20 @@ def write(frame, pairs, against, rewound, rows, folders, out, problems):
       folders: of `details.sources`, read for what is beside the summaries.
       out: folder to write to.
       problems: the lines of `collect`; takes one more for each damaged file.
+      apart: the sentence of `rivals.left_out`.
+      pdf: whether each figure is also written as PDF.
 
     Returns:
-      The names of the files, relative to `out`.
+      The names of the page and of the SVG files, relative to `out`.
 
     Raises:
       StateError: a file cannot be written.
     """
-    figures = Figures(os.path.join(out, "figures"))
+    figures = Figures(os.path.join(out, "figures"), pdf)
     groups = _groups(frame, pairs, rows, folders, figures, problems)
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
-    middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(frame, against, figures)]
+    middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(frame, against, apart, figures)]
     middle.append(_rewinds(rewound, figures))
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
@@ -144,21 +146,21 @@ def _together(frame, groups, figures):
     return html.heading(2, "All recipes") + html.figures(drawn) if drawn else ""
 
 
-def _rivals(frame, against, figures):
+def _rivals(frame, against, apart, figures):
     """The first search's ticket against every other recipe."""
     if against.empty:
-        return ""
+        return html.paragraph(f"{apart}.", "soft") if apart else ""
     found = rivals.results(against)
     drawn = figures.add(
         "rivals", lambda: figures_robustness.forest(found, "ticket - rival (points)"),
         "Ticket minus rival with its 95 % interval, over pairs of (seed, subset seed), at the sparsest density where "
-        "they meet with most pairs; filled: difference shown. Intervals of two or three pairs may be cut at the edge. "
-        "p, Holm corrects over the rivals.",
+        "they meet with most pairs; filled: difference shown. Intervals of two or three pairs may be cut at the edge.",
         "differences of the ticket to its rivals with intervals",
     )  # fmt: skip
     name = plots.labels(frame)[1][against["digest"].iloc[0]]
     title, table = html.heading(2, f"The ticket of {name} against its rivals"), html.table(rivals.cells(against))
-    return "\n".join([title, html.figures([drawn]), table])
+    notes = [html.paragraph(text, "soft") for text in (rivals.note(against), apart and f"{apart}.") if text]
+    return "\n".join([title, html.figures([drawn]), table, *notes])
 
 
 def _rewinds(rewound, figures):

@@ -5,7 +5,7 @@ import pandas
 
 from tf_tickets.analysis import statistics
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import naming
+from tf_tickets.report import naming, tables
 
 
 def pair(frame, digest, index):
@@ -19,14 +19,28 @@ def pair(frame, digest, index):
       Each refit ends with the round that was chosen for it: of refits, whatever their last rounds are, those count for
       the last one.
     """
+    found = accuracies(frame, digest, index)
+    if found is None:
+        return None
+    density, dense, ticket = found
+    return density, dense.mean(), ticket.mean(), statistics.paired_difference(dense, ticket)
+
+
+def accuracies(frame, digest, index):
+    """What `pair` compares: (density, dense, ticket), the last two float64 [pairs], fractions; or None."""
     records = _records(frame[frame["digest"] == digest])
     if naming.is_refit(digest) and index == max((row.round for row in records), default=0):
         last = {row.run: max(other.round for other in records if other.run == row.run) for row in records}
         records = [row._replace(round=index) if 0 < row.round == last[row.run] else row for row in records
                    if row.round in (0, last[row.run])]  # fmt: skip
-    return _pair(records, index)
+    return _paired(records, index)
 
 
+COLUMNS = (
+    "digest", "round", "density", "n", "dense_accuracy", "ticket_accuracy", "difference", "low", "high", "p_value",
+    "p_holm", "dense_sd", "ticket_sd",
+)  # fmt: skip
+_MISSING = ("low", "high", "p_holm", "dense_sd", "ticket_sd")
 _ALIKE = [
     "dataset", "model", "data", "augment", "control", "rewind", "recipe", "epochs", "weights_left", "weights_total",
 ]  # fmt: skip
@@ -57,8 +71,8 @@ def _records(group):
     return list(group[["run", "seed", "subset_seed", "round", "density", "test_accuracy"]].itertuples(index=False))
 
 
-def _pair(records, index):
-    """What `pair` returns, from the rows of one digest as tuples: frames would take seconds over hundreds of rounds."""
+def _paired(records, index):
+    """As `accuracies`, from the rows of one digest as tuples: frames would take seconds over hundreds of rounds."""
     dense = {row.run: row.test_accuracy for row in records if row.round == 0 and row.density == 1.0}
     rows, both = [row for row in records if row.round == index], {}
     for row in rows:
@@ -67,8 +81,7 @@ def _pair(records, index):
     if not both:
         return None
     first, second = np.array([np.mean(both[key], axis=0) for key in sorted(both)]).T
-    density = float(np.median([row.density for row in rows]))
-    return density, first.mean(), second.mean(), statistics.paired_difference(first, second)
+    return float(np.median([row.density for row in rows])), first, second
 
 
 def in_points(result):
@@ -76,21 +89,65 @@ def in_points(result):
     return [None if value is None else 100 * value for value in (result.mean, result.low, result.high)]
 
 
+def bounds(result):
+    """The interval of a statistics.PairedDifference of fractions as `tables.interval` takes it."""
+    return dict(zip(("low", "high"), in_points(result)[1:]))
+
+
 def paired(frame):
     """Dense against ticket per digest and round from 1 on, over pairs of (seed, subset_seed).
 
     Returns:
       A frame with digest, round, density, n (pairs), dense_accuracy and ticket_accuracy (mean fractions), difference,
-      low and high (points, ticket minus dense, 95 % t interval), p_value (sign flips) and p_holm, the same corrected
-      over the rounds of the digest.
+      low and high (points, ticket minus dense, 95 % t interval), p_value (sign flips), p_holm, the same corrected over
+      the rounds of the digest, and dense_sd and ticket_sd (fractions, over the pairs; none of one).
     """
     rows, groups = [], {digest: _records(group) for digest, group in frame.groupby("digest")}
     for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
-        found = _pair(groups[digest], index) if index else None
+        found = _paired(groups[digest], index) if index else None
         if found:
-            density, dense, ticket, result = found
-            points = in_points(result)
-            rows.append((digest, index, density, result.n, dense, ticket, *points, result.p_value))
-    columns = "digest round density n dense_accuracy ticket_accuracy difference low high p_value".split()
-    found = pandas.DataFrame(rows, columns=columns).astype({"low": "float64", "high": "float64"})
+            density, dense, ticket = found
+            result = statistics.paired_difference(dense, ticket)
+            rows.append((
+                digest, index, density, result.n, dense.mean(), ticket.mean(), *in_points(result), result.p_value, None,
+                *deviations(dense, ticket),
+            ))  # fmt: skip
+    found = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_MISSING, "float64"))
     return found.assign(p_holm=found.groupby("digest")["p_value"].transform(statistics.holm))
+
+
+def deviations(*accuracies):
+    """The sample standard deviation of each, in the unit of the values; None of one value."""
+    return [statistics.mean_interval(values).sd for values in accuracies]
+
+
+def cells(group, pairs):
+    """The rounds of one digest as columns of text; where no pair is there, without the comparison.
+
+    Args:
+      group: its rows of `comparable`.
+      pairs: its rows of `paired`.
+    """
+    rounds, pairs = group.groupby("round"), pairs.set_index("round")
+    means = {index: statistics.mean_interval(rows["test_accuracy"]) for index, rows in rounds}
+    counts = rounds["run"].nunique()
+    columns = {
+        "round": [str(index) for index in means],
+        "density": [tables.percent(value) for value in rounds["density"].mean()],
+        "mean test accuracy ± sd (runs)": [
+            f"{tables.mean_sd(mean.mean, mean.sd)} ({counts[index]})" for index, mean in means.items()
+        ],
+    }
+    if pairs.empty:
+        return columns
+    compared = {
+        "to dense, points": lambda row: statistics.points(row["difference"] / 100, 2),
+        "95 % interval": tables.interval,
+        "pairs": lambda row: str(int(row["n"])),
+        "p": lambda row: statistics.probability(row["p_value"]),
+        "p, Holm": lambda row: statistics.probability(row["p_holm"]),
+    }
+    return columns | {
+        title: [text(pairs.loc[index]) if index in pairs.index else "" for index in means]
+        for title, text in compared.items()
+    }

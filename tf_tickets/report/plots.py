@@ -1,4 +1,4 @@
-"""Accuracy against density, as PNG and SVG whose bytes depend on the frame alone."""
+"""Accuracy against density, as PNG, SVG and PDF whose bytes depend on the frame alone."""
 
 import io
 import math
@@ -24,25 +24,32 @@ MOST_GROUPS = len(COLOURS)
 # With more, a line for each run hides the means, and the legend finds no room inside.
 _FEW_GROUPS = 3
 LOOK = {
-    "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "font.size": 10.0, "axes.titlesize": 10.0,
+    "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "pdf.fonttype": 42, "font.size": 10.0, "axes.titlesize": 10.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
 }  # fmt: skip
+# Nothing of when and by what a file was made.
+METADATA = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
 
 
-def accuracy_against_density(frame, path_without_suffix, title):
-    """Writes the figure of `figure` as PNG and SVG.
+def accuracy_against_density(frame, path_without_suffix, title, formats=("png", "svg")):
+    """Writes the figure of `figure`.
 
     Args:
       frame: a frame of `tables.collect` or of `tables.run_table`.
-      path_without_suffix: `.png` and `.svg` are appended.
+      path_without_suffix: the formats' names are appended.
       title: text above the axes.
+      formats: of METADATA.
 
     Returns:
-      The two paths.
+      The paths.
     """
-    return write(lambda: figure(frame, title), path_without_suffix)
+    return write(lambda: figure(frame, title), path_without_suffix, formats)
 
 
 def canvas(width, height):
@@ -53,17 +60,17 @@ def canvas(width, height):
     return drawn
 
 
-def write(draw, path_without_suffix):
-    """Writes what `draw` gives as PNG and SVG, whatever a matplotlibrc says; returns the two paths."""
+def write(draw, path_without_suffix, formats=("png", "svg")):
+    """Writes what `draw` gives as PNG and SVG, whatever a matplotlibrc says; returns the paths."""
     with matplotlib.rc_context():
         # A reader's own matplotlibrc must not change the figure.
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(LOOK)
         drawn, paths = draw(), []
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+        for name in formats:
             data = io.BytesIO()
-            drawn.savefig(data, format=suffix[1:], dpi=200, metadata=metadata)
-            paths.append(os.path.abspath(path_without_suffix) + suffix)
+            drawn.savefig(data, format=name, dpi=200, metadata=METADATA[name])
+            paths.append(f"{os.path.abspath(path_without_suffix)}.{name}")
             storage.write_bytes(paths[-1], data.getvalue())
     return paths
 

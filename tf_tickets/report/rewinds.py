@@ -9,7 +9,7 @@ from tf_tickets.report import pairing, plots, tables
 
 COLUMNS = (
     "rewind_epoch", "digest", "round", "density", "n", "dense_accuracy", "ticket_accuracy", "difference", "low", "high",
-    "p_value", "dense_barrier", "dense_barriers", "ticket_barrier", "ticket_barriers",
+    "p_value", "dense_barrier", "dense_barriers", "ticket_barrier", "ticket_barriers", "dense_sd", "ticket_sd",
 )  # fmt: skip
 _DATA = ["dataset", "model", "data", "augment", "weights_total"]
 _PAIR = ["seed", "subset_seed"]
@@ -39,24 +39,27 @@ def compared(frame, rows):
 
     Returns:
       A frame of COLUMNS, by rewind_epoch: round, density, n (pairs), mean accuracies and mean barriers (fractions),
-      difference, low and high (points, ticket minus dense), p_value, and over how many pairs the barriers were
-      measured. Empty where there is no such comparison.
+      difference, low and high (points, ticket minus dense), p_value, over how many pairs the barriers were measured,
+      and the accuracies' standard deviations over the pairs (dense_sd, ticket_sd; none of one). Empty where there is
+      no such comparison.
     """
     searches = max(_sets(frame), key=len, default={})
     last, pairs = _meeting(searches) if len(searches) >= _FEWEST else (0, frozenset())
     found = []
     for rewind, mine in sorted(searches.items() if pairs else ()):
-        density, dense, ticket, result = pairing.pair(_of(mine, pairs), mine["digest"].iloc[0], last)
+        density, dense, ticket = pairing.accuracies(_of(mine, pairs), mine["digest"].iloc[0], last)
+        result = statistics.paired_difference(dense, ticket)
         barriers = []
         for level in (1.0, density):
             values = _barriers(frame, rows, mine, pairs, level)
             barriers += [values.mean() if len(values) else None, len(values)]
         found.append((
-            rewind, mine["digest"].iloc[0], last, density, result.n, dense, ticket, *pairing.in_points(result),
-            result.p_value, *barriers,
+            rewind, mine["digest"].iloc[0], last, density, result.n, dense.mean(), ticket.mean(),
+            *pairing.in_points(result), result.p_value, *barriers, *pairing.deviations(dense, ticket),
         ))  # fmt: skip
     table = pandas.DataFrame(found, columns=list(COLUMNS))
-    return table.astype({name: "float64" for name in ("low", "high", "dense_barrier", "ticket_barrier")})
+    missing = ("low", "high", "dense_barrier", "ticket_barrier", "dense_sd", "ticket_sd")
+    return table.astype(dict.fromkeys(missing, "float64"))
 
 
 def _sets(frame):
@@ -130,8 +133,8 @@ def cells(found):
     """The frame of `compared` as columns of text."""
     columns = {
         "rewind epoch": [str(value) for value in found["rewind_epoch"]],
-        "dense": [tables.percent(value) for value in found["dense_accuracy"]],
-        "ticket": [tables.percent(value) for value in found["ticket_accuracy"]],
+        "dense, mean ± sd": list(map(tables.mean_sd, found["dense_accuracy"], found["dense_sd"])),
+        "ticket, mean ± sd": list(map(tables.mean_sd, found["ticket_accuracy"], found["ticket_sd"])),
         "ticket - dense, points": [statistics.points(value / 100, 2) for value in found["difference"]],
         "95 % interval": [tables.interval(row) for _, row in found.iterrows()],
         "p": [statistics.probability(value) for value in found["p_value"]],

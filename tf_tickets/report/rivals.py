@@ -9,7 +9,7 @@ from tf_tickets.report import pairing, plots, tables
 
 COLUMNS = (
     "digest", "rival", "name", "round", "density", "rival_density", "n", "ticket_accuracy", "rival_accuracy",
-    "difference", "low", "high", "p_value", "p_holm",
+    "difference", "low", "high", "p_value", "p_holm", "ticket_sd", "rival_sd", "note",
 )  # fmt: skip
 _SAME = ["dataset", "model", "data"]
 
@@ -28,8 +28,9 @@ def compared(frame):
     Returns:
       A frame of COLUMNS: digest and rival (digests), name (the rival in words), round and density (the ticket's, the
       mean over its runs), rival_density (weights left over the ticket's network's), n (pairs), mean accuracies
-      (fractions), difference, low and high (points, ticket minus rival, 95 % t interval), p_value (sign flips) and
-      p_holm: corrected over one meeting of each rival, the sparsest of those with most pairs; empty for the others.
+      (fractions), difference, low and high (points, ticket minus rival, 95 % t interval), p_value (sign flips),
+      p_holm: corrected over one meeting of each rival, the sparsest of those with most pairs; empty for the others,
+      ticket_sd and rival_sd (fractions, over the pairs), and note: why cells of the row are empty.
     """
     mine, rivals = subjects(frame)
     names = plots.labels(frame)[1]
@@ -67,14 +68,34 @@ def cells(found):
         "against": list(found["name"]),
         "density": [tables.percent(value) for value in found["density"]],
         "its density": [tables.percent(value) for value in found["rival_density"]],
-        "ticket": [tables.percent(value) for value in found["ticket_accuracy"]],
-        "rival": [tables.percent(value) for value in found["rival_accuracy"]],
+        "ticket, mean ± sd": list(map(tables.mean_sd, found["ticket_accuracy"], found["ticket_sd"])),
+        "rival, mean ± sd": list(map(tables.mean_sd, found["rival_accuracy"], found["rival_sd"])),
         "ticket - rival, points": [statistics.points(value / 100, 2) for value in found["difference"]],
         "95 % interval": [tables.interval(row) for _, row in found.iterrows()],
         "pairs": [str(value) for value in found["n"]],
         "p": [statistics.probability(value) for value in found["p_value"]],
-        "p, Holm": ["" if pandas.isna(value) else statistics.probability(value) for value in found["p_holm"]],
+        "p, Holm": ["-" if pandas.isna(value) else statistics.probability(value) for value in found["p_holm"]],
     }
+
+
+def note(found):
+    """The sentence below the table of `cells` that says over what it corrects and what its dash means."""
+    text = "p, Holm is corrected over the rivals"
+    if found["p_holm"].notna().all():
+        return f"{text}."
+    return (
+        f"{text}, and each counts once: after the sparsest round at which most pairs meet it. A dash marks its other "
+        "rounds."
+    )
+
+
+def left_out(frame, found):
+    """The sentence that names the rivals which `compared` leaves out; nothing where it has all."""
+    names = plots.labels(frame)[1]
+    apart = [names[digest] for digest in subjects(frame)[1] if digest not in set(found["rival"])]
+    if not apart:
+        return ""
+    return f"Not compared with the ticket, since no (seed, subset_seed) is in common: {', '.join(apart)}"
 
 
 def results(found):
@@ -107,6 +128,7 @@ def _meetings(mine, rival, name):
         found.append((
             mine["digest"].iloc[0], rival["digest"].iloc[0], name, index, ours[index] / total, theirs[other] / total,
             result.n, ticket.mean(), against.mean(), *pairing.in_points(result), result.p_value, None,
+            *pairing.deviations(ticket, against), "no interval or sd: one pair" if len(both) == 1 else "",
         ))  # fmt: skip
     return found
 
@@ -116,7 +138,7 @@ def _by_pair(rows):
 
 
 def _typed(rows):
-    types = dict.fromkeys(("low", "high", "p_holm"), "float64")
+    types = dict.fromkeys(("low", "high", "p_holm", "ticket_sd", "rival_sd"), "float64")
     return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
@@ -125,4 +147,8 @@ def _corrected(found):
     chosen = found.sort_values("n", kind="stable").groupby("rival", sort=False).tail(1).index
     if len(chosen):
         found.loc[chosen, "p_holm"] = statistics.holm(found.loc[chosen, "p_value"])
+    counted = found.loc[chosen].set_index("rival")["round"]
+    for place, row in found[found["p_holm"].isna()].iterrows():
+        reason = f"no p_holm: each rival counts once, this one at round {counted[row['rival']]}"
+        found.loc[place, "note"] = "; ".join(filter(None, (row["note"], reason)))
     return found

@@ -5,7 +5,6 @@ import functools
 
 import pandas
 
-from tf_tickets.analysis import statistics
 from tf_tickets.report import (
     details,
     evaluations,
@@ -15,7 +14,6 @@ from tf_tickets.report import (
     pairing,
     plots,
     sentences,
-    tables,
     thumbnails,
 )
 
@@ -85,32 +83,13 @@ def accuracy(group):
         "runs share their seeds with their dense network, so differences are known better than means."
     )
     drawing = group.draw("accuracy", lambda: plots.figure(group.frame, ""), caption, "accuracy against density")
-    parts = [html.heading(3, "Accuracy against density"), html.figures([drawing]), _rounds_table(group)]
+    parts = [html.heading(3, "Accuracy against density"), html.figures([drawing])]
+    parts.append(html.table(pairing.cells(group.frame, group.pairs)))
     if not group.pairs.empty:
         parts.append(html.paragraph(
             "p: two-sided sign-flip test of each round alone. " + sentences.over_rounds(group.pairs)[1], "soft"
         ))  # fmt: skip
     return "\n".join(parts)
-
-
-def _rounds_table(group):
-    means = group.frame.groupby("round")[["density", "test_accuracy"]].mean()
-    pairs, corrected = group.pairs.set_index("round"), {}
-    if len(pairs):
-        corrected = dict(zip(pairs.index, sentences.over_rounds(group.pairs)[0]))
-    found = [pairs.loc[index] if index in pairs.index else None for index in means.index]
-    bounds = ["" if row is None else tables.interval(row) for row in found]
-    return html.table({
-        "round": [str(index) for index in means.index],
-        "density": [tables.percent(value) for value in means["density"]],
-        "runs": [str(count) for count in group.frame.groupby("round")["run"].nunique()],
-        "mean accuracy": [tables.percent(value) for value in means["test_accuracy"]],
-        "to dense, points": ["" if row is None else statistics.points(row["difference"] / 100, 2) for row in found],
-        "95 % interval": bounds,
-        "pairs": ["" if row is None else str(int(row["n"])) for row in found],
-        "p": ["" if row is None else statistics.probability(row["p_value"]) for row in found],
-        "p, Holm": [statistics.probability(corrected[index]) if index in corrected else "" for index in means.index],
-    })  # fmt: skip
 
 
 def robustness(group):
@@ -129,7 +108,7 @@ def robustness(group):
             "over pairs. Orange: the ticket is better. Single cells carry no test; noise of a point or more is usual.",
             "heat map of accuracy differences by corruption and severity",
         ))  # fmt: skip
-    return "\n".join([*parts, html.figures(drawn), _measures_table(group, measures)])
+    return "\n".join([*parts, html.figures(drawn), _measures_table(group)])
 
 
 def _bars(group, measures):
@@ -144,27 +123,13 @@ def _bars(group, measures):
     )  # fmt: skip
 
 
-def _measures_table(group, measures):
-    errors = {(one["evaluator"], one["setting"]): one for one in evaluations.measures(group.both, "calibration_error")}
-    known = [errors.get((one["evaluator"], one["setting"])) for one in measures]
-    columns = {
-        "test set": [one["title"] for one in measures],
-        "dense": [tables.percent(one["dense"].mean) for one in measures],
-        "ticket": [tables.percent(one["ticket"].mean) for one in measures],
-        "difference, points": [statistics.points(one["difference"].mean, 2) for one in measures],
-        "95 % interval": [sentences.interval(one["difference"].low, one["difference"].high) for one in measures],
-        "pairs": [str(one["difference"].n) for one in measures],
-        "p": [statistics.probability(one["difference"].p_value) for one in measures],
-    }
-    if any(known):
-        for name in ("dense", "ticket"):
-            columns[f"ECE, {name}"] = [tables.percent(one[name].mean) if one else "" for one in known]
+def _measures_table(group):
     rounds = sorted({int(value) for value in group.both["round"]})
     text = (
         f"The ticket is round {', '.join(map(str, rounds))}. Each p stands alone, uncorrected over the test sets. "
         "ECE: expected calibration error, the distance between confidence and accuracy."
     )
-    return html.table(columns) + "\n" + html.paragraph(text, "soft")
+    return html.table(evaluations.cells(group.both)) + "\n" + html.paragraph(text, "soft")
 
 
 def classes(group):

@@ -61,6 +61,15 @@ def percent(fraction):
     return f"{100 * fraction:.2f} %" if fraction == 0 or fraction >= 1e-3 else f"{100 * fraction:.3g} %"
 
 
+def mean_sd(mean, sd):
+    """`38.67 ± 1.24 %` of two fractions; the mean alone where one value has no deviation."""
+    if pandas.isna(sd):
+        return percent(mean)
+    if 0 < mean < 1e-3:
+        return f"{percent(mean).removesuffix(' %')} ± {percent(sd)}"
+    return f"{100 * mean:.2f} ± {100 * sd:.2f} %"
+
+
 def interval(row):
     """`[+0.39, +3.75]` of a row with low and high in points; nothing where one pair has no interval."""
     if pandas.isna(row["low"]):
