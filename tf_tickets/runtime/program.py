@@ -97,6 +97,43 @@ def read(nodes, weights):
     Raises:
       Damaged: the program is none.
     """
+    steps = _steps(nodes)
+    for step in steps:
+        _load(step, weights)
+    return _folded(steps, weights)
+
+
+def arrays(nodes, layers):
+    """The arrays that a program takes.
+
+    Args:
+      nodes: as of `read`.
+      layers: list of dicts with layer and kept: the masked layers, and how many of their weights are left.
+
+    Returns:
+      dict from name to (shape, kind), as files.Arrays.get takes them.
+
+    Raises:
+      Damaged: the program is none, or keeps more weights than there are.
+    """
+    try:
+        kept = {layer["layer"]: layer["kept"] for layer in layers}
+    except (KeyError, TypeError):
+        raise Damaged("the ticket's document does not list its masked layers; restore it") from None
+    found = {}
+    for step in _steps(nodes):
+        for name, shape in _variables(step):
+            total, layer = math.prod(shape), name.removesuffix("/kernel")
+            if layer not in kept or not name.endswith("/kernel"):
+                found[f"trained_variables/{name}"] = shape, "f"
+                continue
+            if type(kept[layer]) is not int or not 0 <= kept[layer] <= total:
+                raise Damaged(f"the ticket's mask of {layer} keeps {str(kept[layer])[:40]} of {total:,}; restore it")
+            found[f"mask/{layer}"], found[f"trained/{layer}"] = ((-(-total // 8),), "u"), ((kept[layer],), "f")
+    return found
+
+
+def _steps(nodes):
     if not isinstance(nodes, list) or not 2 <= len(nodes) <= _LONGEST:
         raise Damaged("the ticket holds no program; export it again")
     steps, known = [], {}
@@ -106,9 +143,24 @@ def read(nodes, weights):
         steps.append(step)
     if steps[0].operation != "input" or sum(step.operation == "input" for step in steps) != 1:
         raise Damaged("the ticket's program does not begin with its one input; export it again")
-    for step in steps:
-        _load(step, weights)
-    return _folded(steps, weights)
+    if sum(math.prod(shape) for step in steps for _, shape in _variables(step)) > _LARGEST_KERNEL:
+        raise Damaged("the ticket's program has more weights than any network; export it again")
+    return steps
+
+
+def _variables(step):
+    """(name, shape) of what a step takes from the archive."""
+    settings = step.settings
+    if "kernel" in settings:
+        yield settings["kernel"], tuple(settings["shape"])
+    if step.operation == "dense" or settings.get("bias"):
+        yield f"{step.name}/bias", (settings["shape"][-1],)
+    if step.operation == "similarity":
+        yield f"{step.name}/s", (1,)
+    if step.operation == "normalisation":
+        parts = ("moving_mean", "moving_variance", *(("gamma", "beta") if settings["affine"] else ()))
+        for part in parts:
+            yield f"{step.name}/{part}", (settings["channels"],)
 
 
 def _step(node, known):
