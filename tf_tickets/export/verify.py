@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import runtime, storage
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.export import claims
 from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, LABELS, from_document, ids_digest
@@ -79,7 +79,11 @@ def _fitting(folder):
     except files.Damaged:
         raise
     except _MADE_UP as error:
-        said = "more memory than there is" if isinstance(error, MemoryError) else reason(error)[:200]
+        said = reason(error)[:200]
+        if isinstance(error, MemoryError):
+            said = "it takes more memory than there is"
+        elif isinstance(error, KeyError):
+            said = f"it lacks {said}"
         raise StateError(f"{folder} describes no network of this program ({said}); restore the ticket") from None
 
 
@@ -133,12 +137,15 @@ def _with_ids(ticket, folder, document):
 
 
 def verify(folder):
-    """Checks a ticket folder, as `checked`.
+    """Checks a ticket folder, as `checked`, and that the runtime can execute its program.
 
     Returns:
       A text that says what was checked.
     """
     ticket, document = checked(folder)
+    if document.get("program") is not None:
+        with _as_ours():
+            runtime.load(folder)
     images = "" if ticket.ids is None else f"; {len(ticket.ids):,} training images are listed"
     return (
         f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {len(ticket.masks)} masks keep "

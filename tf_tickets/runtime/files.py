@@ -65,7 +65,7 @@ def contents(path, most):
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise Damaged(f"{path} is no regular file; restore it")
-            data = file.read(most + 1) if facts.st_size <= most else None
+            data = file.read(facts.st_size + 1) if facts.st_size <= most else None
     except (OSError, ValueError, MemoryError) as error:
         if isinstance(error, Damaged):
             raise

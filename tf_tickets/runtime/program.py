@@ -100,7 +100,8 @@ def read(nodes, weights):
     steps = _steps(nodes)
     for step in steps:
         _load(step, weights)
-    return _folded(steps, weights)
+    with np.errstate(all="ignore"):  # what is not finite is refused by name
+        return _folded(steps, weights)
 
 
 def arrays(nodes, layers):
@@ -128,7 +129,7 @@ def arrays(nodes, layers):
                 found[f"trained_variables/{name}"] = shape, "f"
                 continue
             if type(kept[layer]) is not int or not 0 <= kept[layer] <= total:
-                raise Damaged(f"the ticket's mask of {layer} keeps {str(kept[layer])[:40]} of {total:,}; restore it")
+                raise Damaged(f"the ticket's mask of {layer} keeps {ascii(kept[layer])[:40]} of {total:,}; restore it")
             found[f"mask/{layer}"], found[f"trained/{layer}"] = ((-(-total // 8),), "u"), ((kept[layer],), "f")
     return found
 
@@ -167,7 +168,7 @@ def _step(node, known):
     operation = node.get("operation") if isinstance(node, dict) else None
     wanted = OPERATIONS.get(operation) if isinstance(operation, str) else None
     if wanted is None:
-        raise Damaged(f"the ticket's program holds {str(node)[:80]}, which is no operation; export it again")
+        raise Damaged(f"the ticket's program holds {ascii(node)[:80]}, which is no operation; export it again")
     name, inputs, settings = node.get("name"), node.get("inputs"), {key: node.get(key) for key in wanted}
     sound = isinstance(name, str) and name not in known and isinstance(inputs, list)
     sound = sound and all(isinstance(one, str) and one in known for one in inputs)
@@ -175,7 +176,7 @@ def _step(node, known):
     sound = sound and len(inputs) == {"input": 0, "add": 2}.get(node["operation"], 1)
     sound = sound and all(_in_range(key, value) for key, value in settings.items())
     if not sound:
-        raise Damaged(f"the ticket's program is damaged at {str(node)[:80]}; export it again")
+        raise Damaged(f"the ticket's program is damaged at {ascii(node)[:80]}; export it again")
     return Step(name, node["operation"], tuple(inputs), settings)
 
 
