@@ -13,7 +13,7 @@ import os
 import numpy as np
 
 from tf_tickets import storage
-from tf_tickets.data import catalog, photographs
+from tf_tickets.data import catalog, class_names, photographs
 from tf_tickets.errors import UsageError
 
 _PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
@@ -79,6 +79,7 @@ def scan(root):
     if not os.path.isdir(root):
         raise UsageError(f"--data_dir={root} is no folder; give the one that holds one folder of pictures per class")
     places = _class_folders(root)
+    class_names.check([label for _, label, _ in places], f"--data_dir={root}")
     labels = tuple(sorted({label for part, label, _ in places if part == "train"}))
     if len(labels) < 2:
         raise UsageError(f"--data_dir={root} holds {len(labels)} class folders, at least 2 are needed")

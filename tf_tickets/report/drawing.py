@@ -4,8 +4,6 @@ import io
 import os
 import re
 
-import matplotlib
-
 from tf_tickets import storage
 from tf_tickets.report import html, plots
 
@@ -54,16 +52,13 @@ class Figures:
 
 def render(draw):
     """The SVG text of what `draw` returns; its bytes depend on the drawing alone."""
-    with matplotlib.rc_context():
-        # A reader's own matplotlibrc must not change the figure.
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_LOOK)
+    with plots.look(_LOOK):
         drawn, data = draw(), io.BytesIO()
         # Laid out once here: saving would do it again, and draw everything twice for that.
         drawn.get_layout_engine().execute(drawn)
         drawn.set_layout_engine("none")
         drawn.savefig(data, format="svg", metadata={"Date": None, "Creator": None})
-    return data.getvalue().decode("utf-8")
+    return html.plain_xml(data.getvalue().decode("utf-8"))
 
 
 def inline(svg, prefix, alt):

@@ -1,8 +1,11 @@
 """Accuracy against density, as PNG and SVG whose bytes depend on the frame alone."""
 
+import contextlib
 import io
 import math
 import os
+import re
+import warnings
 
 import matplotlib
 import numpy as np
@@ -12,6 +15,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
+from tf_tickets.report import html
 
 # Okabe and Ito's palette, readable with colour-blind eyes, brown for its yellow, which is faint on white; markers tell
 # the groups apart without colour.
@@ -25,7 +29,9 @@ LOOK = {
     "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "font.size": 10.0, "axes.titlesize": 10.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
+    "text.parse_math": False,  # names may hold dollars
 }  # fmt: skip
+_LACKING = r"Glyph .* missing from"
 _MAGNITUDE = "magnitude"
 _CONTROLS = {
     "random": "random pruning", "random_layerwise": "random within layers", "reinitialize": "mask on fresh weights",
@@ -58,17 +64,34 @@ def canvas(width, height):
 
 def write(draw, path_without_suffix):
     """Writes what `draw` gives as PNG and SVG, whatever a matplotlibrc says; returns the two paths."""
-    with matplotlib.rc_context():
-        # A reader's own matplotlibrc must not change the figure.
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(LOOK)
+    with look(LOOK) as lacking:
         drawn, paths = draw(), []
         for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+            if lacking():
+                matplotlib.rcParams["svg.fonttype"] = "none"  # the reader's fonts may have what ours lacks
             data = io.BytesIO()
             drawn.savefig(data, format=suffix[1:], dpi=200, metadata=metadata)
             paths.append(os.path.abspath(path_without_suffix) + suffix)
-            storage.write_bytes(paths[-1], data.getvalue())
+            content = data.getvalue()
+            storage.write_bytes(paths[-1], html.plain_xml(content.decode()).encode() if suffix == ".svg" else content)
     return paths
+
+
+@contextlib.contextmanager
+def look(settings):
+    """Draws under these settings alone, whatever a matplotlibrc says.
+
+    Yields:
+      A function that says whether what has been drawn holds characters that the font lacks; nothing is printed of it.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", _LACKING)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
+        yield lambda: any(re.match(_LACKING, str(warning.message)) for warning in caught)
+    for warning in caught:
+        if not re.match(_LACKING, str(warning.message)):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def figure(frame, title):
@@ -164,7 +187,7 @@ def _kind(rows):
 def _setting_text(name, value):
     if name == "control":
         return _MAGNITUDE if value == "none" else _CONTROLS[value]
-    text = str(value).replace("$", r"\$")  # else matplotlib sets what stands between two of them as mathematics
+    text = str(value)
     return f"{name} {text}" if name in ("augment", "rewind") else text
 
 
