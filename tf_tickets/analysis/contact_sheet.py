@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 
 import matplotlib
 import numpy as np
@@ -76,9 +77,10 @@ def drawn(rows, names):
             shown = image if channels == 3 else np.repeat(image[..., :1], 3, axis=2)
             top, left = line * (height + _GAP), column * (width + _GAP)
             sheet[top : top + height, left : left + width] = shown
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         matplotlib.rcdefaults()
-        matplotlib.rcParams["font.size"] = 8.0
+        matplotlib.rcParams.update({"font.size": 8.0, "text.parse_math": False})  # names may hold dollars
         figure = Figure(figsize=(2.64 + 0.62 * len(names), 0.62 * len(rows) + 0.4), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()

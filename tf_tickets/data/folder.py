@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from tf_tickets.data import catalog, class_folders, copies, listing, photographs
+from tf_tickets.data import catalog, class_folders, class_names, copies, listing, photographs
 from tf_tickets.errors import UsageError
 from tf_tickets.settings import Data
 
@@ -116,6 +116,7 @@ def scan(root):
 def _listed(root):
     """(class names, [(path, id, part, label)] of all files, notices, a line for each name that cannot be used)."""
     places, notices = class_folders.find(root)
+    class_names.check([label for _, label, _ in places], f"--data_dir={root}")
     labels = tuple(sorted({label for part, label, _ in places if part == "train"}))
     if len(labels) < 2:
         raise UsageError(f"--data_dir={root} holds {len(labels)} class folders, at least 2 are needed")

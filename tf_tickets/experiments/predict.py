@@ -10,6 +10,7 @@ import tempfile
 import numpy as np
 
 from tf_tickets import runs
+from tf_tickets.columns import left, width
 from tf_tickets.errors import UsageError, plain
 from tf_tickets.export.ticket import Ticket
 
@@ -105,11 +106,11 @@ def _table(rows):
     most = max(len(found) for _, found in rows)
     head = ["file", *(title for _ in range(most) for title in ("label", "probability"))]
     lines = [head] + [
-        [plain(name), *(cell for label, value in found for cell in (label, f"{100 * value:.2f} %"))]
+        [plain(name), *(cell for label, value in found for cell in (plain(label), f"{100 * value:.2f} %"))]
         for name, found in rows
     ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    widths = [max(map(width, cells)) for cells in zip(*lines)]
+    return "\n".join("  ".join(map(left, line, widths)).rstrip() for line in lines)
 
 
 def _json(rows):

@@ -1,6 +1,7 @@
 """The model card of a ticket: what it is, its data, its numbers with intervals, its limits, how to load it."""
 
 import math
+import re
 
 from tf_tickets import config as configs
 
@@ -67,8 +68,16 @@ def text(ticket, metrics, test_images, folder="ticket"):
     return "\n\n".join(parts) + "\n"
 
 
+def code(text):
+    """Text as Markdown shows it unchanged: between more backticks than stand together in it."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    # Spaces and backticks at an end are lost without another space.
+    room = " " if text[0] in " `" or text[-1] in " `" else ""
+    return f"{fence}{room}{text}{room}{fence}"
+
+
 def _some(labels):
-    shown = ", ".join(labels[:20])
+    shown = ", ".join(map(code, labels[:20]))
     return shown if len(labels) <= 20 else f"{shown} and {len(labels) - 20} more"
 
 
@@ -111,11 +120,17 @@ def _numbers(metrics, test_images):
 def _settings(settings):
     options = configs.options()
     changed = [
-        f"{name} {value}" for name, value in settings.items()
+        f"{name} {_setting(value)}" for name, value in settings.items()
         if name in options and value not in (None, options[name].default)
         and not (name == "order_seed" and value == settings.get("seed"))  # unset, it is the seed
     ]  # fmt: skip
     return ", ".join(changed) + "." if changed else "None."
+
+
+def _setting(value):
+    """A setting's value; what Markdown could read otherwise is set as code."""
+    text = str(value)
+    return text if re.fullmatch(r"[\w.,:()+=/|-]*", text) and "__" not in text else code(text)
 
 
 def _limits():

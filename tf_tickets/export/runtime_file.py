@@ -6,6 +6,7 @@ import tempfile
 import numpy as np
 
 from tf_tickets import runtime, storage
+from tf_tickets.errors import StateError
 from tf_tickets.export.ticket import to_arrays
 from tf_tickets.export.writer import signed
 from tf_tickets.runtime.files import PROGRAM, canonical, digest_of
@@ -27,10 +28,17 @@ def write(ticket, facts, path):
 
 
 def data(ticket, facts, images):
-    """The file's bytes, and the class probabilities of images that the runtime reads from it."""
+    """The file's bytes, and the class probabilities of images that the runtime reads from it.
+
+    Raises:
+      StateError: its weights are such that the runtime refuses them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "runtime.npz")
         write(ticket, facts, path)
-        found = runtime.load(path).predict(images)
+        try:
+            found = runtime.load(path).predict(images)
+        except runtime.Damaged as error:
+            raise StateError(f"the runtime cannot execute the ticket: {error}") from None
         with open(path, "rb") as file:
             return file.read(), found

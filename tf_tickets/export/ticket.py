@@ -15,7 +15,7 @@ import numpy as np
 from tf_tickets import config as configs
 from tf_tickets import runs, storage
 from tf_tickets.data import catalog
-from tf_tickets.errors import StateError, UsageError
+from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
 from tf_tickets.pruning.masks import masked_state
@@ -134,7 +134,10 @@ class Ticket:
         from tf_tickets.models import builder, state
 
         model = builder.build(**self.network | {"image_shape": tuple(self.network["image_shape"])})
-        state.set_state(model, self.trained)
+        try:
+            state.set_state(model, self.trained)
+        except ValueError as error:
+            raise StateError(f"the ticket's arrays do not fit its network: {reason(error)}; restore it") from None
         return model
 
     @functools.cached_property
@@ -259,15 +262,12 @@ def to_arrays(ticket):
 
 
 def from_document(document, arrays):
-    """The inverse of `to_arrays`, with the facts of ticket.json."""
+    """The inverse of `to_arrays`, with the facts of ticket.json, whose layers and arrays `claims` has checked."""
     try:
         masks, trained, rewound = {}, {}, {}
         for layer in document["layers"]:
             name, shape = layer["layer"], tuple(layer["shape"])
-            size, bits = math.prod(shape), arrays[f"mask/{name}"]
-            if len(bits) != -(-size // 8):
-                raise ValueError(f"mask/{name} holds {len(bits)} bytes for {size} weights")
-            mask = np.unpackbits(bits, count=size).astype(bool).reshape(shape)
+            mask = np.unpackbits(arrays[f"mask/{name}"], count=math.prod(shape)).view(bool).reshape(shape)
             masks[name] = mask
             for part, state in (("trained", trained), ("rewound", rewound)):
                 kernel = np.zeros(shape, np.float32)

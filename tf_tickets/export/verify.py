@@ -6,30 +6,31 @@ import os
 
 import numpy as np
 
-from tf_tickets import storage
-from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, from_document, ids_digest
-from tf_tickets.models import architecture
+from tf_tickets import runtime, storage
+from tf_tickets.errors import StateError, UsageError, reason
+from tf_tickets.export import claims
+from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, LABELS, from_document, ids_digest
 from tf_tickets.runtime import files
 
-FORMATS = (1, 2)
+_MOST_IDS = 1 << 30  # bytes
+# What a document that was made up can run into where it is used.
+_MADE_UP = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError, UsageError,
+)  # fmt: skip
 
 
 def read_document(folder):
     """Reads ticket.json and checks its own hash."""
     with _as_ours():
-        document = files.document(folder)
+        document, data = files.document(folder)
     path = os.path.join(folder, DOCUMENT)
-    with open(path, "rb") as file:
-        if file.read() != storage.json_bytes(document):
-            raise StateError(f"{path} is not in canonical form: it was changed; restore it")
+    try:
+        canonical = data == storage.json_bytes(document)
+    except RecursionError:
+        canonical = False
+    if not canonical:
+        raise StateError(f"{path} is not in canonical form: it was changed; restore it")
     return document
-
-
-def check_hash(folder, name, document):
-    """StateError unless a file is there with the hash that the document records."""
-    with _as_ours():
-        files.check_hash(folder, name, document)
 
 
 @contextlib.contextmanager
@@ -46,6 +47,9 @@ def _as_ours():
 def checked(folder):
     """Loads a ticket folder after checking every hash, count and invariant of it.
 
+    What the document claims is compared with the network before any array is read, and every array's shape and type
+    before its bytes.
+
     Returns:
       (Ticket, document): what ticket.json holds, as a dict.
 
@@ -54,26 +58,67 @@ def checked(folder):
       StateError: names the first file or invariant that fails.
     """
     document = read_document(folder)
-    if document.get("format") not in FORMATS:
-        raise StateError(f"{folder} has format {document.get('format')!r}, not {FORMATS}: another version made it")
+    if type(document.get("format")) is not int or document["format"] not in claims.FORMATS:
+        made = f"{document.get('format')!r}"[:40]
+        raise StateError(f"{folder} has format {made}, not {claims.FORMATS}: another version made it")
+    with _as_ours(), _fitting(folder):
+        network = claims.described(document)
+        _check_files(folder, document)
+        ticket = _with_ids(_read(folder, document, network), folder, document)
+        _check_numbers(ticket)
+        if ticket.content_digest != document["content_digest"]:
+            raise StateError(f"{folder}: arrays, settings and ids do not have the recorded content digest")
+    return ticket, document
+
+
+@contextlib.contextmanager
+def _fitting(folder):
+    """What does not fit together is a StateError; hashes can be made anew for a document that was made up."""
+    try:
+        yield
+    except files.Damaged:
+        raise
+    except _MADE_UP as error:
+        said = reason(error)[:200]
+        if isinstance(error, MemoryError):
+            said = "it takes more memory than there is"
+        elif isinstance(error, KeyError):
+            said = f"it lacks {said}"
+        raise StateError(f"{folder} describes no network of this program ({said}); restore the ticket") from None
+
+
+def _check_files(folder, document):
+    """Every file has its hash, and there is no other, nor a link to a folder."""
     for name in document["files"]:
-        check_hash(folder, name, document)
+        if name != ARRAYS:  # which is hashed when it is read
+            files.check_hash(folder, name, document)
+    linked = next(_linked_folders(folder), None)
+    if linked:
+        raise StateError(f"{linked} is a link to a folder, which a ticket does not have; put the folder there instead")
     extra = sorted(set(files_below(folder)) - set(document["files"]))
     if extra:
         raise StateError(f"{os.path.join(folder, extra[0])} is not part of the ticket; remove it")
-    with _as_ours(), files.Arrays(os.path.join(folder, ARRAYS)) as archive:
-        arrays = archive.all()
-    ticket = _with_ids(from_document(document, arrays), folder, document)
-    try:
-        _check_network(ticket)
-        _check_counts(ticket, document)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, UsageError) as error:
-        # Hashes can be made anew for a document that was made up.
-        reason = " ".join(str(error).split())[:200]
-        raise StateError(f"{folder} describes no network of this program ({reason}); restore the ticket") from None
-    if ticket.content_digest != document["content_digest"]:
-        raise StateError(f"{folder}: arrays, settings and ids do not have the recorded content digest")
-    return ticket, document
+    labels = "".join(f"{label}\n" for label in document["data"]["labels"]).encode("utf-8")
+    if LABELS in document["files"] and files.checked_contents(folder, LABELS, document, len(labels)) != labels:
+        raise StateError(f"{os.path.join(folder, LABELS)} lists other classes than {DOCUMENT}; restore the ticket")
+
+
+def _linked_folders(folder):
+    for path, folders, _ in os.walk(folder):
+        yield from (os.path.join(path, name) for name in folders if os.path.islink(os.path.join(path, name)))
+
+
+def _read(folder, document, network):
+    """The Ticket of a document, from the bytes that were hashed."""
+    path = os.path.join(folder, ARRAYS)
+    weights = 4 * (network.trainable_parameters() + sum(layer["total"] for layer in document["layers"]))
+    data = files.checked_contents(folder, ARRAYS, document, 4 * weights + (1 << 24))
+    with files.Arrays(path, data) as archive:
+        wanted = claims.arrays(document, network, archive)
+        odd = sorted(set(archive.names()) ^ set(wanted))
+        if odd:
+            raise ValueError(f"{odd[0]} is missing from {ARRAYS}, or is no part of it")
+        return from_document(document, archive.keep(wanted))
 
 
 def _with_ids(ticket, folder, document):
@@ -82,8 +127,8 @@ def _with_ids(ticket, folder, document):
         return ticket
     path = os.path.join(folder, IMAGES)
     try:
-        with open(path, encoding="utf-8", newline="\n") as file:
-            ids = tuple(file.read().removesuffix("\n").split("\n"))
+        text = files.checked_contents(folder, IMAGES, document, _MOST_IDS).decode("utf-8")
+        ids = tuple(text.removesuffix("\n").split("\n"))
     except UnicodeDecodeError:
         raise StateError(f"{path} is not UTF-8 text; restore it") from None
     if ids_digest(ids) != ticket.ids_digest:
@@ -92,12 +137,15 @@ def _with_ids(ticket, folder, document):
 
 
 def verify(folder):
-    """Checks a ticket folder, as `checked`.
+    """Checks a ticket folder, as `checked`, and that the runtime can execute its program.
 
     Returns:
       A text that says what was checked.
     """
     ticket, document = checked(folder)
+    if document.get("program") is not None:
+        with _as_ours():
+            runtime.load(folder)
     images = "" if ticket.ids is None else f"; {len(ticket.ids):,} training images are listed"
     return (
         f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {len(ticket.masks)} masks keep "
@@ -114,46 +162,7 @@ def files_below(folder):
     return sorted(name for name in found if name != DOCUMENT)
 
 
-def _check_network(ticket):
-    """The masks are those of the network that the document describes, whose inputs and classes are the data's."""
-    facts = dict(ticket.network)
-    whole = [facts["width"], facts["classes"], *facts["image_shape"], *ticket.data["image_shape"], ticket.round]
-    if any(type(number) is not int for number in whole) or len(facts["image_shape"]) != 3:
-        raise ValueError("its sizes are not whole numbers")
-    if facts["stem"] not in ("small", "full") or isinstance(facts["kappa"], (str, bool)):
-        raise ValueError("its stem or kappa is none")
-    described = architecture.describe(facts.pop("name"), **facts | {"kappa": float(facts["kappa"])})
-    shapes = {f"{kernel.name}/kernel": tuple(kernel.shape) for kernel in described.kernels()}
-    odd = [name for name, mask in ticket.masks.items() if shapes.get(f"{name}/kernel") != mask.shape]
-    odd += [name for name, shape in shapes.items() if getattr(ticket.trained.get(name), "shape", None) != shape]
-    if odd:
-        raise ValueError(f"{odd[0]} does not fit")
-    _check_data(ticket, described)
-
-
-def _check_data(ticket, described):
-    """Labels, normalisation and stored type are such that images can be told apart by them."""
-    data, channels = ticket.data, described.image_shape[2]
-    labels = data["labels"]
-    named = isinstance(labels, list) and all(isinstance(one, str) and one.isprintable() for one in labels)
-    if not named or not len(set(labels)) == len(labels) == described.classes:
-        raise ValueError("its labels are not one name for each class")
-    if tuple(data["image_shape"]) != described.image_shape:
-        raise ValueError("its image shape is not that of its network")
-    mean, deviation = (np.asarray(data[name], np.float64) for name in ("mean", "deviation"))
-    scale = data.get("scale", 255.0)
-    sound = mean.shape == deviation.shape == (channels,) and np.isfinite([*mean, *deviation, scale]).all()
-    if not sound or deviation.min() <= 0 or scale <= 0 or data.get("dtype", "uint8") not in ("uint8", "uint16"):
-        raise ValueError("its pixels cannot be normalised")
-    if not isinstance(ticket.settings, dict) or not isinstance(ticket.ids_digest, str):
-        raise ValueError("its settings or ids are none")
-
-
-def _check_counts(ticket, document):
-    kept = {name: int(np.count_nonzero(mask)) for name, mask in ticket.masks.items()}
-    recorded = {layer["layer"]: layer["kept"] for layer in document["layers"]}
-    if kept != recorded or sum(kept.values()) != document["weights_left"] or ticket.density != document["density"]:
-        raise StateError(f"{ARRAYS}: the masks do not keep the recorded number of weights")
+def _check_numbers(ticket):
     for part, arrays in (("trained", ticket.trained), ("rewound", ticket.rewound)):
         for name, array in arrays.items():
             if not np.isfinite(array).all():

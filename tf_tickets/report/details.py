@@ -2,6 +2,7 @@
 
 import functools
 import glob
+import math
 import os
 import re
 
@@ -12,6 +13,7 @@ from tf_tickets import config as configs
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import tables
+from tf_tickets.report.tables import MOST
 
 # These say where and how a run was made, not what its numbers depend on.
 _OF_THE_MACHINE = ("data_dir", "out", "progress", "tensorboard", "dry_run", "profile_steps")
@@ -48,6 +50,32 @@ def tolerant(read, path, problems):
         return None
 
 
+def number(row, column, line, kind=float):
+    """A cell of a CSV file as a number; ValueError names the row, the column and what stands there.
+
+    Args:
+      row: dict of text.
+      column: the cell's.
+      line: number of the row.
+      kind: float or int.
+    """
+    text = row.get(column)
+    try:
+        # Other scripts' digits, and underscores, are no numbers that this program wrote.
+        if not text or not text.isascii() or "_" in text:
+            raise ValueError
+        return kind(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"row {line}: {column} is {ascii(text)[:60]}") from None
+
+
+def _within(row, column, line, low, high):
+    value = number(row, column, line)
+    if not low <= value <= high and not math.isnan(value):
+        raise ValueError(f"row {line}: {column} is {row[column][:60]}")
+    return value
+
+
 def density_means(folders, rounds, problems):
     """Density by layer and round, averaged over runs.
 
@@ -75,7 +103,8 @@ def density_means(folders, rounds, problems):
 def _layer_densities(path, problems):
     def read():
         rows = storage.read_csv(path)
-        return pandas.Series({row["layer"]: float(row["density"]) for row in rows}, dtype="float64")
+        densities = {row["layer"]: _within(row, "density", line, 0.0, 1.0) for line, row in enumerate(rows, 1)}
+        return pandas.Series(densities, dtype="float64")
 
     return tolerant(read, path, problems) if os.path.exists(path) else None
 
@@ -104,8 +133,12 @@ def curves(folders, rounds, problems):
 def _epochs(path, problems):
     def read():
         rows = storage.read_csv(path)
-        columns = {name: [float(row[name] or "nan") for row in rows] for name in ("train_loss", "test_accuracy")}
-        return pandas.DataFrame(columns, index=[int(row["epoch"]) for row in rows])
+        lines = list(enumerate(rows, 1))
+        columns = {
+            name: [_within(row, name, line, *bounds) if row[name] else math.nan for line, row in lines]
+            for name, bounds in (("train_loss", (-MOST, MOST)), ("test_accuracy", (0.0, 1.0)))
+        }
+        return pandas.DataFrame(columns, index=[int(_within(row, "epoch", line, 0, 1e9)) for line, row in lines])
 
     return tolerant(read, path, problems) if os.path.exists(path) else None
 
@@ -125,7 +158,7 @@ def _matrix(path):
     if not rows:
         raise ValueError("it has no rows")
     first, *columns = rows[0]
-    values = [[float(row[name]) for name in columns] for row in rows]
+    values = [[_within(row, name, line, -2.0, 2.0) for name in columns] for line, row in enumerate(rows, 1)]
     return pandas.DataFrame(values, index=[row[first] for row in rows], columns=columns)
 
 

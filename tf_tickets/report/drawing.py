@@ -1,10 +1,7 @@
 """Figures of the page: drawn once, kept as files on white, and set into the page in its own colours."""
 
-import io
 import os
 import re
-
-import matplotlib
 
 from tf_tickets import storage
 from tf_tickets.report import html, plots
@@ -56,19 +53,14 @@ class Figures:
 
 def render(draw, formats):
     """What `draw` returns as a dict from each format, svg or pdf, to bytes, which depend on the drawing alone."""
-    with matplotlib.rc_context():
-        # A reader's own matplotlibrc must not change the figure.
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_LOOK)
-        drawn, found = draw(), {}
+    with plots.look(_LOOK):
+        drawn, files = draw(), {}
         # Laid out once here: saving would do it again, and draw everything twice for that.
         drawn.get_layout_engine().execute(drawn)
         drawn.set_layout_engine("none")
         for name in formats:
-            data = io.BytesIO()
-            drawn.savefig(data, format=name, metadata=plots.METADATA[name])
-            found[name] = data.getvalue()
-    return found
+            files[name] = plots.saved(drawn, name)
+    return files
 
 
 def inline(svg, prefix, alt):

@@ -8,7 +8,8 @@ import pandas
 
 from tf_tickets import storage
 from tf_tickets.errors import StateError
-from tf_tickets.report.details import tolerant
+from tf_tickets.report import html
+from tf_tickets.report.details import MOST, number, tolerant
 
 FILE = "evaluations.csv"
 WHAT = ["evaluator", "setting", "metric"]
@@ -99,18 +100,21 @@ def _rows(path, place):
       ValueError: a row lacks a column or has a value that cannot be; it says which.
     """
     found = []
-    for number, row in enumerate(storage.read_csv(path), 1):
+    for line, row in enumerate(storage.read_csv(path), 1):
         lacking = [name for name in (*(() if place else _PLACE), *WHAT, *_NUMBERS) if row.get(name) is None]
         if lacking:
-            raise ValueError(f"row {number} lacks {lacking[0]}")
-        value, n = float(row["value"]), int(row["n"])
+            raise ValueError(f"row {line} lacks {lacking[0]}")
+        texts = [name for name in ("run", *WHAT) if row.get(name) and html.plain_xml(row[name]) != row[name]]
+        if texts:
+            raise ValueError(f"row {line}: {texts[0]} is {ascii(row[texts[0]])}, which no page can show")
+        value, n = number(row, "value", line), number(row, "n", line, int)
         if math.isnan(value) or (row["metric"] == "loss" and math.isinf(value)):
             continue
-        if math.isinf(value) or (_FRACTION.match(row["metric"]) and not 0.0 <= value <= 1.0):
-            raise ValueError(f"row {number}: {row['metric']} is {row['value']}")
+        if abs(value) > MOST or (_FRACTION.match(row["metric"]) and not 0.0 <= value <= 1.0):
+            raise ValueError(f"row {line}: {row['metric']} is {row['value']}")
         if not (1 if row["metric"].startswith("confusion:") else 0) <= n < 2**63:
-            raise ValueError(f"row {number}: n is {row['n']}")
-        run, index = place or (row["run"], int(row["round"]))
+            raise ValueError(f"row {line}: n is {row['n']}")
+        run, index = place or (row["run"], number(row, "round", line, int))
         numbers = {"run": run, "round": index, "value": value, "n": n}
         found.append(((run, index), numbers | {name: row[name] for name in WHAT}))
     return found

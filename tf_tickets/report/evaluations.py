@@ -81,7 +81,7 @@ def title(evaluator, setting):
     """What an evaluator's setting is called on the page."""
     evaluator, _, images = evaluator.partition(",images=")
     text = _title(evaluator, setting)
-    return f"{text}, {int(images):,d} images" if images.isdigit() else text
+    return f"{text}, {int(images):,d} images" if re.fullmatch("[0-9]{1,15}", images) else text
 
 
 def _title(evaluator, setting):

@@ -40,7 +40,7 @@ def bars(measures):
     return drawn
 
 
-def heat_map(table, *, text, colours=SEQUENTIAL, norm=None, label="", x="", y="", size=None):
+def heat_map(table, *, text, colours=SEQUENTIAL, norm=None, label="", x="", y="", size=None, upright=False):
     """A table as coloured cells, annotated where there is room.
 
     Args:
@@ -51,6 +51,7 @@ def heat_map(table, *, text, colours=SEQUENTIAL, norm=None, label="", x="", y=""
       label: what the colours say.
       x, y: titles of the axes.
       size: (width, height) in inches; unset: by the number of cells.
+      upright: whether all columns have their names, which stand upright.
     """
     values = np.ma.masked_invalid(table.to_numpy(float))
     rows, columns = values.shape
@@ -65,7 +66,7 @@ def heat_map(table, *, text, colours=SEQUENTIAL, norm=None, label="", x="", y=""
     axes.set_ylabel(y)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    _name(axes.set_xticks, table.columns, 14)
+    _name(axes.set_xticks, table.columns, 60 if upright else 14, rotation=90 if upright else 0)
     _name(axes.set_yticks, table.index, 60)
     bar = drawn.colorbar(mesh, ax=axes, shrink=0.9, aspect=30, pad=0.02)
     bar.set_label(label)
@@ -79,13 +80,19 @@ def heat_map(table, *, text, colours=SEQUENTIAL, norm=None, label="", x="", y=""
     return drawn
 
 
-def _name(set_ticks, names, most):
+def _name(set_ticks, names, most, **look):
     step = -(-len(names) // most)
-    set_ticks(np.arange(0, len(names), step) + 0.5, [_short(str(name)) for name in names[::step]])
+    set_ticks(np.arange(0, len(names), step) + 0.5, shortened(names[::step]), **look)
 
 
-def _short(name):
-    return name if len(name) <= 22 else f"{name[:20]}…"
+def shortened(names):
+    """Names of at most 22 characters, where they differ in those; what they are cut from is in the tables."""
+    names = [str(name) for name in names]
+    for head, tail in ((20, 0), (10, 10)):
+        found = [name if len(name) <= 22 else f"{name[:head]}…{name[len(name) - tail :]}" for name in names]
+        if len(set(found)) == len(set(names)):
+            return found
+    return names
 
 
 def _annotate(axes, values, mesh, text):
@@ -123,7 +130,7 @@ def by_class(table):
     axes.hlines(places, dense, ticket, color=SOFT, linewidth=1.2, zorder=2)
     axes.plot(dense, places, "s", color=SOFT, markersize=5.5, label="dense", zorder=3)
     axes.plot(ticket, places, "o", color=BLUE, markersize=6.5, label="ticket", zorder=4)
-    axes.set_yticks(places, [_short(str(name)) for name in table.index])
+    axes.set_yticks(places, shortened(table.index))
     axes.invert_yaxis()
     axes.set_xlabel("accuracy (%)")
     drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)

@@ -1,8 +1,11 @@
 """Accuracy against density, as PNG, SVG and PDF whose bytes depend on the frame alone."""
 
+import contextlib
 import io
 import math
 import os
+import re
+import warnings
 
 import matplotlib
 import numpy as np
@@ -13,7 +16,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 from tf_tickets import storage
 from tf_tickets.analysis import statistics
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import pairing
+from tf_tickets.report import html, pairing
 
 # Okabe and Ito's palette, readable with colour-blind eyes, brown for its yellow, which is faint on white; markers tell
 # the groups apart without colour.
@@ -27,6 +30,7 @@ LOOK = {
     "svg.hashsalt": "tf_tickets", "svg.fonttype": "path", "pdf.fonttype": 42, "font.size": 10.0, "axes.titlesize": 10.0,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.fontsize": 8.5, "legend.frameon": False,
+    "text.parse_math": False,  # names may hold dollars
 }  # fmt: skip
 # Nothing of when and by what a file was made.
 METADATA = {
@@ -34,6 +38,7 @@ METADATA = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+_LACKING = r"Glyph .* missing from"
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
 
 
@@ -62,17 +67,38 @@ def canvas(width, height):
 
 def write(draw, path_without_suffix, formats=("png", "svg")):
     """Writes what `draw` gives as PNG and SVG, whatever a matplotlibrc says; returns the paths."""
-    with matplotlib.rc_context():
-        # A reader's own matplotlibrc must not change the figure.
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(LOOK)
+    with look(LOOK) as lacking:
         drawn, paths = draw(), []
         for name in formats:
-            data = io.BytesIO()
-            drawn.savefig(data, format=name, dpi=200, metadata=METADATA[name])
+            if lacking():
+                matplotlib.rcParams["svg.fonttype"] = "none"  # the reader's fonts may have what ours lacks
             paths.append(f"{os.path.abspath(path_without_suffix)}.{name}")
-            storage.write_bytes(paths[-1], data.getvalue())
+            storage.write_bytes(paths[-1], saved(drawn, name, dpi=200))
     return paths
+
+
+def saved(drawn, name, **options):
+    """The bytes of a figure in a format of METADATA."""
+    data = io.BytesIO()
+    drawn.savefig(data, format=name, metadata=METADATA[name], **options)
+    return html.plain_xml(data.getvalue().decode()).encode() if name == "svg" else data.getvalue()
+
+
+@contextlib.contextmanager
+def look(settings):
+    """Draws under these settings alone, whatever a matplotlibrc says.
+
+    Yields:
+      A function that says whether what has been drawn holds characters that the font lacks; nothing is printed of it.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", _LACKING)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
+        yield lambda: any(re.match(_LACKING, str(warning.message)) for warning in caught)
+    for warning in caught:
+        if not re.match(_LACKING, str(warning.message)):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def figure(frame, title):
@@ -168,7 +194,7 @@ def _kind(rows):
 def _setting_text(name, value):
     if name == "control":
         return CONTROLS[value].title
-    text = str(value).replace("$", r"\$")  # else matplotlib sets what stands between two of them as mathematics
+    text = str(value)
     return f"{name} {text}" if name in ("augment", "rewind") else text
 
 

@@ -18,6 +18,7 @@ from tf_tickets.report import (
 )
 
 _CURVE_ROUNDS, _CURVE_RUNS, _CONFUSION_CLASSES, _CLASSES, _MATRICES = 3, 12, 20, 40, 4
+_LETTERS_ACROSS = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,8 +155,11 @@ def classes(group):
 
 
 def _confusions(group, dense, ticket):
-    side = (5.2, 1.5 + 0.34 * len(dense))
-    words = {"x": "predicted", "y": "true", "size": side}
+    # Names of more than a few letters stand upright, below cells as large as those of short ones.
+    longest = max(map(len, figures_robustness.shortened(dense.columns)))
+    upright = longest * len(dense) > _LETTERS_ACROSS
+    side = (5.2, 1.5 + 0.34 * len(dense) + (0.075 * longest if upright else 0.0))
+    words = {"x": "predicted", "y": "true", "size": side, "upright": upright}
     # One scale for both, so that colours compare.
     norm = figures_robustness.Normalize(0.0, 100 * max(table.to_numpy().max() for table in (dense, ticket)))
     plain = functools.partial(
@@ -163,31 +167,21 @@ def _confusions(group, dense, ticket):
     )
     return [
         group.draw(
-            "confusion_dense", lambda: plain(_short_columns(100 * dense)),
+            "confusion_dense", lambda: plain(100 * dense),
             "Confusion of the dense network: of each true class (row), the per cent taken for each class (column), "
             "mean over runs.", "confusion matrix of the dense network",
         ),
         group.draw(
-            "confusion_ticket", lambda: plain(_short_columns(100 * ticket)),
+            "confusion_ticket", lambda: plain(100 * ticket),
             "Confusion of the ticket, read in the same way.", "confusion matrix of the ticket",
         ),
         group.draw(
             "confusion_difference",
-            lambda: figures_robustness.differences(_short_columns(100 * (ticket - dense)), label="points", **words),
+            lambda: figures_robustness.differences(100 * (ticket - dense), label="points", **words),
             "Ticket minus dense, in points of the true class. On the diagonal orange is better, off it purple is. "
             "Cells are not independent: each row adds up to zero.", "difference of the two confusion matrices",
         ),
     ]  # fmt: skip
-
-
-def _short_columns(table):
-    """Names across the top have little room: what they share with no other class is enough."""
-    names = [str(name) for name in table.columns]
-    for length in (4, 6, 8):
-        short = [name[:length] for name in names]
-        if len(set(short)) == len(names):
-            return table.set_axis(short, axis=1)
-    return table.set_axis([str(number) for number in range(1, len(names) + 1)], axis=1)
 
 
 def examples(group):

@@ -11,9 +11,10 @@ import pandas
 
 from tf_tickets import runs, storage
 from tf_tickets.analysis import statistics
+from tf_tickets.columns import right, width
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import naming
+from tf_tickets.report import html, naming
 
 _TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe")
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])
@@ -27,6 +28,8 @@ _ROUND = (
 # Rows of earlier versions lack these: every round was trained in full.
 _LATER = {"searched": 0, "recipe": "unknown"}
 COLUMNS = _SETTINGS + _ROUND
+# Of a loss or another number without bounds: axes and means of more overflow.
+MOST = 1e100
 
 
 def run_table(folder, chosen=None):
@@ -101,9 +104,9 @@ def format_table(frame):
 def align(columns):
     """Text cells by column title as right-aligned lines under their titles."""
     cells = [[title, *values] for title, values in columns.items()]
-    widths = [max(map(len, column)) for column in cells]
+    widths = [max(map(width, column)) for column in cells]
     lines = zip(*cells)
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    return "\n".join("  ".join(map(right, line, widths)).rstrip() for line in lines)
 
 
 def write_table(frame, path):
@@ -239,7 +242,7 @@ def _checked(values, columns, place=""):
         if name not in values:
             raise ValueError(f"{place}{name} is missing")
         value = values[name]
-        unmeasured = name == "test_accuracy" and int(values["searched"])
+        unmeasured = name == "test_accuracy" and str(values["searched"]) == "1"
         if value in (None, "") and (name in _OPTIONAL or unmeasured):
             row[name] = None
             continue
@@ -247,25 +250,39 @@ def _checked(values, columns, place=""):
             if value in (None, ""):
                 raise ValueError
             row[name] = str(value) if name in _TEXTS else int(value) if name in _WHOLE else float(value)
-            if name not in _TEXTS and not math.isfinite(row[name]):
-                raise ValueError
         except (ValueError, TypeError, OverflowError):
-            raise ValueError(f"{place}{name} is {value!r}") from None
-        if name in _FRACTIONS and not 0.0 <= row[name] <= 1.0:
-            raise ValueError(f"{place}{name} is {value!r}, not a fraction from 0 to 1")
-        if name == "control" and value not in CONTROLS:
-            raise ValueError(f"{place}{name} is {value!r}, not one of {', '.join(CONTROLS)}")
-        if name in _WHOLE and not -(2**63) <= row[name] < 2**63:
-            raise ValueError(f"{place}{name} is {value!r}")
+            raise ValueError(f"{place}{name} is {_said(value)}") from None
+        problem = _problem(name, row[name])
+        if problem is not None:
+            raise ValueError(f"{place}{name} is {_said(value)}{problem}")
     _check_counts(row, place)
     return row
+
+
+def _said(value):
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _problem(name, value):
+    """Why a cell cannot have a value of its type, as the end of a sentence; None where it can."""
+    if name in _TEXTS:
+        if name == "control" and value not in CONTROLS:
+            return f", not one of {', '.join(CONTROLS)}"
+        return None if html.plain_xml(value) == value else ", which no page can show"
+    if name in _FRACTIONS and not 0.0 <= value <= 1.0:
+        return ", not a fraction from 0 to 1"
+    if name in _WHOLE:
+        return None if -(2**63) <= value < 2**63 else ""
+    return None if abs(value) <= MOST else ", which no axis can show"
 
 
 def _check_counts(row, place):
     if row["searched"] not in (0, 1):
         raise ValueError(f"{place}searched is {row['searched']}, neither 0 nor 1")
     left, total = row["weights_left"], row["weights_total"]
-    if not 0 <= left <= total or not total or abs(row["density"] - left / total) > 1e-6:
+    # Of almost nothing the share has its digits too.
+    if not 0 <= left <= total or not total or abs(row["density"] - left / total) > min(1e-6, 1e-3 * left / total):
         raise ValueError(f"{place}density is {row['density']} with {left:,} of {total:,} weights left")
 
 

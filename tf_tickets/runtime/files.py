@@ -1,8 +1,15 @@
-"""Reading a ticket folder or runtime.npz: hashes first, then arrays and JSON alone; nothing in them is executed."""
+"""Reading a ticket folder or runtime.npz: each file's bytes once, their hash, then arrays and JSON alone.
 
+Nothing in them is executed, and nothing is unpacked before its shape and type have been compared with what is expected.
+"""
+
+import contextlib
 import hashlib
+import io
 import json
+import math
 import os
+import stat
 import zipfile
 import zlib
 
@@ -11,8 +18,13 @@ import numpy as np
 DOCUMENT, ARRAYS, PROGRAM = "ticket.json", "ticket.npz", "program"
 # Larger than any network here; what a hostile archive claims to unpack to is compared with it before it is unpacked.
 MOST_BYTES = 1 << 32
+# Of a document; that of the largest network here has 200 thousand.
+MOST_TEXT = 1 << 24
 # What numpy and zipfile raise for sizes, encryption and compression that no ticket has.
-_STRANGE = (MemoryError, OverflowError, RuntimeError)
+_STRANGE = (MemoryError, OverflowError, RuntimeError, SyntaxError, TypeError)
+_ENCRYPTED, _METHODS = 1, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_CHANGED = "{} does not have its recorded hash: it was changed or damaged; restore it"
+_KINDS = {"f": np.dtype(np.float32), "u": np.dtype(np.uint8)}
 
 
 class NotATicket(ValueError):
@@ -37,8 +49,37 @@ def digest(path):
     return found.hexdigest()
 
 
+def contents(path, most):
+    """The bytes of a regular file, read once.
+
+    Args:
+      path: of the file, or a link to it.
+      most: the number of bytes that it may have.
+
+    Raises:
+      Damaged: it cannot be read, is no regular file, or has more.
+    """
+    try:
+        # A pipe without a writer would keep who opens it waiting.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise Damaged(f"{path} is no regular file; restore it")
+            data = file.read(facts.st_size + 1) if facts.st_size <= most else None
+    except (OSError, ValueError, MemoryError) as error:
+        if isinstance(error, Damaged):
+            raise
+        raise Damaged(f"{path} cannot be read: {_reason(error)}; restore it") from None
+    if data is None or len(data) > most:
+        raise Damaged(f"{path} has {facts.st_size:,} bytes, more than the {most:,} that it can have; restore it")
+    return data
+
+
 def document(folder):
     """Reads ticket.json and checks the hash that it holds of itself.
+
+    Returns:
+      (document, data): the JSON object as a dict, and the bytes that it was read from.
 
     Raises:
       NotATicket: the folder has none.
@@ -47,37 +88,67 @@ def document(folder):
     path = os.path.join(folder, DOCUMENT)
     if not os.path.isfile(path):
         raise NotATicket(f"{folder} is no ticket: it has no {DOCUMENT}; give a ticket folder")
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
-        raise Damaged(f"{path} is damaged: {' '.join(str(error).split())[:200]}; restore it") from None
-    if not isinstance(found, dict) or not isinstance(found.get("files"), dict):
+    data = contents(path, MOST_TEXT)
+    found = parsed(data, path)
+    if not isinstance(found.get("files"), dict):
         raise Damaged(f"{path} is no ticket's document; restore it")
+    return found, data
+
+
+def parsed(data, path):
+    """The JSON object in a document's bytes, whose own hash it has; Damaged names `path`."""
+    try:
+        found = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise Damaged(f"{path} is damaged: {_reason(error)}; restore it") from None
+    if not isinstance(found, dict):
+        raise Damaged(f"{path} holds no document; restore it")
     check_self(found, path)
     return found
 
 
 def check_self(found, path):
-    """Damaged unless a document has the `self_sha256` of its other fields."""
+    """Damaged unless a document has the `self_sha256` of its other fields, and text that can be written."""
     body = {name: value for name, value in found.items() if name != "self_sha256"}
     try:
         fits = hashlib.sha256(canonical(body)).hexdigest() == found.get("self_sha256")
-    except ValueError:  # numbers that are not finite
+        json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):  # numbers that are not finite, halves of characters
         fits = False
     if not fits:
-        raise Damaged(f"{path} does not have its recorded hash: it was changed or damaged; restore it")
+        raise Damaged(_CHANGED.format(path))
+
+
+def recorded(folder, name, found):
+    """(path, hash) of a file of a ticket, as the document records it; Damaged where it lies elsewhere."""
+    if os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
+        raise Damaged(f"{folder}: ticket.json names a file outside the ticket, {name!r}; restore it")
+    path = os.path.join(folder, name)
+    if not os.path.isfile(path):
+        raise Damaged(f"{path} is missing from the ticket; restore it")
+    return path, found["files"].get(name)
 
 
 def check_hash(folder, name, found):
     """Damaged unless a file is there with the hash that the document records."""
-    path = os.path.join(folder, name)
-    if os.path.isabs(name) or ".." in name.split("/"):
-        raise Damaged(f"{folder}: ticket.json names a file outside the ticket, {name!r}; restore it")
-    if not os.path.isfile(path):
-        raise Damaged(f"{path} is missing from the ticket; restore it")
-    if digest(path) != found["files"].get(name):
-        raise Damaged(f"{path} does not have its recorded hash: it was changed or damaged; restore it")
+    path, wanted = recorded(folder, name, found)
+    if digest(path) != wanted:
+        raise Damaged(_CHANGED.format(path))
+
+
+def checked_contents(folder, name, found, most):
+    """A file's bytes, which have the hash that the document records; Damaged where they do not, or are too many."""
+    path, wanted = recorded(folder, name, found)
+    data = contents(path, most)
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise Damaged(_CHANGED.format(path))
+    return data
+
+
+def room(wanted):
+    """The bytes that an archive of such arrays, and of as many again, can have; `wanted` as `Arrays.keep` takes it."""
+    plain = sum(math.prod(shape) * _KINDS[kind].itemsize + 1024 for shape, kind in wanted.values())
+    return 2 * plain + plain // 100 + (1 << 16)
 
 
 def digest_of(arrays):
@@ -95,18 +166,28 @@ def hash_of(arrays):
 
 
 class Arrays:
-    """The arrays of an npz archive, each unpacked when asked for, without pickle; a context that closes the file."""
+    """The arrays of an npz archive, each unpacked when asked for, without pickle; a context that closes the file.
 
-    def __init__(self, path):
+    Args:
+      path: of the file.
+      data: its bytes, where they have been read before; they are not read again.
+    """
+
+    def __init__(self, path, data=None):
         self.path = path
         try:
-            with zipfile.ZipFile(path) as archive:  # numpy reads other kinds of files too
-                size = sum(member.file_size for member in archive.infolist())
+            self._archive = zipfile.ZipFile(path if data is None else io.BytesIO(data))
+            members = self._archive.infolist()
+            size = sum(member.file_size for member in members)
             if size > MOST_BYTES:
                 raise ValueError(f"its members unpack to {size:,} bytes")
-            self._archive = np.load(path, allow_pickle=False)
+            if any(m.flag_bits & _ENCRYPTED or m.compress_type not in _METHODS for m in members):
+                raise ValueError("it is encrypted, or packed in a way that no npz is")
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, *_STRANGE) as error:
-            raise Damaged(f"{path} is damaged: {' '.join(str(error).split())[:200]}; restore it") from None
+            raise Damaged(f"{path} is damaged: {_reason(error)}; restore it") from None
+        # As numpy has them: the last of a name counts.
+        self._members = {member.filename.removesuffix(".npy"): member for member in members}
+        self._kept = {}
 
     def __enter__(self):
         """Nothing more than itself."""
@@ -118,28 +199,50 @@ class Arrays:
 
     def __contains__(self, name):
         """Whether an array has this name."""
-        return name in self._archive.files
+        return name in self._members
 
-    def digest(self, without):
-        """SHA-256 over names, types, shapes and bytes of all arrays but one, hexadecimal."""
-        return digest_of({name: array for name, array in self.all().items() if name != without})
+    def names(self):
+        """The names of all arrays, in the archive's order."""
+        return list(self._members)
 
     def all(self):
-        """All arrays by name."""
-        return {name: self._array(name) for name in self._archive.files}
+        """All arrays by name, whatever their shapes and types."""
+        return {name: self._array(name) for name in self._members}
 
-    def _array(self, name):
+    def keep(self, wanted):
+        """Reads arrays into memory, for `get`; returns them by name.
+
+        Args:
+          wanted: dict from name to (shape, kind), as `get` takes them.
+        """
+        self._kept = {name: self.get(name, *expected) for name, expected in wanted.items()}
+        return self._kept
+
+    def header(self, name):
+        """(shape, dtype) that an array claims to have; nothing but its header is read."""
+        with self._opened(name) as file:
+            shape, _, dtype = _header(file)
+        return shape, dtype
+
+    @contextlib.contextmanager
+    def _opened(self, name):
         try:
-            found = self._archive[name]
-            if not isinstance(found, np.ndarray):
-                raise ValueError("it is no array")
-            return found
+            with self._archive.open(self._members[name]) as file:
+                yield file
         except (KeyError, ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile, *_STRANGE) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = "it is missing" if name not in self._members else _reason(error)
             raise Damaged(f"{self.path}: {name} cannot be read ({reason}); restore it") from None
 
+    def _array(self, name):
+        shape, dtype = self.header(name)
+        size, room = math.prod(shape) * dtype.itemsize, self._members[name].file_size
+        if size > room:
+            raise Damaged(f"{self.path}: {name} claims {size:,} bytes and has {room:,}; restore it")
+        with self._opened(name) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
     def get(self, name, shape=None, kind="f"):
-        """One array.
+        """One array; its shape and type are compared before it is unpacked.
 
         Args:
           name: its name.
@@ -149,8 +252,21 @@ class Arrays:
         Raises:
           Damaged: it is missing or of another shape or type.
         """
-        array = self._array(name)
-        fits = array.ndim == 1 if shape is None else array.shape == tuple(shape)
-        if not fits or array.dtype != {"f": np.float32, "u": np.uint8}[kind]:
-            raise Damaged(f"{self.path}: {name} is {array.dtype}{list(array.shape)}; restore it")
-        return array
+        claimed, dtype = self.header(name)
+        fits = len(claimed) == 1 if shape is None else claimed == tuple(shape)
+        if not fits or dtype != _KINDS[kind]:
+            raise Damaged(f"{self.path}: {name} is {dtype}{list(claimed)}; restore it")
+        return self._kept[name] if name in self._kept else self._array(name)
+
+
+def _header(file):
+    """(shape, whether in Fortran's order, dtype) at the start of an npy file."""
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"its format is {version}")
+    return readers[version](file)
+
+
+def _reason(error):
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -2,14 +2,14 @@
 
 import concurrent.futures
 import functools
-import json
+import math
 import os
 import time
 import zipfile
 
 import numpy as np
 
-from tf_tickets.runtime import convolutions, files, operations, program
+from tf_tickets.runtime import convolutions, facts, files, operations, program
 from tf_tickets.runtime.files import Damaged, NotATicket
 
 # A chunk of images is as large as keeps the largest unfolded map within this; the compiled kernel unfolds nothing.
@@ -39,31 +39,32 @@ def load(path, compiled=False):
     if os.path.isfile(path):
         if not zipfile.is_zipfile(path):
             raise NotATicket(f"{path} is neither a ticket folder nor a runtime.npz; give one of them")
-        with files.Arrays(path) as arrays:
-            return _network(path, _document_in(path, arrays), arrays, compiled)
-    document = files.document(path)
-    files.check_hash(path, files.ARRAYS, document)
-    with files.Arrays(os.path.join(path, files.ARRAYS)) as arrays:
-        return _network(path, document, arrays, compiled)
+        with files.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
+            return Network(_document_in(path, arrays), arrays, compiled)
+    document, _ = files.document(path)
+    data = files.checked_contents(path, files.ARRAYS, document, files.room(_wanted(path, document)))
+    with files.Arrays(os.path.join(path, files.ARRAYS), data) as arrays:
+        return Network(document, arrays, compiled)
 
 
-def _network(path, document, arrays, compiled):
+def _wanted(path, document):
+    """What the program of a document takes from its archive, as files.Arrays.keep has it."""
     if document.get("program") is None:
         raise Damaged(f"{path} holds no program for the runtime: its SavedModel alone serves it")
-    return Network(document, arrays, compiled)
+    return program.arrays(document["program"], document.get("layers"))
 
 
 def _document_in(path, arrays):
+    """The document in a runtime.npz; the arrays that it names are read, and the hashes are theirs."""
     if files.PROGRAM not in arrays:
         raise NotATicket(f"{path} is no runtime.npz: it holds no program; make one with export --format=runtime")
-    try:
-        document = json.loads(arrays.get(files.PROGRAM, kind="u").tobytes())
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise Damaged(f"{path} is damaged: its program is no document; export it again")
-    files.check_self(document, path)
-    if arrays.digest(without=files.PROGRAM) != document.get("arrays_sha256"):
+    length = min(arrays.header(files.PROGRAM)[0][:1], (files.MOST_TEXT,))
+    document = files.parsed(arrays.get(files.PROGRAM, length, kind="u").tobytes(), path)
+    found = arrays.keep(_wanted(path, document))
+    odd = sorted(set(arrays.names()) - {files.PROGRAM, *found})
+    if odd:
+        raise Damaged(f"{path}: {odd[0]} is no part of its program; export it again")
+    if files.digest_of(found) != document.get("arrays_sha256"):
         raise Damaged(f"{path} does not have its recorded hash: it was changed or damaged; export it again")
     return document
 
@@ -86,13 +87,15 @@ class Network:
 
         self._methods = ("dense", "sparse", "compiled") if compiled else ("dense", "sparse")
         try:
-            data, self.density = document["data"], float(document["density"])
-            self.labels, self.image_shape = tuple(data["labels"]), tuple(int(side) for side in data["image_shape"])
+            data, self.density = document["data"], document["density"]
+            facts.check_data(data)
+            if not isinstance(self.density, float) or not 0.0 <= self.density <= 1.0:
+                raise ValueError("its density is no fraction")
+            self.labels, self.image_shape = tuple(data["labels"]), tuple(data["image_shape"])
             self._mean, self._deviation = (np.asarray(data[part], np.float32) for part in ("mean", "deviation"))
             self._dtype, self._scale = np.dtype(data.get("dtype", "uint8")), np.float32(data.get("scale", 255.0))
             self._masked = {layer["layer"]: tuple(layer["shape"]) for layer in document["layers"]}
-            _check_data(self)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise Damaged(f"the ticket's document lacks what prediction needs ({error}); restore it") from None
         steps = program.read(document["program"], functools.partial(_weights, arrays, self._masked))
         try:
@@ -185,17 +188,6 @@ class Network:
         return mixed if seconds[0] < seconds[1] else compiled
 
 
-def _check_data(network):
-    height, width, channels = network.image_shape
-    numbers = [*network._mean, *network._deviation, network._scale]
-    if not network._mean.shape == network._deviation.shape == (channels,) or not np.isfinite(numbers).all():
-        raise ValueError("mean and deviation are not one number a channel")
-    if network._deviation.min() <= 0 or network._scale <= 0 or network._dtype not in (np.uint8, np.uint16):
-        raise ValueError("pixels cannot be normalised")
-    if not all(isinstance(label, str) for label in network.labels) or min(height, width) < 1:
-        raise ValueError("labels or image shape are none")
-
-
 def _seconds(function, *given):
     """The least time of some calls, after one that warms up."""
     function(*given)
@@ -215,11 +207,7 @@ def _weights(arrays, masked, name, shape):
         return arrays.get(f"trained_variables/{name}", shape)
     if masked[layer] != tuple(shape):
         raise Damaged(f"the ticket's mask of {layer} does not fit its program; export it again")
-    total = int(np.prod(shape))
-    bits, values = arrays.get(f"mask/{layer}", kind="u"), arrays.get(f"trained/{layer}")
-    if len(bits) != -(-total // 8):
-        raise Damaged(f"the ticket's mask of {layer} is cut short; restore it")
+    total = math.prod(shape)
+    bits = arrays.get(f"mask/{layer}", (-(-total // 8),), kind="u")
     positions = np.flatnonzero(np.unpackbits(bits, count=total))
-    if len(positions) != len(values):
-        raise Damaged(f"the ticket's mask of {layer} keeps {len(positions)} weights, not {len(values)}; restore it")
-    return program.Sparse(tuple(shape), positions, values)
+    return program.Sparse(tuple(shape), positions, arrays.get(f"trained/{layer}", (len(positions),)))

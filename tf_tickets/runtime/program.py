@@ -97,6 +97,44 @@ def read(nodes, weights):
     Raises:
       Damaged: the program is none.
     """
+    steps = _steps(nodes)
+    for step in steps:
+        _load(step, weights)
+    with np.errstate(all="ignore"):  # what is not finite is refused by name
+        return _folded(steps, weights)
+
+
+def arrays(nodes, layers):
+    """The arrays that a program takes.
+
+    Args:
+      nodes: as of `read`.
+      layers: list of dicts with layer and kept: the masked layers, and how many of their weights are left.
+
+    Returns:
+      dict from name to (shape, kind), as files.Arrays.get takes them.
+
+    Raises:
+      Damaged: the program is none, or keeps more weights than there are.
+    """
+    try:
+        kept = {layer["layer"]: layer["kept"] for layer in layers}
+    except (KeyError, TypeError):
+        raise Damaged("the ticket's document does not list its masked layers; restore it") from None
+    found = {}
+    for step in _steps(nodes):
+        for name, shape in _variables(step):
+            total, layer = math.prod(shape), name.removesuffix("/kernel")
+            if layer not in kept or not name.endswith("/kernel"):
+                found[f"trained_variables/{name}"] = shape, "f"
+                continue
+            if type(kept[layer]) is not int or not 0 <= kept[layer] <= total:
+                raise Damaged(f"the ticket's mask of {layer} keeps {ascii(kept[layer])[:40]} of {total:,}; restore it")
+            found[f"mask/{layer}"], found[f"trained/{layer}"] = ((-(-total // 8),), "u"), ((kept[layer],), "f")
+    return found
+
+
+def _steps(nodes):
     if not isinstance(nodes, list) or not 2 <= len(nodes) <= _LONGEST:
         raise Damaged("the ticket holds no program; export it again")
     steps, known = [], {}
@@ -106,16 +144,31 @@ def read(nodes, weights):
         steps.append(step)
     if steps[0].operation != "input" or sum(step.operation == "input" for step in steps) != 1:
         raise Damaged("the ticket's program does not begin with its one input; export it again")
-    for step in steps:
-        _load(step, weights)
-    return _folded(steps, weights)
+    if sum(math.prod(shape) for step in steps for _, shape in _variables(step)) > _LARGEST_KERNEL:
+        raise Damaged("the ticket's program has more weights than any network; export it again")
+    return steps
+
+
+def _variables(step):
+    """(name, shape) of what a step takes from the archive."""
+    settings = step.settings
+    if "kernel" in settings:
+        yield settings["kernel"], tuple(settings["shape"])
+    if step.operation == "dense" or settings.get("bias"):
+        yield f"{step.name}/bias", (settings["shape"][-1],)
+    if step.operation == "similarity":
+        yield f"{step.name}/s", (1,)
+    if step.operation == "normalisation":
+        parts = ("moving_mean", "moving_variance", *(("gamma", "beta") if settings["affine"] else ()))
+        for part in parts:
+            yield f"{step.name}/{part}", (settings["channels"],)
 
 
 def _step(node, known):
     operation = node.get("operation") if isinstance(node, dict) else None
     wanted = OPERATIONS.get(operation) if isinstance(operation, str) else None
     if wanted is None:
-        raise Damaged(f"the ticket's program holds {str(node)[:80]}, which is no operation; export it again")
+        raise Damaged(f"the ticket's program holds {ascii(node)[:80]}, which is no operation; export it again")
     name, inputs, settings = node.get("name"), node.get("inputs"), {key: node.get(key) for key in wanted}
     sound = isinstance(name, str) and name not in known and isinstance(inputs, list)
     sound = sound and all(isinstance(one, str) and one in known for one in inputs)
@@ -123,7 +176,7 @@ def _step(node, known):
     sound = sound and len(inputs) == {"input": 0, "add": 2}.get(node["operation"], 1)
     sound = sound and all(_in_range(key, value) for key, value in settings.items())
     if not sound:
-        raise Damaged(f"the ticket's program is damaged at {str(node)[:80]}; export it again")
+        raise Damaged(f"the ticket's program is damaged at {ascii(node)[:80]}; export it again")
     return Step(name, node["operation"], tuple(inputs), settings)
 
 

@@ -1,0 +1,143 @@
+"""What the document of a ticket claims, checked before any array is read: network, layers, data, settings, numbers.
+
+Hashes can be made anew by whoever changes a ticket; what is used of it fits together all the same.
+"""
+
+import math
+
+from tf_tickets.config import Config, options
+from tf_tickets.models import architecture
+from tf_tickets.runtime import facts, program
+
+FORMATS = (1, 2)
+# Eight times those of the largest network at its usual width; a ticket in memory takes nine bytes for each.
+_MOST_WEIGHTS = 1 << 29
+# Of a first map; 30 times what a network here makes of the largest images.
+_MOST_VALUES = 1 << 26
+_STATES = ("trained", "rewound")
+
+
+def described(document):
+    """The architecture.Network that a document describes, once all that it claims fits together.
+
+    Raises:
+      KeyError, TypeError, ValueError, OverflowError, UsageError: something does not; the message says what.
+    """
+    network = _network(document)
+    _check_layers(document, network)
+    facts.check_data(document["data"])
+    if document["data"]["image_shape"] != list(network.image_shape):
+        raise ValueError("its image shape is not that of its network")
+    if len(document["data"]["labels"]) != network.classes:
+        raise ValueError("its labels are not one name for each class")
+    _check_settings(document["settings"])
+    _check_numbers(document)
+    for name in ("ids_digest", "content_digest"):
+        if not isinstance(document[name], str):
+            raise ValueError(f"its {name} is no text")
+    return network
+
+
+def _network(document):
+    found = dict(document["network"])
+    whole = [found["width"], found["classes"], *found["image_shape"], document["round"]]
+    if any(type(number) is not int or number < 0 for number in whole) or len(found["image_shape"]) != 3:
+        raise ValueError("its sizes are not whole numbers")
+    if found["stem"] not in ("small", "full") or type(found["kappa"]) not in (int, float):
+        raise ValueError("its stem or kappa is none")
+    if max(found["width"], found["classes"], *found["image_shape"]) > 1 << 20:
+        raise ValueError("its sizes are beyond any network")
+    network = architecture.describe(found.pop("name"), **found | {"kappa": float(found["kappa"])})
+    kernels, (height, width, channels) = network.kernels(), network.image_shape
+    if any(kernel.size < 1 for kernel in kernels) or sum(kernel.size for kernel in kernels) > _MOST_WEIGHTS:
+        raise ValueError("it has no weights, or more than any network")
+    if height * width * max(network.width, channels) > _MOST_VALUES:
+        raise ValueError("its images are larger than any network takes")
+    return network
+
+
+def _check_layers(document, network):
+    shapes, total, left = {kernel.name: list(kernel.shape) for kernel in network.kernels()}, 0, 0
+    for layer in document["layers"]:
+        shape = shapes.pop(layer["layer"], None)
+        if shape is None or layer["shape"] != shape or layer["total"] != math.prod(shape):
+            raise ValueError(f"{str(layer['layer'])[:60]} does not fit")
+        if any(type(number) is not int for number in (*layer["shape"], layer["kept"], layer["total"])):
+            raise ValueError(f"the counts of {layer['layer']} are not whole numbers")
+        if not 0 <= layer["kept"] <= layer["total"]:
+            raise ValueError(f"{layer['layer']} keeps {layer['kept']:,} of {layer['total']:,} weights")
+        left, total = left + layer["kept"], total + layer["total"]
+    recorded = document["weights_left"], document["weights_total"], document["density"]
+    if not total or recorded != (left, total, left / total) or [*map(type, recorded)] != [int, int, float]:
+        raise ValueError(f"its layers keep {left:,} of {total:,} weights, and it records others")
+
+
+def _check_settings(settings):
+    """Each setting has a value that its flag takes."""
+    if not isinstance(settings, dict) or not all(isinstance(settings[name], str) for name in ("rewind", "loss")):
+        raise ValueError("its settings are none")
+    Config.unchecked(**{name: value for name, value in settings.items() if name in options()})
+
+
+def _check_numbers(document):
+    """What was measured are numbers that a card can show."""
+    metrics, count = document.get("metrics", {}), document.get("test_images")
+    if not isinstance(metrics, dict) or not (count is None or (type(count) is int and 0 < count < 1 << 53)):
+        raise ValueError("its metrics or number of test images are none")
+    for name, value in metrics.items():
+        number = value is None or (type(value) in (int, float) and math.isfinite(value))
+        if not number or ("accuracy" in name and value is not None and not 0.0 <= value <= 1.0):
+            raise ValueError(f"its {name[:60]} is {str(value)[:40]}")
+
+
+def arrays(document, network, archive):
+    """The arrays that ticket.npz has to hold, from what the document claims.
+
+    Args:
+      document: one that `described` took.
+      network: the architecture.Network of it.
+      archive: the files.Arrays; of a network that the runtime has no program for, the lengths of normalisations and
+        tokens are those of its headers, bounded by the network's own.
+
+    Returns:
+      dict from name to (shape, kind), as files.Arrays.get takes them.
+
+    Raises:
+      files.Damaged, ValueError: program or headers do not fit the network.
+    """
+    masked = {layer["layer"]: layer for layer in document["layers"]}
+    found = {}
+    for name, layer in masked.items():
+        found[f"mask/{name}"] = (-(-layer["total"] // 8),), "u"
+        found |= {f"{state}/{name}": ((layer["kept"],), "f") for state in _STATES}
+    for name, shape in _others(document, network, archive, set(masked)).items():
+        found |= {f"{state}_variables/{name}": (shape, "f") for state in _STATES}
+    return found
+
+
+def _others(document, network, archive, masked):
+    """Shapes of the variables that no mask covers, by name."""
+    kernels = {f"{kernel.name}/kernel": tuple(kernel.shape) for kernel in network.kernels()}
+    if document.get("program") is None:
+        shapes = _in_headers(network, archive)
+    else:
+        of_program = program.arrays(document["program"], document["layers"])
+        prefix = "trained_variables/"
+        shapes = {name[len(prefix) :]: s for name, (s, _) in of_program.items() if name.startswith(prefix)}
+        if {name for name in of_program if name.startswith("mask/")} != {f"mask/{name}" for name in masked}:
+            raise ValueError("its program has other layers")
+    there = {name: shape for name, shape in kernels.items() if name.removesuffix("/kernel") not in masked}
+    odd = [name for name in {**there, **shapes} if name in kernels and shapes.get(name) != there.get(name)]
+    if odd:
+        raise ValueError(f"{odd[0]} does not fit")
+    return shapes
+
+
+def _in_headers(network, archive):
+    prefix, kernels = "trained_variables/", {f"{kernel.name}/kernel" for kernel in network.kernels()}
+    found = {name[len(prefix) :]: archive.header(name)[0] for name in archive.names() if name.startswith(prefix)}
+    small = sum(math.prod(shape) for name, shape in found.items() if name not in kernels)
+    trainable = network.trainable_parameters() - sum(kernel.size for kernel in network.kernels())
+    if small > 2 * trainable + (1 << 16):  # each scale and shift has a mean and a variance beside it
+        raise ValueError(f"it has {small:,} numbers beside its kernels")
+    return found
