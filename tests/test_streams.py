@@ -21,9 +21,9 @@ import pytest
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import backend, stopping, streams
+from tf_tickets import backend, errors, stopping, streams
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments import rounds
+from tf_tickets.experiments import predict, rounds
 from tf_tickets.training import callbacks
 
 HEAD = """
@@ -139,6 +139,19 @@ def test_of_many_words_the_last_are_kept_and_a_user_s_own_level_shows_all(tmp_pa
     code = SAYS.replace("TIMES", "1").replace("END", "pass")
     assert run(code, cwd=tmp_path, env={"TF_CPP_MIN_LOG_LEVEL": "2"}) == (0, "", WORDS)
     assert run(code, cwd=tmp_path, env={"PATH": str(tmp_path)}) == (0, "", WORDS)  # no `tail` there
+
+
+@pytest.mark.parametrize(("mode", "problem"), [
+    (os.O_WRONLY, "standard input cannot be read: Bad file descriptor"),  # what nohup gives
+    (os.O_RDONLY, "the picture on standard input is no picture"),  # what a closed one becomes
+])  # fmt: skip
+def test_standard_input_that_gives_nothing_is_named(monkeypatch, mode, problem):
+    descriptor = os.open(os.devnull, mode)
+    with open(descriptor, closefd=False) as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        with pytest.raises(errors.UsageError, match=problem):
+            predict._from_standard_input({"image_shape": [8, 8, 1], "dtype": "uint8"})
+    os.close(descriptor)
 
 
 class Terminal:

@@ -82,7 +82,10 @@ def _from_standard_input(data):
 
     # Pillow and tifffile want to go back and forth in a file.
     with tempfile.NamedTemporaryFile(prefix="tf-tickets-") as file:
-        file.write(sys.stdin.buffer.read())
+        try:
+            file.write(sys.stdin.buffer.read())
+        except OSError as error:  # a terminal that is gone, or a descriptor that is not for reading, as under nohup
+            raise UsageError(f"standard input cannot be read: {error.strerror}") from None
         file.flush()
         try:
             return unlabelled.pixels(file.name, data)
