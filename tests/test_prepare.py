@@ -292,3 +292,15 @@ def test_a_half_made_folder_is_not_taken_for_prepared(tiny, tmp_path):
     (data_dir / "cifar10" / "3.0.2" / "dataset_info.json").unlink()
     with pytest.raises(StateError, match="dataset_info.json is missing"):
         prepare.prepare("cifar10", archive, str(data_dir))
+
+
+def test_a_data_set_is_not_prepared_through_a_link(tiny, tmp_path):
+    archive = _write(tmp_path / "archive", _binary(tiny))
+    for folder in ("elsewhere", "linked", "taken"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "linked" / "cifar10").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "taken" / "cifar10")
+    for data_dir in (tmp_path / "linked", tmp_path / "taken"):
+        with pytest.raises(UsageError, match="cifar10 is a link, or no folder; remove it"):
+            prepare.prepare("cifar10", archive, str(data_dir))
+    assert os.listdir(tmp_path / "elsewhere") == []

@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sys
@@ -75,7 +76,9 @@ def left(out):
     if run is None:
         return None
     names = ("tensorboard", "lock", "manifest.json", "timing.json")
-    return {name: data for name, data in trees.tree(pathlib.Path(run)).items() if not any(n in name for n in names)}
+    # What is being written has names that differ each time.
+    found = {re.sub(r"\.[0-9a-f]{16}\.writing", ".writing", n): d for n, d in trees.tree(pathlib.Path(run)).items()}
+    return {name: data for name, data in found.items() if not any(n in name for n in names)}
 
 
 def attempt(folder, kinds, k, whole, faults):

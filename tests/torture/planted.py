@@ -224,7 +224,9 @@ def attempt(folder, box, words, path, kind, is_folder):
     failures += ["tracebacks"] if "Traceback" in text else []
     failures += ["other ends"] if status not in (None, *ENDS) else []
     lines = text.splitlines()
-    told = all(line.startswith("tf-tickets: ") for line in lines) and 1 <= len(lines) <= 1 + ("again from its" in text)
+    # What is being done is said before it is begun.
+    errors = [line for line in lines if "again from its beginning" not in line and not line.startswith("preparing ")]
+    told = len(errors) == 1 and errors[0].startswith("tf-tickets: ")
     failures += ["not one line"] if status in (2, 3) and not told else []
     failures += ["outside"] if surroundings(outside) != before and path not in NAMED else []
     return status, failures

@@ -67,7 +67,7 @@ def prepare(name, archive, data_dir):
         return folder
     if not archive:
         raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
-    sources.check_writable(data_dir)
+    sources.check_writable(data_dir, name)
     try:
         with archives.reading():
             split_generators = _opened(name, archive, sources.data_root(data_dir))

@@ -223,14 +223,17 @@ def _command(name, data_dir):
     return f"python -m tf_tickets.main prepare {name} --archive=FILE --data_dir={data_root(data_dir)}"
 
 
-def check_writable(data_dir):
-    """Raises UsageError unless `data_root` is, or can become, a folder that can be written; creates nothing."""
+def check_writable(data_dir, name):
+    """Raises UsageError unless `data_root` is, or can become, a folder for a data set; creates nothing."""
     root = data_root(data_dir)
     existing = os.path.abspath(root)
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
         raise UsageError(f"--data_dir={root} cannot be written: {existing} is not a writable folder; choose another")
+    path = os.path.join(root, name)
+    if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
+        raise UsageError(f"--data_dir={root} cannot be written: {path} is a link, or no folder; remove it")
 
 
 def download(name, data_dir):
@@ -242,7 +245,7 @@ def download(name, data_dir):
     Raises:
       UsageError: the download failed; nothing is left behind, and the message names both ways out.
     """
-    check_writable(data_dir)
+    check_writable(data_dir, name)
     try:
         _check_server(name)
         build(name, data_dir)
@@ -282,9 +285,6 @@ def build(name, data_dir, split_generators=None):
     import tensorflow_datasets as tfds
 
     root = data_root(data_dir)
-    path = os.path.join(root, name.partition("/")[0])
-    if os.path.islink(path):
-        raise UsageError(f"{path} is a link, and nothing is written through links; remove it, or choose --data_dir")
     missing = [path for path in (os.path.join(root, name), root) if not os.path.exists(path)]
     try:
         os.makedirs(root, exist_ok=True)
