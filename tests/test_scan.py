@@ -343,3 +343,16 @@ def test_the_look_hears_a_stop(tmp_path, monkeypatch):
     monkeypatch.setattr(stopping, "_requests", [0.0])
     with pytest.raises(StopRequested):
         scanned(tmp_path)
+
+
+def test_a_request_to_stop_is_not_taken_for_damage(tmp_path, monkeypatch):
+    path = str(save(tmp_path / "x.png", noise(1)))
+
+    def stopped(*arguments, **options):
+        raise StopRequested("stopped on request")
+
+    for name in ("ImageFile.ImageFile.load", "Image.Image.getexif", "Image.open", "Image.Image.convert"):
+        with monkeypatch.context() as patches:
+            patches.setattr(f"PIL.{name}", stopped)
+            with pytest.raises(StopRequested):
+                photographs.pixels(path, 1)
