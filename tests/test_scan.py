@@ -316,8 +316,8 @@ def test_folders_nest_deeper_than_functions_may(tmp_path):
     os.close(here)
     try:
         assert len(scanned(tmp_path).pictures) == 6
-    finally:  # which pytest, by functions that call themselves, could not
-        subprocess.run(["rm", "-rf", tmp_path / "a" / "d"], check=True)
+    finally:
+        subprocess.run(["rm", "-r", tmp_path / "a"], check=True)  # Python's own removal recurses
 
 
 def test_what_tensorflow_does_not_decode_is_encoded_anew_with_the_same_pixels(tmp_path):
@@ -347,3 +347,16 @@ def test_the_look_hears_a_stop(tmp_path, monkeypatch):
     monkeypatch.setattr(stopping, "_requests", [0.0])
     with pytest.raises(StopRequested):
         scanned(tmp_path)
+
+
+def test_a_request_to_stop_is_not_taken_for_damage(tmp_path, monkeypatch):
+    path = str(save(tmp_path / "x.png", noise(1)))
+
+    def stopped(*arguments, **options):
+        raise StopRequested("stopped on request")
+
+    for name in ("ImageFile.ImageFile.load", "Image.Image.getexif", "Image.open", "Image.Image.convert"):
+        with monkeypatch.context() as patches:
+            patches.setattr(f"PIL.{name}", stopped)
+            with pytest.raises(StopRequested):
+                photographs.pixels(path, 1)

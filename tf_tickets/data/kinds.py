@@ -1,5 +1,7 @@
 """What a file is that cannot be used as a picture, in words."""
 
+from tf_tickets.errors import TicketError
+
 _UNKNOWN = "no picture: remove it, or save it as PNG or JPEG"
 _OTHER = "{}: save it as PNG or JPEG"
 # The brands of ISO media files, of which bytes 4 to 8 are "ftyp"; others are videos.
@@ -42,6 +44,8 @@ def _pillows_name(file):
     try:
         with Image.open(file) as picture:
             return picture.format
+    except TicketError:  # a request to stop
+        raise
     except Exception:  # Pillow raises errors of many types for what is no picture
         return None
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.data import kinds
-from tf_tickets.errors import UsageError, reason
+from tf_tickets.errors import TicketError, UsageError, reason
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP")
 LARGEST = 100_000_000
@@ -165,6 +165,8 @@ def _decoded(file, path, draft=None):
             turn = _turns().get(orientation)
             upright = picture if turn is None else picture.transpose(turn)
             return _Decoded(upright, picture.format, size if drafted else picture.size, orientation)
+    except TicketError:  # a request to stop
+        raise
     except UnidentifiedImageError:
         problem = f"is {kinds.name(file)}"
     except Image.DecompressionBombError:
@@ -192,6 +194,8 @@ def _orientation(picture):
     """The EXIF orientation as the file has it; of EXIF that cannot be read, or names none, 1: as it is stored."""
     try:
         return picture.getexif().get(_ORIENTATION, 1)
+    except TicketError:
+        raise
     except Exception:  # Pillow raises errors of many types for malformed EXIF
         return 1
 
@@ -217,6 +221,8 @@ def _converted(picture, channels, path):
             opaque = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), opaque)
         return picture.convert("L" if channels == 1 else "RGB")
+    except TicketError:
+        raise
     except Exception as error:  # such as a palette that its transparency does not fit
         problem = reason(error) or type(error).__name__
         raise UsageError(f"{path} is damaged ({problem}): repair or remove it") from None

@@ -9,7 +9,7 @@ import numpy as np
 from tf_tickets import pictures, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import listing, photographs
-from tf_tickets.errors import UsageError, reason
+from tf_tickets.errors import TicketError, UsageError, reason
 
 
 def files(path: str, problems: list) -> list[str]:
@@ -82,7 +82,7 @@ def _bands(path, shape):
     try:
         with storage.open_regular(path) as file:
             found = tifffile.imread(file)
-    except UsageError:
+    except TicketError:  # also a request to stop
         raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UsageError(f"{path} is no TIFF that can be read ({reason(error)})") from None
