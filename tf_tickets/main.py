@@ -119,7 +119,8 @@ def _export(request):
 
     wanted = request.config.command.format
     out = request.config.run.out if request.given("out") else None
-    print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out))
+    say = (lambda line: _say(f"tf-tickets: {line}")) if request.config.run.progress != "none" else lambda line: None
+    print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say))
     return 0
 
 

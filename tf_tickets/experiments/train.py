@@ -33,6 +33,7 @@ def train(config, stop=lambda: False):
     """
     plan, ticket, folder = planned(config)
     if ticket:
+        _tell_of_tested(ticket, plan)
         ticket = _controlled(ticket, config)
     rounds = 2 if config.pruning.control == "one_shot" else 1
     with joined(config, "train", stop) as team, held(folder, team):
@@ -128,6 +129,23 @@ def _controlled(ticket, config):
         raise UsageError(f"{needs}, and {path} has them at zero; give a ticket of imp that rewinds to one state")
     masks = pruning_masks.random_layerwise(ticket.masks, config.run.seed)
     return dataclasses.replace(ticket, masks=masks, rewound=start)
+
+
+def _tell_of_tested(ticket, plan):
+    """Says where pictures test that by their names the ticket was found on; of other pictures names may be the same."""
+    if not ticket.data["dataset"] == plan.data_set.name == "folder":
+        return
+    from tf_tickets.data import folder
+    from tf_tickets.experiments.notices import say
+
+    pictures = folder.scan(plan.config.data.data_dir)
+    trained = set() if ticket.pictures == pictures.digest else set(ticket.ids or ())
+    tested = [picture.id for picture in pictures.pictures if picture.part == "test" and picture.id in trained]
+    if tested:
+        say(
+            f"{len(tested)} test pictures, such as {tested[0]}, have names of pictures that the ticket was found on: "
+            "unless they are others, the test says too much"
+        )
 
 
 def _check_fits(ticket, plan):
