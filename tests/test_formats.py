@@ -126,8 +126,11 @@ def test_exactly_the_files_of_the_formats_appear(exported):
     assert 0.45 < half / plain < 0.6 and 0.25 < eighth / plain < 0.4
 
 
-def test_converter_and_interpreter_are_silent(exported):
-    assert exported.errors == ""
+def test_progress_is_all_that_is_said(exported):
+    """Converter and interpreter are silent."""
+    names = [f"export: {name}, {number} of 5" for number, name in enumerate(options.EXPORTS, 1)]
+    lines = ["export: reading the images to compare on", *names]
+    assert exported.errors == "".join(f"tf-tickets: {line}\n" for line in lines)
 
 
 @pytest.mark.parametrize(("name", "most"), [("ticket", 1e-5), ("ticket_float16", 2e-2)])
