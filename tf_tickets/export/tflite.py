@@ -23,7 +23,10 @@ def function(ticket):
       (of 16 bits: float32 of the same values) to a dict of float32 logits and probabilities [1, classes].
     """
     model, facts = ticket.build(), ticket.data
-    mean, deviation = (np.asarray(facts[part], np.float32) for part in ("mean", "deviation"))
+    height, width, channels = facts["image_shape"]
+    # Interpreters resize an input to what they are given. With one mean a row and one deviation a column they cannot.
+    mean = np.tile(np.asarray(facts["mean"], np.float32), (1, height, 1, 1))
+    deviation = np.tile(np.asarray(facts["deviation"], np.float32), (1, 1, width, 1))
     scale = np.float32(facts.get("scale", 255.0))
     kind = tf.uint8 if facts.get("dtype", "uint8") == "uint8" else tf.float32
 
@@ -31,7 +34,7 @@ def function(ticket):
         logits = model((tf.cast(images, tf.float32) / scale - mean) / deviation, training=False)
         return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
-    signature = [tf.TensorSpec([1, *facts["image_shape"]], kind, "images")]
+    signature = [tf.TensorSpec([1, height, width, channels], kind, "images")]
     with winograd.direct():
         concrete = tf.function(answer, signature).get_concrete_function()
     # The converter saves what it is given beside the function, each time anew. The Keras objects, which it does not
