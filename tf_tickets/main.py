@@ -27,6 +27,7 @@ def plan_text(command, config):
     from tf_tickets.experiments import plan
     from tf_tickets.experiments.plan_text import text
 
+    plan.check_writable(config)
     if command == "train":
         from tf_tickets.experiments import train
 

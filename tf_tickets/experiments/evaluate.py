@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class Task:
             (row["evaluator"], row["setting"], row["metric"]) == (self.evaluator, self.setting, self.last)
             for row in subject.rows()
         )
-        return there and (self.after is None or not subject.predictions or os.path.exists(subject.predictions))
+        return there and (self.after is None or not subject.predictions or predictions.are_kept(subject.predictions))
 
 
 def evaluate(paths, config, stop=lambda: False):
@@ -146,7 +145,8 @@ def tasks_for(data_set, data_dir, config):
     tasks = []
     if "clean" in wanted:
         clean = functools.partial(_clean, test=test, data_set=data_set)
-        tasks.append(Task("clean", "test", "calibration_error", clean, functools.partial(_examples, test=test)))
+        examples = functools.partial(_examples, test=test, data_set=data_set)
+        tasks.append(Task("clean", "test", "calibration_error", clean, examples))
     if "corruptions" in wanted:
         tasks += _corruptions(data_set, data_dir, chosen, count)
     if "shift" in wanted:
@@ -198,8 +198,8 @@ def _clean(network, rows, test, data_set):
     ]
 
 
-def _examples(subject, test):
-    predictions.write_examples(subject.run, test, subject.ticket.data["labels"])
+def _examples(subject, test, data_set):
+    predictions.write_examples(subject.run, test, data_set)
 
 
 def _calibration(logits, images):

@@ -9,7 +9,7 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import exported, held, incomplete, run_rounds
+from tf_tickets.experiments.imp import exported, held, incomplete, run_rounds, standing, unwritable
 from tf_tickets.experiments.joined import agreed, joined
 from tf_tickets.models import names
 from tf_tickets.options import OF_A_TICKET
@@ -36,6 +36,10 @@ def train(config, stop=lambda: False):
         _tell_of_tested(ticket, plan)
         ticket = _controlled(ticket, config)
     rounds = 2 if config.pruning.control == "one_shot" else 1
+    if refusal := unwritable(config):
+        if incomplete(folder, range(rounds)):
+            raise refusal
+        return standing(folder, rounds, rounds - 1, False, refusal)
     with joined(config, "train", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
         if todo and rounds == 2:
