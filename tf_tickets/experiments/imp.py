@@ -6,7 +6,7 @@ import functools
 import os
 
 from tf_tickets import runs, storage
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.joined import agreed, joined
@@ -72,7 +72,7 @@ def imp(config, stop=lambda: False):
     config = plan.config
     folder = plan.folder()
     rounds = config.pruning.rounds
-    if refusal := unwritable(config):
+    if refusal := unwritable(config, folder):
         return _as_it_stands(plan, folder, refusal)
     with joined(config, "imp", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)))
@@ -83,13 +83,16 @@ def imp(config, stop=lambda: False):
         return team.from_chief_alone(lambda: _finished(plan, folder))
 
 
-def unwritable(config):
-    """The UsageError of an `--out` that cannot be written, which nothing but a finished run is spared; else None."""
+def unwritable(config, folder):
+    """What to raise, unless a run is finished, where `--out` or the run's folder cannot be written; else None."""
     try:
         plans.check_writable(config)
     except UsageError as error:
         return error
-    return None
+    if config.run.strategy == "multi_worker" or not os.path.isdir(folder.folder):
+        return None
+    there = os.access(folder.folder, os.W_OK | os.X_OK)
+    return None if there else StateError(f"{folder.folder} cannot be written; choose another --out")
 
 
 def _as_it_stands(plan, folder, refusal):

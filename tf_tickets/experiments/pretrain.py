@@ -58,7 +58,7 @@ def pretrain(config, stop=lambda: False):
     config = backbone.resolved(config)
     plan = plans.resolve(config)
     folder = plan.folder("pretrain")
-    refusal = unwritable(config)
+    refusal = unwritable(config, folder)
     if refusal and not folder.pretraining.complete:
         raise refusal
     with contextlib.nullcontext() if refusal else folder.locked():  # a finished run needs not even its lock

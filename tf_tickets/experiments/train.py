@@ -36,7 +36,7 @@ def train(config, stop=lambda: False):
         _tell_of_tested(ticket, plan)
         ticket = _controlled(ticket, config)
     rounds = 2 if config.pruning.control == "one_shot" else 1
-    if refusal := unwritable(config):
+    if refusal := unwritable(config, folder):
         if incomplete(folder, range(rounds)):
             raise refusal
         return standing(folder, rounds, rounds - 1, False, refusal)

@@ -44,8 +44,8 @@ def _mistakes(found, name):
         return []
     text = (
         f"The ticket is wrong on {int(found['mistakes']):,} of {found['total']:,} test images. Below are those on "
-        f"which it is surest ({name}, round {found['round']}). They are picked: they show what it confuses, or what has a "
-        "wrong label. In bold: what the image is."
+        f"which it is surest ({name}, round {found['round']}). They are picked: they show what it confuses, or what "
+        "has a wrong label. In bold: what the image is."
     )
     shown = []
     for place, confidence in enumerate(found["mistaken_confidences"]):
