@@ -233,6 +233,20 @@ def test_masks_are_looked_at_without_pictures(copied):
         evaluate.evaluate([run.folder], CLEAN)
 
 
+def test_eight_bits_need_the_pictures_which_is_said_at_once(copied, tmp_path, command):
+    """TensorFlow is not even loaded."""
+    pictures, run = copied
+    text = pathlib.Path(run.config).read_text()
+    pathlib.Path(run.config).write_text(text.replace("--data_dir=", "--data_dir=/nowhere"))
+    done = command(tmp_path, "export", run.folder, "--format=runtime,tflite_int8")
+    message = "--format=tflite_int8: it is calibrated on images, and the folder of its pictures is not given"
+    assert (done.returncode, done.stdout) == (2, "") and message in done.stderr and done.stderr.count("\n") == 1
+    save(pictures / "test" / "cat" / "test1.png", 998)
+    done = command(tmp_path, "export", run.folder, f"--data_dir={pictures}")
+    assert done.returncode == 2 and "does not hold the pictures of" in done.stderr and done.stderr.count("\n") == 1
+    assert not os.path.exists(f"{run.ticket}.export")
+
+
 def test_damaged_lists_are_named(copied):
     pictures, run = copied
     storage.write_csv(run.subset, [{"id": "a"}], ("id",))
