@@ -44,14 +44,15 @@ class Exported:
     folder: pathlib.Path
     text: str
     errors: str
+    progress: str
 
 
 @pytest.fixture(scope="module")
 def exported(run_folder, tmp_path_factory):
     """Every format of its ticket, by the command."""
-    folder, text = tmp_path_factory.mktemp("exported"), io.StringIO()
+    folder, text, progress = tmp_path_factory.mktemp("exported"), io.StringIO(), io.StringIO()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as file, contextlib.redirect_stdout(text):
+    with tempfile.TemporaryFile() as file, contextlib.redirect_stdout(text), contextlib.redirect_stderr(progress):
         os.dup2(file.fileno(), 2)  # C++ writes there too
         try:
             status = main.main(cli.parse(["tf-tickets", "export", run_folder, f"--out={folder}"], flags.FlagValues()))
@@ -60,7 +61,7 @@ def exported(run_folder, tmp_path_factory):
             os.close(kept)
         file.seek(0)
         assert status == 0
-        return Exported(folder, text.getvalue().removesuffix("\n"), file.read().decode())
+        return Exported(folder, text.getvalue().removesuffix("\n"), file.read().decode(), progress.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +127,11 @@ def test_exactly_the_files_of_the_formats_appear(exported):
     assert 0.45 < half / plain < 0.6 and 0.25 < eighth / plain < 0.4
 
 
-def test_converter_and_interpreter_are_silent(exported):
+def test_converter_and_interpreter_are_silent_and_progress_is_told(exported):
     assert exported.errors == ""
+    names = [f"export: {name}, {number} of 5" for number, name in enumerate(options.EXPORTS, 1)]
+    lines = ["export: reading the images to compare on", *names]
+    assert exported.progress == "".join(f"tf-tickets: {line}\n" for line in lines)
 
 
 @pytest.mark.parametrize(("name", "most"), [("ticket", 1e-5), ("ticket_float16", 2e-2)])
@@ -324,7 +328,7 @@ def test_calibration_sees_training_images_of_the_run_and_comparison_others(run_f
     trained = {source.images([position])[0].tobytes() for position, name in enumerate(source.ids) if name in mine}
     tests = [image.tobytes() for image in digits[0]]
     found = samples.of(ticket, run, None)
-    assert len(found.calibration) == 200 and len(found.compared) == 100 and found.missing is None
+    assert len(found.calibration) == 200 and len(found.compared) == 100
     assert {image.tobytes() for image in found.calibration} <= trained
     assert [image.tobytes() for image in found.compared] == tests[::6]
     unnamed = dataclasses.replace(ticket, ids=None)  # as earlier versions wrote it

@@ -159,7 +159,7 @@ class TestActivity:
         model.get_layer("layer1.0.bn1").gamma.assign([1.0, 0.0])
         data_set = sources.load("digits").data_set
         ticket = types.SimpleNamespace(network=facts, masks={})
-        network = types.SimpleNamespace(model=model, ticket=ticket, data_set=data_set)
+        network = types.SimpleNamespace(model=model, ticket=ticket, data_set=data_set, data_dir=None)
         found = {m: value for m, value, _ in measures._activity(network, [], Desk(settings("activity")))}
         assert found["residual_to_shortcut:layer4.1.add"] == 0.0
         assert found["residual_to_shortcut:layer4.0.add"] > 0.01

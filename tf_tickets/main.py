@@ -32,6 +32,7 @@ def plan_text(command, config):
     from tf_tickets.experiments import plan
     from tf_tickets.experiments.plan_text import text
 
+    plan.check_writable(config)
     if command == "train":
         from tf_tickets.experiments import train
 
@@ -125,7 +126,8 @@ def _export(request):
 
     wanted = request.config.command.format
     out = request.config.run.out if request.given("out") else None
-    print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out))
+    say = (lambda line: streams.say(f"tf-tickets: {line}")) if request.config.run.progress != "none" else lambda line: None
+    print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say))
     return 0
 
 

@@ -3,7 +3,7 @@
 from tf_tickets.backend import tf
 
 # Evaluation sees the middle of a picture whose shorter side is this many times the crop's (256 for 224; SCIENCE, Data).
-_MARGIN = 256 / 224
+MARGIN = 256 / 224
 
 
 def decode(encoded, channels):
@@ -28,7 +28,7 @@ def centre_crop(encoded, shape):
     Returns:
       uint8 [n, height, width, channels].
     """
-    return _map(lambda item: _centre(decode(item, shape[2]), shape), encoded, shape)
+    return _map(lambda item: middle(decode(item, shape[2]), shape), encoded, shape)
 
 
 def crop(encoded, boxes, shape):
@@ -52,17 +52,18 @@ def crop(encoded, boxes, shape):
     return _map(one, (tf.range(tf.shape(encoded)[0]), encoded), shape)
 
 
-def _map(function, items, shape):
-    return tf.map_fn(
-        lambda item: tf.ensure_shape(function(item), shape), items, fn_output_signature=tf.TensorSpec(shape, tf.uint8)
-    )
-
-
-def _centre(pixels, shape):
+def middle(pixels, shape):
+    """As `centre_crop`, of one decoded picture: uint8 [h, w, channels] to uint8 `shape`."""
     size = tf.cast(tf.shape(pixels)[:2], tf.float64)
     wanted = tf.constant(shape[:2], tf.float64)
-    scale = tf.reduce_max(tf.round(wanted * _MARGIN) / size)
+    scale = tf.reduce_max(tf.round(wanted * MARGIN) / size)
     resized = tf.cast(tf.maximum(tf.round(size * scale), wanted), tf.int32)
     pixels = resize(pixels, resized[0], resized[1])
     top, left = tf.unstack((resized - tf.cast(wanted, tf.int32)) // 2)
     return pixels[top : top + shape[0], left : left + shape[1]]
+
+
+def _map(function, items, shape):
+    return tf.map_fn(
+        lambda item: tf.ensure_shape(function(item), shape), items, fn_output_signature=tf.TensorSpec(shape, tf.uint8)
+    )

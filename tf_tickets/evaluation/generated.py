@@ -30,7 +30,8 @@ def corrupted(data_set, data_dir, test, say):
     Returns:
       List of TestSet, named like gaussian_noise:1.
     """
-    root = sources.data_root(data_dir)
+    # Among the user's own pictures they would be a class.
+    root = sources.data_root(None if data_set.source == "folder" else data_dir)
 
     @functools.cache
     def folder():

@@ -8,6 +8,7 @@ from tf_tickets import storage
 from tf_tickets.experiments import comparisons, evaluate, measures, subjects
 from tf_tickets.experiments.desk import Desk
 
+_OF_MASKS = ("density", "overlap")
 STUDIES = {
     "density": measures.densities, "similarity": comparisons.similarities, "probe": measures.probes,
     "overlap": comparisons.overlaps, "stability": comparisons.stabilities, "activity": measures.activities,
@@ -48,6 +49,9 @@ def analyze(paths, config, stop=lambda: False):
     groups = [subjects.subjects(path, config.command.which) for path in _distinct(paths)]
     desk = Desk(config)
     # Everything that can be refused is refused before anything is computed.
+    if not set(wanted) <= set(_OF_MASKS):
+        for one in itertools.chain.from_iterable(groups):
+            desk.data_set(one)
     work = [(one, tasks) for name in wanted for one, tasks in STUDIES[name](desk, groups)]
     for _, mine in itertools.groupby(sorted(work, key=_place), _place):
         for one, tasks in (mine := list(mine)):

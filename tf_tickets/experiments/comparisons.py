@@ -45,7 +45,7 @@ def _alignment(desk, other, one):
     def measure(network, rows):
         first, second = (taps.compared(described(subject.ticket)) for subject in (other, one))
         found = similarity.cka(desk.directions(other), desk.directions(one))
-        count = len(desk.sample(network.data_set.name))
+        count = len(desk.sample(network.data_set.name, network.data_dir))
         metrics = [(f"cka:{a}>{b}", found[i, j], count) for i, a in enumerate(first) for j, b in enumerate(second)]
         shared = [found[first.index(name), second.index(name)] for name in first if name in second]
         return [*metrics, ("cka", float(np.mean(shared)), count)]
@@ -87,7 +87,8 @@ def stabilities(desk, groups):
     check_pair(first.ticket, second.ticket)
 
     def measure(network, rows):
-        return _errors_between(network, second.ticket.trained, _splits(desk, first, network.data_set.name))
+        splits = _splits(desk, first, network.data_set.name, network.data_dir)
+        return _errors_between(network, second.ticket.trained, splits)
 
     return [(first, [Task("stability", f"{label(second, first)},points={stability.POINTS}", "barrier_test", measure)])]
 
@@ -115,11 +116,11 @@ def _equal(first, second):
     return set(first) == set(second) and all(np.array_equal(array, second[name]) for name, array in first.items())
 
 
-def _splits(desk, subject, name):
+def _splits(desk, subject, name, data_dir):
     """Test images, and the training images where the run's list of them is at hand."""
-    found = {"test": desk.test(name)}
+    found = {"test": desk.test(name, data_dir)}
     if subject.run is not None:
-        source, rows = desk.source(name), storage.read_csv(subject.run.subset)
+        source, rows = desk.source(name, data_dir), storage.read_csv(subject.run.subset)
         ids = [row["id"] for row in rows if row["part"] == "train"]
         where = {one: position for position, one in enumerate(source.ids)}
         if not set(ids) <= set(where):

@@ -6,7 +6,7 @@ import numpy as np
 
 from tf_tickets import backend, seeds
 from tf_tickets.analysis import similarity, taps
-from tf_tickets.data import pipeline, sources
+from tf_tickets.data import catalog, pipeline, sources
 from tf_tickets.experiments import evaluate, subjects
 from tf_tickets.models import architecture
 
@@ -20,8 +20,8 @@ class Desk:
       config: the Config of the command.
       devices: function () -> backend.Devices.
       network: function subjects.Subject -> subjects.Network; the last two are kept.
-      source: function name of a data set -> data.sources.Source.
-      test: function name of a data set -> data.pipeline.Images, all test images.
+      source: function (name of a data set, where it is) -> data.sources.Source.
+      test: function (name of a data set, where it is) -> data.pipeline.Images, all test images.
       directions: function subjects.Subject -> what analysis.similarity.directions gives, of `taps.compared` layers.
     """
 
@@ -29,31 +29,40 @@ class Desk:
         self.config = config
         self.devices = functools.cache(lambda: backend.start(config.run))
         self.network = functools.lru_cache(maxsize=2)(self._network)
-        self.source = functools.cache(lambda name: sources.load(name, config.data.data_dir))
+        self.source = functools.cache(lambda name, data_dir: sources.load(name, data_dir))
         self.test = functools.cache(self._test)
         self.directions = functools.cache(self._directions)
 
     def data_set(self, subject):
         """The catalog.DataSet of a network."""
-        return evaluate.data_set_of(subject.ticket, self.config)
+        return evaluate.data_set_of(subject, self.config)
+
+    def data_dir(self, network, name):
+        """Where a data set is for an analysis of a subjects.Network: in `--data_dir`, else beside the network's own."""
+        if name == network.data_set.name:
+            return network.data_dir
+        beside = self.config.data.data_dir is None and network.data_set.source == catalog.CATALOG[name].source == "tfds"
+        return network.data_dir if beside and sources.is_prepared(name, network.data_dir) else self.config.data.data_dir
 
     def _network(self, subject):
-        return subjects.Network(subject.ticket, self.data_set(subject), self.devices)
+        data_set = functools.partial(self.data_set, subject)
+        data_dir = evaluate.data_dir_of(subject, self.config)
+        return subjects.Network(subject.ticket, data_set, self.devices, data_dir=data_dir)
 
-    def _test(self, name):
-        pixels, labels = self.source(name).test()
+    def _test(self, name, data_dir):
+        pixels, labels = self.source(name, data_dir).test()
         return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
 
-    def sample(self, name):
+    def sample(self, name, data_dir):
         """The test images that similarity and activity look at: always the same 1,000, or all where there are fewer.
 
         Args:
-          name: of the data set.
+          name, data_dir: of the data set, and where it is.
 
         Returns:
           A data.pipeline.Images in original order.
         """
-        images = self.test(name)
+        images = self.test(name, data_dir)
         keys = seeds.spread(seeds.fold("analysis"), images.ids)
         chosen = np.sort(np.argsort(keys, kind="stable")[:SAMPLE])
         return pipeline.Images(images.pixels[chosen], images.labels[chosen], images.ids[chosen])
@@ -61,7 +70,7 @@ class Desk:
     def _directions(self, subject):
         network = self.network(subject)
         tensors = [network.model.get_layer(name).output for name in taps.compared(described(subject.ticket))]
-        batches = activations(network, tensors, self.sample(network.data_set.name))
+        batches = activations(network, tensors, self.sample(network.data_set.name, network.data_dir))
         return similarity.directions(layers for layers in batches if len(layers[0]) >= similarity.LEAST)
 
 

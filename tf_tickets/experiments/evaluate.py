@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import accuracy, attacks, calibration, corruptions, files, generated
 from tf_tickets.experiments import predictions, sampling, subjects
 from tf_tickets.experiments.notices import say
+from tf_tickets.export import origin
 
 PGD_STEPS = 10
 
@@ -40,7 +40,7 @@ class Task:
             (row["evaluator"], row["setting"], row["metric"]) == (self.evaluator, self.setting, self.last)
             for row in subject.rows()
         )
-        return there and (self.after is None or not subject.predictions or os.path.exists(subject.predictions))
+        return there and (self.after is None or not subject.predictions or predictions.are_kept(subject.predictions))
 
 
 def evaluate(paths, config, stop=lambda: False):
@@ -58,28 +58,41 @@ def evaluate(paths, config, stop=lambda: False):
       UsageError, StateError, LockedError, StopRequested: see `errors`.
     """
     chosen = {one.folder: one for path in paths for one in subjects.subjects(path, config.command.which)}
-    facts = {folder: data_set_of(one.ticket, config) for folder, one in chosen.items()}
-    tasks = {data_set: tasks_for(data_set, config) for data_set in dict.fromkeys(facts.values())}
+    facts = {folder: (data_set_of(one, config), data_dir_of(one, config)) for folder, one in chosen.items()}
+    tasks = {known: tasks_for(*known, config) for known in dict.fromkeys(facts.values())}
     rows = []
     start = functools.cache(lambda: backend.start(config.run))
     for folder, one in chosen.items():
         with one.locked():
-            mine = tasks[facts[folder]]
-            run_tasks(one, subjects.Network(one.ticket, facts[folder], start, one.predictions), mine, start, stop)
+            mine, (data_set, data_dir) = tasks[facts[folder]], facts[folder]
+            network = subjects.Network(one.ticket, lambda found=data_set: found, start, one.predictions, data_dir)
+            run_tasks(one, network, mine, start, stop)
             wanted = {(task.evaluator, task.setting) for task in mine}
             rows += [row for row in one.rows() if (row["evaluator"], row["setting"]) in wanted]
     return rows
 
 
-def data_set_of(ticket, config):
-    """The catalog.DataSet of a ticket: pixels normalised as the ticket does it, own pictures from `--data_dir`."""
-    name, facts = ticket.data["dataset"], ticket.data
-    data_set = facts_of(dataclasses.replace(config.data, dataset=name))
+def data_dir_of(subject, config):
+    """Where the images of a subjects.Subject are: in `--data_dir`, else where its run read them."""
+    return origin.data_dir(subject.source_run, config.data.data_dir)
+
+
+def data_set_of(subject, config):
+    """The catalog.DataSet of a subjects.Subject: pixels normalised as its ticket does it.
+
+    Raises:
+      UsageError: the user's own pictures are not there, or not as they were when the run was made.
+    """
+    facts, data_dir = subject.ticket.data, data_dir_of(subject, config)
+    if facts["dataset"] == "folder" and data_dir is None:
+        origin.check_pictures(subject.ticket, subject.source_run, None)
+    data_set = facts_of(dataclasses.replace(config.data, dataset=facts["dataset"], data_dir=data_dir))
     if data_set.classes != len(facts["labels"]) or list(data_set.image_shape) != list(facts["image_shape"]):
         raise UsageError(
-            f"the pictures in --data_dir={config.data.data_dir} have {data_set.classes} classes of "
+            f"the pictures in --data_dir={data_dir} have {data_set.classes} classes of "
             f"{list(data_set.image_shape)}, the ticket {len(facts['labels'])} of {facts['image_shape']}: give its own"
         )
+    origin.check_pictures(subject.ticket, subject.source_run, data_dir, say)
     return dataclasses.replace(
         data_set, labels=tuple(facts["labels"]), mean=tuple(facts["mean"]), deviation=tuple(facts["deviation"])
     )
@@ -105,13 +118,18 @@ def run_tasks(subject, network, tasks, start, stop):
             task.after(subject)
 
 
-def tasks_for(data_set, config):
+def tasks_for(data_set, data_dir, config):
     """The evaluations that a configuration asks for on networks of one data set.
+
+    Args:
+      data_set: a catalog.DataSet.
+      data_dir: where its images are; see data.sources.data_root.
+      config: a Config.
 
     Raises:
       UsageError: nothing is left to do, since files are missing.
     """
-    wanted, data_dir = config.command.evaluators.split(","), config.data.data_dir
+    wanted = config.command.evaluators.split(",")
     _check_pixels(data_set, wanted)
 
     @functools.cache
@@ -128,7 +146,8 @@ def tasks_for(data_set, config):
     tasks = []
     if "clean" in wanted:
         clean = functools.partial(_clean, test=test, data_set=data_set)
-        tasks.append(Task("clean", "test", "calibration_error", clean, functools.partial(_examples, test=test)))
+        examples = functools.partial(_examples, test=test, data_set=data_set)
+        tasks.append(Task("clean", "test", "calibration_error", clean, examples))
     if "corruptions" in wanted:
         tasks += _corruptions(data_set, data_dir, chosen, count)
     if "shift" in wanted:
@@ -180,8 +199,8 @@ def _clean(network, rows, test, data_set):
     ]
 
 
-def _examples(subject, test):
-    predictions.write_examples(subject.run, test, subject.ticket.data["labels"])
+def _examples(subject, test, data_set):
+    predictions.write_examples(subject.run, test, data_set)
 
 
 def _calibration(logits, images):

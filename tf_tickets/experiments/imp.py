@@ -6,7 +6,7 @@ import functools
 import os
 
 from tf_tickets import runs
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.joined import are_rounds, joined
@@ -74,6 +74,8 @@ def imp(config, stop=lambda: False):
     config = plan.config
     folder = plan.folder()
     rounds = config.pruning.rounds
+    if refusal := unwritable(config, folder):
+        return _as_it_stands(plan, folder, refusal)
     with joined(config, "imp", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
@@ -81,6 +83,39 @@ def imp(config, stop=lambda: False):
             rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
             _refit(config.replace(rounds=rounds), folder, chosen, stop, team, devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
+
+
+def unwritable(config, folder):
+    """What to raise, unless a run is finished, where `--out` or the run's folder cannot be written; else None."""
+    try:
+        plans.check_writable(config)
+    except UsageError as error:
+        return error
+    if config.run.strategy == "multi_worker" or not os.path.isdir(folder.folder):
+        return None
+    there = os.access(folder.folder, os.W_OK | os.X_OK)
+    return None if there else StateError(f"{folder.folder} cannot be written; choose another --out")
+
+
+def _as_it_stands(plan, folder, refusal):
+    """The Result of a run that nobody can write to: a finished one needs not even its lock."""
+    if incomplete(folder, range(plan.config.pruning.rounds)):
+        raise refusal
+    rounds, chosen = _chosen(plan, folder)
+    refits = _refits(plan, folder, chosen)
+    if refits and incomplete(folder.refit, range(chosen + 1)):
+        raise refusal
+    return standing(folder, rounds, chosen, refits, refusal)
+
+
+def standing(folder, rounds, chosen, refits, refusal):
+    """The Result of complete rounds whose ticket is there and whole; raises `refusal` where it is not there."""
+    from tf_tickets.export import verify
+
+    if folder.exported() != (chosen, refits):
+        raise refusal
+    verify.checked(folder.ticket)
+    return Result(folder.folder, rounds, chosen, refits)
 
 
 def _chosen(plan, folder):
@@ -107,12 +142,18 @@ def _refit(config, folder, chosen, stop, team, devices):
 
 def _finished(plan, folder):
     rounds, chosen = _chosen(plan, folder)
-    asked, there = plan.config.choice.refit, folder.exported() == (chosen, True)
     folder.remove_superfluous()
-    export_ticket(folder.refit if asked or there else folder, chosen)
+    export_ticket(folder.refit if _refits(plan, folder, chosen) else folder, chosen)
     # Its rounds may have been removed since.
-    refits = asked or (there and not incomplete(folder.refit, range(chosen + 1)))
+    refits = plan.config.choice.refit or (
+        folder.exported() == (chosen, True) and not incomplete(folder.refit, range(chosen + 1))
+    )
     return Result(folder.folder, rounds, chosen, refits)
+
+
+def _refits(plan, folder, chosen):
+    """Whether the ticket is to be of the refit: asked for, or there from an earlier time."""
+    return plan.config.choice.refit or folder.exported() == (chosen, True)
 
 
 def held(folder, team):

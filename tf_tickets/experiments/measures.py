@@ -61,10 +61,11 @@ def probes(desk, groups):
 
 def _probed(desk, name):
     def measure(network, rows):
-        parts = probe_images(desk, name)
+        data_dir = desk.data_dir(network, name)
+        parts = probe_images(desk, name, data_dir)
         layers = described(network.ticket).probed()
         tensors = [network.model.get_layer(layer).output for layer in layers]
-        facts = desk.source(name).data_set
+        facts = desk.source(name, data_dir).data_set
         found = {part: _features(network, tensors, images, facts) for part, images in parts.items()}
         metrics = []
         for index, layer in enumerate(layers):
@@ -79,15 +80,19 @@ def _probed(desk, name):
     return Task("probe", f"{name},images={desk.config.command.probe_images}", "accuracy:features", measure)
 
 
-def probe_images(desk, name):
+def probe_images(desk, name, data_dir=None):
     """The images of a probe on a data set.
+
+    Args:
+      desk: a desk.Desk.
+      name, data_dir: of the data set, and where it is; see data.sources.data_root.
 
     Returns:
       dict of data.pipeline.Images: train and held_out, drawn by seed 0 and stratified from the full training set, four
       fifths and one fifth of `--probe_images`; and all of test. The draw has a stream of its own: under that of the
       runs' subsets it would hold all images that a network was trained on, which it separates too well.
     """
-    source, wanted = desk.source(name), desk.config.command.probe_images
+    source, wanted = desk.source(name, data_dir), desk.config.command.probe_images
     labels = np.asarray(source.labels)
     counts = subsets.stratified_counts(np.bincount(labels), min(wanted, len(labels)))
     chosen = {"train": [], "held_out": []}
@@ -98,7 +103,7 @@ def probe_images(desk, name):
         chosen["train"].append(order[held:])
     joined = {part: np.sort(np.concatenate(positions)) for part, positions in chosen.items()}
     found = {part: pipeline.Images(source.images(where), labels[where], where) for part, where in joined.items()}
-    return found | {"test": desk.test(name)}
+    return found | {"test": desk.test(name, data_dir)}
 
 
 def _features(network, tensors, images, data_set):
@@ -136,7 +141,7 @@ def _activity(network, rows, desk):
     rectified = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
     sums = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     tensors = [layer.output for layer in rectified] + [part for layer in sums for part in layer.input]
-    images = desk.sample(network.data_set.name)
+    images = desk.sample(network.data_set.name, network.data_dir)
     silent, ratios = [activity.Silent() for _ in rectified], [[] for _ in sums]
     swapped = facts.shortcut_first
     for found in activations(network, tensors, images) if tensors else ():
@@ -174,7 +179,7 @@ def shots(desk, groups):
 def _shot(network, rows, desk, run):
     labels = [int(row["label"]) for row in storage.read_csv(run.subset) if row["part"] == "train"]
     counts = np.bincount(labels, minlength=network.data_set.classes)
-    images = desk.test(network.data_set.name)
+    images = desk.test(network.data_set.name, network.data_dir)
     predicted = network.logits(images).argmax(axis=1)
     found = [(f"accuracy_{name}", value, n) for name, value, n in shot.accuracies(predicted, images.labels, counts)]
     sizes = [("images_of_most_frequent_class", counts.max()), ("images_of_rarest_class", counts.min())]

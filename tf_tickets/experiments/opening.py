@@ -70,7 +70,7 @@ def _open(folder, session, command, rows, here):
 
 def _same_settings(folder, config, command):
     if not os.path.exists(folder.config):
-        storage.write_bytes(folder.config, config.flagfile(command).encode("utf-8"))
+        storage.write_bytes(folder.config, _kept(config).flagfile(command).encode("utf-8"))
         return
     try:
         found = configs.Config.from_flagfile(folder.config)
@@ -84,6 +84,12 @@ def _same_settings(folder, config, command):
             f"{folder.config} has --{odd[0]}={other[odd[0]]}, the run --{odd[0]}={mine[odd[0]]}: it was changed; "
             "restore it"
         )
+
+
+def _kept(config):
+    """The Config with the place of its data as it is found from any working folder; the run's name has no place."""
+    place = config.data.data_dir
+    return config if place is None else config.replace(data_dir=os.path.abspath(os.path.expanduser(place)))
 
 
 def environment(session):

@@ -159,8 +159,6 @@ def resolve(config, refits=False):
     """
     data_set = facts_of(config.data)
     config = _with_official_validation(config, data_set)
-    if config.run.strategy != "multi_worker":  # else only the chief has to be able to
-        storage.check_writable(config.run.out)
     _check_augment(config.augment, data_set)
     if config.choice.refit and not config.data.validation:
         raise UsageError("--refit needs --validation, such as --validation=0.2: nothing is held out")
@@ -170,6 +168,12 @@ def resolve(config, refits=False):
     held = sum(held_counts) if held_counts else 0
     network = architecture.from_config(config.network, data_set)
     return _planned(config, data_set, network, train_counts, held_counts, total - held, held, refits)
+
+
+def check_writable(config):
+    """UsageError unless `--out` is a folder that can be written, or can be made; of workers the chief alone has to."""
+    if config.run.strategy != "multi_worker":
+        storage.check_writable(config.run.out)
 
 
 def _planned(config, data_set, network, train_counts, held_counts, train, held, refits):

@@ -1,24 +1,38 @@
-"""What the networks of a run predict on the test set, and a few images on which dense and ticket differ."""
+"""What the networks of a run predict on the test set; images on which dense and ticket differ, and sure mistakes."""
 
 import os
 
 import numpy as np
+from PIL import Image
 
 from tf_tickets import storage
+from tf_tickets.data import pipeline
+from tf_tickets.evaluation import calibration
 
-MOST_EXAMPLES = 24
+MOST_EXAMPLES, MOST_MISTAKES = 24, 12
+# Of a kept picture: 36 of them are a megabyte at most, whatever the network sees.
+LARGEST_SIDE = 96
 
 
 def keep(path, logits, labels):
-    """Writes predictions.npz: uint16 [n] `predictions` and `labels`, in the order of the test set.
+    """Writes predictions.npz: uint16 [n] `predictions` and `labels`, float32 [n] `confidences`, in test order.
 
     Args:
       path: of the file.
       logits: float [n, classes].
       labels: integers [n].
+
+    Confidences are the probabilities of the predicted classes.
     """
-    predicted = logits.argmax(axis=1).astype(np.uint16)
-    storage.write_arrays(path, {"predictions": predicted, "labels": np.asarray(labels, np.uint16)}, compress=True)
+    storage.write_arrays(path, {
+        "predictions": logits.argmax(axis=1).astype(np.uint16), "labels": np.asarray(labels, np.uint16),
+        "confidences": calibration.confidences(logits).astype(np.float32),
+    }, compress=True)  # fmt: skip
+
+
+def are_kept(path):
+    """Whether predictions.npz is there with all that this version keeps."""
+    return os.path.exists(path) and "confidences" in storage.read_arrays(path)
 
 
 def choose_examples(labels, dense, ticket, most=MOST_EXAMPLES):
@@ -46,41 +60,86 @@ def _spread(positions, count):
     return positions[(np.arange(count) * len(positions)) // count]
 
 
-def write_examples(run, test, classes):
+def choose_mistakes(labels, predicted, confidences, most=MOST_MISTAKES):
+    """Test images on which a network is wrong and surest of it, the surest first.
+
+    Args:
+      labels, predicted: integers [n], true and predicted classes.
+      confidences: float [n], the probabilities of the predicted classes.
+      most: how many at most.
+
+    Returns:
+      Positions.
+    """
+    wrong = np.flatnonzero(predicted != labels)
+    return wrong[np.argsort(-confidences[wrong], kind="stable")[:most]]
+
+
+def write_examples(run, test, data_set):
     """Writes the run's examples.npz once round 0 and the ticket's round both have predictions; else does nothing.
 
     Args:
       run: a runs.RunFolder, or None for a ticket folder, which stays as it is.
       test: function -> data.pipeline.Images of the test set.
-      classes: the names of the classes.
+      data_set: its catalog.DataSet.
 
-    The file holds uint8 `images` [m, height, width, channels], `positions` in the test set, `labels`, `dense` and
-    `ticket` (classes) [m], `round` of the ticket, `gained`, `lost` and `total` (how many test images only the ticket
-    or only the dense network has right, and how many there are), and `classes` (names).
+    The file holds uint8 `images` [m, height, width, channels], as evaluation sees them and at most LARGEST_SIDE a side,
+    `positions` in the test set, `labels`, `dense` and `ticket` (classes) [m], `round` of the ticket, `gained`, `lost`
+    and `total` (how many test images only the ticket or only the dense network has right, and how many there are), and
+    `classes` (names). Of the ticket's surest mistakes it holds `mistaken_images`, `mistaken_positions`,
+    `mistaken_labels`, `mistaken_predictions` and `mistaken_confidences`, and `mistakes`, how many there are in all. Of
+    the user's own pictures it has `names` and `mistaken_names`.
     """
     exported = run.exported() if run is not None else None
     if exported is None or exported[1] != run.refits:
         return
     index = exported[0]
     files = [run.round(number).predictions for number in (0, index)] if index else []
-    if not files or not all(map(os.path.exists, files)) or _is_of(run.examples, index):
+    # Other channels than a screen shows make no pictures.
+    shown = data_set.dtype == "uint8" and data_set.image_shape[-1] in (1, 3)
+    if not files or not all(map(are_kept, files)) or not shown or _is_of(run.examples, index):
         return
-    images = test()
-    # Pictures of many sizes, or of other channels than a screen shows, make no thumbnails.
-    if not isinstance(images.pixels, np.ndarray) or images.pixels.dtype != np.uint8 or images.pixels.shape[-1] > 3:
-        return
-    dense, ticket = (storage.read_arrays(file) for file in files)
+    images, (dense, ticket) = test(), (storage.read_arrays(file) for file in files)
     labels = dense["labels"]
     gained, lost = choose_examples(labels, dense["predictions"], ticket["predictions"])
     chosen = np.concatenate([gained, lost])
+    mistaken = choose_mistakes(labels, ticket["predictions"], ticket["confidences"])
     right = dense["predictions"] == labels, ticket["predictions"] == labels
     storage.write_arrays(run.examples, {
-        "images": images.pixels[chosen], "positions": chosen, "labels": labels[chosen],
+        "images": _pictures(images, chosen, data_set), "positions": chosen, "labels": labels[chosen],
         "dense": dense["predictions"][chosen], "ticket": ticket["predictions"][chosen], "round": np.int64(index),
         "gained": np.int64((~right[0] & right[1]).sum()), "lost": np.int64((right[0] & ~right[1]).sum()),
-        "total": np.int64(len(labels)), "classes": np.array([str(name) for name in classes]),
+        "total": np.int64(len(labels)), "classes": np.array([str(name) for name in data_set.labels]),
+        "mistaken_images": _pictures(images, mistaken, data_set), "mistaken_positions": mistaken,
+        "mistaken_labels": labels[mistaken], "mistaken_predictions": ticket["predictions"][mistaken],
+        "mistaken_confidences": ticket["confidences"][mistaken], "mistakes": np.int64((~right[1]).sum()),
+        **_names(run, len(labels), {"names": chosen, "mistaken_names": mistaken}),
     }, compress=True)  # fmt: skip
 
 
+def _pictures(images, positions, data_set):
+    """Some images as evaluation sees them, uint8 [m, height, width, channels], shrunk where they are large."""
+    part = pipeline.Images(images.pixels[positions], images.labels[positions], images.ids[positions])
+    height, width, channels = data_set.image_shape
+    if not len(positions):
+        return np.zeros((0, height, width, channels), np.uint8)
+    pixels = pipeline.evaluation_pixels(part, slice(None), data_set).astype(np.uint8)
+    if max(height, width) <= LARGEST_SIDE:
+        return pixels
+    size = [max(round(side * LARGEST_SIDE / max(height, width)), 1) for side in (width, height)]
+    pictures = (Image.fromarray(one[..., 0] if channels == 1 else one) for one in pixels)
+    shrunk = [np.asarray(picture.resize(size, Image.Resampling.BILINEAR)) for picture in pictures]
+    return np.stack(shrunk).reshape(len(positions), size[1], size[0], channels)
+
+
+def _names(run, total, chosen):
+    """The names of own pictures by which a person finds them: {key: names} for a dict from key to positions."""
+    listed = [row["id"] for row in storage.read_csv(run.subset) if row["part"] == "test"]
+    return {key: np.array(listed, str)[where] for key, where in chosen.items()} if len(listed) == total else {}
+
+
 def _is_of(path, index):
-    return os.path.exists(path) and int(storage.read_arrays(path)["round"]) == index
+    if not os.path.exists(path):
+        return False
+    there = storage.read_arrays(path)
+    return int(there["round"]) == index and "mistakes" in there  # earlier versions kept none

@@ -1,5 +1,6 @@
 """`pretrain`: a self-supervised backbone (SimCLR) from images whose labels nobody needs, for `--pretrained`."""
 
+import contextlib
 import dataclasses
 
 import safetensors.numpy
@@ -10,6 +11,7 @@ from tf_tickets.data import pipeline
 from tf_tickets.evaluation import accuracy, neighbours
 from tf_tickets.experiments import backbone, opening
 from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.imp import unwritable
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.rounds import run_rounds
 from tf_tickets.experiments.session import Session
@@ -53,7 +55,10 @@ def pretrain(config, stop=lambda: False):
     config = backbone.resolved(config)
     plan = plans.resolve(config)
     folder = plan.folder("pretrain")
-    with folder.locked():
+    refusal = unwritable(config, folder)
+    if refusal and not folder.pretraining.complete:
+        raise refusal
+    with contextlib.nullcontext() if refusal else folder.locked():  # a finished run needs not even its lock
         opening.check(folder, [folder.pretraining])
         if not folder.pretraining.complete:
             run_rounds(plan, folder, [0], _round, command="pretrain", stop=stop, session_class=_Session)

@@ -151,6 +151,7 @@ class Session:
             "identity": identity,
             "replicas": self.devices.replicas,
             **({"workers": self.devices.workers} if self.devices.workers > 1 else {}),
+            **({"pictures": dict(self.plan.content)["pictures"]} if self.data_set.source == "folder" else {}),
             "training_images": len(self.train),
             "network": {
                 "trainable_parameters": self.plan.network.trainable_parameters(),

@@ -9,6 +9,7 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments.artefacts import EVALUATION_COLUMNS
+from tf_tickets.export import origin
 from tf_tickets.export.ticket import DOCUMENT, Ticket
 
 
@@ -40,6 +41,14 @@ class Subject:
     def ticket(self):
         """The Ticket."""
         return Ticket.load(self.folder)
+
+    @functools.cached_property
+    def source_run(self):
+        """The runs.RunFolder that knows where its images are: its own, or that of a ticket folder inside one; or None.
+
+        Its lock need not be held.
+        """
+        return self.run or origin.run_of(self.folder)
 
     def rows(self):
         """The rows on disk, dicts of text; none where no file is."""
@@ -73,14 +82,20 @@ class Network:
 
     Attributes:
       ticket: the Ticket.
-      data_set: the catalog.DataSet it reads.
+      data_dir: where its images are, as `--data_dir`; None: see data.sources.data_root.
       predictions: the file for its predictions on the test set, or None.
       devices: function () -> backend.Devices, over which batches are spread.
     """
 
-    def __init__(self, ticket, data_set, devices, predictions=None):
-        self.ticket, self.data_set, self.predictions = ticket, data_set, predictions
-        self.devices = devices
+    def __init__(self, ticket, data_set, devices, predictions=None, data_dir=None):
+        """`data_set` is a function () -> catalog.DataSet: of masks alone no image is read."""
+        self.ticket, self._data_set, self.predictions = ticket, data_set, predictions
+        self.devices, self.data_dir = devices, data_dir
+
+    @functools.cached_property
+    def data_set(self):
+        """The catalog.DataSet it reads."""
+        return self._data_set()
 
     @property
     def strategy(self):

@@ -54,6 +54,7 @@ def _resolve(point, given, check):
     values = {**given, **point.values}
     config = configs.Config.from_values(**values)
     check(point.command, config)
+    plans.check_writable(config)
     options = configs.options()
     words = [options[name].format(value) for name, value in values.items()]
     words = (point.command, *words, "--progress=log")

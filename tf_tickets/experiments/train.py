@@ -2,7 +2,7 @@
 
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import exported, held, incomplete
+from tf_tickets.experiments.imp import exported, held, incomplete, standing, unwritable
 from tf_tickets.experiments.joined import are_rounds, joined
 from tf_tickets.experiments.notices import say
 from tf_tickets.pruning import masks as pruning_masks
@@ -27,8 +27,13 @@ def train(config, stop=lambda: False):
     """
     plan, ticket, folder = planned(config)
     if ticket:
+        _tell_of_tested(ticket, plan)
         ticket = plan.control.changed(ticket, config)
     rounds = plan.control.trained_rounds
+    if refusal := unwritable(config, folder):
+        if incomplete(folder, range(rounds)):
+            raise refusal
+        return standing(folder, rounds, rounds - 1, False, refusal)
     with joined(config, "train", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         if todo:
@@ -83,6 +88,22 @@ def planned(config):
         width = trained.config.network.width
         say(f"width {width}: {trained.weights[0]:,} prunable weights, the ticket has {left:,}")
     return trained, given, folder
+
+
+def _tell_of_tested(ticket, plan):
+    """Says where pictures test that by their names the ticket was found on; of other pictures names may be the same."""
+    if not ticket.data["dataset"] == plan.data_set.name == "folder":
+        return
+    from tf_tickets.data import folder
+
+    pictures = folder.scan(plan.config.data.data_dir)
+    trained = set() if ticket.pictures == pictures.digest else set(ticket.ids or ())
+    tested = [picture.id for picture in pictures.pictures if picture.part == "test" and picture.id in trained]
+    if tested:
+        say(
+            f"{len(tested)} test pictures, such as {tested[0]}, have names of pictures that the ticket was found on: "
+            "unless they are others, the test says too much"
+        )
 
 
 def _check_fits(ticket, plan):

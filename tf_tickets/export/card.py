@@ -4,6 +4,8 @@ import math
 import re
 
 from tf_tickets import config as configs
+from tf_tickets.data.photographs import SHORTER_SIDE
+from tf_tickets.pictures import MARGIN
 
 _Z = 1.959964  # of a two-sided 95 % interval
 _NAMES = {
@@ -13,7 +15,7 @@ _NAMES = {
 _LOADING = """```python
 import tensorflow as tf                                            # TensorFlow alone, no tf_tickets
 serve = tf.saved_model.load("{folder}").signatures["serving_default"]
-serve(images=images)["probabilities"]                              # {dtype} [n, {shape}]
+serve(images=images)["probabilities"]                              # {dtype} [n, {shape}]{pictures}
 ```
 
 ```python
@@ -24,6 +26,11 @@ network.predict(images)
 
 `python -m tf_tickets.main predict {folder} PICTURE...` labels files, `verify {folder}` checks every hash,
 `train --ticket={folder}` retrains the sparse network, also on other pictures."""
+
+
+_PICTURES = """
+whole = tf.saved_model.load("{folder}").signatures["pictures"]     # cropped inside, as predict does
+whole(images=pictures)["probabilities"]                            # uint8 [n, height, width, channels]"""
 
 
 def wilson(share, count):
@@ -55,7 +62,9 @@ def text(ticket, metrics, test_images, folder="ticket"):
         "trained are inside, so it can be trained again.",
         "## Data",
         f"{len(ticket.labels)} classes: {_some(ticket.labels)}. Images {shape} (height, width, channels), "
-        f"{data.get('dtype', 'uint8')}; normalisation is inside. {_training_data(ticket)}",
+        f"{data.get('dtype', 'uint8')}. {_training_data(ticket)}",
+        "## Preprocessing",
+        _preprocessing(data),
         "## Numbers",
         _numbers(metrics, test_images),
         "## Settings that differ from the defaults",
@@ -63,7 +72,10 @@ def text(ticket, metrics, test_images, folder="ticket"):
         "## Limits",
         _limits(),
         "## Loading",
-        _LOADING.format(folder=folder, dtype=data.get("dtype", "uint8"), shape=shape),
+        _LOADING.format(
+            folder=folder, dtype=data.get("dtype", "uint8"), shape=shape,
+            pictures=_PICTURES.format(folder=folder) if data.get("any_size") else "",
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -79,6 +91,30 @@ def code(text):
 def _some(labels):
     shown = ", ".join(map(code, labels[:20]))
     return shown if len(labels) <= 20 else f"{shown} and {len(labels) - 20} more"
+
+
+def _preprocessing(data):
+    """What happens to pixels inside, and what the caller has to do."""
+    height, width, channels = data["image_shape"]
+    inside = (
+        "Inside of every format: normalisation. The SavedModel, `tf_tickets.runtime` and TensorFlow Lite take images "
+        f"of {height} x {width} x {channels} and refuse other sizes."
+    )
+    if data.get("dtype", "uint8") != "uint8":
+        return f"{inside} `predict` takes TIFF files of that size and type alone."
+    if not data.get("any_size"):
+        return (
+            f"{inside} Bringing pictures to that size is up to the caller. `predict` does it by itself: upright, "
+            f"transparency on white, resized (bilinear, antialiased) until {height} x {width} is covered, the middle."
+        )
+    larger = [round(side * MARGIN) for side in (height, width)]
+    return (
+        f"{inside} They are the middle of a larger picture, and cutting it is up to the caller: resized (bilinear, "
+        f"antialiased) until it just covers {larger[0]} x {larger[1]}, then the middle {height} x {width}. The "
+        "SavedModel's signature `pictures` does that inside, for upright pictures of any size whose shorter side is "
+        f"at most {SHORTER_SIDE} pixels; it refuses larger ones. `predict` does all of it by itself, and first shrinks "
+        f"larger pictures to a shorter side of {SHORTER_SIDE}."
+    )
 
 
 def _training_data(ticket):

@@ -9,9 +9,10 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import runtime_file, samples, tflite, verify, writer
-from tf_tickets.export.ticket import DOCUMENT, Ticket
+from tf_tickets.export import origin, samples, verify
+from tf_tickets.export.ticket import DOCUMENT, Ticket, measured
 from tf_tickets.options import EXPORTS
+from tf_tickets.registry import NETWORKS
 
 _NAMES = {
     "ticket": "ticket", "runtime": "runtime.npz", "tflite": "ticket.tflite", "tflite_float16": "ticket_float16.tflite",
@@ -22,33 +23,49 @@ _LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3}
 _HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label")
 
 
-def export(path, formats, config, out=None):
+def export(path, formats, config, out=None, say=lambda line: None):
     """Writes a ticket in other formats.
 
     Args:
       path: a ticket folder, a complete round's folder, or a run folder with a ticket.
       formats: list of ticket, runtime, tflite, tflite_float16, tflite_int8; None: all that this ticket can have.
-      config: a Config; its `data.data_dir` says where the images are.
+      config: a Config; its `data.data_dir` says where the images are, unset: where the ticket's run read them.
       out: the folder to write into; None: `<ticket folder>.export`.
+      say: takes the lines of progress.
 
     Returns:
       A table: each file, its size, and how far it is from the ticket's own predictions.
 
     Raises:
-      UsageError: a path or format that cannot be; nothing is written.
+      UsageError: a path or format that cannot be; nothing is computed or written.
       StateError: the ticket is damaged, a file cannot be written, or does not predict what the ticket does.
     """
     folder, run = _found(path)
     out = _destination(folder, out)
-    job = _Job(*_loaded(folder, run), run, config.data.data_dir)
-    obstacles = {name: words for name in formats or EXPORTS if (words := _obstacle(job, name))}
+    job = _Job(*_loaded(folder, run), run, origin.data_dir(run, config.data.data_dir))
+    wanted, obstacles = _possible(job, formats)
+    notes = _notes(job, wanted, say) + [f"no {name}: {words}" for name, words in obstacles.items()]
+    rows = []
+    for number, name in enumerate(wanted, 1):
+        say(f"export: {name}, {number} of {len(wanted)}")
+        rows.append((name, *_written(job, name, os.path.join(out, _NAMES[name]))))
+    return "\n".join([_table(rows), f"in {out}", *notes])
+
+
+def _possible(job, formats):
+    """(the formats to write, those that cannot be with the reason): found out before anything is computed."""
+    asked = list(dict.fromkeys(formats or EXPORTS))
+    # Noise does for a comparison, but the images of no other ticket.
+    missing = samples.missing(job.ticket, job.run, job.data_dir) if set(asked) != {"ticket"} else None
+    obstacles = {name: words for name in asked if (words := _obstacle(job.ticket, name, missing))}
     for name, words in obstacles.items() if formats else ():
         raise UsageError(f"--format={name}: {words}; leave {name} out")
-    wanted = [name for name in formats or EXPORTS if name not in obstacles]
-    # Reads the images: what is wrong with --data_dir is said before anything is written.
-    notes = _notes(job, wanted) + [f"no {name}: {words}" for name, words in obstacles.items()]
-    rows = [(name, *_written(job, name, os.path.join(out, _NAMES[name]))) for name in wanted]
-    return "\n".join([_table(rows), f"in {out}", *notes])
+    wanted = [name for name in asked if name not in obstacles]
+    if any(name.startswith("tflite") for name in wanted):
+        from tf_tickets.export import tflite
+
+        tflite.check()
+    return wanted, obstacles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +81,8 @@ class _Job:
     @functools.cached_property
     def facts(self):
         """What the documents of tickets and runtime.npz hold."""
+        from tf_tickets.export import writer
+
         return writer.facts(self.ticket, self.metrics, self.test_images)
 
     @functools.cached_property
@@ -79,6 +98,8 @@ class _Job:
     @functools.cached_property
     def network(self):
         """The network as the converter takes it."""
+        from tf_tickets.export import tflite
+
         return tflite.function(self.ticket)
 
 
@@ -120,18 +141,18 @@ def _loaded(folder, run):
     if os.path.isfile(os.path.join(folder, DOCUMENT)):
         ticket, document = verify.checked(folder)
         return ticket, document.get("metrics", {}), document.get("test_images")
-    return Ticket.load(folder), *writer.measured(run, runs.RoundFolder(folder, None))
+    return Ticket.load(folder), *measured(run, runs.RoundFolder(folder, None))
 
 
-def _obstacle(job, name):
-    """Why a ticket cannot have a format, in words; None where it can."""
-    data = job.ticket.data
-    if name == "runtime" and job.facts["program"] is None:
-        return f"{job.ticket.network['name']} is no network of the runtime's: its SavedModel alone serves it"
+def _obstacle(ticket, name, missing):
+    """Why a ticket cannot have a format, in words; None where it can. `missing`: why its images are not there."""
+    data = ticket.data
+    if name == "runtime" and not NETWORKS[ticket.network["name"]].runtime:
+        return f"{ticket.network['name']} is no network of the runtime's: its SavedModel alone serves it"
     if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
         return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
-    if name == "tflite_int8" and job.sample.missing:
-        return f"it is calibrated on images, and {job.sample.missing} (--data_dir=DIR says where it is)"
+    if name == "tflite_int8" and missing:
+        return f"it is calibrated on images, and {missing} (--data_dir=DIR says where)"
     return None
 
 
@@ -142,8 +163,12 @@ def _written(job, name, path):
         job.ticket.save(path, job.metrics, job.test_images)
         return path, None, None
     if name == "runtime":
+        from tf_tickets.export import runtime_file
+
         data, found = runtime_file.data(job.ticket, job.facts, job.sample.compared)
     else:
+        from tf_tickets.export import tflite
+
         data = tflite.convert(job.network, name, job.sample.calibration)
         found = tflite.predict(data, job.sample.compared)
     difference = float(np.abs(found - job.expected).max())
@@ -157,9 +182,11 @@ def _written(job, name, path):
     return path, difference, float((found.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
 
 
-def _notes(job, formats):
+def _notes(job, formats, say):
+    """What the files are compared on, in words; reads the images, so that what is wrong with them is said first."""
     if set(formats) == {"ticket"}:
         return []
+    say("export: reading the images to compare on")
     sample = job.sample
     lines = [f"compared on {len(sample.compared)} {sample.compared_kind}"]
     if "tflite_int8" in formats:

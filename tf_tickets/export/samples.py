@@ -7,8 +7,9 @@ import os
 import numpy as np
 
 from tf_tickets import storage
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import catalog, folder, sources
 from tf_tickets.errors import UsageError
+from tf_tickets.export import origin
 from tf_tickets.export.ticket import ids_digest, training_ids
 
 _CALIBRATED, _COMPARED = 200, 100
@@ -21,14 +22,45 @@ class Sample:
     Attributes:
       calibration, calibration_kind: what the ranges of 8-bit activations are read from.
       compared, compared_kind: what files and ticket both predict: other images, on which those ranges are a guess.
-      missing: why all are noise; None where they are of the ticket's data set.
     """
 
     calibration: np.ndarray
     calibration_kind: str
     compared: np.ndarray
     compared_kind: str
-    missing: str | None = None
+
+
+def missing(ticket, run, data_dir):
+    """Why a ticket's images cannot be had, in words; None where they can be. Computes nothing, starts no TensorFlow.
+
+    Args:
+      ticket: the Ticket.
+      run: the runs.RunFolder it lies in, or None.
+      data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
+
+    Raises:
+      UsageError: `data_dir` holds other pictures than the ticket's.
+      StateError: the prepared data are damaged.
+    """
+    name = ticket.data["dataset"]
+    if name != "folder":
+        data_set = catalog.CATALOG.get(name)
+        there = data_set is not None and (data_set.source == "digits" or sources.is_prepared(name, data_dir))
+        return None if there else f"{name} is not prepared"
+    if data_dir is None:
+        return "the folder of its pictures is not given"
+    _check_fits(ticket, folder.scan(data_dir).data_set, data_dir)
+    origin.check_pictures(ticket, run, data_dir)
+    return None
+
+
+def _check_fits(ticket, data_set, data_dir):
+    shape = ticket.data["image_shape"]
+    if list(data_set.image_shape) != list(shape) or data_set.classes != len(ticket.labels):
+        raise UsageError(
+            f"the pictures in --data_dir={data_dir} have {data_set.classes} classes of {list(data_set.image_shape)}, "
+            f"the ticket {len(ticket.labels)} of {list(shape)}: give its own"
+        )
 
 
 def of(ticket, run, data_dir):
@@ -39,21 +71,17 @@ def of(ticket, run, data_dir):
     Args:
       ticket: the Ticket.
       run: the runs.RunFolder it lies in, or None.
-      data_dir: where prepared data sets are, or the user's own pictures; None: see data.sources.data_root.
+      data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
 
     Raises:
       UsageError: `data_dir` holds other pictures than the ticket's.
       StateError: the prepared data are damaged.
     """
-    name, shape = ticket.data["dataset"], tuple(ticket.data["image_shape"])
-    if not _available(name, data_dir):
-        return _noise(ticket, shape)
-    source = sources.load(name, data_dir)
-    if tuple(source.data_set.image_shape) != shape or source.data_set.classes != len(ticket.labels):
-        raise UsageError(
-            f"the pictures in --data_dir={data_dir} have {source.data_set.classes} classes of "
-            f"{list(source.data_set.image_shape)}, the ticket {len(ticket.labels)} of {list(shape)}: give its own"
-        )
+    lacking = missing(ticket, run, data_dir)
+    if lacking:
+        return _noise(ticket, lacking)
+    source = sources.load(ticket.data["dataset"], data_dir)
+    _check_fits(ticket, source.data_set, data_dir)
     everywhere = np.arange(len(source.test_labels))
     compared = _spread(everywhere, _COMPARED)
     training = _training(ticket, run, source.ids)
@@ -73,16 +101,10 @@ def _spread(positions, most):
 
 
 def _pixels(stored, data_set, dtype):
+    from tf_tickets.data import pipeline  # TensorFlow, which `missing` does without
+
     images = pipeline.Images(stored, np.zeros(len(stored), np.int64), np.arange(len(stored)))
     return pipeline.evaluation_pixels(images, slice(None), data_set).astype(dtype)
-
-
-def _available(name, data_dir):
-    """Whether the images can be had without a download."""
-    if name == "folder":
-        return data_dir is not None
-    data_set = catalog.CATALOG.get(name)
-    return data_set is not None and (data_set.source == "digits" or sources.is_prepared(name, data_dir))
 
 
 def _training(ticket, run, ids):
@@ -96,10 +118,9 @@ def _training(ticket, run, ids):
     return np.array([where[name] for name in mine], np.int64)
 
 
-def _noise(ticket, shape):
-    name = ticket.data["dataset"]
+def _noise(ticket, lacking):
     dtype, most = ticket.data.get("dtype", "uint8"), int(ticket.data.get("scale", 255.0))
-    images = np.random.default_rng(0).integers(0, most, (_COMPARED, *shape), dtype, endpoint=True)
-    missing = "the folder of its pictures is not given" if name == "folder" else f"{name} is not prepared"
-    kind = f"images of noise, since {missing} (--data_dir=DIR)"
-    return Sample(images, kind, images, kind, missing)
+    shape = (_COMPARED, *ticket.data["image_shape"])
+    images = np.random.default_rng(0).integers(0, most, shape, dtype, endpoint=True)
+    kind = f"images of noise, since {lacking} (--data_dir=DIR)"
+    return Sample(images, kind, images, kind)

@@ -1,6 +1,8 @@
-"""The ticket as a SavedModel that TensorFlow alone loads: preprocessing, labels and three signatures inside."""
+"""The ticket as a SavedModel that TensorFlow alone loads: preprocessing, labels and signatures inside."""
 
+from tf_tickets import pictures
 from tf_tickets.backend import keras, tf
+from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.models import winograd
 
 
@@ -21,15 +23,24 @@ class _Served(tf.Module):
         self.mean = tf.constant(ticket.data["mean"], tf.float32)
         self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
         self._dtype = tf.as_dtype(ticket.data.get("dtype", "uint8"))
+        self._any_size = bool(ticket.data.get("any_size"))
 
     def entries(self):
         """The signatures by name."""
         stored, unit = (tf.TensorSpec(self._shape, dtype, "images") for dtype in (self._dtype, tf.float32))
-        return {
+        found = {
             "serving_default": tf.function(self._stored, [stored], autograph=False),
             "float": tf.function(self._unit, [unit], autograph=False),
             "features": tf.function(self._features, [stored], autograph=False),
         }
+        if self._any_size:
+            whole = tf.TensorSpec([None, None, None, self._shape[-1]], tf.uint8, "images")
+            found["pictures"] = tf.function(self._pictures, [whole], autograph=False)
+        return found
+
+    def _of_size(self, images):
+        # TensorFlow does not compare the shapes of a signature: of another size the network would say something else.
+        return tf.cast(tf.ensure_shape(images, self._shape), tf.float32)
 
     def _run(self, pixels):
         # The same operations in the same order as in training, wide convolutions apart: the same logits up to rounding.
@@ -44,20 +55,34 @@ class _Served(tf.Module):
         }  # fmt: skip
 
     def _stored(self, images):
-        return self._answer(tf.cast(images, tf.float32))
+        return self._answer(self._of_size(images))
 
     def _unit(self, images):
-        return self._answer(images * self._scale)
+        return self._answer(self._of_size(images) * self._scale)
 
     def _features(self, images):
-        return {"features": self._run(tf.cast(images, tf.float32))[1]}
+        return {"features": self._run(self._of_size(images))[1]}
+
+    def _pictures(self, images):
+        # `predict` shrinks larger ones while it reads the file, which cannot be repeated on pixels.
+        too_large = f"the shorter side of the pictures is over {SHORTER_SIDE}: shrink them to that first"
+        small = tf.debugging.assert_less_equal(tf.reduce_min(tf.shape(images)[1:3]), SHORTER_SIDE, too_large)
+        shape = self._shape[1:]
+        with tf.control_dependencies([small]):
+            cropped = tf.map_fn(
+                lambda one: tf.ensure_shape(pictures.middle(one, shape), shape), images,
+                fn_output_signature=tf.TensorSpec(shape, tf.uint8),
+            )  # fmt: skip
+        return self._answer(tf.cast(cropped, tf.float32))
 
 
 def save(ticket, folder):
     """Writes the SavedModel of a Ticket.
 
-    Signatures, all on images [n, height, width, channels]: `serving_default` (uint8) and `float` (float32 in [0, 1])
-    give logits, probabilities, class and label; `features` (uint8) gives what the head sees.
+    Signatures, all on images [n, height, width, channels] of the network's size, others are refused: `serving_default`
+    (uint8) and `float` (float32 in [0, 1]) give logits, probabilities, class and label; `features` (uint8) gives what
+    the head sees. Of a network of crops `pictures` (uint8) takes any size with a shorter side of at most
+    `photographs.SHORTER_SIDE`, and answers what `predict` does.
     """
     module = _Served(ticket)
     with winograd.direct():

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from tf_tickets.backend import tf
+from tf_tickets.errors import UsageError, reason
 from tf_tickets.models import winograd
 
 
@@ -18,11 +19,14 @@ def function(ticket):
       ticket: a Ticket.
 
     Returns:
-      (concrete function, Keras model): one image [1, height, width, channels] as the data set stores it (of 16 bits:
-      float32 of the same values) to a dict of float32 logits and probabilities [1, classes].
+      (concrete function, tf.Module of its weights): one image [1, height, width, channels] as the data set stores it
+      (of 16 bits: float32 of the same values) to a dict of float32 logits and probabilities [1, classes].
     """
     model, facts = ticket.build(), ticket.data
-    mean, deviation = (np.asarray(facts[part], np.float32) for part in ("mean", "deviation"))
+    height, width, channels = facts["image_shape"]
+    # Interpreters resize an input to what they are given. With one mean a row and one deviation a column they cannot.
+    mean = np.tile(np.asarray(facts["mean"], np.float32), (1, height, 1, 1))
+    deviation = np.tile(np.asarray(facts["deviation"], np.float32), (1, 1, width, 1))
     scale = np.float32(facts.get("scale", 255.0))
     kind = tf.uint8 if facts.get("dtype", "uint8") == "uint8" else tf.float32
 
@@ -30,9 +34,22 @@ def function(ticket):
         logits = model((tf.cast(images, tf.float32) / scale - mean) / deviation, training=False)
         return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
 
-    signature = [tf.TensorSpec([1, *facts["image_shape"]], kind, "images")]
+    signature = [tf.TensorSpec([1, height, width, channels], kind, "images")]
     with winograd.direct():
-        return tf.function(answer, signature).get_concrete_function(), model
+        concrete = tf.function(answer, signature).get_concrete_function()
+    # The converter saves what it is given beside the function, each time anew. The Keras objects, which it does not
+    # read, would be most of its time.
+    weights = tf.Module()
+    weights.all = model.weights
+    return concrete, weights
+
+
+def check():
+    """UsageError where the installed TensorFlow cannot convert."""
+    try:
+        tf.lite.TFLiteConverter, tf.lite.Interpreter  # noqa: B018  loaded when they are asked for
+    except (AttributeError, ImportError) as error:
+        raise UsageError(f"TensorFlow is here without TensorFlow Lite ({reason(error)}): leave tflite out") from None
 
 
 def convert(network, kind, images):
@@ -43,8 +60,8 @@ def convert(network, kind, images):
       kind: tflite, tflite_float16 (weights stored in 16 bits), or tflite_int8 (weights and activations in 8 bits).
       images: what tflite_int8 is calibrated on, of the data set's stored type; unused otherwise.
     """
-    concrete, model = network
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    concrete, weights = network
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], weights)
     if kind != "tflite":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "tflite_float16":

@@ -40,6 +40,8 @@ class Ticket:
       ids_digest: SHA-256 over the ids of the training images.
       round: the round it comes from.
       ids: ids of the training images, as `--subset_file` takes them; None where they are not known.
+      pictures: SHA-256 over names, parts and contents of the user's own pictures, test part included; None where they
+        are not the user's own, or an earlier version wrote the ticket.
     """
 
     masks: dict
@@ -51,6 +53,7 @@ class Ticket:
     ids_digest: str
     round: int
     ids: tuple | None = None
+    pictures: str | None = None
 
     @classmethod
     def load(cls, folder):
@@ -212,7 +215,15 @@ def from_round(run, mine):
     return Ticket(
         masks, trained, rewound, network_of(config, described), data_of(data_set), settings,
         ids_digest(ids), summary["round"], ids if all(map(_is_a_line, ids)) else None,
+        storage.read_sealed(run.manifest).get("pictures") if data_set.source == "folder" else None,
     )  # fmt: skip
+
+
+def measured(run, mine):
+    """What was measured in a complete round of a run: (dict of metrics, number of test images)."""
+    summary = mine.read_summary()
+    metrics = {name: value for name, value in summary.items() if "accuracy" in name or "loss" in name}
+    return metrics, data_set_of(run, configs.Config.from_flagfile(run.config)).test_images
 
 
 def _is_a_line(name):
@@ -277,7 +288,7 @@ def from_document(document, arrays):
             state |= {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
         return Ticket(
             masks, trained, rewound, document["network"], document["data"], document["settings"],
-            document["ids_digest"], document["round"],
+            document["ids_digest"], document["round"], pictures=document.get("pictures"),
         )  # fmt: skip
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StateError(f"{ARRAYS} and {DOCUMENT} do not fit each other: {error}; restore the ticket") from None

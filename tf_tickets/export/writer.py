@@ -6,7 +6,6 @@ import os
 import numpy as np
 
 from tf_tickets import backend, storage
-from tf_tickets.config import Config
 from tf_tickets.export import card, program, saved_model
 from tf_tickets.export.ticket import (
     ARRAYS,
@@ -16,8 +15,8 @@ from tf_tickets.export.ticket import (
     IMAGES,
     LABELS,
     canonical,
-    data_set_of,
     from_round,
+    measured,
     to_arrays,
 )
 from tf_tickets.export.verify import files_below
@@ -36,13 +35,6 @@ def write_ticket(folder, chosen):
     """
     mine = folder.round(chosen)
     return write(from_round(folder, mine), folder.ticket, *measured(folder, mine))
-
-
-def measured(run, mine):
-    """What was measured in a complete round of a run: (dict of metrics, number of test images)."""
-    summary = mine.read_summary()
-    metrics = {name: value for name, value in summary.items() if "accuracy" in name or "loss" in name}
-    return metrics, data_set_of(run, Config.from_flagfile(run.config)).test_images
 
 
 def write(ticket, path, metrics=None, test_images=None):
@@ -102,6 +94,8 @@ def facts(ticket, metrics, test_images):
         "test_images": test_images,
         "batch_size": BATCH,
         "content_digest": ticket.content_digest,
+        # Outside of the content digest, which earlier tickets of the same pictures have too.
+        **({} if ticket.pictures is None else {"pictures": ticket.pictures}),
     }
 
 

@@ -89,7 +89,7 @@ def _gathered(paths, out):
 
 
 def finish_run(folder, chosen):
-    """Writes table.csv, accuracy.png and accuracy.svg into a run folder.
+    """Writes table.csv, accuracy.png and accuracy.svg into a run folder, unless it cannot be written.
 
     Args:
       folder: a runs.RunFolder with at least one complete round.
@@ -105,10 +105,13 @@ def finish_run(folder, chosen):
     """
     frame = tables.run_table(folder, chosen)
     known = naming.settings(folder)
+    text = tables.format_table(frame)
+    if not os.access(folder.folder, os.W_OK | os.X_OK):  # what is there of them is of its end
+        return text
     tables.write_table(frame, folder.table)
     title, picture = plots.labels(pandas.DataFrame([known]))[0], folder.path("accuracy")
     plots.accuracy_against_density(pairing.comparable(frame), picture, title)
-    return f"{tables.format_table(frame)}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"
+    return f"{text}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"
 
 
 def _write_parquet(frame, path):

@@ -167,17 +167,26 @@ def examples(folder, problems):
 
     def read():
         arrays = storage.read_arrays(folder.examples)
-        count = len(arrays["images"])
-        if arrays["images"].dtype != np.uint8 or arrays["images"].ndim != 4:
-            raise ValueError("images are not uint8 [n, height, width, channels]")
-        if any(len(arrays[name]) != count for name in ("positions", "labels", "dense", "ticket")):
-            raise ValueError("its arrays differ in length")
-        highest = max((int(arrays[name].max(initial=0)) for name in ("labels", "dense", "ticket")), default=0)
+        _check_pictures(arrays, "images", ("positions", "labels", "dense", "ticket"))
+        if "mistakes" in arrays:
+            names = ("positions", "labels", "predictions", "confidences")
+            _check_pictures(arrays, "mistaken_images", [f"mistaken_{name}" for name in names])
+        highest = max(int(arrays[name].max(initial=0)) for name in arrays if name.endswith(_OF_CLASSES))
         if highest >= len(arrays["classes"]):
             raise ValueError(f"class {highest} has no name")
         return {**arrays, "round": int(arrays["round"]), "total": int(arrays["total"])}
 
     return tolerant(read, folder.examples, problems) if os.path.exists(folder.examples) else None
+
+
+_OF_CLASSES = ("labels", "dense", "ticket", "predictions")
+
+
+def _check_pictures(arrays, images, names):
+    if arrays[images].dtype != np.uint8 or arrays[images].ndim != 4:
+        raise ValueError(f"{images} are not uint8 [n, height, width, channels]")
+    if any(len(arrays[name]) != len(arrays[images]) for name in names):
+        raise ValueError("its arrays differ in length")
 
 
 def changed_settings(folder, problems):

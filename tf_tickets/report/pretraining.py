@@ -1,11 +1,13 @@
 """What a finished `pretrain` run prints and draws."""
 
+import os
+
 from tf_tickets import storage
 from tf_tickets.report import naming, plots
 
 
 def finish(folder):
-    """Writes pretraining.png and .svg into the folder of a finished `pretrain` run.
+    """Writes pretraining.png and .svg into the folder of a finished `pretrain` run, unless it cannot be written.
 
     Args:
       folder: a runs.RunFolder.
@@ -15,7 +17,9 @@ def finish(folder):
     """
     rows = storage.read_csv(folder.pretraining.epochs)
     picture = folder.path("pretraining")
-    curves(rows, picture, "SimCLR on " + naming.settings(folder)["dataset"])
+    writable = os.access(folder.folder, os.W_OK | os.X_OK)
+    if writable:
+        curves(rows, picture, "SimCLR on " + naming.settings(folder)["dataset"])
     lines = ["epoch     loss  pairs found  nearest neighbours"]
     lines += [
         f"{row['epoch']:>5s}  {float(row['train_loss']):7.4f}  {100 * float(row['train_accuracy']):9.2f} %  "
@@ -24,7 +28,7 @@ def finish(folder):
         if row["neighbour_accuracy"]
     ]
     return "\n".join([
-        *lines, f"backbone: {folder.backbone}", f"figure: {picture}.png and {picture}.svg",
+        *lines, f"backbone: {folder.backbone}", *([f"figure: {picture}.png and {picture}.svg"] if writable else []),
         f"next: --pretrained={folder.backbone} with imp or train",
     ])  # fmt: skip
 

@@ -185,22 +185,12 @@ def _confusions(group, dense, ticket):
 
 
 def examples(group):
-    """Test images that only one of the two networks has right, of the first run that kept some."""
+    """Test images that only one of the two networks has right, and sure mistakes, of the first run that kept some."""
     for name, folder in group.folders.items():
         found = details.examples(folder, group.problems)
-        if found is None or not len(found["images"]):
-            continue
-        gained = [place for place, label in enumerate(found["labels"]) if found["ticket"][place] == label]
-        lost = [place for place in range(len(found["labels"])) if place not in gained]
-        parts = [html.heading(3, "Images that dense and ticket tell apart"), html.paragraph(
-            f"Of {found['total']:,} test images, the ticket alone has {int(found['gained']):,} right and the dense "
-            f"network alone {int(found['lost']):,} ({name}, round {found['round']}). Those below are spread evenly "
-            "over the test set, not picked. In bold: what the image is.", "soft",
-        )]  # fmt: skip
-        for places, text in ((gained, "Dense wrong, ticket right"), (lost, "Dense right, ticket wrong")):
-            if places:
-                parts += [html.paragraph(text), thumbnails.gallery(found, places)]
-        return "\n".join(parts)
+        parts = thumbnails.sections(found, name) if found else []
+        if parts:
+            return "\n".join(parts)
     return ""
 
 

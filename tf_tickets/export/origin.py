@@ -1,0 +1,163 @@
+"""Where the images of a run's or ticket's network are, and whether they still are what it was made from.
+
+Of tables the prepared data are checked when they are read. A folder of the user's pictures may change: what was a
+training picture may test now, and old and new test pictures would be mixed in one file of rows. No TensorFlow here.
+"""
+
+import os
+
+from tf_tickets import config as configs
+from tf_tickets import runs, storage
+from tf_tickets.data import folder
+from tf_tickets.errors import StateError, TicketError, UsageError
+from tf_tickets.export.ticket import Ticket
+
+
+def run_of(path):
+    """The runs.RunFolder that a ticket folder lies in as its ticket; None for one that lies elsewhere."""
+    path = os.path.abspath(path)
+    run = runs.RunFolder(os.path.dirname(path))
+    return run if path == run.ticket and os.path.isfile(run.config) else None
+
+
+def data_dir(run, given):
+    """The folder of a network's images.
+
+    Args:
+      run: the runs.RunFolder that the network is of, or None.
+      given: what the command was given as `--data_dir`, or None.
+
+    Returns:
+      What is given; else the folder that the run was given, where it is still there; else None.
+    """
+    recorded = _recorded_place(run) if given is None and run is not None else None
+    return recorded if recorded and os.path.isdir(os.path.expanduser(recorded)) else given
+
+
+def _recorded_place(run):
+    try:
+        return configs.Config.from_flagfile(run.config).data.data_dir
+    except UsageError as error:
+        raise StateError(f"{error}; restore {run.config}") from None
+
+
+def check_pictures(ticket, run, place, say=lambda line: None):
+    """Checks that a folder holds the pictures that a network was made from, as they were.
+
+    Args:
+      ticket: the network's Ticket; of another data set than `folder` there is nothing to check.
+      run: the runs.RunFolder it is of, or None.
+      place: the folder, as `data_dir` finds it.
+      say: function that is told what could not be compared.
+
+    Raises:
+      UsageError: no folder is given, or it holds other pictures; names the first that differs.
+    """
+    if ticket.data["dataset"] != "folder":
+        return
+    if place is None:
+        was = _recorded_place(run) if run is not None else None
+        where = f"they were in {was}, which is not there" if was else "where they are is not known"
+        raise UsageError(f"the pictures of {_name(run)} are needed, and {where}: add --data_dir=DIR")
+    pictures = folder.scan(place)
+    if run is None:
+        _check_of_ticket(ticket, pictures, place)
+        return
+    recorded = _manifest(run).get("pictures")
+    if recorded == pictures.digest:
+        return
+    difference = _difference(run, pictures)
+    if difference is None and recorded is None:
+        fits = _fits_name(run, pictures.digest)
+        if fits is None:
+            say(f"{run.folder}: its pictures are compared by name alone, since what else is in its name has changed")
+        if fits or fits is None:
+            return
+    difference = difference or "at least one has another content, or is new and was not in use"
+    raise UsageError(
+        f"--data_dir={place} does not hold the pictures of {run.folder} as they were: {difference}; restore them, or "
+        "run the command again, which makes another run"
+    )
+
+
+def _manifest(run):
+    return storage.read_sealed(run.manifest) if os.path.exists(run.manifest) else {}
+
+
+def _name(run):
+    return run.folder if run is not None else "the ticket"
+
+
+def _check_of_ticket(ticket, pictures, place):
+    """As `check_pictures`, of a ticket outside its run."""
+    if ticket.pictures == pictures.digest:
+        return
+    trained = set(ticket.ids or ())
+    difference = next((p.id for p in pictures.pictures if p.part == "test" and p.id in trained), None)
+    if ticket.pictures is not None:
+        raise UsageError(
+            f"--data_dir={place} does not hold the pictures of the ticket as they were; give those, or label others "
+            "with predict"
+        )
+    if difference is not None:  # of an earlier version, which kept names alone
+        raise UsageError(
+            f"--data_dir={place}: {difference} would test the ticket, which was trained on a picture of that name; "
+            "give the pictures as they were"
+        )
+
+
+def _difference(run, pictures):
+    """The first picture by which a folder differs from the run's subset.csv, in words; None where none does."""
+    there, rows = {picture.id: picture for picture in pictures.pictures}, storage.read_csv(run.subset)
+    if any(set(row) != {"id", "label", "part"} for row in rows):
+        raise StateError(f"{run.subset} has other columns than id,label,part; restore it")
+    listed = {row["id"]: row for row in rows}
+    for name in listed:
+        if name not in there:
+            return f"{name} is gone"
+    data = configs.Config.from_flagfile(run.config).data
+    sizes = data.fraction, data.per_class, data.images, data.subset_file, data.imbalance
+    whole = all(size is None for size in sizes)  # else pictures that are not in use are not listed
+    for name, picture in there.items():
+        if name not in listed and (whole or picture.part == "test"):
+            return f"{name} is new"
+    for name, row in listed.items():
+        if row["label"] != str(there[name].label):
+            return f"{name} was of another class"
+        if (row["part"] == "test") != (there[name].part == "test"):
+            return f"{name} was in the {row['part']} part and is in the {there[name].part} part"
+    return None
+
+
+def _fits_name(run, digest):
+    """Whether a run's name is what pictures of this digest make it: runs of earlier versions recorded nothing else.
+
+    Returns:
+      True or False; None where files that are in the name too may be gone or changed, so that nothing can be said.
+    """
+    config = configs.Config.from_flagfile(run.config)
+    name = _manifest(run).get("identity", run.name).split("/")[0]
+    pruning = config.pruning
+    try:
+        content = [("pictures", digest)] + ([("rounds", pruning.rounds)] if pruning.searches else [])
+        candidates = [("imp", content), ("pretrain", content), ("train", [*content, *_content_of_train(config)])]
+        if any(runs.RunFolder.of(config, *named).name.split("/")[0] == name for named in candidates):
+            return True
+    except TicketError:  # a file or ticket that is in the name is not there
+        return None
+    unsure = config.network.pretrained or config.data.subset_file or pruning.ticket
+    return None if unsure else False
+
+
+def _content_of_train(config):
+    """What is in the name of a run of `train` beside settings and pictures."""
+    pruning, content = config.pruning, []
+    if pruning.ticket:
+        content.append(("ticket", Ticket.load(pruning.ticket).content_digest))
+    if pruning.control == "reinitialize":
+        content.append(("initial", "reinitialize"))
+    if config.choice.refit:
+        content.append(("refit", "true"))
+    if pruning.control in ("one_shot", "gradual"):
+        content.append(("final_round", pruning.rounds - 1))
+    return content
