@@ -372,7 +372,7 @@ def judge(folder, ticket, share, to_the_end):
                 wrong[f"{name}: {reader}"] = end
 
     for name, differs, apply in cases(document, arrays, draw, share):
-        _copied(ticket, place, apply)
+        copied(ticket, place, apply)
         found = child(lambda: used(place, images, wanted), ROOM)
         for reader in ("runtime", "runtime.npz"):
             if found.get(reader) == "other answer" and not differs:
@@ -383,7 +383,7 @@ def judge(folder, ticket, share, to_the_end):
     tried = sum(count for (reader, _), count in ends.items() if reader in ("verify", "child"))
     harness.load()
     for name, apply in draw.sample(accepted, min(to_the_end, len(accepted))):
-        _copied(ticket, place, apply)
+        copied(ticket, place, apply)
         record(name, child(lambda: whole(place, folder / "copy" / "out", images), ROOM_WITH_TENSORFLOW))
     counts = {f"{reader}: {end}": count for (reader, end), count in sorted(ends.items())}
     return {"tried": tried, "ends": counts, "wrong": wrong, "seconds": round(time.monotonic() - began)}
@@ -400,7 +400,7 @@ def _read(ticket):
     return document, storage.read_arrays(str(ticket / "ticket.npz")), images, wanted
 
 
-def _copied(ticket, place, apply):
+def copied(ticket, place, apply):
     shutil.rmtree(place.parent, ignore_errors=True)
     shutil.copytree(ticket, place)
     apply(place)
