@@ -27,7 +27,9 @@ def ticket(tmp_path_factory):
 
 
 def test_some_changes_are_refused_or_answered(ticket, tmp_path):
-    found = resealed.judge(tmp_path, ticket, 0.04, 1)
+    words = [sys.executable, "-m", "torture.resealed", str(tmp_path), "0.04", str(ticket)]
+    done = subprocess.run(words, cwd=ROOT / "tests", capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
     assert found["wrong"] == {} and found["tried"] >= 100
     assert found["ends"]["verify: refused"] > 50 and found["ends"]["runtime: answered"] > 10
 
@@ -54,8 +56,8 @@ def changed(ticket, tmp_path, change):
 @pytest.mark.parametrize("name", ["weights_total", "weights_left", "density", "metrics", "content_digest", "settings"])
 @pytest.mark.parametrize("value", ["text", None, resealed.DELETED])
 def test_a_document_without_its_numbers_is_refused(ticket, tmp_path, name, value):
-    if name == "metrics" and value is resealed.DELETED:
-        return  # nothing was measured
+    if (name, value) in (("metrics", resealed.DELETED), ("content_digest", "text")):
+        pytest.skip("nothing was measured, or the digest is made anew like the hashes")
     folder = changed(
         ticket, tmp_path, lambda d: d.pop(name) if value is resealed.DELETED else d.update({name: value})
     )
