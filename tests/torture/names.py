@@ -23,7 +23,7 @@ import numpy as np
 # Each is one class; neighbours of a group are trained together.
 TAKEN = (
     ("$5_$10", "$", "b", "a$b$c", r"\frac{1}{2}", r"a\$b"),
-    ("a|b", "`tick`", "``", "<script>alert(1)</script>", "&amp;", "<b>"),
+    ("a|b", "`tick`", "``", "<script>alert(1)<script>", "&amp;", "<b>"),
     ('"quoted"', "it's", "a,b", "a;b", "100 %", "%s %d"),
     ("{}", "{0}", "{{x}}", r"back\slash", "under_score", "__dunder__"),
     ("caret^2", "#hash", "*star*", "[link](x)", "~tilde~", "!bang"),
