@@ -1,10 +1,11 @@
 """Tickets that were changed and whose hashes were made anew: refused with one line, or read and answered in full.
 
-    cd tests; python -m torture.resealed FOLDER [SHARE]
+    cd tests; python -m torture.resealed FOLDER [SHARE [TICKET]]
 
-makes a run and its runtime.npz, changes every leaf of the document and every array in many ways (SHARE of them, 1.0
-unless given), makes all hashes anew, and gives each to verify, the model card, the runtime, and some of those that are
-accepted to predict and export, in children whose memory and time are limited. Prints one JSON line.
+makes a run, changes every leaf of its ticket's document and every array in many ways (SHARE of them, 1.0 unless given),
+makes all hashes anew, and gives each to verify, the model card and the runtime, and some of those that are accepted to
+predict and export, in children whose memory and time are limited. With TICKET, of a run that is there, predict and
+export are left out. Prints one JSON line.
 """
 
 import collections
@@ -305,7 +306,10 @@ def child(work, room):
                 has = int(file.read().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (has + room, has + room))
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(SECONDS if room == ROOM else 4 * SECONDS)
+            # A machine may be busy: seconds of work count; who waits for ever is ended too.
+            seconds = SECONDS if room == ROOM else 4 * SECONDS
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+            signal.alarm(10 * seconds)
             found = work()
             with open(writer, "w") as file:
                 json.dump(found, file)
@@ -345,8 +349,10 @@ def cases(document, arrays, draw, share):
         yield name, False, apply
 
 
-def main(folder, share=1.0):
+def main(folder, share=1.0, ticket=None):
     """The counts, and what went wrong, as a dict; children are light until TensorFlow is loaded."""
+    if ticket is not None:
+        return judge(folder, pathlib.Path(ticket), share, 0)
     words = harness.words(folder / "out")
     subprocess.run([sys.executable, "-m", "tf_tickets.main", *words], check=True, stdout=subprocess.DEVNULL)
     return judge(folder, next((folder / "out").glob("*/seed_*/ticket")), share, TO_THE_END)
@@ -372,7 +378,7 @@ def judge(folder, ticket, share, to_the_end):
                 wrong[f"{name}: {reader}"] = end
 
     for name, differs, apply in cases(document, arrays, draw, share):
-        _copied(ticket, place, apply)
+        copied(ticket, place, apply)
         found = child(lambda: used(place, images, wanted), ROOM)
         for reader in ("runtime", "runtime.npz"):
             if found.get(reader) == "other answer" and not differs:
@@ -381,9 +387,10 @@ def judge(folder, ticket, share, to_the_end):
         if found.get("verify") == "accepted":
             accepted.append((name, apply))
     tried = sum(count for (reader, _), count in ends.items() if reader in ("verify", "child"))
-    harness.load()
+    if to_the_end:
+        harness.load()
     for name, apply in draw.sample(accepted, min(to_the_end, len(accepted))):
-        _copied(ticket, place, apply)
+        copied(ticket, place, apply)
         record(name, child(lambda: whole(place, folder / "copy" / "out", images), ROOM_WITH_TENSORFLOW))
     counts = {f"{reader}: {end}": count for (reader, end), count in sorted(ends.items())}
     return {"tried": tried, "ends": counts, "wrong": wrong, "seconds": round(time.monotonic() - began)}
@@ -400,11 +407,11 @@ def _read(ticket):
     return document, storage.read_arrays(str(ticket / "ticket.npz")), images, wanted
 
 
-def _copied(ticket, place, apply):
+def copied(ticket, place, apply):
     shutil.rmtree(place.parent, ignore_errors=True)
     shutil.copytree(ticket, place)
     apply(place)
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(pathlib.Path(sys.argv[1]).resolve(), float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)))
+    print(json.dumps(main(pathlib.Path(sys.argv[1]).resolve(), *map(float, sys.argv[2:3]), *sys.argv[3:])))

@@ -86,7 +86,7 @@ def title(evaluator, setting):
 
 def _title(evaluator, setting):
     kind, _, count = setting.partition("_")
-    if kind in ("standard", "all") and count.isdigit():
+    if kind in ("standard", "all") and re.fullmatch("[0-9]{1,15}", count):
         made = "generated corruptions" if evaluator.startswith("generated") else evaluator
         return f"{made}, mean of {count}"
     if evaluator == "clean":
