@@ -126,7 +126,8 @@ def _export(request):
 
     wanted = request.config.command.format
     out = request.config.run.out if request.given("out") else None
-    say = (lambda line: streams.say(f"tf-tickets: {line}")) if request.config.run.progress != "none" else lambda line: None
+    quiet = request.config.run.progress == "none"
+    say = (lambda line: None) if quiet else (lambda line: streams.say(f"tf-tickets: {line}"))
     print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say))
     return 0
 
