@@ -7,7 +7,6 @@ holder watches first whether that goes on. Whether a touch is recent is told by 
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 import socket
@@ -17,10 +16,24 @@ import threading
 import time
 
 from tf_tickets import stopping
-from tf_tickets.errors import LockedError, StateError, StopRequested
+from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # Seconds between two touches, and without one after which a holder on another host counts as gone.
 _TOUCHED, _LEASE = 5.0, 60.0
+
+
+def check(what):
+    """UsageError where this system has no flock; `what` is the command, or other thing, that would take a lock."""
+    if fcntl is None:
+        raise UsageError(
+            f"{what} needs Linux: run folders are locked with flock, which this system does not have; predict, verify, "
+            "export and report work here, and so does tf_tickets.runtime"
+        )
 
 
 @contextlib.contextmanager
@@ -34,7 +47,9 @@ def hold(path):
       LockedError: another process has it; names it.
       StateError: the file cannot be written.
       StopRequested: while a lease was watched.
+      UsageError: this system has no such locks.
     """
+    check(f"{path}: a run folder")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:

@@ -79,14 +79,15 @@ def _images(paths, data, problems):
 def _from_standard_input(data):
     from tf_tickets.data import unlabelled
 
-    # Pillow and tifffile want to go back and forth in a file.
-    with tempfile.NamedTemporaryFile(prefix="tf-tickets-") as file:
-        file.write(sys.stdin.buffer.read())
-        file.flush()
+    # Pillow and tifffile want to go back and forth in a file, which Windows opens only once it is closed.
+    with tempfile.TemporaryDirectory(prefix="tf-tickets-") as folder:
+        path = os.path.join(folder, "picture")
+        with open(path, "wb") as file:
+            file.write(sys.stdin.buffer.read())
         try:
-            return unlabelled.pixels(file.name, data)
+            return unlabelled.pixels(path, data)
         except UsageError as error:
-            raise UsageError(str(error).replace(file.name, "the picture on standard input")) from None
+            raise UsageError(str(error).replace(path, "the picture on standard input")) from None
 
 
 def _answers(ticket, names, images, top_k):

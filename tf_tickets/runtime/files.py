@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pathlib
 import zipfile
 import zlib
 
@@ -72,7 +73,8 @@ def check_self(found, path):
 def check_hash(folder, name, found):
     """Damaged unless a file is there with the hash that the document records."""
     path = os.path.join(folder, name)
-    if os.path.isabs(name) or ".." in name.split("/"):
+    parts = pathlib.PureWindowsPath(name)  # which knows both slashes: a document is read on any system
+    if parts.drive or parts.root or ".." in parts.parts:
         raise Damaged(f"{folder}: ticket.json names a file outside the ticket, {name!r}; restore it")
     if not os.path.isfile(path):
         raise Damaged(f"{path} is missing from the ticket; restore it")
