@@ -112,7 +112,7 @@ def on(monkeypatch):
         monkeypatch.setattr(builtins, "open", opened)
         return lambda name: importlib.import_module(f"tf_tickets.{name}")
 
-    with registered.skip_registering():  # our builders are known to TFDS from the first time
+    with registered.skip_registration():  # our builders are known to TFDS from the first time
         yield load
     for name in [name for name in sys.modules if name.partition(".")[0] == "tf_tickets"]:
         del sys.modules[name]
