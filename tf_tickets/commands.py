@@ -1,8 +1,10 @@
 """The commands in one line each, and which flags and paths each takes."""
 
 import os
+import sys
 
 from tf_tickets import config as configs
+from tf_tickets import locks
 from tf_tickets.errors import UsageError
 from tf_tickets.options import ANSWERS, EXPORTS, SHEETS
 from tf_tickets.registry import CONTROLS
@@ -22,8 +24,14 @@ SUMMARIES = {
 }
 
 
+# What keeps a run folder to itself from its beginning.
+_LOCKING = ("imp", "train", "pretrain", "sweep")
+
+
 def check_command(command, config):
     """Raises UsageError for flags that do not belong to a command, and for paths that are not there."""
+    if command in _LOCKING and not config.run.dry_run:
+        locks.check(command)
     _check_sweep(command, config.command)
     for name in ("latex", "pdf"):
         if getattr(config.command, name) and command != "report":
@@ -104,6 +112,8 @@ def _check_sweep(command, given):
             raise UsageError(f"--{name} belongs to sweep, not {command}")
         if engine not in users:
             raise UsageError(f"--{name} belongs to --engine={' or '.join(users)}, not {engine}")
+    if engine == "ray" and not sys.platform.startswith("linux"):
+        raise UsageError("--engine=ray needs Linux, whose kernel ends a run with its worker; leave --engine out here")
     if engine == "slurm" and (given.gpus_per_run or 0) % 1:
         raise UsageError(f"--gpus_per_run={given.gpus_per_run:g}: Slurm gives whole GPUs; --engine=ray parts them")
 

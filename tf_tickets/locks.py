@@ -7,7 +7,6 @@ holder watches first whether that goes on. Whether a touch is recent is told by 
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 import socket
@@ -16,10 +15,24 @@ import threading
 import time
 
 from tf_tickets import stopping, storage, streams
-from tf_tickets.errors import LockedError, StateError, StopRequested
+from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # Seconds between two touches, and without one after which a holder on another host counts as gone.
 _TOUCHED, _LEASE = 5.0, 60.0
+
+
+def check(what):
+    """UsageError where this system has no flock; `what` is the command, or other thing, that would take a lock."""
+    if fcntl is None:
+        raise UsageError(
+            f"{what} needs Linux: run folders are locked with flock, which this system does not have; predict, verify, "
+            "export and report work here, and so does tf_tickets.runtime"
+        )
 
 
 @contextlib.contextmanager
@@ -33,7 +46,9 @@ def hold(path):
       LockedError: another process has it; names it.
       StateError: the file cannot be written, or is a link, FIFO, device or folder.
       StopRequested: while a lease was watched.
+      UsageError: this system has no such locks.
     """
+    check(f"{path}: a run folder")
     try:
         descriptor = storage.open_own(path, os.O_RDWR)
     except OSError as error:

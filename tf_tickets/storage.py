@@ -176,7 +176,9 @@ def disk_faults():
 
 
 def sync_folder(path):
-    """Makes a file's bytes, or the renames inside a folder, durable."""
+    """Makes a file's bytes, or the renames inside a folder, durable; Windows syncs neither by a handle for reading."""
+    if os.name == "nt":
+        return
     descriptor = os.open(path or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -280,6 +282,8 @@ def check_writable(out):
     """UsageError unless `out` is a folder that can be written, or can be made."""
     path = os.path.abspath(out)
     while not os.path.exists(path):
+        if path == os.path.dirname(path):
+            raise UsageError(f"--out={out}: there is no {path}; choose another --out")  # a drive of Windows
         path = os.path.dirname(path)
     if not os.path.isdir(path):
         raise UsageError(f"--out={out}: {path} is a file, not a folder; choose another --out")

@@ -69,15 +69,16 @@ class Records:
         try:
             for index, (number, first, size) in enumerate(self.places.tolist()):
                 if number not in handles:
-                    handles[number] = os.open(self.files[number], os.O_RDONLY)
-                found[index] = os.pread(handles[number], size, first)
+                    handles[number] = open(self.files[number], "rb", buffering=0)
+                handles[number].seek(first)
+                found[index] = handles[number].read(size)
                 if len(found[index]) != size:
                     raise OSError(f"it ends before byte {first + size}")
         except OSError as error:
             raise StateError(f"{self.files[number]} cannot be read ({error.strerror or error}); restore it") from None
         finally:
             for handle in handles.values():
-                os.close(handle)
+                handle.close()
         return found
 
 

@@ -80,17 +80,19 @@ def _images(paths, data, problems):
 def _from_standard_input(data):
     from tf_tickets.data import unlabelled
 
-    # Pillow and tifffile want to go back and forth in a file.
-    with tempfile.NamedTemporaryFile(prefix="tf-tickets-") as file:
+    # Pillow and tifffile want to go back and forth in a file, which Windows opens only once it is closed.
+    with tempfile.TemporaryDirectory(prefix="tf-tickets-") as folder:
+        path = os.path.join(folder, "picture")
         try:
-            file.write(sys.stdin.buffer.read())
+            picture = sys.stdin.buffer.read()
         except OSError as error:  # a terminal that is gone, or a descriptor that is not for reading, as under nohup
             raise UsageError(f"standard input cannot be read: {error.strerror}") from None
-        file.flush()
+        with open(path, "wb") as file:
+            file.write(picture)
         try:
-            return unlabelled.pixels(file.name, data)
+            return unlabelled.pixels(path, data)
         except UsageError as error:
-            raise UsageError(str(error).replace(file.name, "the picture on standard input")) from None
+            raise UsageError(str(error).replace(path, "the picture on standard input")) from None
 
 
 def _answers(ticket, names, images, top_k):

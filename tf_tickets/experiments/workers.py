@@ -8,7 +8,7 @@ _GPU_FOLDER = "/proc/driver/nvidia/gpus"
 
 def cores():
     """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus():

@@ -155,10 +155,10 @@ def verify(folder):
 
 
 def files_below(folder):
-    """Relative paths of all files below a folder, sorted, ticket.json left out."""
+    """Relative paths of all files below a folder, parted by slashes, sorted, ticket.json left out."""
     found = []
     for path, _, names in os.walk(folder):
-        found += [os.path.relpath(os.path.join(path, name), folder) for name in names]
+        found += [os.path.relpath(os.path.join(path, name), folder).replace(os.sep, "/") for name in names]
     return sorted(name for name in found if name != DOCUMENT)
 
 

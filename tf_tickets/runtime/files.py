@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import pathlib
 import stat
 import zipfile
 import zlib
@@ -121,7 +122,8 @@ def check_self(found, path):
 
 def recorded(folder, name, found):
     """(path, hash) of a file of a ticket, as the document records it; Damaged where it lies elsewhere."""
-    if os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
+    parts = pathlib.PureWindowsPath(name)  # which knows both slashes: a document is read on any system
+    if parts.drive or parts.root or ".." in parts.parts:
         raise Damaged(f"{folder}: ticket.json names a file outside the ticket, {name!r}; restore it")
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
