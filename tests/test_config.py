@@ -14,7 +14,6 @@ from tf_tickets import commands, config, main
 from tf_tickets.config import Config
 from tf_tickets.data import catalog
 from tf_tickets.errors import UsageError
-from tf_tickets.models import architecture
 
 CHECKED = {
     "subset_seed": ["0", "7", "original"], "validation": ["0.2", "1e-3", "fold:0/2", "fold:4/5"],
@@ -209,7 +208,6 @@ def test_a_flag_s_name_is_never_another_switch_s_negation():
 
 def test_lists_of_names_agree_with_the_modules_that_own_them():
     assert (*catalog.CATALOG, "folder") == config.DATASETS
-    assert sorted(architecture.names()) == sorted(config.MODELS)
     assert tuple(main._COMMANDS) == tuple(commands.SUMMARIES) == config.COMMANDS
 
 

@@ -207,7 +207,7 @@ def _listed(path, ids):
     try:
         with io.TextIOWrapper(storage.open_regular(path), encoding="utf-8") as file:
             wanted = [line.strip() for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, UsageError) as error:
         raise UsageError(f"--subset_file={path} cannot be read: {error}") from None
     where = {name: position for position, name in enumerate(ids)}
     unknown = [name for name in wanted if name not in where]

@@ -232,7 +232,7 @@ def _counts(data, data_set):
         try:
             with io.TextIOWrapper(storage.open_regular(data.subset_file), encoding="utf-8") as file:
                 total = sum(1 for line in file if line.strip())
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, UsageError) as error:
             raise UsageError(f"--subset_file={data.subset_file} cannot be read: {error}") from None
         if not total:
             raise UsageError(f"--subset_file={data.subset_file} names no image")
