@@ -27,7 +27,7 @@ def test_no_planted_entry_hangs_a_command_or_leads_it_outside(tmp_path):
 
 def test_a_twentieth_of_the_planted_entries(tmp_path):
     result = torture("planted", tmp_path, 26, 1, "continuing", "predict", "prepare", "prepare pictures", "verify")
-    assert result["entries"] == 26 and len(result["kinds"]) == 5
+    assert result["entries"] >= 26 and len(result["kinds"]) == 5
     assert result["failures"] == {} and {"0", "3"} <= set(result["statuses"]) <= {"0", "2", "3"}
 
 
