@@ -76,7 +76,7 @@ def check(run, out, chosen):
 def test_cells_are_taken_or_named(run, tmp_path):
     found = cells(*run)
     numbers = [cell for cell in found if cell[1] in ("value", "n", "train_loss", "density", "round", "weights_left")]
-    check(run, tmp_path / "out", [(cell, VALUES[at % 4]) for at, cell in enumerate(numbers)])
+    check(run, tmp_path / "out", [(cell, VALUES[at % 4]) for at, cell in enumerate(numbers[::4])])
 
 
 @pytest.mark.slow
