@@ -166,7 +166,8 @@ def main():
     parser.add_argument("--break_even", action="store_true")
     parser.add_argument("--out")
     given = parser.parse_args()
-    from tf_tickets import backend, config
+    from tf_tickets import backend
+    from tf_tickets.settings import config
 
     facts, numbers = bench.machine(), {}
     print(bench.header(facts))

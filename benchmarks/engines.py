@@ -32,10 +32,11 @@ class Ours:
     """Steps of our own network."""
 
     def __init__(self, kind, width):
-        from tf_tickets import backend, config
+        from tf_tickets import backend
         from tf_tickets.data import catalog
         from tf_tickets.models import builder, winograd
         from tf_tickets.pruning import masks, wrapping
+        from tf_tickets.settings import config
         from tf_tickets.training import losses, objectives, optimizers
         from tf_tickets.training.steps import Steps
 

@@ -48,8 +48,8 @@ def peak():
 def measure(root, bound):
     """Reads the folder and runs one epoch of batches; prints one JSON line."""
     from tf_tickets import augment, backend
-    from tf_tickets import config as configs
     from tf_tickets.data import lazy, pipeline, sources
+    from tf_tickets.settings import config as configs
 
     lazy.IN_MEMORY = {None: lazy.IN_MEMORY, -1: 2**62}.get(bound, (bound or 0) * 2**20)
     config = configs.Config.from_values(dataset="folder", data_dir=root, progress="none")

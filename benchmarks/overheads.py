@@ -89,8 +89,8 @@ def rounds(repeats):
 
 def part_rounds(way):
     """Seconds of the rounds alone: imports, folder, ticket and table are left out."""
-    from tf_tickets import config
     from tf_tickets.experiments import imp, plan, session
+    from tf_tickets.settings import config
 
     with tempfile.TemporaryDirectory() as out:
         plans = plan.resolve(config.Config.from_values(**TINY, out=out))
@@ -203,7 +203,7 @@ def part_plain(out, data_dir):
 
 def cifar(**values):
     """The Config of the CPU recipe for CIFAR-10 at 1 %, two rounds of it."""
-    from tf_tickets import config
+    from tf_tickets.settings import config
 
     return config.Config.from_flagfile(str(bench.ROOT / RECIPE), rounds=2, progress="none", **values)
 

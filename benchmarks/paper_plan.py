@@ -9,11 +9,11 @@ import functools
 import itertools
 import pathlib
 
-from tf_tickets import config as configs
 from tf_tickets.analysis import activity
-from tf_tickets.experiments import grid
 from tf_tickets.experiments import plan as plans
 from tf_tickets.models import architecture
+from tf_tickets.settings import config as configs
+from tf_tickets.sweeps import grid
 
 FLAGS = pathlib.Path(__file__).parent.parent / "flags"
 # Recipes whose head states hours of their own: what one GPU is for.

@@ -38,8 +38,8 @@ def prepare(given, path):
     """Writes images, labels and what normalises them to a file: PyTorch and TensorFlow share no process."""
     import numpy as np
 
-    from tf_tickets import config
     from tf_tickets.data import sources, subsets
+    from tf_tickets.settings import config
 
     settings = config.Config.from_flagfile(
         str(bench.ROOT / "flags" / "cifar10.cfg"), fraction=given.fraction, data_dir=given.data_dir

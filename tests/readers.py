@@ -10,11 +10,13 @@ import pathlib
 
 from absl import flags
 
-from tf_tickets import cli, config, policies, runs, storage
+from tf_tickets import runs, storage
 from tf_tickets.data import catalog, split_files, subsets
 from tf_tickets.errors import TicketError, UsageError, plain
-from tf_tickets.experiments import grid, opening
+from tf_tickets.experiments import opening
 from tf_tickets.report import tables
+from tf_tickets.settings import cli, config, policies
+from tf_tickets.sweeps import grid
 
 # Files that no run continues from: read by people, or made anew.
 UNSEALED = {"evaluations.csv", "timing.json", "attempts.csv", "table.csv", "examples.npz", "predictions.npz"}

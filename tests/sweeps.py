@@ -8,8 +8,8 @@ import time
 from absl import flags
 from conftest import QUICK, ROOT
 
-from tf_tickets import cli, commands
-from tf_tickets.experiments import sweep
+from tf_tickets.settings import cli, commands
+from tf_tickets.sweeps import sweep
 
 BASE = {name: value for name, value in QUICK.items() if name not in ("images", "validation", "eval_every")}
 BASE |= {"epochs": 2, "rounds": 2}

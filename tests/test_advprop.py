@@ -13,7 +13,7 @@ from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline
 from tf_tickets.errors import UsageError
 from tf_tickets.models import auxiliary, names, state
-from tf_tickets.settings import Training
+from tf_tickets.settings.groups import Training
 from tf_tickets.training import callbacks, losses, objectives
 
 DIGITS = catalog.CATALOG["digits"]

@@ -11,14 +11,15 @@ from absl import flags
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import cli, errors, runs, storage
-from tf_tickets.analysis import probe, stability
+from tf_tickets import errors, runs, storage
+from tf_tickets.analysis import comparisons, probe, stability
+from tf_tickets.analysis.activations import Desk
+from tf_tickets.analysis.analyze import analyze
 from tf_tickets.data import pipeline, sources
-from tf_tickets.experiments import comparisons, subjects
-from tf_tickets.experiments.analyze import analyze
-from tf_tickets.experiments.desk import Desk
+from tf_tickets.evaluation import networks
 from tf_tickets.experiments.train import train
 from tf_tickets.report import analyses
+from tf_tickets.settings import cli
 
 EVERY = "density,similarity,probe,activity,shot"
 RNG = np.random.default_rng(5)
@@ -156,7 +157,7 @@ def test_a_network_and_itself_have_no_barrier(trained):
     pixels, labels = sources.load("digits").test()
     images = pipeline.Images(pixels[:100], np.asarray(labels[:100]), np.arange(100))
     desk = Desk(settings("stability"))
-    network = desk.network(subjects.subjects(trained[2], "ticket")[0])
+    network = desk.network(networks.subjects(trained[2], "ticket")[0])
     found = {m: value for m, value, _ in comparisons._errors_between(network, network.ticket.trained, {"test": images})}
     assert found["barrier_test"] == pytest.approx(0.0, abs=1e-12) and len(found) == 12
 

@@ -10,8 +10,8 @@ from conftest import QUICK
 import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments import subjects
-from tf_tickets.experiments.artefacts import EVALUATION_COLUMNS
+from tf_tickets.evaluation import networks
+from tf_tickets.runs import EVALUATION_COLUMNS
 
 TINY = QUICK | {"tensorboard": False, "rounds": 3}
 
@@ -103,7 +103,7 @@ def test_a_control_runs_where_it_belongs(run, control, tmp_path):
 
 def test_rows_of_a_ticket_that_was_replaced_are_not_the_new_one_s(finished, tmp_path):
     _, folder = copied(finished, tmp_path)
-    (one,) = subjects.subjects(folder.ticket, "ticket")
+    (one,) = networks.subjects(folder.ticket, "ticket")
     row = dict.fromkeys(EVALUATION_COLUMNS, "1")
     storage.write_csv(one.file, [row | {"round": "1"}, row | {"round": "2", "value": "7"}], EVALUATION_COLUMNS)
     assert [found["value"] for found in one.rows()] == ["7"]

@@ -11,11 +11,12 @@ from conftest import QUICK
 from scipy import stats
 
 import tf_tickets as tt
-from tf_tickets import augment, policies, runs, seeds
+from tf_tickets import augment, runs, seeds
 from tf_tickets.augment import sampling
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import policies
 
 COUNT = 24000
 FLIP_SLOT = 64  # the second operation of crop(4)|flip

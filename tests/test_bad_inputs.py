@@ -14,8 +14,9 @@ from PIL import Image
 from trees import tree
 
 import tf_tickets as tt
-from tf_tickets import cli, errors, main, stopping
+from tf_tickets import errors, main, stopping
 from tf_tickets.data import folder as data_folder
+from tf_tickets.settings import cli
 
 DIGITS = ["--dataset=digits", "--model=vgg11", "--width=2", "--images=70", "--batch_size=20", "--epochs=5"]
 PICTURES = ["--dataset=folder", "--data_dir=pictures", "--model=vgg11", "--width=2"]

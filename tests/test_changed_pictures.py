@@ -11,12 +11,12 @@ from PIL import Image
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
+from tf_tickets.analysis.analyze import analyze
 from tf_tickets.data import folder, pipeline
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.evaluation import generated
-from tf_tickets.experiments import evaluate, train
+from tf_tickets.evaluation import evaluate, generated
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.analyze import analyze
+from tf_tickets.experiments import train
 from tf_tickets.experiments.imp import imp
 from tf_tickets.export import formats, origin
 from tf_tickets.export.ticket import Ticket

@@ -10,8 +10,8 @@ from absl import flags
 from conftest import ROOT
 from trees import tree
 
-from tf_tickets import cli, config
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import cli, config
 
 # kind -> [(files, words, what the message must hold)]; {folder} stands for the folder in which the command runs.
 BAD = {

@@ -16,9 +16,10 @@ from absl import flags
 from conftest import ROOT
 from sweeps import FLAGS, parse, resolve, run_sweep, start, wait_until
 
-from tf_tickets import cli, commands, storage
+from tf_tickets import storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import cluster, outcomes, ray_engine, slurm, sweep
+from tf_tickets.settings import cli, commands
+from tf_tickets.sweeps import outcomes, ray_cluster, ray_engine, slurm, sweep
 
 ON_RAY = ["--images=60", "--engine=ray", "--cpus_per_run=1"]
 
@@ -88,10 +89,10 @@ def test_an_address_where_nothing_answers_is_refused_at_once(tmp_path):
 
 
 def test_something_else_than_ray_is_refused_in_bounded_time(monkeypatch):
-    monkeypatch.setattr(cluster, "_JOIN", 1.0)
+    monkeypatch.setattr(ray_cluster, "_JOIN", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         with pytest.raises(UsageError, match="no Ray cluster answers within 1 s"):
-            cluster._probe(f"127.0.0.1:{silent.getsockname()[1]}")
+            ray_cluster._probe(f"127.0.0.1:{silent.getsockname()[1]}")
 
 
 def test_what_ray_complains_of_becomes_one_line():
@@ -99,8 +100,8 @@ def test_what_ray_complains_of_becomes_one_line():
         "Traceback (most recent call last):\n  File\nRuntimeError: Version mismatch: The cluster was started with:\n"
         "    Ray: 2.0.0\n    Python: 3.11.4\nThis process on node 127.0.0.1 was started with:\n    Ray: 2.60.0\n"
     )
-    assert cluster._last_error(text).startswith("Version mismatch: The cluster was started with: Ray: 2.0.0 Python")
-    assert cluster._last_error("one\ntwo\n") == "two"
+    assert ray_cluster._last_error(text).startswith("Version mismatch: The cluster was started with: Ray: 2.0.0 Python")
+    assert ray_cluster._last_error("one\ntwo\n") == "two"
 
 
 @pytest.mark.slow
@@ -147,12 +148,12 @@ class TestDemand:
     )
     def test_by_what_there_is(self, cpus, gpus, machines, expected):
         command = types.SimpleNamespace(cpus_per_run=cpus, gpus_per_run=gpus)
-        assert dataclasses.astuple(cluster.demand(nodes(*machines), command)) == expected
+        assert dataclasses.astuple(ray_cluster.demand(nodes(*machines), command)) == expected
 
     def test_more_than_any_node_has_is_refused(self):
         command = types.SimpleNamespace(cpus_per_run=16, gpus_per_run=2)
         with pytest.raises(UsageError, match=r"--cpus_per_run=16 --gpus_per_run=2: no node .* 8 CPUs and 1 GPUs"):
-            cluster.demand(nodes((8.0, 1.0), (8.0, 1.0)), command)
+            ray_cluster.demand(nodes((8.0, 1.0), (8.0, 1.0)), command)
 
 
 class TestOrder:
@@ -169,19 +170,19 @@ class TestOrder:
         monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "7")
         monkeypatch.setenv("TFDS_DATA_DIR", "data")
         monkeypatch.setenv("SECRET", "x")
-        found = ray_engine.order(run, cluster.Demand(3, 0, 1)).environment
+        found = ray_engine.order(run, ray_cluster.Demand(3, 0, 1)).environment
         assert (found["TF_NUM_INTRAOP_THREADS"], found["OMP_NUM_THREADS"]) == ("3", "3")
         assert (found["TF_NUM_INTEROP_THREADS"], found["TFDS_DATA_DIR"]) == ("7", "data")
         assert found["CUDA_VISIBLE_DEVICES"] == "" and "SECRET" not in found
 
     @pytest.mark.parametrize(("gpus", "grows"), [(0, False), (0.25, True), (1, False), (2, False)])
     def test_a_shared_gpu_s_memory_grows(self, run, gpus, grows):
-        found = ray_engine.order(run, cluster.Demand(1, gpus, 1)).environment
+        found = ray_engine.order(run, ray_cluster.Demand(1, gpus, 1)).environment
         assert (found.get("TF_FORCE_GPU_ALLOW_GROWTH") == "true") == grows
         assert ("CUDA_VISIBLE_DEVICES" in found) == (gpus == 0)
 
     def test_paths_hold_on_every_node_and_another_disk_is_noticed(self, run, tmp_path):
-        found = ray_engine.order(run, cluster.Demand(1, 0, 1))
+        found = ray_engine.order(run, ray_cluster.Demand(1, 0, 1))
         request = cli.parse(["tf-tickets", *found.words], flags.FlagValues())
         assert request.config.run.out == str(tmp_path / "runs") and found.log.startswith(str(tmp_path))
         assert ray_engine._not_shared(found) is None
@@ -208,7 +209,7 @@ def test_a_lost_run_waits_until_its_folder_is_free(monkeypatch):
 
 
 def test_a_leashed_process_dies_with_its_parent(tmp_path):
-    words = [sys.executable, "-m", "tf_tickets.experiments.leash"]
+    words = [sys.executable, "-m", "tf_tickets.sweeps.leash"]
     assert subprocess.run([*words, "1", "--help"], cwd=ROOT, capture_output=True).returncode == 137  # no child of 1
     # A parent that starts a run, waits for it to be begun, and is killed.
     out = tmp_path / "runs"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from tf_tickets import commands, config, main
-from tf_tickets.config import Config
+from tf_tickets import main
 from tf_tickets.data import catalog
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import commands, config
+from tf_tickets.settings.config import Config
 
 CHECKED = {
     "subset_seed": ["0", "7", "original"], "validation": ["0.2", "1e-3", "fold:0/2", "fold:4/5"],

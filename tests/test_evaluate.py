@@ -16,12 +16,12 @@ from absl import flags
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import cli, errors, runs, storage
+from tf_tickets import errors, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline, sources
-from tf_tickets.evaluation import attacks, calibration, corruptions, replicas
-from tf_tickets.experiments import evaluate, predictions, subjects
+from tf_tickets.evaluation import attacks, calibration, corruptions, evaluate, networks, predictions, replicas
 from tf_tickets.export import writer
+from tf_tickets.settings import cli
 from tf_tickets.training import losses
 
 EVALUATORS = "clean,corruptions,fgsm,pgd"
@@ -292,4 +292,4 @@ def test_rows_are_csv_that_anyone_reads(run, few):
     with open(f"{run.ticket}.evaluations.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["setting"] == "eps=0.03137,step=0.007843,steps=2,restarts=2" and row["metric"] == "accuracy"
-    assert subjects.subjects(run.ticket, "all")[0].rows() == [row]
+    assert networks.subjects(run.ticket, "all")[0].rows() == [row]

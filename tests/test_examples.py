@@ -10,7 +10,7 @@ from PIL import Image
 
 from tf_tickets import runs, storage
 from tf_tickets.data import catalog, pipeline
-from tf_tickets.experiments import predictions
+from tf_tickets.evaluation import predictions
 from tf_tickets.report import details, thumbnails
 
 RNG = np.random.default_rng(8)

@@ -8,8 +8,9 @@ from absl import flags
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import cli, runs, storage
+from tf_tickets import runs, storage
 from tf_tickets.report import naming
+from tf_tickets.settings import cli
 
 NOTE = "# --rounds is what was asked for first; when more were, later, table.csv has them all.\n"
 

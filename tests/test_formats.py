@@ -17,7 +17,7 @@ from absl import flags
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import cli, main, options, runs, runtime, storage
+from tf_tickets import main, runs, runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, sources
 from tf_tickets.errors import StateError, UsageError
@@ -26,6 +26,7 @@ from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
 from tf_tickets.export.verify import verify
 from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.settings import cli, options
 
 CONFIG = tt.Config.from_values(dataset="digits")
 FILES = ["runtime.npz", "ticket", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.tflite"]

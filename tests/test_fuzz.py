@@ -10,9 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import tf_tickets as tt
-from tf_tickets import config, policies, storage
+from tf_tickets import storage
 from tf_tickets.errors import StateError
-from tf_tickets.experiments import grid
+from tf_tickets.settings import config, policies
+from tf_tickets.sweeps import grid
 
 FUZZ = settings(max_examples=300, deadline=None, derandomize=True)
 POLICIES = st.lists(

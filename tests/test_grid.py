@@ -4,7 +4,7 @@ import pytest
 from sweeps import resolve
 
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments import grid
+from tf_tickets.sweeps import grid
 
 
 def values(text, name):

@@ -21,10 +21,11 @@ from PIL import Image
 from trees import tree
 
 import tf_tickets as tt
-from tf_tickets import cli, errors, main, stopping, storage
+from tf_tickets import errors, main, stopping, storage
 from tf_tickets.backend import keras
 from tf_tickets.data import archives
 from tf_tickets.runtime import files
+from tf_tickets.settings import cli
 
 CANARY = "executed"
 

@@ -10,7 +10,7 @@ from conftest import QUICK
 import tf_tickets as tt
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, plain
-from tf_tickets.experiments import evaluate
+from tf_tickets.evaluation import evaluate
 from tf_tickets.report import command, evaluations, tables
 
 VALUES = (

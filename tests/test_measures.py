@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tf_tickets import config
-from tf_tickets.analysis import activity, overlap, probe, shot, similarity, stability, statistics, taps
+from tf_tickets.analysis import activity, measures, overlap, probe, shot, similarity, stability, taps
+from tf_tickets.analysis.activations import Desk
 from tf_tickets.data import sources, subsets
-from tf_tickets.experiments import measures
-from tf_tickets.experiments.desk import Desk
 from tf_tickets.models import architecture, builder
 from tf_tickets.models.description import Kernel
 from tf_tickets.registry import NETWORKS
+from tf_tickets.report import statistics
+from tf_tickets.settings import config
 
 RNG = np.random.default_rng(5)
 

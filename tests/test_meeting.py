@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from test_multi_worker import config_of, free_ports, together
 
-from tf_tickets import addresses, errors, meeting, messages, team, wire
-from tf_tickets import cluster as clusters
+from tf_tickets import errors
+from tf_tickets.workers import addresses, meeting, messages, team, wire
+from tf_tickets.workers import tf_config as clusters
 
 KEY = b"sixteen bytes or more of a key"
 

@@ -16,8 +16,9 @@ import trees
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import cluster as clusters
-from tf_tickets import errors, meeting, messages, runs, storage, team, wire
+from tf_tickets import errors, runs, storage
+from tf_tickets.workers import meeting, messages, team, wire
+from tf_tickets.workers import tf_config as clusters
 
 
 def free_ports(count):

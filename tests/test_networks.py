@@ -9,13 +9,13 @@ from conftest import QUICK, ROOT, SETTINGS
 import tf_tickets as tt
 from tf_tickets import backend, runs, runtime, storage
 from tf_tickets.backend import tf
-from tf_tickets.config import options
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.export import program
 from tf_tickets.models import architecture, description, initial, layers
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings.config import options
 from tf_tickets.training import losses
 
 # Trainable parameters and prunable weights at the usual width, ten classes, 32x32x3.

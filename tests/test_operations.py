@@ -7,7 +7,7 @@ from tf_tickets import backend
 from tf_tickets import seeds as keys
 from tf_tickets.augment import colour, custom, geometry, levels, operations, sampling, tables
 from tf_tickets.backend import tf
-from tf_tickets.config import Config
+from tf_tickets.settings.config import Config
 
 SNAKE = {"shearX": "shear_x", "shearY": "shear_y", "translateX": "translate_x", "translateY": "translate_y"}
 POINT = {

@@ -20,9 +20,10 @@ import tf_tickets
 
 MODULES = sorted((ROOT / "tf_tickets").rglob("*.py"))
 LIGHT = [
-    "tf_tickets", "tf_tickets.cli", "tf_tickets.config", "tf_tickets.errors", "tf_tickets.experiments.grid",
-    "tf_tickets.experiments.plan", "tf_tickets.experiments.sweep",
-    "tf_tickets.export.verify", "tf_tickets.flagfiles", "tf_tickets.main", "tf_tickets.models.architecture",
+    "tf_tickets", "tf_tickets.settings.cli", "tf_tickets.settings.config", "tf_tickets.errors",
+    "tf_tickets.sweeps.grid",
+    "tf_tickets.experiments.plan", "tf_tickets.sweeps.sweep",
+    "tf_tickets.export.verify", "tf_tickets.settings.flagfiles", "tf_tickets.main", "tf_tickets.models.architecture",
     "tf_tickets.models.families",
     "tf_tickets.pruning.masks", "tf_tickets.report.command", "tf_tickets.report.sweeps",
     "tf_tickets.runs", "tf_tickets.seeds",

@@ -10,8 +10,17 @@ import pytest
 from test_report import make_run, no_figures, six_runs  # noqa: F401
 
 from tf_tickets import storage
-from tf_tickets.analysis import statistics
-from tf_tickets.report import command, details, evaluation_rows, evaluations, page, sentences, tables, thumbnails
+from tf_tickets.report import (
+    command,
+    details,
+    evaluation_rows,
+    evaluations,
+    page,
+    sentences,
+    statistics,
+    tables,
+    thumbnails,
+)
 
 CLASSES = ["cat", "a>b", "<img src=x onerror=alert(1)>"]
 COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sweeps import resolve
 
-from tf_tickets.analysis import statistics
-from tf_tickets.report import sentences, sweeps
+from tf_tickets.report import sentences, statistics, sweeps
 
 
 def test_so_many_pairs_can_show_a_difference_and_one_fewer_cannot():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tf_tickets import policies
+from tf_tickets.settings import policies
 
 
 @pytest.mark.parametrize(("policy", "chain"), [

@@ -15,13 +15,13 @@ from conftest import QUICK, ROOT
 from PIL import Image
 
 import tf_tickets as tt
-from tf_tickets import config, storage
+from tf_tickets import storage
 from tf_tickets.data import sources, unlabelled
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import predict
-from tf_tickets.export import verify
+from tf_tickets.export import predict, verify
 from tf_tickets.export.ticket import Ticket, canonical
 from tf_tickets.runtime import files
+from tf_tickets.settings import config
 
 COUNT = 7
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tf_tickets import config
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import config
 
 
 class Unspeakable:

@@ -11,8 +11,9 @@ import pytest
 from absl import flags
 from conftest import QUICK
 
-from tf_tickets import cli, main
+from tf_tickets import main
 from tf_tickets.errors import TicketError
+from tf_tickets.settings import cli
 
 NOBODY = 65534
 COMMON = QUICK | {"tensorboard": False, "rounds": 2, "epochs": 2, "images": 40}

@@ -10,8 +10,8 @@ from conftest import ROOT
 from PIL import Image
 from trees import tree
 
-from tf_tickets import config
 from tf_tickets.experiments import plan
+from tf_tickets.settings import config
 
 RECIPES = [path for path in sorted((ROOT / "flags").glob("*.cfg")) if path.stem != "my_images"]  # which needs DIR
 GRIDS = sorted((ROOT / "flags").glob("*.sweep"))

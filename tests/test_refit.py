@@ -12,14 +12,15 @@ from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
+from tf_tickets.analysis.analyze import analyze
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.evaluation import networks
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments import plan_text, subjects
-from tf_tickets.experiments.analyze import analyze
-from tf_tickets.experiments.grid import Point
-from tf_tickets.experiments.outcomes import Run
+from tf_tickets.experiments import plan_text
 from tf_tickets.export import formats
 from tf_tickets.report import command, naming, tables
+from tf_tickets.sweeps.grid import Point
+from tf_tickets.sweeps.outcomes import Run
 
 VALUES = QUICK | {"tensorboard": False, "choose": "1"}
 
@@ -131,7 +132,7 @@ def test_positions_are_shuffled_from_its_own_rewind_point(refitted, tmp_path):
 
 def test_evaluation_and_report_know_both(copy, tmp_path):
     _, folder = copy
-    ours = subjects.subjects(folder.folder, "dense_and_ticket")
+    ours = networks.subjects(folder.folder, "dense_and_ticket")
     assert [one.name for one in ours] == [folder.refit.name] * 2 and folder.refit.name.endswith("/seed_0/refit")
     assert [os.path.relpath(one.folder, folder.folder) for one in ours] == ["refit/round_00", "refit/round_01"]
     frame, problems = tables.collect([folder.folder])
@@ -201,7 +202,7 @@ def test_a_document_without_a_round_is_damaged(copy, round_):
     _, folder = copy
     storage.write_json(os.path.join(folder.ticket, "ticket.json"), {"round": round_, "settings": {}})
     with pytest.raises(StateError, match="is no ticket's document"):
-        subjects.subjects(folder.folder, "all")
+        networks.subjects(folder.folder, "all")
 
 
 def test_the_run_s_own_settings_retrain_its_ticket_on_the_same_images(refitted, tmp_path):

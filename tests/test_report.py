@@ -12,10 +12,9 @@ import pytest
 from scipy import stats
 
 from tf_tickets import runs, storage
-from tf_tickets.analysis import statistics
-from tf_tickets.config import Config
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import command, details, pairing, plots, tables
+from tf_tickets.report import command, details, pairing, plots, statistics, tables
+from tf_tickets.settings.config import Config
 
 TOTAL = 10_000
 

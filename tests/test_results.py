@@ -12,10 +12,10 @@ from absl import flags
 from conftest import ROOT
 from scipy import stats
 
-from tf_tickets import cli, storage
-from tf_tickets.analysis import statistics
+from tf_tickets import storage
 from tf_tickets.experiments import plan, train
-from tf_tickets.report import command, evaluation_rows, pairing, plots, rewinds, rivals, tables
+from tf_tickets.report import command, evaluation_rows, pairing, plots, rewinds, rivals, statistics, tables
+from tf_tickets.settings import cli
 
 PUBLISHED = sorted(path.parent.name for path in (ROOT / "results").glob("*/report.csv"))
 REWINDS = [name for name in PUBLISHED if (ROOT / "results" / name / "rewinds.csv").exists()]

@@ -4,8 +4,7 @@ import numpy as np
 import pandas
 import pytest
 
-from tf_tickets.analysis import statistics
-from tf_tickets.report import pairing, plots, rivals
+from tf_tickets.report import pairing, plots, rivals, statistics
 
 
 def recipes():

@@ -10,8 +10,7 @@ import pytest
 import tf_tickets as tt
 from tf_tickets.backend import keras, tf
 from tf_tickets.data import catalog, pipeline, sources
-from tf_tickets.evaluation import attacks
-from tf_tickets.experiments import evaluate
+from tf_tickets.evaluation import attacks, evaluate
 
 # Names of ours -> of ART. ART's PGD without a random start is ours with restarts=0.
 CASES = [

@@ -9,10 +9,10 @@ from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
-from tf_tickets.config import Training
 from tf_tickets.experiments import plan, plan_text
 from tf_tickets.pruning.settling import Settling
 from tf_tickets.report import pairing, tables
+from tf_tickets.settings.config import Training
 from tf_tickets.training import callbacks, schedules
 
 SEARCH = QUICK | {"validation": None, "eval_every": None, "epochs": 8, "rounds": 4, "search_epochs": 3}

@@ -23,7 +23,8 @@ from conftest import QUICK, ROOT
 import tf_tickets as tt
 from tf_tickets import backend, errors, stopping, streams
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments import predict, rounds
+from tf_tickets.experiments import rounds
+from tf_tickets.export import predict
 from tf_tickets.training import callbacks
 
 HEAD = """

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_tickets.config import Config
 from tf_tickets.data import catalog, subsets
 from tf_tickets.errors import UsageError
+from tf_tickets.settings.config import Config
 
 EVEN = np.arange(2000) * 7 % 10
 DIGITS = np.repeat(np.arange(10), catalog.CATALOG["digits"].train_counts)[np.arange(1197) * 11 % 1197]

@@ -9,9 +9,10 @@ import pytest
 from absl import flags
 from sweeps import FLAGS, resolve, run_sweep, start, wait_until
 
-from tf_tickets import cli, runs, stopping, storage
+from tf_tickets import runs, stopping, storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
-from tf_tickets.experiments import pool, sweep, workers
+from tf_tickets.settings import cli
+from tf_tickets.sweeps import devices, pool, sweep
 
 
 @pytest.mark.parametrize(
@@ -110,48 +111,48 @@ class TestWorkers:
         """Sixteen cores, no GPU, no variable of threads, no driver."""
         for name in ("CUDA_VISIBLE_DEVICES", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setattr(workers, "cores", lambda: 16)
-        monkeypatch.setattr(workers, "_GPU_FOLDER", str(tmp_path / "gpus"))
+        monkeypatch.setattr(devices, "cores", lambda: 16)
+        monkeypatch.setattr(devices, "_GPU_FOLDER", str(tmp_path / "gpus"))
         monkeypatch.setenv("PATH", str(tmp_path))
 
     def threads(self, wanted, count):
-        return [found["TF_NUM_INTRAOP_THREADS"] for found in workers.environments(wanted, count)]
+        return [found["TF_NUM_INTRAOP_THREADS"] for found in devices.environments(wanted, count)]
 
     def test_cores_are_shared(self, monkeypatch):
         assert self.threads(None, 100) == ["2"] * 8
         assert self.threads(None, 2) == ["8"] * 2
         assert self.threads(3, 100) == ["5"] * 3
         assert self.threads(32, 100) == ["1"] * 32
-        monkeypatch.setattr(workers, "cores", lambda: 1)
+        monkeypatch.setattr(devices, "cores", lambda: 1)
         assert self.threads(None, 100) == ["1"]
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
-        assert workers.environments(None, 9) == [
+        assert devices.environments(None, 9) == [
             {"TF_NUM_INTRAOP_THREADS": "7", "OMP_NUM_THREADS": "1"}
         ]
 
     @pytest.mark.parametrize(("text", "found"), [("0,2", ["0", "2"]), ("", []), ("-1", []), ("1,-1,0", ["1"])])
     def test_the_environment_names_the_gpus(self, text, found, monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", text)
-        assert workers.gpus() == found
+        assert devices.gpus() == found
 
     def test_the_driver_counts_the_gpus(self, tmp_path):
-        assert workers.gpus() == []
+        assert devices.gpus() == []
         for name in ("0000:01:00.0", "0000:02:00.0", "0000:03:00.0"):
             (tmp_path / "gpus" / name).mkdir(parents=True)
-        assert workers.gpus() == ["0", "1", "2"]
+        assert devices.gpus() == ["0", "1", "2"]
         tool = tmp_path / "nvidia-smi"
         tool.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: x)'\necho '  MIG 1g Device 0: (UUID: y)'\necho 'GPU 1: A'\n")
         tool.chmod(0o755)
-        assert workers.gpus() == ["0", "1"]
+        assert devices.gpus() == ["0", "1"]
         tool.write_text("#!/bin/sh\necho 'GPU 0: stale'\nexit 9\n")
-        assert workers.gpus() == ["0", "1", "2"]
+        assert devices.gpus() == ["0", "1", "2"]
 
     @pytest.mark.parametrize(
         ("wanted", "devices"), [(None, ["0", "1", "2"]), (2, ["0,2", "1"]), (4, ["0", "1", "2", "0"])]
     )
     def test_gpus_are_shared(self, wanted, devices, monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-        found = workers.environments(wanted, 2)
+        found = devices.environments(wanted, 2)
         assert [variables["CUDA_VISIBLE_DEVICES"] for variables in found] == devices
         assert all(("TF_FORCE_GPU_ALLOW_GROWTH" in variables) == (wanted == 4) for variables in found)
 

@@ -10,9 +10,8 @@ import pytest
 import tf_tickets as tt
 from tf_tickets import errors
 from tf_tickets.data import catalog, pipeline, sources
-from tf_tickets.evaluation import corruptions, files, generated
-from tf_tickets.experiments import evaluate, sampling
-from tf_tickets.experiments.corruption_sheet import corruption_sheet
+from tf_tickets.evaluation import corruptions, evaluate, files, generated, subsample
+from tf_tickets.evaluation.corruption_sheet import corruption_sheet
 from tf_tickets.report import evaluations
 
 TINY = dataclasses.replace(catalog.CATALOG["cifar10"], test_counts=(2,) * 10)
@@ -67,7 +66,7 @@ def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
     assert value["standard_15", "accuracy"] == (pytest.approx(0.82), 1500)
     assert value["all_19", "accuracy"] == (pytest.approx(0.82), 1900)
     assert value["all_19", "calibration_error"] == (pytest.approx(0.18), 1900)
-    fewer, chosen = sampling.limited(sets[6], 10).load(), sampling.draw(LABELS[:20], 10)
+    fewer, chosen = subsample.limited(sets[6], 10).load(), subsample.draw(LABELS[:20], 10)
     np.testing.assert_array_equal(fewer.pixels, images.pixels[chosen])
     np.testing.assert_array_equal(np.sort(fewer.labels), np.arange(10))
     assert capsys.readouterr().err == ""
@@ -191,9 +190,9 @@ def test_the_sheet_of_corruptions(tmp_path):
 
 def test_fewer_test_images_are_a_measurement_of_their_own(tmp_path):
     labels = np.repeat(np.arange(3), [50, 30, 20])
-    chosen = sampling.draw(labels, 10)
+    chosen = subsample.draw(labels, 10)
     assert np.bincount(labels[chosen]).tolist() == [5, 3, 2] and (np.diff(chosen) > 0).all()
-    assert set(chosen) < set(sampling.draw(labels, 20)) and len(sampling.draw(labels, 500)) == 100
+    assert set(chosen) < set(subsample.draw(labels, 20)) and len(subsample.draw(labels, 500)) == 100
     tasks = evaluate.tasks_for(
         TINY, settings(evaluators="clean,corruptions,fgsm", data_dir=str(tmp_path), test_images=7)
     )

@@ -31,7 +31,7 @@ def _has_avx2():
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if _has_avx2() else "0")
 
 _LAZY = {
-    "Config": ("tf_tickets.config", "Config"),
+    "Config": ("tf_tickets.settings.config", "Config"),
     "imp": ("tf_tickets.experiments.imp", "imp"),
     "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),
     "train": ("tf_tickets.experiments.train", "train"),

@@ -12,8 +12,8 @@ import sys  # noqa: E402
 
 from absl import app, flags, logging  # noqa: E402
 
-from tf_tickets import cli, commands  # noqa: E402
 from tf_tickets.errors import StateError, TicketError, plain  # noqa: E402
+from tf_tickets.settings import cli, commands  # noqa: E402
 
 
 def main(request):
@@ -84,7 +84,7 @@ def _finish(result):
 
 
 def _evaluate(request):
-    from tf_tickets.experiments import evaluate
+    from tf_tickets.evaluation import evaluate
 
     print(evaluate.table(evaluate.evaluate(request.paths, request.config, stopping.requested)))
     return 0
@@ -92,9 +92,9 @@ def _evaluate(request):
 
 def _analyze(request):
     if request.config.command.what == "corruptions":
-        from tf_tickets.experiments.corruption_sheet import corruption_sheet as draw
+        from tf_tickets.evaluation.corruption_sheet import corruption_sheet as draw
     elif request.config.command.what == "augment":
-        from tf_tickets.analysis.contact_sheet import contact_sheet as draw
+        from tf_tickets.augment.contact_sheet import contact_sheet as draw
     else:
         return _studies(request)
     print(draw(request.config))
@@ -102,7 +102,7 @@ def _analyze(request):
 
 
 def _studies(request):
-    from tf_tickets.experiments.analyze import analyze
+    from tf_tickets.analysis.analyze import analyze
     from tf_tickets.report import analyses
 
     found = analyze(request.paths, request.config, stopping.requested)
@@ -133,7 +133,7 @@ def _export(request):
 
 
 def _predict(request):
-    from tf_tickets.experiments import predict
+    from tf_tickets.export import predict
 
     text, problems = predict.predict(request.paths[0], request.paths[1:], request.config.command)
     print(text)
@@ -158,8 +158,8 @@ def _prepare(request):
 
 
 def _sweep(request):
-    from tf_tickets.experiments import sweep
     from tf_tickets.report import sweeps
+    from tf_tickets.sweeps import sweep
 
     config = request.config
     found = sweep.resolve(config, request.names, commands.check_command)
@@ -186,7 +186,7 @@ def _sweep(request):
 
 
 def _print_script(found, config):
-    from tf_tickets.experiments import slurm
+    from tf_tickets.sweeps import slurm
 
     text = slurm.script(found, config)
     if text is None:

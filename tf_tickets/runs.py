@@ -15,6 +15,9 @@ _BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safete
 # What the summary of a complete round says beside its numbers: which run it is of, and the hashes.
 _SEAL = ("files", "run", "self_sha256")
 
+# Of evaluations.csv: what was measured of one network.
+EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
+
 # The folder, inside of a run's, of its chosen rounds on all images of the subset.
 REFIT = "refit"
 

@@ -29,7 +29,7 @@ def made(folder):
 def starts(reader, run):
     """Inputs to start from."""
     if reader == "policy":
-        from tf_tickets import policies
+        from tf_tickets.settings import policies
 
         return [name.encode() for name in (*policies.PRESETS, *policies.PRESETS.values())]
     if reader == "sweep_grid":

@@ -111,10 +111,10 @@ def journey(folder, classes):
     """Trains on the classes and uses the ticket in every way; a list of what came out wrong."""
     import tf_tickets as tt
     from tf_tickets import runtime, storage
-    from tf_tickets.config import Command, Config
-    from tf_tickets.experiments import evaluate, predict
-    from tf_tickets.export import formats, verify
+    from tf_tickets.evaluation import evaluate
+    from tf_tickets.export import formats, predict, verify
     from tf_tickets.report import command, figures_robustness
+    from tf_tickets.settings.config import Command, Config
 
     root, wrong = folder / "pictures", []
     draw(root, classes)

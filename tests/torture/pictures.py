@@ -17,9 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow's decoders
 import numpy as np
 from torture import odd_pictures
 
-from tf_tickets import pictures
 from tf_tickets.backend import tf
-from tf_tickets.data import folder, photographs, sources, unlabelled
+from tf_tickets.data import folder, photographs, pictures, sources, unlabelled
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan_pictures
 

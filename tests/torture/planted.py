@@ -249,8 +249,10 @@ def main(folder, count, seed, *only):
     facts = small()
     harness.load()
     from tf_tickets.data import prepare  # noqa: F401
-    from tf_tickets.experiments import analyze, evaluate, predict, train  # noqa: F401
-    from tf_tickets.export import formats  # noqa: F401
+    from tf_tickets.export import (
+        formats,  # noqa: F401
+        predict,  # noqa: F401
+    )
 
     folder = os.path.abspath(folder)
     os.makedirs(folder, exist_ok=True)

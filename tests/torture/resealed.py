@@ -279,9 +279,9 @@ def used(place, images, wanted):
 
 def whole(place, out, images):
     """Predict and export of an accepted ticket, with TensorFlow."""
-    from tf_tickets import config
     from tf_tickets.errors import TicketError
     from tf_tickets.export import formats, verify
+    from tf_tickets.settings import config
 
     try:
         ticket = verify.checked(str(place))[0]

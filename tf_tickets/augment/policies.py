@@ -1,11 +1,13 @@
-"""Policies applied to batches; the language itself is `tf_tickets.policies`."""
+"""Policies applied to batches; the language itself is `tf_tickets.settings.policies`."""
 
 import functools
 
-from tf_tickets import pictures, policies, seeds
+from tf_tickets import seeds
 from tf_tickets.augment import custom, geometry, mixing, operations, resized
 from tf_tickets.backend import tf
+from tf_tickets.data import pictures
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import policies
 
 # Each operation of a policy draws from its own range of slots.
 _SLOTS_PER_OPERATION = 64
@@ -29,7 +31,7 @@ def apply(policy, images, keys):
     """Augments a batch.
 
     Args:
-      policy: a preset or a chain, `tf_tickets.policies`.
+      policy: a preset or a chain, `tf_tickets.settings.policies`.
       images: uint8 or float32 [n, height, width, channels] in 0..255, array or tensor. Operations on grey levels round
         float images first, as Pillow would; the others copy pixels as they are.
       keys: int64 [n], one key per image, from `keys`.

@@ -2,9 +2,9 @@
 
 import math
 
-from tf_tickets import pictures
 from tf_tickets.augment import sampling
 from tf_tickets.backend import tf
+from tf_tickets.data import pictures
 
 _ATTEMPTS = 10
 _RATIO = (3.0 / 4.0, 4.0 / 3.0)

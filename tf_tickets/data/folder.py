@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_tickets.data import catalog, class_folders, class_names, copies, listing, photographs
 from tf_tickets.errors import UsageError
-from tf_tickets.settings import Data
+from tf_tickets.settings.groups import Data
 
 # Pictures of one size up to this side are used as they are, all others through crops of 224 pixels.
 _SMALL_SIDE = 96

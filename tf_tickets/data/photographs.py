@@ -286,8 +286,8 @@ def encoded(path: str, channels: int, kept: set | None = None) -> bytes:
 
 
 def _is_decoded_by_tensorflow(data, shape):
-    from tf_tickets import pictures
     from tf_tickets.backend import tf
+    from tf_tickets.data import pictures
 
     try:
         with tf.device("CPU:0"):

@@ -5,9 +5,9 @@ import functools
 
 import numpy as np
 
-from tf_tickets import pictures, seeds
+from tf_tickets import seeds
 from tf_tickets.backend import tf
-from tf_tickets.data import lazy
+from tf_tickets.data import lazy, pictures
 from tf_tickets.errors import UsageError
 
 

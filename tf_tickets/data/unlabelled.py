@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 
-from tf_tickets import pictures, storage
+from tf_tickets import storage
 from tf_tickets.backend import tf
-from tf_tickets.data import listing, photographs
+from tf_tickets.data import listing, photographs, pictures
 from tf_tickets.errors import TicketError, UsageError, reason
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tf_tickets import messages
-from tf_tickets import team as teams
 from tf_tickets.data import pipeline
 from tf_tickets.errors import StopRequested
+from tf_tickets.workers import messages
+from tf_tickets.workers import team as teams
 
 BATCH = 500
 

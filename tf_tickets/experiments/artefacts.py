@@ -5,18 +5,17 @@ import time
 import numpy as np
 
 from tf_tickets import runs, storage
-from tf_tickets.experiments import joined
-from tf_tickets.experiments.notices import say
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import state
+from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
+from tf_tickets.workers import joined
 
 EPOCH_COLUMNS = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "test_balanced_accuracy", "test_loss",
     "validation_accuracy", "mask_distance",
 )  # fmt: skip
-EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
 
 
 def write(session, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict) -> None:
@@ -44,7 +43,7 @@ def write(session, run: runs.RunFolder, training_round: Round, rows: list[dict],
     storage.write_csv(folder.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     storage.write_arrays(folder.weights, weights)
     storage.write_csv(folder.epochs, rows, EPOCH_COLUMNS)
-    storage.write_csv(folder.evaluations, _evaluations(session, run, folder, rows[-1], masks), EVALUATION_COLUMNS)
+    storage.write_csv(folder.evaluations, _evaluations(session, run, folder, rows[-1], masks), runs.EVALUATION_COLUMNS)
     storage.write_json(folder.timing, timed)
     folder.complete_with(summary_of(session.plan, training_round, masks, rows), run.name)
 

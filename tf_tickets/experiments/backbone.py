@@ -3,7 +3,7 @@
 import dataclasses
 
 from tf_tickets.errors import UsageError
-from tf_tickets.settings import Choice, Network, Pruning
+from tf_tickets.settings.groups import Choice, Network, Pruning
 
 
 def resolved(config):

@@ -9,10 +9,10 @@ from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.joined import are_rounds, joined
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
-from tf_tickets.team import ALONE
+from tf_tickets.workers.joined import are_rounds, joined
+from tf_tickets.workers.team import ALONE
 
 
 @dataclasses.dataclass(frozen=True)

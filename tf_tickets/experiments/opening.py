@@ -5,10 +5,10 @@ import hashlib
 import json
 import os
 
-from tf_tickets import config as configs
 from tf_tickets import storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, StopRequested, UsageError
+from tf_tickets.settings import config as configs
 
 # Files whose contents are in the run's name: where they lie may change.
 _BY_CONTENT = ("pretrained", "subset_file", "ticket")

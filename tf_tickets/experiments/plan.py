@@ -5,8 +5,7 @@ import io
 
 import numpy as np
 
-from tf_tickets import config as configs
-from tf_tickets import policies, runs, storage
+from tf_tickets import runs, storage
 from tf_tickets.data import catalog, subsets
 from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import UsageError
@@ -14,6 +13,8 @@ from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
 from tf_tickets.pruning import masks
 from tf_tickets.registry import CONTROLS, STARTS
+from tf_tickets.settings import config as configs
+from tf_tickets.settings import policies
 from tf_tickets.training import schedules
 
 

@@ -6,11 +6,12 @@ import statistics
 
 import numpy as np
 
-from tf_tickets import config as configs
-from tf_tickets import policies, runs, storage
+from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening, plan_pictures
 from tf_tickets.experiments import plan as plans
+from tf_tickets.settings import config as configs
+from tf_tickets.settings import policies
 
 
 def recorded_rate(plan):

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_tickets import config as configs
 from tf_tickets import runs
 from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.settings import config as configs
 from tf_tickets.training import schedules
 
 

@@ -6,19 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_tickets import messages, runs, storage
+from tf_tickets import runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.errors import DivergedError, StateError
-from tf_tickets.experiments import artefacts, joined, opening
-from tf_tickets.experiments.notices import say
+from tf_tickets.experiments import artefacts, opening
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
+from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.pruning.rewind import RewindPoint
-from tf_tickets.team import ALONE
 from tf_tickets.training import callbacks
 from tf_tickets.training.fit import fit
+from tf_tickets.workers import joined, messages
+from tf_tickets.workers.team import ALONE
 
 
 def run_rounds(

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tf_tickets import messages, runs, storage
+from tf_tickets import runs, storage
 from tf_tickets.experiments import artefacts
 from tf_tickets.experiments.round import Round
 from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
@@ -13,6 +13,7 @@ from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import round_masks, starts, wrapping
 from tf_tickets.pruning.gradual import GradualPruning
 from tf_tickets.pruning.settling import Settling
+from tf_tickets.workers import messages
 
 
 def next_round(session, run: runs.RunFolder, index: int) -> Round:

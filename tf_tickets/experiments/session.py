@@ -5,16 +5,17 @@ import functools
 import numpy as np
 
 from tf_tickets import augment
-from tf_tickets import team as teams
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.errors import plain
 from tf_tickets.evaluation import accuracy
-from tf_tickets.experiments import artefacts, joined
-from tf_tickets.experiments.notices import say
+from tf_tickets.experiments import artefacts
 from tf_tickets.models import auxiliary, builder, pretrained, state, synchronised
+from tf_tickets.notices import say
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
+from tf_tickets.workers import joined
+from tf_tickets.workers import team as teams
 
 
 class Session:

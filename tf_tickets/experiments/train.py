@@ -3,11 +3,11 @@
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import exported, held, incomplete, standing, unwritable
-from tf_tickets.experiments.joined import are_rounds, joined
-from tf_tickets.experiments.notices import say
+from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.strategies import IMP, RETRAIN, TRAIN
 from tf_tickets.registry import CONTROLS
+from tf_tickets.workers.joined import are_rounds, joined
 
 
 def train(config, stop=lambda: False):

@@ -3,9 +3,9 @@
 import math
 import re
 
-from tf_tickets import config as configs
 from tf_tickets.data.photographs import SHORTER_SIDE
-from tf_tickets.pictures import MARGIN
+from tf_tickets.data.pictures import MARGIN
+from tf_tickets.settings import config as configs
 
 _Z = 1.959964  # of a two-sided 95 % interval
 _NAMES = {

@@ -5,9 +5,9 @@ Hashes can be made anew by whoever changes a ticket; what is used of it fits tog
 
 import math
 
-from tf_tickets.config import Config, options
 from tf_tickets.models import architecture
 from tf_tickets.runtime import facts, program
+from tf_tickets.settings.config import Config, options
 
 FORMATS = (1, 2)
 # Eight times those of the largest network at its usual width; a ticket in memory takes nine bytes for each.

@@ -11,8 +11,8 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import origin, samples, verify
 from tf_tickets.export.ticket import DOCUMENT, Ticket, measured
-from tf_tickets.options import EXPORTS
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings.options import EXPORTS
 
 _NAMES = {
     "ticket": "ticket", "runtime": "runtime.npz", "tflite": "ticket.tflite", "tflite_float16": "ticket_float16.tflite",

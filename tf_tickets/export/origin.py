@@ -6,11 +6,11 @@ training picture may test now, and old and new test pictures would be mixed in o
 
 import os
 
-from tf_tickets import config as configs
 from tf_tickets import runs, storage
 from tf_tickets.data import folder
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.settings import config as configs
 
 
 def run_of(path):

@@ -1,7 +1,7 @@
 """The ticket as a SavedModel that TensorFlow alone loads: preprocessing, labels and signatures inside."""
 
-from tf_tickets import pictures
 from tf_tickets.backend import keras, tf
+from tf_tickets.data import pictures
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.models import winograd
 

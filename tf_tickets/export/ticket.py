@@ -12,7 +12,6 @@ import os
 
 import numpy as np
 
-from tf_tickets import config as configs
 from tf_tickets import runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError, reason
@@ -20,6 +19,7 @@ from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
 from tf_tickets.pruning.masks import masked_state
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
+from tf_tickets.settings import config as configs
 
 LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
 # Images a call in evaluation; the bits of logits depend on it.

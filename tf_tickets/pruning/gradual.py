@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tf_tickets import messages
 from tf_tickets.backend import keras, tf, tfmot
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
+from tf_tickets.workers import messages
 
 
 class GradualPruning(keras.callbacks.Callback):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_tickets import messages
+from tf_tickets.workers import messages
 
 
 class Settling:

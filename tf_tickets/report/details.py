@@ -9,11 +9,11 @@ import re
 import numpy as np
 import pandas
 
-from tf_tickets import config as configs
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import tables
 from tf_tickets.report.tables import MOST
+from tf_tickets.settings import config as configs
 
 # These say where and how a run was made, not what its numbers depend on.
 _OF_THE_MACHINE = ("data_dir", "out", "progress", "tensorboard", "dry_run", "profile_steps")

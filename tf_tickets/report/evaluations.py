@@ -4,8 +4,7 @@ import re
 
 import pandas
 
-from tf_tickets.analysis import statistics
-from tf_tickets.report import analyses, analysis_rows, evaluation_rows, pairing, tables
+from tf_tickets.report import analyses, analysis_rows, evaluation_rows, pairing, statistics, tables
 
 _PAIR = ["seed", "subset_seed"]
 _NETWORKS = ("dense", "ticket")

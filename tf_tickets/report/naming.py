@@ -3,8 +3,8 @@
 import os
 import re
 
-from tf_tickets.config import COMMANDS, Config
 from tf_tickets.runs import REFIT
+from tf_tickets.settings.config import COMMANDS, Config
 
 _REFIT = f"-{REFIT}"
 

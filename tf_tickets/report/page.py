@@ -3,7 +3,6 @@
 import os
 
 from tf_tickets import storage
-from tf_tickets.analysis import statistics
 from tf_tickets.report import (
     details,
     figures_robustness,
@@ -15,6 +14,7 @@ from tf_tickets.report import (
     rivals,
     sections,
     sentences,
+    statistics,
     tables,
 )
 from tf_tickets.report.drawing import Figures

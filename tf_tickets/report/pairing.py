@@ -3,9 +3,8 @@
 import numpy as np
 import pandas
 
-from tf_tickets.analysis import statistics
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import naming, tables
+from tf_tickets.report import naming, statistics, tables
 
 
 def pair(frame, digest, index):

@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tf_tickets import storage
-from tf_tickets.analysis import statistics
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import html, pairing
+from tf_tickets.report import html, pairing, statistics
 
 # Okabe and Ito's palette, readable with colour-blind eyes, brown for its yellow, which is faint on white; markers tell
 # the groups apart without colour.

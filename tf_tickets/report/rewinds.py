@@ -4,8 +4,7 @@ import re
 
 import pandas
 
-from tf_tickets.analysis import statistics
-from tf_tickets.report import pairing, plots, tables
+from tf_tickets.report import pairing, plots, statistics, tables
 
 COLUMNS = (
     "rewind_epoch", "digest", "round", "density", "n", "dense_accuracy", "ticket_accuracy", "difference", "low", "high",

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas
 
-from tf_tickets.analysis import statistics
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import pairing, plots, tables
+from tf_tickets.report import pairing, plots, statistics, tables
 
 COLUMNS = (
     "digest", "rival", "name", "round", "density", "rival_density", "n", "ticket_accuracy", "rival_accuracy",

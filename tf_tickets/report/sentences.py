@@ -1,7 +1,6 @@
 """The comparison of dense and ticket in words."""
 
-from tf_tickets.analysis import statistics
-from tf_tickets.report import naming, tables
+from tf_tickets.report import naming, statistics, tables
 
 ENOUGH = statistics.pairs_needed()
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()

@@ -3,9 +3,8 @@
 import os
 
 from tf_tickets import storage
-from tf_tickets.analysis import statistics
 from tf_tickets.errors import StateError
-from tf_tickets.report import sentences, tables
+from tf_tickets.report import sentences, statistics, tables
 
 _MEASURED = ("rounds_done", "chosen", "test_accuracy_round_0", "test_accuracy", "difference")
 

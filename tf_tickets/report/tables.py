@@ -10,11 +10,10 @@ import os
 import pandas
 
 from tf_tickets import runs, storage
-from tf_tickets.analysis import statistics
 from tf_tickets.columns import right, width
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import html, naming
+from tf_tickets.report import html, naming, statistics
 
 _TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe")
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])

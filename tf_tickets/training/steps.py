@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tf_tickets import messages
 from tf_tickets.backend import tf
 from tf_tickets.training import optimizers
+from tf_tickets.workers import messages
 
 
 class Steps:

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 
-from tf_tickets import config as configs
 from tf_tickets import runs, storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
-from tf_tickets.experiments import grid
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import choose_round
 from tf_tickets.registry import CONTROLS
+from tf_tickets.settings import config as configs
+from tf_tickets.sweeps import grid
 
 # The worst first: a defect, damaged state, diverged, in use, bad input, stopped from outside.
 WORST = (1, StateError.exit_status, 5, LockedError.exit_status, UsageError.exit_status, StopRequested.exit_status)

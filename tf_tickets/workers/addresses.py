@@ -3,8 +3,8 @@
 import ipaddress
 import socket
 
-from tf_tickets.cluster import Cluster
 from tf_tickets.errors import UsageError
+from tf_tickets.workers.tf_config import Cluster
 
 
 def listeners(cluster: Cluster, backlog: int) -> list:

@@ -7,7 +7,7 @@ import numpy as np
 from tf_tickets import backend, seeds
 from tf_tickets.analysis import similarity, taps
 from tf_tickets.data import catalog, pipeline, sources
-from tf_tickets.experiments import evaluate, subjects
+from tf_tickets.evaluation import evaluate, networks
 from tf_tickets.models import architecture
 
 SAMPLE, BATCH = 1000, 100
@@ -47,7 +47,7 @@ class Desk:
     def _network(self, subject):
         data_set = functools.partial(self.data_set, subject)
         data_dir = evaluate.data_dir_of(subject, self.config)
-        return subjects.Network(subject.ticket, data_set, self.devices, data_dir=data_dir)
+        return networks.Network(subject.ticket, data_set, self.devices, data_dir=data_dir)
 
     def _test(self, name, data_dir):
         pixels, labels = self.source(name, data_dir).test()

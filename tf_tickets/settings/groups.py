@@ -2,9 +2,10 @@
 
 import dataclasses
 
-from tf_tickets import policies
-from tf_tickets.choices import DATASETS, check_probe
-from tf_tickets.options import (
+from tf_tickets.registry import CONTROLS, CRITERIA, NETWORKS
+from tf_tickets.settings import policies
+from tf_tickets.settings.choices import DATASETS, check_probe
+from tf_tickets.settings.options import (
     check_address,
     check_choose,
     check_evaluators,
@@ -21,7 +22,6 @@ from tf_tickets.options import (
     check_what,
     option,
 )
-from tf_tickets.registry import CONTROLS, CRITERIA, NETWORKS
 
 
 def _controls():

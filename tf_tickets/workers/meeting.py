@@ -13,10 +13,10 @@ import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
 
-from tf_tickets import addresses, messages
-from tf_tickets import cluster as clusters
 from tf_tickets.errors import StopRequested, TicketError, UsageError
-from tf_tickets.wire import FAILURE, LOOK_SECONDS, VALUE, Wire
+from tf_tickets.workers import addresses, messages
+from tf_tickets.workers import tf_config as clusters
+from tf_tickets.workers.wire import FAILURE, LOOK_SECONDS, VALUE, Wire
 
 # Machines of one job start minutes apart.
 SECONDS_TO_MEET = 300.0

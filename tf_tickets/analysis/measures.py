@@ -6,11 +6,11 @@ import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.analysis import activity, probe, shot
+from tf_tickets.analysis.activations import SAMPLE, activations, described, outputs
 from tf_tickets.data import catalog, pipeline, subsets
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments import subjects
-from tf_tickets.experiments.desk import SAMPLE, activations, described, outputs
-from tf_tickets.experiments.evaluate import Task
+from tf_tickets.evaluation import networks
+from tf_tickets.evaluation.evaluate import Task
 
 
 def densities(desk, groups):
@@ -24,7 +24,7 @@ def densities(desk, groups):
       List of (subject, list of evaluate.Task).
     """
     firsts = {one.run.folder if one.run else one.folder: one for one, *_ in groups}
-    every = [subjects.of_run(one.run, "all") if one.run else [one] for one in firsts.values()]
+    every = [networks.of_run(one.run, "all") if one.run else [one] for one in firsts.values()]
     return [(one, [Task("density", "mask", "kept", _densities)]) for group in every for one in group]
 
 

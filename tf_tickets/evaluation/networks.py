@@ -8,7 +8,6 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
-from tf_tickets.experiments.artefacts import EVALUATION_COLUMNS
 from tf_tickets.export import origin
 from tf_tickets.export.ticket import DOCUMENT, Ticket
 
@@ -53,8 +52,9 @@ class Subject:
     def rows(self):
         """The rows on disk, dicts of text; none where no file is."""
         rows = storage.read_csv(self.file) if os.path.exists(self.file) else []
-        if any(set(row) != set(EVALUATION_COLUMNS) or None in row.values() for row in rows):
-            raise StateError(f"{self.file} has other columns than {','.join(EVALUATION_COLUMNS)}; delete it to redo it")
+        if any(set(row) != set(runs.EVALUATION_COLUMNS) or None in row.values() for row in rows):
+            columns = ",".join(runs.EVALUATION_COLUMNS)
+            raise StateError(f"{self.file} has other columns than {columns}; delete it to redo it")
         if self.run is None:  # of a ticket that another round has replaced since
             rows = [row for row in rows if row["round"] == str(self.ticket.round)]
         return rows
@@ -74,7 +74,7 @@ class Subject:
             for metric, value, n in metrics
             if (evaluator, setting, metric) not in there
         ]
-        storage.write_csv(self.file, rows + new, EVALUATION_COLUMNS)
+        storage.write_csv(self.file, rows + new, runs.EVALUATION_COLUMNS)
 
 
 class Network:

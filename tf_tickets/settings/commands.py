@@ -3,11 +3,11 @@
 import os
 import sys
 
-from tf_tickets import config as configs
 from tf_tickets import locks
 from tf_tickets.errors import UsageError
-from tf_tickets.options import ANSWERS, EXPORTS, SHEETS
 from tf_tickets.registry import CONTROLS
+from tf_tickets.settings import config as configs
+from tf_tickets.settings.options import ANSWERS, EXPORTS, SHEETS
 
 SUMMARIES = {
     "imp": "run or continue the rounds (the default)",

@@ -4,10 +4,10 @@ import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.analysis import overlap, similarity, stability, taps
+from tf_tickets.analysis.activations import BATCH, SAMPLE, described
 from tf_tickets.data import pipeline
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments.desk import BATCH, SAMPLE, described
-from tf_tickets.experiments.evaluate import Task
+from tf_tickets.evaluation.evaluate import Task
 
 
 def label(other, one):

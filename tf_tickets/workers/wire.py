@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 
-from tf_tickets.messages import Malformed
+from tf_tickets.workers.messages import Malformed
 
 PING, VALUE, FAILURE, BYE = b"p", b"v", b"f", b"b"
 # Bytes that a message may have; a VALUE without arrays, unless its receiver says otherwise.

@@ -10,12 +10,12 @@ import functools
 import hashlib
 import typing
 
-from tf_tickets import flagfiles
-from tf_tickets.choices import DATASETS
 from tf_tickets.errors import UsageError, shown
-from tf_tickets.options import Option, accepted, checked
 from tf_tickets.registry import CONTROLS, NETWORKS, STARTS
-from tf_tickets.settings import Choice, Command, Data, Network, Pruning, Run, Training
+from tf_tickets.settings import flagfiles
+from tf_tickets.settings.choices import DATASETS
+from tf_tickets.settings.groups import Choice, Command, Data, Network, Pruning, Run, Training
+from tf_tickets.settings.options import Option, accepted, checked
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "Config", "options", "rewind_parts"]
 

@@ -11,10 +11,10 @@ import io
 import itertools
 import os
 
-from tf_tickets import config as configs
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
-from tf_tickets.options import integer
+from tf_tickets.settings import config as configs
+from tf_tickets.settings.options import integer
 
 COMMANDS = ("imp", "train")
 # Of the sweep as a whole; none of them tells one run from another.

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from tf_tickets import storage
-from tf_tickets.analysis import contact_sheet
+from tf_tickets.augment import contact_sheet
 from tf_tickets.data import catalog, sources
 from tf_tickets.evaluation import corruptions
 

@@ -7,10 +7,10 @@ import sys
 
 from absl import flags
 
-from tf_tickets import config as configs
-from tf_tickets import flagfiles
-from tf_tickets.commands import SUMMARIES, check_analyze, check_command
 from tf_tickets.errors import UsageError, plain
+from tf_tickets.settings import config as configs
+from tf_tickets.settings import flagfiles
+from tf_tickets.settings.commands import SUMMARIES, check_analyze, check_command
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,14 +5,14 @@ import functools
 import os
 import secrets
 
-from tf_tickets import config as configs
 from tf_tickets import storage
 from tf_tickets.errors import StateError, StopRequested, TicketError, UsageError
-from tf_tickets.experiments import grid, pool, workers
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.outcomes import WORST, Outcome, Run, run_words
-from tf_tickets.experiments.tally import Progress
 from tf_tickets.experiments.train import prepare
+from tf_tickets.settings import config as configs
+from tf_tickets.sweeps import devices, grid, pool
+from tf_tickets.sweeps.outcomes import WORST, Outcome, Run, run_words
+from tf_tickets.sweeps.progress import Progress
 
 # Bytes that the first file takes: a disk without them has no room for a run either.
 _ROOM = 1 << 16
@@ -101,7 +101,7 @@ def sweep(found, config, stop=lambda: False, say=lambda line: None):
 def _engine(config, count):
     """What runs them: a context of (how many at a time, function (runs, Progress, stop) -> Outcomes as they come)."""
     if config.command.engine == "ray":
-        from tf_tickets.experiments import ray_engine
+        from tf_tickets.sweeps import ray_engine
 
         return ray_engine.engine(config)
     return _processes(config, count)
@@ -109,7 +109,7 @@ def _engine(config, count):
 
 @contextlib.contextmanager
 def _processes(config, count):
-    shares = workers.environments(config.command.workers, count)
+    shares = devices.environments(config.command.workers, count)
 
     def map_runs(todo, progress, stop):
         return pool.map_points(functools.partial(_told, progress), todo, shares, stop)

@@ -9,7 +9,7 @@ import sys
 
 from tf_tickets import stopping
 from tf_tickets.errors import StopRequested, UsageError
-from tf_tickets.experiments import workers
+from tf_tickets.sweeps import devices
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.
 _ANSWER, _JOIN = 5.0, 30.0
@@ -63,7 +63,7 @@ def connect(address):
             f"--engine=ray needs Ray ({error}): pip install 'tf-tickets[ray]', or use --engine=process"
         ) from None
     own = {
-        "num_cpus": workers.cores(), "num_gpus": len(workers.gpus()), "include_dashboard": False,
+        "num_cpus": devices.cores(), "num_gpus": len(devices.gpus()), "include_dashboard": False,
         "object_store_memory": _STORE,
     }  # fmt: skip
     if address is not None:

@@ -5,8 +5,9 @@ import itertools
 import os
 
 from tf_tickets import storage
-from tf_tickets.experiments import comparisons, evaluate, measures, subjects
-from tf_tickets.experiments.desk import Desk
+from tf_tickets.analysis import comparisons, measures
+from tf_tickets.analysis.activations import Desk
+from tf_tickets.evaluation import evaluate, networks
 
 _OF_MASKS = ("density", "overlap")
 STUDIES = {
@@ -46,7 +47,7 @@ def analyze(paths, config, stop=lambda: False):
       UsageError, StateError, LockedError, StopRequested: see `errors`.
     """
     wanted = config.command.what.split(",")
-    groups = [subjects.subjects(path, config.command.which) for path in _distinct(paths)]
+    groups = [networks.subjects(path, config.command.which) for path in _distinct(paths)]
     desk = Desk(config)
     # Everything that can be refused is refused before anything is computed.
     if not set(wanted) <= set(_OF_MASKS):
@@ -81,5 +82,5 @@ def _found(subject, wanted):
     if subject.run is None:
         rows = subject.rows()
     else:
-        rows = [row for one in subjects.of_run(subject.run, "all") for row in one.rows()]
+        rows = [row for one in networks.of_run(subject.run, "all") for row in one.rows()]
     return Found(folder, subject.name, [row for row in rows if row["evaluator"] in wanted])

@@ -9,9 +9,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tf_tickets import augment, policies, storage
+from tf_tickets import augment, storage
 from tf_tickets.data import pipeline, sources
 from tf_tickets.data.folder import facts_of
+from tf_tickets.settings import policies
 
 COLUMNS = 8
 _GAP = 2

@@ -6,10 +6,11 @@ import os
 
 import numpy as np
 
-from tf_tickets import cluster as clusters
-from tf_tickets import meeting, messages, storage
-from tf_tickets import team as teams
+from tf_tickets import storage
 from tf_tickets.errors import UsageError
+from tf_tickets.workers import meeting, messages
+from tf_tickets.workers import team as teams
+from tf_tickets.workers import tf_config as clusters
 
 # What every machine may have its own of.
 _OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")

@@ -15,8 +15,8 @@ import time
 
 from tf_tickets import storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
-from tf_tickets.experiments import cluster, pool
-from tf_tickets.experiments.outcomes import Outcome, run_words
+from tf_tickets.sweeps import pool, ray_cluster
+from tf_tickets.sweeps.outcomes import Outcome, run_words
 
 # Nodes may come and go for days; a run that takes its node down each time has to end some day.
 _RETRIES = 100
@@ -94,9 +94,9 @@ def engine(config):
     """
     # Standard output is for the table; Ray prints there of every node that is lost.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        ray = cluster.connect(config.command.address)
+        ray = ray_cluster.connect(config.command.address)
         try:
-            demand = cluster.demand(ray, config.command)
+            demand = ray_cluster.demand(ray, config.command)
             yield demand.slots, functools.partial(_map_runs, ray, demand)
         except ray.exceptions.RayError as error:
             raise StopRequested(f"the Ray cluster is lost ({_line(error)}); run again to continue") from error
@@ -224,7 +224,7 @@ def _not_shared(order):
 
 def _run(order, children, patience):
     """Runs it, and waits while a process that is about to end, or a lost node's lock, still has the folder."""
-    program = ("-m", "tf_tickets.experiments.leash", str(os.getpid()))
+    program = ("-m", "tf_tickets.sweeps.leash", str(os.getpid()))
     folder = order.folder if os.path.isdir(order.folder) else None
     deadline = time.monotonic() + patience
     while True:

@@ -9,10 +9,19 @@ from tf_tickets import backend
 from tf_tickets.data import pipeline, sources
 from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import StopRequested, UsageError
-from tf_tickets.evaluation import accuracy, attacks, calibration, corruptions, files, generated
-from tf_tickets.experiments import predictions, sampling, subjects
-from tf_tickets.experiments.notices import say
+from tf_tickets.evaluation import (
+    accuracy,
+    attacks,
+    calibration,
+    corruptions,
+    files,
+    generated,
+    networks,
+    predictions,
+    subsample,
+)
 from tf_tickets.export import origin
+from tf_tickets.notices import say
 
 PGD_STEPS = 10
 
@@ -57,7 +66,7 @@ def evaluate(paths, config, stop=lambda: False):
     Raises:
       UsageError, StateError, LockedError, StopRequested: see `errors`.
     """
-    chosen = {one.folder: one for path in paths for one in subjects.subjects(path, config.command.which)}
+    chosen = {one.folder: one for path in paths for one in networks.subjects(path, config.command.which)}
     facts = {folder: (data_set_of(one, config), data_dir_of(one, config)) for folder, one in chosen.items()}
     tasks = {known: tasks_for(*known, config) for known in dict.fromkeys(facts.values())}
     rows = []
@@ -65,7 +74,7 @@ def evaluate(paths, config, stop=lambda: False):
     for folder, one in chosen.items():
         with one.locked():
             mine, (data_set, data_dir) = tasks[facts[folder]], facts[folder]
-            network = subjects.Network(one.ticket, lambda found=data_set: found, start, one.predictions, data_dir)
+            network = networks.Network(one.ticket, lambda found=data_set: found, start, one.predictions, data_dir)
             run_tasks(one, network, mine, start, stop)
             wanted = {(task.evaluator, task.setting) for task in mine}
             rows += [row for row in one.rows() if (row["evaluator"], row["setting"]) in wanted]
@@ -139,7 +148,7 @@ def tasks_for(data_set, data_dir, config):
 
     @functools.cache
     def fewer():
-        return sampling.part(test(), count)
+        return subsample.part(test(), count)
 
     count = config.command.test_images
     chosen = test if count is None else fewer
@@ -161,7 +170,7 @@ def tasks_for(data_set, data_dir, config):
         if kind in wanted:
             attack = attack_of(kind, config)
             measure = functools.partial(_attacked, test=chosen, attack=attack)
-            tasks.append(Task(sampling.named(kind, count), attack.setting, "accuracy", measure))
+            tasks.append(Task(subsample.named(kind, count), attack.setting, "accuracy", measure))
     return tasks
 
 
@@ -231,7 +240,7 @@ def _corruptions(data_set, data_dir, test, count):
     if sets:
         evaluator = files.CORRUPTED[data_set.name].lower().replace("-", "_").replace("cifar_", "cifar")
         standard, every = files.STANDARD, files.ALL
-        sets = sets if count is None else [sampling.limited(one, count) for one in sets]
+        sets = sets if count is None else [subsample.limited(one, count) for one in sets]
     else:
         evaluator, sets = "generated-corruptions", generated.corrupted(data_set, data_dir, test, say)
         every = corruptions.names(data_set.image_shape[2])
@@ -239,7 +248,7 @@ def _corruptions(data_set, data_dir, test, count):
         if len(every) < len(corruptions.CORRUPTIONS):
             left = ", ".join(name for name in corruptions.CORRUPTIONS if name not in every)
             say(f"corruptions: {left} changes nothing in images of one channel and is left out")
-    evaluator = sampling.named(evaluator, count)
+    evaluator = subsample.named(evaluator, count)
     tasks = [_on_set(evaluator, one) for one in sets]
     there = {one.setting for one in sets}
     for title, names in ((f"standard_{len(standard)}", standard), (f"all_{len(every)}", every)):

@@ -1,6 +1,6 @@
 """A process that cannot outlive the one that started it: a retried run finds its folder free.
 
-    python -m tf_tickets.experiments.leash PARENT WORDS...
+    python -m tf_tickets.sweeps.leash PARENT WORDS...
 
 becomes `python -m tf_tickets.main WORDS...`, which the kernel kills when the thread that started it is gone.
 """

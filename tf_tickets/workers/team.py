@@ -10,9 +10,10 @@ import queue
 import threading
 import time
 
-from tf_tickets import meeting, messages, streams
+from tf_tickets import streams
 from tf_tickets.errors import StateError, TicketError, WorkerLost, plain
-from tf_tickets.wire import BYE, FAILURE, SMALL, VALUE
+from tf_tickets.workers import meeting, messages
+from tf_tickets.workers.wire import BYE, FAILURE, SMALL, VALUE
 
 # A worker from which nothing came for so long is lost; each says something far more often than that.
 _SILENCE_SECONDS = 60.0

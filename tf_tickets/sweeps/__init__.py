@@ -1,0 +1,1 @@
+"""Many runs: a grid of settings, and who runs them: this machine, a Ray cluster or Slurm."""
