@@ -159,7 +159,9 @@ found = []
 for folder, words in json.load(sys.stdin):
     os.chdir(folder)
     try:
-        plan.resolve(cli.parse(["tf-tickets", *words], flags.FlagValues()).config)
+        config = cli.parse(["tf-tickets", *words], flags.FlagValues()).config
+        plan.resolve(config)
+        plan.check_writable(config)
         found.append([0, ""])
     except TicketError as error:
         found.append([error.exit_status, str(error)])
