@@ -190,6 +190,39 @@ def test_a_stranger_on_the_port_is_ignored():
         wires[1].close()
 
 
+@pytest.mark.parametrize(("value", "right"), [
+    ([None, None], True), (["a.npz", {"step": 3, "rows": [{"epoch": 1}], "rewind": None}], True),
+    (None, False), ([None, {}], False), (["a.npz", None], False), (["a.npz", {"step": 3}], False),
+    (["a.npz", {"step": 3.5, "rows": []}], False), (["a.npz", {"step": 3, "rows": [1]}], False),
+    ([1, {"step": 3, "rows": []}], False), (["a.npz", {"step": 3, "rows": []}, 1], False),
+])  # fmt: skip
+def test_what_the_chief_says_of_a_checkpoint_is_looked_at(value, right):
+    from tf_tickets.experiments import rounds
+
+    assert rounds._is_checkpoint(value) == right
+
+
+def test_what_the_chief_says_of_rounds_is_looked_at():
+    from tf_tickets.experiments import imp, joined
+
+    assert joined.are_rounds([0, 2], 3) and joined.are_rounds([], 3)
+    assert not any(joined.are_rounds(value, 3) for value in (None, 2, "01", [3], [-1], [True], [1.0], [[0]]))
+    assert imp._is_choice([3, 2])
+    assert not any(imp._is_choice(value) for value in (None, [3], [3, 3], [3, -1], [3, 2, 1], [3.0, 2]))
+
+
+def test_a_checkpoint_of_a_round_that_settles_is_what_others_expect():
+    from tf_tickets.pruning.settling import Settling
+
+    settling = Settling(lambda: {"a": np.arange(20) < 3}, threshold=0.1, patience=2)
+    for epoch in (1, 2):
+        specs, arrays = settling.specs(), settling.arrays()
+        again = messages.to_arrays(messages.of_arrays(arrays), specs)
+        np.testing.assert_equal(again, arrays)
+        settling.after_epoch(epoch, 20)
+        assert specs == settling.specs()  # a worker that has just begun knows what a later checkpoint holds
+
+
 @pytest.mark.parametrize("first_step", [0, 4])
 def test_workers_deal_out_a_batch_as_devices_do(first_step):
     from tf_tickets import backend

@@ -16,7 +16,7 @@ from multiprocessing.connection import answer_challenge, deliver_challenge
 from tf_tickets.errors import StopRequested, TicketError, UsageError
 from tf_tickets.workers import addresses, messages
 from tf_tickets.workers import tf_config as clusters
-from tf_tickets.workers.wire import FAILURE, LOOK_SECONDS, VALUE, Wire
+from tf_tickets.workers.wire import FAILURE, LOOK_SECONDS, VALUE, Challenge, Wire
 
 # Machines of one job start minutes apart.
 SECONDS_TO_MEET = 300.0
@@ -166,7 +166,7 @@ def _welcome(key, wire, over):
     until = time.monotonic() + _HELLO_SECONDS
     wire.send(VALUE, messages.of_value({"key": key is not None}), _HELLO_SECONDS)
     if key is not None:
-        challenge = _Challenge(wire, until, heed)
+        challenge = Challenge(wire, until, heed)
         deliver_challenge(challenge, key)
         answer_challenge(challenge, key)
     kind, data = wire.receive(until - time.monotonic(), heed)
@@ -178,26 +178,6 @@ def _welcome(key, wire, over):
 
 def _are_settings(value):
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-class _Challenge:
-    """A Wire as multiprocessing.connection's handshake uses one, with a deadline over the whole of it."""
-
-    def __init__(self, wire, until, heed):
-        self._wire, self._until, self._heed = wire, until, heed
-
-    def send_bytes(self, data):
-        """Sends one part of the handshake."""
-        self._wire.send(VALUE, data, self._until - time.monotonic())
-
-    def recv_bytes(self, largest):
-        """The next part of the handshake, of at most so many bytes."""
-        before, self._wire.largest = self._wire.largest, largest
-        kind, data = self._wire.receive(self._until - time.monotonic(), self._heed)
-        self._wire.largest = before
-        if kind != VALUE:
-            raise messages.Malformed("no handshake")
-        return data
 
 
 def _look(until, stop, problem):
@@ -276,7 +256,7 @@ def _introduce(cluster, wire, settings, heed):
         which = "wants a key and there is none here" if greeting["key"] else "wants no key and there is one here"
         raise UsageError(f"{clusters.KEY_FILE}: {cluster.name(0)} {which}: set it on all workers, to the same file")
     if cluster.key is not None:
-        challenge = _Challenge(wire, until, heed)
+        challenge = Challenge(wire, until, heed)
         try:
             answer_challenge(challenge, cluster.key)
             deliver_challenge(challenge, cluster.key)

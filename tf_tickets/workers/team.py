@@ -20,8 +20,7 @@ _SILENCE_SECONDS = 60.0
 _PING_SECONDS = 5.0
 # Who is not told in time that another failed, because a collective waits for it, leaves at once.
 _GRACE_SECONDS = 2.0
-# What is said last has to go within these.
-_SPREADING_SECONDS = 1.0
+_SPREADING_SECONDS = 1.0  # for what is said last
 
 
 class Alone:
@@ -96,8 +95,8 @@ class Team(Alone):
 
     def __init__(self, cluster, wires, stop=lambda: False):
         """`wires`: {worker: wire.Wire}; the chief has one to each other worker, those to the chief alone."""
-        self.cluster, self.index, self.size, self.chief = cluster, cluster.index, cluster.size, cluster.index == 0
-        self.stop = stop
+        self.cluster, self.index, self.size, self.stop = cluster, cluster.index, cluster.size, stop
+        self.chief = cluster.index == 0
         self._wires, self._inboxes = wires, {worker: queue.Queue() for worker in wires}
         self._failure, self._failed = None, threading.Event()
         self._known, self._leaving = threading.Event(), threading.Event()
@@ -116,28 +115,26 @@ class Team(Alone):
         """See Alone."""
         if not self.chief:
             return self._value(0, fits)
-        value = function()
-        self._tell(messages.of_value(value))
+        self._tell(messages.of_value(value := function()))
         return value
 
     def arrays_from_chief(self, function, expected):
         """See Alone."""
         if not self.chief:
             return self._read(0, messages.to_arrays, expected())
-        arrays = function()
-        self._tell(messages.of_arrays(arrays))
+        self._tell(messages.of_arrays(arrays := function()))
         return arrays
 
     def from_chief_alone(self, function):
         """See Alone."""
-        found = function() if self.chief else None
+        result = function() if self.chief else None
         self.from_chief(lambda: None, lambda value: value is None)
-        return found
+        return result
 
     def gather(self, value):
         """See Alone."""
         if not self.chief:
-            self._send(0, VALUE, messages.of_value(value))
+            self._send(0, messages.of_value(value))
         return self.from_chief(
             lambda: [value, *(self._value(w, lambda other: type(other) is type(value)) for w in sorted(self._wires))],
             lambda values: type(values) is list and [type(other) for other in values] == [type(value)] * self.size,
@@ -149,7 +146,7 @@ class Team(Alone):
         names = {f"{turn:06d} {worker:06d}": spec for (turn, worker), spec in zip(places, expected)}
         mine = {f"{turn:06d} {self.index:06d}": part for turn, part in enumerate(parts)}
         if not self.chief:
-            self._send(0, VALUE, messages.of_arrays(mine))
+            self._send(0, messages.of_arrays(mine))
         return list(self.arrays_from_chief(lambda: self._collected(names, mine), lambda: names).values())
 
     def _collected(self, names, mine):
@@ -165,26 +162,25 @@ class Team(Alone):
 
     def check_same(self, value, problem, error=StateError):
         """See Alone."""
-        found = self.gather(value)
-        odd = next((worker for worker, other in enumerate(found) if other != found[0]), None)
+        values = self.gather(value)
+        odd = next((worker for worker, other in enumerate(values) if other != values[0]), None)
         if odd is not None:
             raise error(f"{self.cluster.name(odd)} {problem}")
 
     def _tell(self, data):
         for worker in self._wires:
-            self._send(worker, VALUE, data)
+            self._send(worker, data)
 
-    def _send(self, worker, kind, data):
+    def _send(self, worker, data):
         try:
-            self._wires[worker].send(kind, data)
+            self._wires[worker].send(VALUE, data)
         except OSError:
             self._known.set()
             self._fail(self._lost(worker))
             self._raise()
 
     def _take(self, worker):
-        data = self._inboxes[worker].get()
-        if data is None:
+        if (data := self._inboxes[worker].get()) is None:
             self._known.set()
             self._fail(self._lost(worker))  # it said goodbye; else there is a failure already
             self._raise()
@@ -223,16 +219,17 @@ class Team(Alone):
                 if kind == VALUE:
                     self._inboxes[worker].put(data)
                 elif kind == FAILURE:
-                    return self._fail(messages.to_error(data))
+                    self._fail(messages.to_error(data))
+                    break
                 elif kind == BYE:
-                    return self._inboxes[worker].put(None)
+                    self._inboxes[worker].put(None)
+                    break
         except messages.Malformed as problem:
             self._fail(self._lost(worker, f"sent {problem}"))
         except OSError:  # the end of the connection, and silence
             self._fail(self._lost(worker))
         except Exception as error:
             self._fail(self._lost(worker, f"cannot be heard ({type(error).__name__}: {error})"))
-        return None
 
     def _ping(self):
         while not self._leaving.wait(_PING_SECONDS):
@@ -286,9 +283,7 @@ def meet(cluster, settings, stop=lambda: False, seconds=None):
     """Waits until all workers are there, and checks that they want the same.
 
     Args:
-      cluster: a cluster.Cluster.
-      settings: {flag: text} that all workers must agree in.
-      stop: asked while waiting.
+      cluster, settings, stop: as `meeting.answer` has them.
       seconds: how long to wait; None: `meeting.SECONDS_TO_MEET`.
 
     Returns:

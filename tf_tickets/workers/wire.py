@@ -124,3 +124,23 @@ class Wire:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
         self._socket.close()
+
+
+class Challenge:
+    """A Wire as multiprocessing.connection's handshake uses one, with a deadline over the whole of it."""
+
+    def __init__(self, wire, until, heed):
+        self._wire, self._until, self._heed = wire, until, heed
+
+    def send_bytes(self, data):
+        """Sends one part of the handshake."""
+        self._wire.send(VALUE, data, self._until - time.monotonic())
+
+    def recv_bytes(self, largest):
+        """The next part of the handshake, of at most so many bytes."""
+        before, self._wire.largest = self._wire.largest, largest
+        kind, data = self._wire.receive(self._until - time.monotonic(), self._heed)
+        self._wire.largest = before
+        if kind != VALUE:
+            raise Malformed("no handshake")
+        return data
