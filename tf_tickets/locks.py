@@ -17,22 +17,26 @@ import time
 from tf_tickets import stopping, storage, streams
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 # Seconds between two touches, and without one after which a holder on another host counts as gone.
 _TOUCHED, _LEASE = 5.0, 60.0
 
 
 def check(what):
     """UsageError where this system has no flock; `what` is the command, or other thing, that would take a lock."""
-    if fcntl is None:
+    if _fcntl() is None:
         raise UsageError(
             f"{what} needs Linux: run folders are locked with flock, which this system does not have; predict, verify, "
             "export and report work here, and so does tf_tickets.runtime"
         )
+
+
+def _fcntl():
+    """The module of this name; None on Windows."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    return fcntl
 
 
 @contextlib.contextmanager
@@ -49,6 +53,7 @@ def hold(path):
       UsageError: this system has no such locks.
     """
     check(f"{path}: a run folder")
+    fcntl = _fcntl()
     try:
         descriptor = storage.open_own(path, os.O_RDWR)
     except OSError as error:
