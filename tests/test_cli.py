@@ -151,7 +151,7 @@ CASES = [(f"{kind} {number}", *case) for kind, cases in BAD.items() for number, 
 DRIVER = """
 import json, os, sys
 from absl import flags
-from tf_tickets import cli
+from tf_tickets.settings import cli
 from tf_tickets.errors import TicketError
 from tf_tickets.experiments import plan
 

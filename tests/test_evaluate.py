@@ -207,7 +207,7 @@ ON_TWO_DEVICES = """
 import json, sys
 import tf_tickets as tt
 from tf_tickets import backend
-from tf_tickets.experiments import evaluate
+from tf_tickets.evaluation import evaluate
 config = tt.Config.from_values(
     evaluators="clean,fgsm,pgd", attack_eps=0.1, attack_steps=2, restarts=0, strategy="cpu:2")
 rows = evaluate.evaluate(sys.argv[1:], config)

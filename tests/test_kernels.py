@@ -87,9 +87,10 @@ def test_no_network_has_keras_own(name):
 
 STEPS = """
 import numpy as np
-from tf_tickets import backend, config
+from tf_tickets import backend
 from tf_tickets.backend import tf
 from tf_tickets.models import builder, state
+from tf_tickets.settings import config
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
 

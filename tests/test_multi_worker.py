@@ -203,7 +203,8 @@ def test_what_the_chief_says_of_a_checkpoint_is_looked_at(value, right):
 
 
 def test_what_the_chief_says_of_rounds_is_looked_at():
-    from tf_tickets.experiments import imp, joined
+    from tf_tickets.experiments import imp
+    from tf_tickets.workers import joined
 
     assert joined.are_rounds([0, 2], 3) and joined.are_rounds([], 3)
     assert not any(joined.are_rounds(value, 3) for value in (None, 2, "01", [3], [-1], [True], [1.0], [[0]]))

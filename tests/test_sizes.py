@@ -14,7 +14,7 @@ from tf_tickets.data import catalog, unlabelled
 from tf_tickets.errors import UsageError
 from tf_tickets.export import runtime_file, tflite, writer
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
-from tf_tickets.models import architecture, registry, state
+from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
 
 SIDE = 32
@@ -31,7 +31,7 @@ def drawn(name, model="vgg11", **changes):
     facts = dataclasses.replace(catalog.CATALOG[name], **CHANGES | changes)
     network = {"name": model, "classes": 2, "image_shape": facts.image_shape, "stem": "small", "head": "linear"}
     network |= {"kappa": 16.0, "width": 2}
-    kept = state.get_state(registry.build(**network, seed=1))
+    kept = state.get_state(builder.build(**network, seed=1))
     # Weights large enough that another picture is another answer.
     kept = {key: array * 4 if key == "linear/kernel" else array for key, array in kept.items()}
     described = architecture.describe(**{"model" if key == "name" else key: value for key, value in network.items()})

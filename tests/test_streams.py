@@ -33,7 +33,7 @@ from tf_tickets import stopping, streams
 stopping.listen()
 streams.take_over()
 from tf_tickets import errors, main
-from tf_tickets.experiments.notices import say
+from tf_tickets.notices import say
 """
 # Keeps a file open while it prints, which would get the number of a stream that is closed.
 PRINTS = """
