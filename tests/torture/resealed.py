@@ -260,7 +260,8 @@ def used(place, images, wanted):
     def answered(path=place):
         network = runtime.load(str(path))
         if network.image_shape != images.shape[1:]:  # which it then takes, and no others
-            return "other answer" if len(network.predict(np.zeros((1, *network.image_shape), np.uint8))) else "no answer"
+            count = len(network.predict(np.zeros((1, *network.image_shape), np.uint8)))
+            return "other answer" if count == 1 else "no answer"
         found = network.predict(images)
         if found.shape == wanted.shape and np.allclose(found, wanted, atol=1e-6):
             return "answered"
