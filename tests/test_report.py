@@ -342,7 +342,7 @@ class TestCommand:
 
 def test_no_tensorflow():
     code = (
-        "import sys, tf_tickets.report.command, tf_tickets.analysis.statistics; "
+        "import sys, tf_tickets.report.command, tf_tickets.report.statistics; "
         "assert not {'tensorflow', 'keras', 'tf_keras', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=os.path.dirname(os.path.dirname(__file__)))

@@ -148,12 +148,12 @@ class TestWorkers:
         assert devices.gpus() == ["0", "1", "2"]
 
     @pytest.mark.parametrize(
-        ("wanted", "devices"), [(None, ["0", "1", "2"]), (2, ["0,2", "1"]), (4, ["0", "1", "2", "0"])]
+        ("wanted", "visible"), [(None, ["0", "1", "2"]), (2, ["0,2", "1"]), (4, ["0", "1", "2", "0"])]
     )
-    def test_gpus_are_shared(self, wanted, devices, monkeypatch):
+    def test_gpus_are_shared(self, wanted, visible, monkeypatch):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
         found = devices.environments(wanted, 2)
-        assert [variables["CUDA_VISIBLE_DEVICES"] for variables in found] == devices
+        assert [variables["CUDA_VISIBLE_DEVICES"] for variables in found] == visible
         assert all(("TF_FORCE_GPU_ALLOW_GROWTH" in variables) == (wanted == 4) for variables in found)
 
 

@@ -241,7 +241,7 @@ def _checked(values, columns, place=""):
         if name not in values:
             raise ValueError(f"{place}{name} is missing")
         value = values[name]
-        unmeasured = name == "test_accuracy" and str(values["searched"]) == "1"
+        unmeasured = name == "test_accuracy" and values["searched"] in (1, "1")
         if value in (None, "") and (name in _OPTIONAL or unmeasured):
             row[name] = None
             continue
