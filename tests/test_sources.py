@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, sources
+from tf_tickets.data import archives, catalog, sources
 from tf_tickets.errors import StateError, UsageError
 
 pytest.importorskip("tensorflow_datasets")
@@ -145,7 +145,7 @@ def test_without_a_network_both_ways_out_are_named_and_nothing_is_left(tmp_path,
     message = str(caught.value)
     assert f"cifar10 is not prepared in {data_dir}" in message and "run once where the network is" in message
     assert f"python -m tf_tickets.main prepare cifar10 --archive=FILE --data_dir={data_dir}" in message
-    assert sources.ARCHIVES["cifar10"] in message and "ConnectionError" in message and "\n" not in message
+    assert archives.ACCEPTED["cifar10"] in message and "ConnectionError" in message and "\n" not in message
     assert not (tmp_path / "deep").exists()
     assert "Traceback" not in capfd.readouterr().err
 

@@ -120,7 +120,7 @@ def on(monkeypatch):
 
 def run(module, *words):
     """Runs a command line; returns the exit status."""
-    request = module("cli").parse(["tf-tickets", *words], flags.FlagValues())
+    request = module("settings.cli").parse(["tf-tickets", *words], flags.FlagValues())
     return module("main").main(request)
 
 
@@ -142,7 +142,7 @@ def test_every_module_loads(on, system):
     assert len(paths) > 100
     for path in paths:
         module(".".join(path.parts))
-    assert module("experiments.workers").cores() == os.cpu_count()
+    assert module("sweeps.devices").cores() == os.cpu_count()
 
 
 def test_windows_predicts_verifies_and_exports(on, ticket, capsys, tmp_path, monkeypatch):

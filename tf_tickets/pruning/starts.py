@@ -1,42 +1,80 @@
-"""Where a round starts: the kinds of `--rewind` (SCIENCE, IMP step 3)."""
-
-import dataclasses
-from collections.abc import Callable
+"""Where a round starts: the kinds of `--rewind` (docs/science.md, Where a round starts)."""
 
 from tf_tickets import runs
 from tf_tickets.registry import STARTS
 
 
-@dataclasses.dataclass(frozen=True)
 class Start:
     """One kind of rewinding.
 
     Attributes:
       counts: what the amount after the colon counts, `epochs` or `steps`; None where the kind takes none.
       usual: the amount where the setting gives none; None where it has to.
-      state: function (runs.RunFolder, round after the dense one) -> path of the state that its mask is written over.
       constant_rate: whether later rounds train at one learning rate.
       of_backbone: whether it goes back to a pretrained backbone.
     """
 
     counts: str | None = None
     usual: int | None = 0
-    state: Callable[[runs.RunFolder, int], str] = lambda run, index: run.rewind
     constant_rate: bool = False
     of_backbone: bool = False
 
+    def state(self, run: runs.RunFolder, round_index: int) -> str:
+        """The path of the state that the mask of a round after the dense one is written over."""
+        return run.rewind
 
-def _as_before(run, index):
-    return run.round(index - 1).weights
+
+@STARTS.register("init")
+class Initial(Start):
+    """Before the first step."""
 
 
-STARTS.register("init")(Start())
-STARTS.register("epoch")(Start(counts="epochs", usual=None))
-STARTS.register("step")(Start(counts="steps", usual=None))
-STARTS.register("learning_rate")(Start(counts="epochs", usual=2, state=_as_before))
-STARTS.register("finetune")(Start(counts="epochs", usual=2, state=_as_before, constant_rate=True))
-STARTS.register("trained")(Start(state=lambda run, index: run.round(0).weights))
-STARTS.register("pretrained")(Start(of_backbone=True))
+@STARTS.register("epoch")
+class Epoch(Start):
+    """The end of an epoch of round 0."""
+
+    counts, usual = "epochs", None
+
+
+@STARTS.register("step")
+class Step(Start):
+    """A step of round 0."""
+
+    counts, usual = "steps", None
+
+
+@STARTS.register("learning_rate")
+class LearningRate(Start):
+    """The weights stay, the schedule goes back."""
+
+    counts, usual = "epochs", 2
+
+    def state(self, run, round_index):
+        """What the round before ended with."""
+        return run.round(round_index - 1).weights
+
+
+@STARTS.register("finetune")
+class FineTune(LearningRate):
+    """The weights stay, and train on at one learning rate."""
+
+    constant_rate = True
+
+
+@STARTS.register("trained")
+class Trained(Start):
+    """The weights that round 0 ended with, under the whole schedule."""
+
+    def state(self, run, round_index):
+        """What round 0 ended with."""
+        return run.round(0).weights
+
+
+@STARTS.register("pretrained")
+class Pretrained(Start):
+    """The backbone as it was loaded, and the head as first drawn."""
+
+    of_backbone = True
 
 
 def state_of(run: runs.RunFolder, round_index: int, rewind: str) -> str:

@@ -78,8 +78,7 @@ def write(draw, path_without_suffix, formats=("png", "svg")):
 
 def saved(drawn, name, **options):
     """The bytes of a figure in a format of METADATA."""
-    data = io.BytesIO()
-    drawn.savefig(data, format=name, metadata=METADATA[name], **options)
+    drawn.savefig(data := io.BytesIO(), format=name, metadata=METADATA[name], **options)
     return html.plain_xml(data.getvalue().decode()).encode() if name == "svg" else data.getvalue()
 
 

@@ -1,4 +1,7 @@
-"""The names of data sets."""
+"""Values that are one of several kinds: names of data sets, kinds of rewinding."""
+
+from tf_tickets.registry import STARTS
+from tf_tickets.settings.options import integer
 
 DATASETS = (
     "cifar10", "cifar100", "cifair10", "cifar10_2", "eurosat_rgb", "eurosat_all", "isic2018", "clamm", "cub",
@@ -12,3 +15,25 @@ def check_probe(text):
     if set(chosen) <= set(known) and len(set(chosen)) == len(chosen):
         return None
     return f"is not a list of {', '.join(known)}, each at most once"
+
+
+def check_rewind(text):
+    """The problem with a `rewind` value, or None."""
+    kind, colon, amount = text.partition(":")
+    start = STARTS.get(kind)
+    if start is not None and not colon and start.usual is not None:
+        return None
+    least = {"epochs": 0, "steps": 1}.get(start.counts if start else None)
+    number = integer(amount)
+    if least is not None and number is not None and number >= least:
+        return None
+    *names, last = [_spelled(name, start) for name, start in STARTS.items()]
+    return f"is not {', '.join(names)} or {last}"
+
+
+def _spelled(name, start):
+    """How a kind of rewinding is written: `trained`, `epoch:K`, `finetune[:K]`."""
+    if start.counts is None:
+        return name
+    amount = {"epochs": ":K", "steps": ":N"}[start.counts]
+    return f"{name}{amount}" if start.usual is None else f"{name}[{amount}]"

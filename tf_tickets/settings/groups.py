@@ -4,7 +4,7 @@ import dataclasses
 
 from tf_tickets.registry import CONTROLS, CRITERIA, NETWORKS
 from tf_tickets.settings import policies
-from tf_tickets.settings.choices import DATASETS, check_probe
+from tf_tickets.settings.choices import DATASETS, check_probe, check_rewind
 from tf_tickets.settings.options import (
     check_address,
     check_choose,
@@ -15,7 +15,6 @@ from tf_tickets.settings.options import (
     check_gpus,
     check_milestones,
     check_profile_steps,
-    check_rewind,
     check_strategy,
     check_subset_seed,
     check_validation,

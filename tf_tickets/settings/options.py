@@ -8,8 +8,6 @@ import os
 import re
 import typing
 
-from tf_tickets.registry import STARTS
-
 # Digits of a whole number: more are no setting, and folders could not be named after them.
 _DIGITS = 100
 _TOO_LARGE = f"has more than {_DIGITS} digits"
@@ -32,28 +30,6 @@ def option(default, text, *, choices=None, low=None, high=None, above=None, chec
 def integer(text):
     """The number that plain digits write; None for signs, spaces and leading zeros, so a setting has one spelling."""
     return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None
-
-
-def check_rewind(text):
-    """The problem with a `rewind` value, or None."""
-    kind, colon, amount = text.partition(":")
-    start = STARTS.get(kind)
-    if start is not None and not colon and start.usual is not None:
-        return None
-    least = {"epochs": 0, "steps": 1}.get(start.counts if start else None)
-    number = integer(amount)
-    if least is not None and number is not None and number >= least:
-        return None
-    *names, last = [_spelled(name, start) for name, start in STARTS.items()]
-    return f"is not {', '.join(names)} or {last}"
-
-
-def _spelled(name, start):
-    """How a kind of rewinding is written: `trained`, `epoch:K`, `finetune[:K]`."""
-    if start.counts is None:
-        return name
-    amount = {"epochs": ":K", "steps": ":N"}[start.counts]
-    return f"{name}{amount}" if start.usual is None else f"{name}[{amount}]"
 
 
 def check_folder(text):
