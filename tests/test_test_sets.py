@@ -54,7 +54,7 @@ def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
     images = sets[6].load()
     np.testing.assert_array_equal(images.pixels, PIXELS[20:40] + np.uint8(1))
     np.testing.assert_array_equal(images.labels, LABELS[:20])
-    tasks = evaluate.tasks_for(TINY, settings(evaluators="corruptions", data_dir=str(tmp_path)))
+    tasks = evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="corruptions", data_dir=str(tmp_path)))
     assert {task.evaluator for task in tasks} == {"cifar10_c"} and len(tasks) == 95 + 2
     network, rows = perfect(str(tmp_path), sets), []
     for task in tasks:
@@ -74,7 +74,7 @@ def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
 
 def test_fifteen_official_files_give_no_mean_of_nineteen(tmp_path, capsys):
     official(tmp_path / "CIFAR-10-C", files.STANDARD)
-    tasks = evaluate.tasks_for(TINY, settings(evaluators="corruptions", data_dir=str(tmp_path)))
+    tasks = evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="corruptions", data_dir=str(tmp_path)))
     assert len(tasks) == 75 + 1 and tasks[-1].setting == "standard_15"
     assert "no mean all_19, since gaussian_blur, saturate, spatter, speckle_noise" in capsys.readouterr().err
 
@@ -143,8 +143,8 @@ def test_tfds_cifar10_1_is_found(tmp_path):
 
 def test_missing_sets_are_an_error_only_when_nothing_else_is_asked(tmp_path, capsys):
     with pytest.raises(errors.UsageError, match=r"cifar10\.1_v6_data\.npy.*cifar102_test\.npz"):
-        evaluate.tasks_for(TINY, settings(evaluators="shift", data_dir=str(tmp_path)))
-    tasks = evaluate.tasks_for(TINY, settings(evaluators="clean,shift", data_dir=str(tmp_path)))
+        evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="shift", data_dir=str(tmp_path)))
+    tasks = evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="clean,shift", data_dir=str(tmp_path)))
     assert [task.evaluator for task in tasks] == ["clean"]
     assert capsys.readouterr().err.count("\n") == 2
 
@@ -194,7 +194,7 @@ def test_fewer_test_images_are_a_measurement_of_their_own(tmp_path):
     assert np.bincount(labels[chosen]).tolist() == [5, 3, 2] and (np.diff(chosen) > 0).all()
     assert set(chosen) < set(subsample.draw(labels, 20)) and len(subsample.draw(labels, 500)) == 100
     tasks = evaluate.tasks_for(
-        TINY, settings(evaluators="clean,corruptions,fgsm", data_dir=str(tmp_path), test_images=7)
+        TINY, str(tmp_path), settings(evaluators="clean,corruptions,fgsm", data_dir=str(tmp_path), test_images=7)
     )
     assert {task.evaluator for task in tasks} == {"clean", "generated-corruptions,images=7", "fgsm,images=7"}
     assert evaluations.title("fgsm,images=1000", "eps=0.0314") == "FGSM, eps 0.0314, 1,000 images"
