@@ -1,7 +1,7 @@
 """What is true of each data set, in one table: counts, shape, normalisation, augmentation, stem, batch, learning rate.
 
 No TensorFlow here: the plan of a run is made from these facts alone. They are the release's, its defects fixed
-(SCIENCE, Data; the split-file sets: Brigato et al. 2021, "Tune It or Don't Use It").
+(docs/science.md, Data; the split-file sets: Brigato et al. 2021, "Tune It or Don't Use It").
 """
 
 import dataclasses

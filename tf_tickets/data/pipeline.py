@@ -65,7 +65,7 @@ def supervised(data_set, augment):
 def attacked(data_set, augment, eps, probability=0.8):
     """Loads (float32 images in [0, 1], targets, noise that an attack starts from).
 
-    The noise is uniform within `eps`, or, for whole batches, nothing (SCIENCE, Robustness).
+    The noise is uniform within `eps`, or, for whole batches, nothing (docs/science.md, Robustness).
     """
     load = _augmented(data_set, augment)
 

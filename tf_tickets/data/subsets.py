@@ -33,7 +33,7 @@ class Subset:
 
 
 def long_tail_counts(counts, factor, profile):
-    """Images per class of a long tail (Cui et al. 2019; SCIENCE: n_c = n mu^(c/(C-1)), rounded down).
+    """Images per class of a long tail (Cui et al. 2019; docs/science.md: n_c = n mu^(c/(C-1)), rounded down).
 
     Args:
       counts: images per class of the full set.

@@ -1,4 +1,4 @@
-"""Accuracy under attack: FGSM and PGD in pixel space on a network that normalises (SCIENCE, Robustness)."""
+"""Accuracy under attack: FGSM and PGD in pixel space on a network that normalises (docs/science.md, Robustness)."""
 
 import dataclasses
 

@@ -49,7 +49,7 @@ def write(session, run: runs.RunFolder, training_round: Round, rows: list[dict],
 
 
 def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:
-    """Says which layers a round is left without a weight in (SCIENCE, IMP step 2)."""
+    """Says which layers a round is left without a weight in (docs/science.md, IMP step 2)."""
     for name in pruning_masks.empty_layers(masks):
         say(f"WARNING: round {round_index} leaves layer {name} without a weight; --min_per_layer=1 keeps one")
 

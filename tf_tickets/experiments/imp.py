@@ -56,7 +56,7 @@ def choose_round(config, summaries):
 
 
 def imp(config, stop=lambda: False):
-    """Runs or continues iterative magnitude pruning (SCIENCE, IMP).
+    """Runs or continues iterative magnitude pruning (docs/science.md, IMP).
 
     Args:
       config: a Config.

@@ -15,8 +15,8 @@ def train(config, stop=lambda: False):
 
     With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
     round's draws, when data set, subset and network are the ticket's; otherwise from epoch 0, with a new head where
-    the classes differ. With `control`, see SCIENCE (Controls); `one_shot` trains two rounds, the dense one and the
-    pruned; `gradual` removes weights on the way.
+    the classes differ. With `control`, see docs/science.md (Controls); `one_shot` trains two rounds, the dense one and
+    the pruned; `gradual` removes weights on the way.
 
     Args:
       config: a Config.

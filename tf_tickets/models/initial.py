@@ -1,4 +1,4 @@
-"""Initial weights from stateless draws: a layer's values depend on the seed and its name alone (SCIENCE, Training)."""
+"""Initial weights from stateless draws: they depend on the seed and the layer's name (docs/science.md, Training)."""
 
 import math
 

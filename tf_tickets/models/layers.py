@@ -175,7 +175,7 @@ class First(keras.layers.Layer):
 
 
 class SimilarityHead(keras.layers.Layer):
-    """Logits from the angle between the features and one vector per class, no bias (SCIENCE, Heads and losses).
+    """Logits from the angle between the features and one vector per class, no bias (docs/science.md, Heads and losses).
 
     cosine: z = cos. tvmf (Kobayashi 2021): z = (1 + cos) / (1 + kappa (1 - cos)) - 1. The logits are scale x z with
     scale = 1 + softplus(s), s trained and decayed.

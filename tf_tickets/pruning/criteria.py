@@ -7,7 +7,7 @@ from tf_tickets.registry import CRITERIA
 
 @CRITERIA.register("magnitude")
 def magnitude(weights: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The absolute value of each weight (Han et al. 2015; SCIENCE, IMP step 2).
+    """The absolute value of each weight (Han et al. 2015; docs/science.md, IMP step 2).
 
     Args:
       weights: arrays by layer name, in the network's order.

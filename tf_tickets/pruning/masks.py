@@ -38,7 +38,7 @@ def density(masks):
 
 
 def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0, amount=None):
-    """Removes the smallest remaining weights of all layers together (SCIENCE, IMP step 2).
+    """Removes the smallest remaining weights of all layers together (docs/science.md, IMP step 2).
 
     Args:
       weights: dict of float arrays; entries already removed are ignored.

@@ -111,7 +111,7 @@ def write_masks(model, masks):
 
 
 def write_state(model, arrays, masks):
-    """Writes mask x state into the network: what every round starts from (SCIENCE, IMP step 3)."""
+    """Writes mask x state into the network: what every round starts from (docs/science.md, IMP step 3)."""
     state.set_state(model, arrays)
     write_masks(model, masks)
 

@@ -1,4 +1,4 @@
-"""Attacks in pixel space, [0, 1], on a network that normalises (SCIENCE, Robustness). Pure functions of tensors."""
+"""Attacks in pixel space, [0, 1], on a normalising network: pure functions of tensors (docs/science.md, Robustness)."""
 
 from tf_tickets.backend import tf
 

@@ -25,8 +25,8 @@ def supervised(loss):
 def advprop(loss, data_set, training):
     """Classification of adversarial images by the auxiliary normalisation and of clean ones by the network's own.
 
-    Xie et al. 2020 (AdvProp), as in SCIENCE, Robustness: untargeted projected gradient descent in pixel space, in
-    inference mode under the auxiliary statistics; the loss is the mean of the two.
+    Xie et al. 2020 (AdvProp), as in docs/science.md, Robustness: untargeted projected gradient descent in pixel space,
+    in inference mode under the auxiliary statistics; the loss is the mean of the two.
 
     Args:
       loss: as in `supervised`.

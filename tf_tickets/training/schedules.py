@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the epoch (SCIENCE, Training; parity: lr_schedules)."""
+"""The learning rate as a pure function of the epoch (docs/science.md, Training; parity: lr_schedules)."""
 
 import dataclasses
 import math
