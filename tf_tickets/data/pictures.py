@@ -2,8 +2,8 @@
 
 from tf_tickets.backend import tf
 
-# Evaluation sees the middle of a picture whose shorter side is this many times the crop's (256 for 224; docs/science.md,
-# Data).
+# Evaluation sees the middle of a picture whose shorter side is this many times the crop's (256 for 224):
+# docs/science.md, Data.
 MARGIN = 256 / 224
 
 
