@@ -1,1 +1,1 @@
-"""What the numbers of finished runs show: statistics over seeds."""
+"""Why a ticket does what it does: what `analyze` computes of one network, or of two."""

@@ -1,1 +1,1 @@
-"""What each command does, as a list of stages."""
+"""Runs: what imp, train and pretrain do, as a list of stages, and the rounds that they share."""
