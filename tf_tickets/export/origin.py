@@ -10,6 +10,7 @@ from tf_tickets import runs, storage
 from tf_tickets.data import folder
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.registry import CONTROLS
 from tf_tickets.settings import config as configs
 
 
@@ -154,10 +155,6 @@ def _content_of_train(config):
     pruning, content = config.pruning, []
     if pruning.ticket:
         content.append(("ticket", Ticket.load(pruning.ticket).content_digest))
-    if pruning.control == "reinitialize":
-        content.append(("initial", "reinitialize"))
     if config.choice.refit:
         content.append(("refit", "true"))
-    if pruning.control in ("one_shot", "gradual"):
-        content.append(("final_round", pruning.rounds - 1))
-    return content
+    return [*content, *CONTROLS[pruning.control].content(config)]
