@@ -79,6 +79,13 @@ def test_cells_are_taken_or_named(run, tmp_path):
     check(run, tmp_path / "out", [(cell, VALUES[at % 4]) for at, cell in enumerate(numbers[::4])])
 
 
+@pytest.mark.parametrize("digest", ["9" * 400, "../../outside", "a b"])
+def test_a_digest_that_no_file_can_be_named_after_is_named(run, tmp_path, digest):
+    report = os.path.join(run[1], "report.csv")
+    said = reported(report, "digest", digest, *run, tmp_path / "out")
+    assert "report.csv" in said and "digest is" in said and not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_all_cells_are_taken_or_named(run, tmp_path):
     draws = [(cell, VALUES[(7 * at + more) % len(VALUES)]) for at, cell in enumerate(cells(*run)) for more in (0, 5)]

@@ -6,6 +6,7 @@ Accuracies are fractions in frames and CSV files; differences to dense are perce
 import csv
 import math
 import os
+import re
 
 import pandas
 
@@ -268,6 +269,8 @@ def _problem(name, value):
     if name in _TEXTS:
         if name == "control" and value not in CONTROLS:
             return f", not one of {', '.join(CONTROLS)}"
+        if name == "digest" and not re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII):
+            return ", no digest: figures could not be named after it"
         return None if html.plain_xml(value) == value else ", which no page can show"
     if name in _FRACTIONS and not 0.0 <= value <= 1.0:
         return ", not a fraction from 0 to 1"
