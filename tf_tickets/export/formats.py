@@ -10,7 +10,7 @@ import numpy as np
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import origin, samples, verify
-from tf_tickets.export.ticket import DOCUMENT, Ticket, measured
+from tf_tickets.export.ticket import DOCUMENT, Ticket, check_free, measured
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings.options import EXPORTS
 
@@ -44,6 +44,8 @@ def export(path, formats, config, out=None, say=lambda line: None):
     out = _destination(folder, out)
     job = _Job(*_loaded(folder, run), run, origin.data_dir(run, config.data.data_dir))
     wanted, obstacles = _possible(job, formats)
+    if "ticket" in wanted:
+        check_free(os.path.join(out, _NAMES["ticket"]))
     notes = _notes(job, wanted, say) + [f"no {name}: {words}" for name, words in obstacles.items()]
     rows = []
     for number, name in enumerate(wanted, 1):

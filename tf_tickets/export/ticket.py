@@ -104,8 +104,7 @@ class Ticket:
         """
         from tf_tickets.export import writer
 
-        if os.path.exists(folder) and not os.path.exists(os.path.join(folder, DOCUMENT)):
-            raise UsageError(f"{folder} is there and is no ticket; choose another folder")
+        check_free(folder)
         return writer.write(self, os.path.abspath(folder), metrics, test_images)
 
     @property
@@ -177,6 +176,12 @@ class Ticket:
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
             parts.append(powers / powers.sum(axis=1, keepdims=True))
         return np.concatenate(parts)
+
+
+def check_free(folder: str) -> None:
+    """UsageError unless a ticket can be written there: nothing is, or a ticket that it replaces."""
+    if os.path.lexists(folder) and not os.path.exists(os.path.join(folder, DOCUMENT)):
+        raise UsageError(f"{folder} is there and is no ticket; choose another folder")
 
 
 def training_ids(rows):
