@@ -370,3 +370,11 @@ def test_a_second_request_leaves_and_a_second_hangup_does_not(monkeypatch):
     ]:  # fmt: skip
         stopping._remember(number, None)
         assert left == wanted
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--help"], 0), (["--epoch=3"], 2)])
+def test_the_console_script_runs_without_standard_error(words, status):
+    code = "import sys; from tf_tickets.main import entry_point; sys.exit(entry_point())"
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code, *words]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == status and ("usage:" in done.stdout) == (status == 0)

@@ -267,8 +267,8 @@ def entry_point():
     """The console script."""
     stopping.listen()
     streams.take_over()
-    # absl was loaded with the stream that was standard error then.
-    logging.get_absl_handler().python_handler.setStream(sys.stderr)
+    # absl was loaded with what was standard error then: where that is closed None, which setStream would flush.
+    logging.get_absl_handler().python_handler.stream = sys.stderr
     app.run(_run, flags_parser=_parse)
 
 

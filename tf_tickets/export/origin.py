@@ -77,7 +77,7 @@ def check_pictures(ticket, run, place, say=lambda line: None):
     difference = difference or "at least one has another content, or is new and was not in use"
     raise UsageError(
         f"--data_dir={place} does not hold the pictures of {run.folder} as they were: {difference}; restore them, or "
-        "run the command again, which makes another run"
+        "run imp or train on these, which makes another run"
     )
 
 
