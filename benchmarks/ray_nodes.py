@@ -61,8 +61,6 @@ class Watcher(threading.Thread):
                         self.changes.append((found.st_mtime, path))
 
 
-
-
 def sweep(out, flags, seconds):
     """One sweep; returns what happened."""
     cluster = ray.cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0})

@@ -40,9 +40,7 @@ def work(width):
     facts = {"classes": 10, "image_shape": (32, 32, 3), "stem": "small", "width": width}
     model = builder.build("resnet18", **facts)
     kernels = architecture.describe("resnet18", **facts, head="linear", kappa=16.0).kernels()
-    adds = sum(
-        activity.multiply_adds(one.size, tuple(model.get_layer(one.name).output.shape[1:])) for one in kernels
-    )
+    adds = sum(activity.multiply_adds(one.size, tuple(model.get_layer(one.name).output.shape[1:])) for one in kernels)
     return 3 * 2 * adds
 
 

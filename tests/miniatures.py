@@ -13,6 +13,7 @@ from tf_tickets.data import catalog
 
 TRAIN, VAL, TEST = 2, 1, 2
 
+
 # Names as the DEIC lists write them: with folders, without suffix, one the beginning of another.
 def _land(label, index):
     name = catalog.CATALOG["eurosat_rgb"].labels[label]

@@ -56,6 +56,7 @@ def test_a_wrong_range_or_weight_is_noticed(monkeypatch, index, entry, alarm):
 
 def test_a_slightly_wrong_weight_is_noticed(monkeypatch):
     integers = operations.sampling.integers
+
     # One choice in 56 becomes the next one: a weight of 1/14 shrinks by a quarter.
     def shifted(keys, slot, count):
         return tf.maximum(integers(keys, slot, 4 * count) - 1, 0) // 4

@@ -326,6 +326,7 @@ def test_a_hostile_tf_config_is_one_line(text):
 class TestAddresses:
     def of(self, monkeypatch, names, chief, worker, own=("127.0.0.1", "10.0.0.5"), route="10.0.0.5"):
         """Where the chief of a machine with some addresses listens, when names stand for addresses as given."""
+
         def resolved(host, port):
             return [(socket.AF_INET, (address, port)) for address in names.get(host, [host])]
 

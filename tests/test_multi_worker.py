@@ -70,7 +70,9 @@ def test_without_tf_config_it_ends_before_tensorflow_loads(command, tmp_path, mo
     assert answer.returncode == 2 and "imp and train" in answer.stderr
 
 
-@pytest.mark.parametrize("words", [["--out=gs://bucket/runs"], ["--data_dir=s3://bucket"], ["report", ".", "--out=az://b"]])
+@pytest.mark.parametrize(
+    "words", [["--out=gs://bucket/runs"], ["--data_dir=s3://bucket"], ["report", ".", "--out=az://b"]]
+)
 def test_buckets_are_refused_before_anything_is_touched(command, tmp_path, words):
     answer = command(tmp_path, *words)
     assert answer.returncode == 2 and answer.stderr.count("\n") == 1 and "POSIX" in answer.stderr

@@ -49,9 +49,7 @@ def formula_weights(order, seed, factor=1.4):
 def wrapped_network(name, precision="float32", classes=10, image_shape=(32, 32, 3), stem="small", width=None):
     """Build and wrap as a run does."""
     described = architecture.describe(name, classes=classes, image_shape=image_shape, stem=stem, width=width)
-    model = tt.models.build(
-        name, classes=classes, image_shape=image_shape, stem=stem, width=width, precision=precision
-    )
+    model = tt.models.build(name, classes=classes, image_shape=image_shape, stem=stem, width=width, precision=precision)
     return wrapping.wrap(model, [kernel.name for kernel in described.prunable()]), described
 
 

@@ -58,9 +58,7 @@ def changed(ticket, tmp_path, change):
 def test_a_document_without_its_numbers_is_refused(ticket, tmp_path, name, value):
     if (name, value) in (("metrics", resealed.DELETED), ("content_digest", "text")):
         pytest.skip("nothing was measured, or the digest is made anew like the hashes")
-    folder = changed(
-        ticket, tmp_path, lambda d: d.pop(name) if value is resealed.DELETED else d.update({name: value})
-    )
+    folder = changed(ticket, tmp_path, lambda d: d.pop(name) if value is resealed.DELETED else d.update({name: value}))
     with pytest.raises(StateError) as caught:
         verify.verify(folder)
     assert str(caught.value).count("\n") == 0

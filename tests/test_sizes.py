@@ -27,7 +27,6 @@ CHANGES = {
 def drawn(name, model="vgg11", **changes):
     """A Ticket of a network that was not trained, of small pictures or, as `isic2018`, of photographs."""
 
-
     facts = dataclasses.replace(catalog.CATALOG[name], **CHANGES | changes)
     network = {"name": model, "classes": 2, "image_shape": facts.image_shape, "stem": "small", "head": "linear"}
     network |= {"kappa": 16.0, "width": 2}

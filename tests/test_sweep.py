@@ -126,9 +126,7 @@ class TestWorkers:
         monkeypatch.setattr(devices, "cores", lambda: 1)
         assert self.threads(None, 100) == ["1"]
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
-        assert devices.environments(None, 9) == [
-            {"TF_NUM_INTRAOP_THREADS": "7", "OMP_NUM_THREADS": "1"}
-        ]
+        assert devices.environments(None, 9) == [{"TF_NUM_INTRAOP_THREADS": "7", "OMP_NUM_THREADS": "1"}]
 
     @pytest.mark.parametrize(("text", "found"), [("0,2", ["0", "2"]), ("", []), ("-1", []), ("1,-1,0", ["1"])])
     def test_the_environment_names_the_gpus(self, text, found, monkeypatch):

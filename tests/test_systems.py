@@ -58,6 +58,7 @@ class Stand(types.ModuleType):
 
 def windows():
     """(modules, modules that are missing) of Windows."""
+
     def opened(path, *arguments, **more):
         if os.path.isdir(path):
             raise PermissionError(errno.EACCES, "Permission denied", path)

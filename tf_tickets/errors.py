@@ -1,6 +1,5 @@
 """What can go wrong, by exit status. Every message is one line for a person: what, where, how to fix."""
 
-
 # Characters of a value that a message repeats.
 _SHOWN = 100
 

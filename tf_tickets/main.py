@@ -163,9 +163,7 @@ def _sweep(request):
 
     config = request.config
     found = sweep.resolve(config, request.names, commands.check_command)
-    entries = [
-        {"run": run.name, "folder": run.folder, "swept": run.point.texts, "rounds": run.rounds} for run in found
-    ]
+    entries = [{"run": run.name, "folder": run.folder, "swept": run.point.texts, "rounds": run.rounds} for run in found]
     if config.run.dry_run:
         states = [
             {"recipe": run.recipe, "finished": run.finished, "complete": run.complete, "steps": run.steps_left}

@@ -88,12 +88,16 @@ def cases(state):
     if state == "stopped":
         for share in (0.01, 0.3, 0.7, 0.9, 0.999):
             yield f"keep {share:g} {CHECKPOINTS[0]}", CHECKPOINTS, on(CHECKPOINTS[0], keep(share))
-        yield "both checkpoints flipped", CHECKPOINTS, lambda f, o, draw: [
-            flip(os.path.join(f, name), draw) for name in CHECKPOINTS
-        ]
-        yield "both checkpoints garbage", CHECKPOINTS, lambda f, o, draw: [
-            garbage(os.path.join(f, name), draw) for name in CHECKPOINTS
-        ]
+        yield (
+            "both checkpoints flipped",
+            CHECKPOINTS,
+            lambda f, o, draw: [flip(os.path.join(f, name), draw) for name in CHECKPOINTS],
+        )
+        yield (
+            "both checkpoints garbage",
+            CHECKPOINTS,
+            lambda f, o, draw: [garbage(os.path.join(f, name), draw) for name in CHECKPOINTS],
+        )
 
 
 def judge(status, text, files, folder, whole):

@@ -1,6 +1,6 @@
 """Same settings, same bits, whatever does not belong to the settings.
 
-    cd tests; python -m torture.same_bits FOLDER
+cd tests; python -m torture.same_bits FOLDER
 """
 
 import json

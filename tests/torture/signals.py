@@ -1,6 +1,6 @@
 """SIGTERM and SIGINT at random moments of whole processes, imports included: exit 75, and the same bits at the end.
 
-    cd tests; python -m torture.signals FOLDER SIGNALS SEED
+cd tests; python -m torture.signals FOLDER SIGNALS SEED
 """
 
 import collections

@@ -1,6 +1,6 @@
 """Eight starts on one run folder: one runs, seven exit 4 and name the holder; a dead holder's lock is taken over.
 
-    cd tests; python -m torture.starts FOLDER
+cd tests; python -m torture.starts FOLDER
 """
 
 import collections

@@ -109,9 +109,7 @@ def probe_images(desk, name, data_dir=None):
 def _features(network, tensors, images, data_set):
     """Per layer float32 [n, channels], averaged over positions; images in the network's shape and normalisation."""
     own = network.data_set
-    batches = (
-        own.standardise(probe.adapted(pixels, own.image_shape)) for pixels in _in_unit_range(images, data_set)
-    )
+    batches = (own.standardise(probe.adapted(pixels, own.image_shape)) for pixels in _in_unit_range(images, data_set))
     found = [
         [part.reshape(len(part), -1, part.shape[-1]).mean(axis=1) for part in parts]
         for parts in outputs(network, tensors, batches)

@@ -59,9 +59,7 @@ def _zoom(shape, units):
     """Each side crops up to 5 % or pads up to 10 %."""
     left, right, top, bottom = (_between(unit, -0.05, 0.1) for unit in units)
     zero = tf.zeros_like(left)
-    return tf.stack(
-        [1.0 + left + right, zero, -left * shape[2], zero, 1.0 + top + bottom, -top * shape[1]], axis=1
-    )
+    return tf.stack([1.0 + left + right, zero, -left * shape[2], zero, 1.0 + top + bottom, -top * shape[1]], axis=1)
 
 
 def _affine(shape, units):
@@ -74,9 +72,7 @@ def _affine(shape, units):
     slope = shear_sine / shear_cosine
     a, b = (cosine - slope * sine) / scale_x, (sine + slope * cosine) / scale_x
     d, e = -sine / scale_y, cosine / scale_y
-    return tf.stack(
-        [a, b, middle_x - a * from_x - b * from_y, d, e, middle_y - d * from_x - e * from_y], axis=1
-    )
+    return tf.stack([a, b, middle_x - a * from_x - b * from_y, d, e, middle_y - d * from_x - e * from_y], axis=1)
 
 
 def _per_channel(images, units, low, high):

@@ -203,7 +203,20 @@ def _single(name):
 SINGLE = {
     name: _single(name)
     for name in (
-        "autocontrast", "equalize", "invert", "solarize", "posterize", "color", "contrast", "brightness", "sharpness",
-        "hue", "rotate", "shear_x", "shear_y", "translate_x", "translate_y",
+        "autocontrast",
+        "equalize",
+        "invert",
+        "solarize",
+        "posterize",
+        "color",
+        "contrast",
+        "brightness",
+        "sharpness",
+        "hue",
+        "rotate",
+        "shear_x",
+        "shear_y",
+        "translate_x",
+        "translate_y",
     )
 }

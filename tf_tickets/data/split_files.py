@@ -119,9 +119,7 @@ def _only(pictures, name, suffixes, folder):
     """The one file whose path, without suffix, ends with the name's parts."""
     parts = name.split("/")
     fitting = [
-        path
-        for path in pictures.get(parts[-1], ())
-        if os.path.splitext(path)[0].split(os.sep)[-len(parts) :] == parts
+        path for path in pictures.get(parts[-1], ()) if os.path.splitext(path)[0].split(os.sep)[-len(parts) :] == parts
     ]
     if len(fitting) != 1:
         reason = "is missing" if not fitting else f"is there {len(fitting)} times ({', '.join(sorted(fitting)[:2])})"

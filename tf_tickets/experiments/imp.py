@@ -179,9 +179,7 @@ def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE, devices=None
     from tf_tickets.experiments import searching
     from tf_tickets.experiments.rounds import run_rounds
 
-    return run_rounds(
-        plan, folder, todo, searching.next_round, command=command, stop=stop, team=team, devices=devices
-    )
+    return run_rounds(plan, folder, todo, searching.next_round, command=command, stop=stop, team=team, devices=devices)
 
 
 def export_ticket(folder, chosen):

@@ -106,7 +106,11 @@ def _checkpoint(session, folder, training_round, rows, kept):
     """The callback that saves the round; `kept` is the generation that was resumed from, or None."""
     companion = training_round.companion
     checkpoint = callbacks.Checkpoint(
-        training_round.folder, session.steps, training_round.identity, rows, companion.arrays if companion else dict,
+        training_round.folder,
+        session.steps,
+        training_round.identity,
+        rows,
+        companion.arrays if companion else dict,
         None if training_round.rewind_step is None else folder.rewind,
     )
     if kept:

@@ -134,9 +134,7 @@ class Session:
         Of several workers each computes its share of the batches, and all get the same metrics.
         """
         logits = accuracy.logits_of(self.steps.logits, images, self.data_set, stop=stop, team=self.team)
-        return accuracy.metrics(
-            logits, images.labels, self.data_set.classes, self.plan.config.training.loss
-        )
+        return accuracy.metrics(logits, images.labels, self.data_set.classes, self.plan.config.training.loss)
 
     def evaluations(self, stop):
         """Columns of one epoch's evaluation: test, and validation where there is a split."""

@@ -73,7 +73,9 @@ def text(ticket, metrics, test_images, folder="ticket"):
         _limits(),
         "## Loading",
         _LOADING.format(
-            folder=folder, dtype=data.get("dtype", "uint8"), shape=shape,
+            folder=folder,
+            dtype=data.get("dtype", "uint8"),
+            shape=shape,
             pictures=_PICTURES.format(folder=folder) if data.get("any_size") else "",
         ),
     ]

@@ -32,8 +32,7 @@ class PairedNormalization(keras.layers.Layer):
         super().__init__(**kwargs)
         self.settings, self.kind = settings, kind
         self.parts = tuple(
-            kind.from_config({**settings, "name": name})
-            for name in (self.name, f"{self.name}{names.AUXILIARY}")
+            kind.from_config({**settings, "name": name}) for name in (self.name, f"{self.name}{names.AUXILIARY}")
         )
 
     def build(self, shape):
@@ -66,4 +65,3 @@ def add(model):
     paired = keras.models.clone_model(model, clone_function=clone)
     state.set_state(paired, names.with_auxiliary(state.get_state(model), state.variables(paired)))
     return paired
-

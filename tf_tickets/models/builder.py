@@ -18,9 +18,7 @@ class Builder:
     def __init__(self, policy: keras.mixed_precision.Policy):
         self.policy = policy
 
-    def convolve(
-        self, x: tf.Tensor, kernel: Kernel, stride: int = 1, padding: int | None = None
-    ) -> tf.Tensor:
+    def convolve(self, x: tf.Tensor, kernel: Kernel, stride: int = 1, padding: int | None = None) -> tf.Tensor:
         """The convolution of a Kernel; `padding` in pixels on every side, half the kernel by default."""
         size, named = kernel.shape[0], {"name": kernel.name, "dtype": self.policy}
         padding = size // 2 if padding is None else padding
@@ -43,9 +41,7 @@ class Builder:
 
     def dense(self, x: tf.Tensor, kernel: Kernel) -> tf.Tensor:
         """The dense layer of a Kernel with a bias."""
-        return keras.layers.Dense(
-            kernel.outputs, kernel_initializer="zeros", name=kernel.name, dtype=self.policy
-        )(x)
+        return keras.layers.Dense(kernel.outputs, kernel_initializer="zeros", name=kernel.name, dtype=self.policy)(x)
 
     def cosine_filters(self, x: tf.Tensor, size: int, stride: int, name: str) -> tf.Tensor:
         """The responses to all cosine filters of a side."""

@@ -153,9 +153,7 @@ def _read_torch(path, sizes):
     try:
         import torch
     except ImportError:
-        raise UsageError(
-            f"{path} needs torch to be read: install it, or convert the file to .safetensors"
-        ) from None
+        raise UsageError(f"{path} needs torch to be read: install it, or convert the file to .safetensors") from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # torch's own message advises to execute the file

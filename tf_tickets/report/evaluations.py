@@ -171,8 +171,10 @@ def densities(rows):
     if mine.empty:
         return None
     layers = mine["metric"].str.slice(len("density:"))
-    return mine.assign(layer=layers).pivot_table(index="layer", columns="round", values="value", sort=False).sort_index(
-        axis=1
+    return (
+        mine.assign(layer=layers)
+        .pivot_table(index="layer", columns="round", values="value", sort=False)
+        .sort_index(axis=1)
     )
 
 

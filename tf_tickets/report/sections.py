@@ -79,9 +79,13 @@ def accuracy(group):
     """Accuracy against density, and the table of rounds."""
     runs = sentences.count(group.frame["run"].nunique(), "run")
     caption = f"Test accuracy after the last epoch against the share of prunable weights left, {runs}; dashed: dense. "
-    caption += "One run shows neither luck nor spread." if group.frame["run"].nunique() == 1 else (
-        "The band is a 95 % interval of the mean over runs, not of the difference to dense, which the table gives: "
-        "runs share their seeds with their dense network, so differences are known better than means."
+    caption += (
+        "One run shows neither luck nor spread."
+        if group.frame["run"].nunique() == 1
+        else (
+            "The band is a 95 % interval of the mean over runs, not of the difference to dense, which the table gives: "
+            "runs share their seeds with their dense network, so differences are known better than means."
+        )
     )
     drawing = group.draw("accuracy", lambda: plots.figure(group.frame, ""), caption, "accuracy against density")
     parts = [html.heading(3, "Accuracy against density"), html.figures([drawing])]

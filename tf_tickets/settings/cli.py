@@ -59,9 +59,7 @@ def define_flags(flag_values):
         if option.type is bool:
             flags.DEFINE_bool(name, option.default, option.help, flag_values)
         else:
-            flags.DEFINE(
-                _Parser(option), name, option.default, option.help, flag_values, flags.ArgumentSerializer()
-            )
+            flags.DEFINE(_Parser(option), name, option.default, option.help, flag_values, flags.ArgumentSerializer())
 
 
 def help_text():
@@ -156,8 +154,10 @@ def _parse(argv, flag_values):
 
 def _is_absl(text, options, flag_values):
     name = text[2:].partition("=")[0]
-    return name not in options and name.removeprefix("no") not in options and (
-        name in flag_values or name.removeprefix("no") in flag_values
+    return (
+        name not in options
+        and name.removeprefix("no") not in options
+        and (name in flag_values or name.removeprefix("no") in flag_values)
     )
 
 

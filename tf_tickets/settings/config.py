@@ -38,9 +38,7 @@ def options():
         for field in dataclasses.fields(cls):
             kinds = [kind for kind in typing.get_args(hints[field.name]) or (hints[field.name],)]
             kind = next(k for k in kinds if k is not type(None))
-            found[field.name] = Option(
-                field.name, group, kind, type(None) in kinds, field.default, field.metadata
-            )
+            found[field.name] = Option(field.name, group, kind, type(None) in kinds, field.default, field.metadata)
     return found
 
 

@@ -52,7 +52,8 @@ class Data:
     )  # fmt: skip
     subset_file: str | None = option(None, "text file of training image ids in use, one a line")
     validation: str | None = option(
-        None, "part of the subset held out: a fraction, or fold:I/K; official: the data set's own validation part",
+        None,
+        "part of the subset held out: a fraction, or fold:I/K; official: the data set's own validation part",
         check=check_validation,
     )
     imbalance: float | None = option(
@@ -110,9 +111,7 @@ class Training:
         "per_replica", "statistics of batch normalisation: of each device's own images, or synchronised: of the whole "
         "batch, however many devices share it", choices=("per_replica", "synchronised"),
     )  # fmt: skip
-    adversarial: bool = option(
-        False, "AdvProp: also train on attacked images, under a normalisation of their own"
-    )
+    adversarial: bool = option(False, "AdvProp: also train on attacked images, under a normalisation of their own")
     attack_eps: float = option(8 / 255, "largest change of a pixel by an attack; pixels lie in [0, 1]", above=0, high=1)
     attack_step: float = option(2 / 255, "change of a pixel in one step of an attack", above=0, high=1)
     attack_steps: int = option(1, "steps of an attack; of evaluate's pgd 1 means 10", low=1)
@@ -193,9 +192,7 @@ class Run:
         "schedule, every round of full length, the best epoch on test shown", choices=("exact", "release"),
     )  # fmt: skip
     seed: int = option(0, "initial weights and random masks", low=0, digest=False)
-    order_seed: int | None = option(
-        None, "order of the images and augmentation; unset: seed", low=0, digest=False
-    )
+    order_seed: int | None = option(None, "order of the images and augmentation; unset: seed", low=0, digest=False)
     out: str = option("runs", "folder of all runs", check=check_folder, digest=False)
     deterministic: bool = option(True, "same seeds on the same machine give the same bits")
     precision: str = option(

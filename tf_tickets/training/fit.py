@@ -46,6 +46,7 @@ def fit(
       DivergedError: a loss is not finite; names epoch and step.
       StopRequested: `stop()` said so; raised after the callbacks have seen the block.
     """
+
     # Not keras.callbacks.CallbackList, whose timing of batches would warn of every checkpoint.
     def tell(hook, *facts):
         for callback in callbacks:
