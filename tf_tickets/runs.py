@@ -12,6 +12,9 @@ from tf_tickets.errors import StateError, UsageError
 # Files beside the rounds that never change after the first.
 _BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safetensors")
 
+# Of pictures.csv: the user's own pictures as they were when the run began, in use or not.
+PICTURE_COLUMNS = ("id", "part", "sha256")
+
 # What the summary of a complete round says beside its numbers: which run it is of, and the hashes.
 _SEAL = ("files", "run", "self_sha256")
 
@@ -121,6 +124,7 @@ class RunFolder:
     manifest = property(lambda self: self.path("manifest.json"))
     subset = property(lambda self: self.path("subset.csv"))
     data = property(lambda self: self.path("data.json"))
+    pictures = property(lambda self: self.path("pictures.csv"))
     rewind = property(lambda self: self.path("rewind.npz"))
     tensorboard = property(lambda self: self.path("tensorboard"))
     table = property(lambda self: self.path("table.csv"))

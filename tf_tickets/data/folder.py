@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -109,8 +110,18 @@ def scan(root):
     if not any(picture.part == "test" for picture in found):
         found = _with_test_part(found, labels)
     found = tuple(sorted(found, key=lambda picture: picture.id))
-    digest = hashlib.sha256("\n".join(f"{p.id} {p.part} {p.sha256}" for p in found).encode("utf-8")).hexdigest()
-    return Pictures(_facts(found, labels, facts), found, digest, tuple(notices))
+    return Pictures(_facts(found, labels, facts), found, digest_of(map(row_of, found)), tuple(notices))
+
+
+def row_of(picture: Picture) -> dict[str, str]:
+    """A picture as a row of a run's pictures.csv."""
+    return {"id": picture.id, "part": picture.part, "sha256": picture.sha256}
+
+
+def digest_of(rows: Iterable[dict[str, str]]) -> str:
+    """SHA-256 over the rows of all pictures of a folder, by id."""
+    text = "\n".join(f"{row['id']} {row['part']} {row['sha256']}" for row in rows)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _listed(root):

@@ -5,8 +5,9 @@ import hashlib
 import json
 import os
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.data import catalog
+from tf_tickets.data import folder as own_pictures
 from tf_tickets.errors import StateError, StopRequested, UsageError
 from tf_tickets.settings import config as configs
 
@@ -62,6 +63,9 @@ def _open(folder, session, command, rows, here):
     facts = session.data_set
     if facts != catalog.CATALOG.get(facts.name):
         storage.write_json(folder.data, dataclasses.asdict(facts))
+    if facts.source == "folder" and not os.path.exists(folder.pictures):
+        pictures = own_pictures.scan(session.plan.config.data.data_dir).pictures
+        storage.write_csv(folder.pictures, map(own_pictures.row_of, pictures), runs.PICTURE_COLUMNS)
     if not os.path.exists(folder.subset):
         storage.write_csv(folder.subset, rows, ("id", "label", "part"))
     elif storage.read_csv(folder.subset) != [{name: str(cell) for name, cell in row.items()} for row in rows]:

@@ -110,6 +110,8 @@ def _check_of_ticket(ticket, pictures, place):
 def _difference(run, pictures):
     """The first picture by which a folder differs from the run's subset.csv, in words; None where none does."""
     there, rows = {picture.id: picture for picture in pictures.pictures}, storage.read_csv(run.subset)
+    if os.path.exists(run.pictures):
+        return _difference_of_contents(run, there)
     if any(set(row) != {"id", "label", "part"} for row in rows):
         raise StateError(f"{run.subset} has other columns than id,label,part; restore it")
     listed = {row["id"]: row for row in rows}
@@ -127,6 +129,24 @@ def _difference(run, pictures):
             return f"{name} was of another class"
         if (row["part"] == "test") != (there[name].part == "test"):
             return f"{name} was in the {row['part']} part and is in the {there[name].part} part"
+    return None
+
+
+def _difference_of_contents(run, there):
+    """As `_difference`, by the run's pictures.csv: of all pictures, in use or not, and of what is in them."""
+    rows = storage.read_csv(run.pictures)
+    recorded = _manifest(run).get("pictures")
+    if any(set(row) != set(runs.PICTURE_COLUMNS) for row in rows) or recorded not in (None, folder.digest_of(rows)):
+        raise StateError(f"{run.pictures} was changed since its run began; restore it, or delete it to compare by name")
+    listed = {row["id"]: row for row in rows}
+    for name in [*listed, *there]:
+        if name not in there or name not in listed:
+            return f"{name} is {'gone' if name in listed else 'new'}"
+        was, now = listed[name], folder.row_of(there[name])
+        if was["sha256"] != now["sha256"]:
+            return f"{name} has another content"
+        if was["part"] != now["part"]:
+            return f"{name} was in the {was['part']} part and is in the {now['part']} part"
     return None
 
 
