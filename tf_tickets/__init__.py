@@ -36,7 +36,7 @@ _LAZY = {
     "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),
     "train": ("tf_tickets.experiments.train", "train"),
     "Ticket": ("tf_tickets.export.ticket", "Ticket"),
-    **{room: (f"tf_tickets.{room}", None) for room in ("augment", "data", "models", "pruning")},
+    **{room: (f"tf_tickets.{room}", None) for room in ("augment", "data", "models", "plugins", "pruning", "registry")},
 }
 
 

@@ -18,6 +18,7 @@ class Registry(Mapping):
 
     def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
         """A decorator that puts what it decorates, a class as an instance of it, under a name; ValueError if taken."""
+        importlib.import_module(self._home)  # a user's part comes after the program's own, which it may not replace
 
         def put(part):
             if name in self._parts:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 
-from tf_tickets import runs, storage
+from tf_tickets import plugins, runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.data import folder as own_pictures
 from tf_tickets.errors import StateError, StopRequested, UsageError
@@ -101,7 +101,7 @@ def environment(session):
     from tf_tickets import backend
 
     return {
-        "versions": backend.versions(),
+        "versions": backend.versions() | plugins.versions(session.plan.config.run.plugins),
         "processor": " and ".join(sorted(set(session.team.gather(processor())))),
         "devices": session.devices.description,
         "deterministic": session.plan.config.run.deterministic,

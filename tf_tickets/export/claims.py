@@ -5,6 +5,7 @@ Hashes can be made anew by whoever changes a ticket; what is used of it fits tog
 
 import math
 
+from tf_tickets import plugins
 from tf_tickets.models import architecture
 from tf_tickets.runtime import facts, program
 from tf_tickets.settings.config import Config, options
@@ -36,6 +37,14 @@ def described(document):
         if not isinstance(document[name], str):
             raise ValueError(f"its {name} is no text")
     return network
+
+
+def check_plugins(document, place):
+    """UsageError, which names the flag to add, where a ticket's settings name plugins that are not loaded."""
+    settings = document.get("settings")
+    named = settings.get("plugins") if isinstance(settings, dict) else None
+    if isinstance(named, str) and plugins.check_names(named) is None:
+        plugins.require(named, place)
 
 
 def _network(document):

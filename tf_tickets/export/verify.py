@@ -61,6 +61,7 @@ def checked(folder):
     if type(document.get("format")) is not int or document["format"] not in claims.FORMATS:
         made = f"{document.get('format')!r}"[:40]
         raise StateError(f"{folder} has format {made}, not {claims.FORMATS}: another version made it")
+    claims.check_plugins(document, os.path.join(folder, DOCUMENT))
     with _as_ours(), _fitting(folder):
         network = claims.described(document)
         _check_files(folder, document)

@@ -7,6 +7,7 @@ import sys
 
 from absl import flags
 
+from tf_tickets import plugins
 from tf_tickets.errors import UsageError, plain
 from tf_tickets.settings import config as configs
 from tf_tickets.settings import flagfiles
@@ -114,10 +115,11 @@ def parse(argv, flag_values):
       UsageError: one line that names value, place and remedy.
       SystemExit: with status 0, after printing help.
     """
-    if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
-        print(help_text(), flush=True)
-        sys.exit(0)
     try:
+        if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
+            _load_plugins(flagfiles.expand([word for word in argv[1:] if word.startswith("--plugins")]))
+            print(help_text(), flush=True)
+            sys.exit(0)
         return _parse(argv, flag_values)
     except UsageError as error:
         raise UsageError(plain(error)) from None
@@ -130,7 +132,9 @@ def _parse(argv, flag_values):
     switches |= {name for name in flag_values if flag_values[name].boolean}  # absl's own, --logtostderr
     switches |= {f"no{name}" for name in switches}
     words, values = [], {}
-    for token in flagfiles.expand(argv[1:], lambda name: name in switches):
+    tokens = flagfiles.expand(argv[1:], lambda name: name in switches)
+    _load_plugins(tokens)
+    for token in tokens:
         if not token.is_flag:
             words.append(token.text)
         elif _is_absl(token.text, options, flag_values):
@@ -150,6 +154,15 @@ def _parse(argv, flag_values):
     if command == "analyze":
         check_analyze(paths, config.command)
     return Request(command, tuple(paths), config, frozenset(values))
+
+
+def _load_plugins(tokens):
+    """Before any other flag is read: what plugins register are values that flags may have."""
+    if token := flagfiles.last_value(tokens, "plugins"):
+        try:
+            plugins.load(token.text.partition("=")[2])
+        except UsageError as error:
+            raise token.fail(str(error)) from None
 
 
 def _is_absl(text, options, flag_values):

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import typing
 
+from tf_tickets import plugins
 from tf_tickets.errors import UsageError, shown
 from tf_tickets.registry import CONTROLS, NETWORKS, STARTS
 from tf_tickets.settings import flagfiles
@@ -68,6 +69,8 @@ class Config:
     @classmethod
     def unchecked(cls, **values):
         """Like `from_values`, but values may conflict: those of a sweep, whose grid changes some of them."""
+        if isinstance(values.get("plugins"), str):
+            plugins.require(values["plugins"])
         groups = {group: {} for group in GROUPS}
         for name, value in values.items():
             if name not in options():
@@ -86,9 +89,11 @@ class Config:
 
     @classmethod
     def from_flagfile(cls, path, **overrides):
-        """Reads a flagfile (and those it nests); keyword arguments win over its lines."""
-        values = {}
-        for token in flagfiles.expand([f"--flagfile={path}"]):
+        """Reads a flagfile (and those it nests); keyword arguments win over its lines. Its plugins must be loaded."""
+        values, tokens = {}, flagfiles.expand([f"--flagfile={path}"])
+        if named := flagfiles.last_value(tokens, "plugins"):
+            plugins.require(named.text.partition("=")[2], named.place)
+        for token in tokens:
             option, value = flagfiles.split_assignment(token, options())
             values[option.name] = flagfiles.parse_value(option, value, token)
         return cls.from_values(**{**values, **overrides})

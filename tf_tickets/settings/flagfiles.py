@@ -62,6 +62,11 @@ def expand(words, is_switch=lambda name: False):
     return tokens
 
 
+def last_value(tokens, name):
+    """The last Token that sets a flag, which is the one that counts; None where none does."""
+    return next((token for token in reversed(tokens) if token.is_flag and token.text.startswith(f"--{name}=")), None)
+
+
 def _read(path, source, root, parents):
     real = os.path.realpath(path)
     if real in parents:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tf_tickets.plugins import check_names
 from tf_tickets.registry import CONTROLS, CRITERIA, NETWORKS
 from tf_tickets.settings import policies
 from tf_tickets.settings.choices import DATASETS, check_probe, check_rewind
@@ -217,6 +218,10 @@ class Run:
     allow_other_environment: bool = option(
         False, "continue a run under other versions, threads, oneDNN setting, processor or devices than it was begun "
         "with; its end then has other bits, which manifest.json says", digest=False,
+    )  # fmt: skip
+    plugins: str | None = option(
+        None, "a list of Python modules of your own, imported first: the criteria, controls, networks, data sets and "
+        "so on that they register are values of the other flags (docs/extending.md)", check=check_names,
     )  # fmt: skip
     dry_run: bool = option(False, "print the resolved plan and touch nothing", digest=False)
 
