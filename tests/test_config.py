@@ -109,7 +109,7 @@ def test_every_other_setting_changes_the_digest():
         "finetune_learning_rate": {"rewind": "finetune", "finetune_learning_rate": 0.1},
     }
     counted = {name for name, option in config.options().items() if option.metadata["digest"]}
-    assert counted == {*changed, *together, "criterion"}  # magnitude is the only criterion
+    assert counted == {*changed, *together, "criterion", "plugins"}  # test_plugins changes both
     digests = [Config.from_values(**{name: value}).digest() for name, value in changed.items()]
     digests += [Config.from_values(**values).digest() for values in together.values()]
     digests += [Config().digest(), Config().digest("train")]
