@@ -35,6 +35,10 @@ class TestGrid:
         assert values("data_dir='a;b','0..4';seed=1", "data_dir") == ["a;b", "0..4"]
         assert values("data_dir=it's,b", "data_dir") == ["it's", "b"]
 
+    def test_fields_are_settings_of_runs(self):
+        assert {"seed", "dataset", "eval_every", "command"} < set(grid.fields())
+        assert not {"latex", "pdf", "archive", "out", "sweep"} & set(grid.fields())
+
     def test_ranges_include_both_ends_and_stand_among_values(self):
         assert values("seed=0..2,7,9..9", "seed") == [0, 1, 2, 7, 9]
 

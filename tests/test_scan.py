@@ -174,10 +174,16 @@ def test_the_dry_run_says_counts_sizes_and_copies(tmp_path):
     text = plan_pictures.text(str(tmp_path / "x")).splitlines()
     assert text[0] == f"pictures    8 in {tmp_path}/x, each decoded and found whole: 12x12 to 300x200 pixels, colour"
     assert [line.split() for line in text[2:5]] == [
-        ["class", "train", "validation", "test", "pixels"], ["a", "2", "0", "1", "12x12"],
-        ["b", "4", "0", "1", "12x12", "to", "300x200"],
+        ["class", "train", "test", "pixels"], ["a", "2", "1", "12x12"], ["b", "4", "1", "12x12", "to", "300x200"],
     ]  # fmt: skip
     assert text[-1].endswith("9.png is the same picture as " + str(tmp_path / "x" / "a" / "0.png") + "; used once")
+
+
+def test_the_dry_run_counts_a_validation_part_where_there_is_one(tmp_path):
+    for part in ("train", "validation", "test"):
+        classes(tmp_path / "x" / part, seed=len(part))
+    lines = [line.split() for line in plan_pictures.text(str(tmp_path / "x")).splitlines()]
+    assert lines[2] == ["class", "train", "validation", "test", "pixels"] and lines[3][:4] == ["a", "3", "3", "3"]
 
 
 def test_minutes_come_from_this_machine_and_such_pictures_alone(tmp_path):

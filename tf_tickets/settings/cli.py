@@ -146,6 +146,8 @@ def _parse(argv, flag_values):
     command, paths = _command(words)
     if command == "prepare":
         values["dataset"] = _dataset(paths[0])
+    if command == "pretrain":
+        values.setdefault("rewind", "init")  # nothing is rewound: a short pretraining is not too short for it
     # What a sweep's flags leave in conflict its grid may settle; each of its runs is checked.
     config = configs.Config.unchecked(**values) if command == "sweep" else configs.Config.from_values(**values)
     for name, value in config.values().items():

@@ -22,9 +22,6 @@ OF_THE_SWEEP = (
     "out", "progress", "dry_run", "sweep", "workers", "engine", "address", "cpus_per_run", "gpus_per_run",
     "allow_other_environment",
 )  # fmt: skip
-_OTHERS = (
-    "archive", "format", "top_k", "what", "probe", "probe_images", "evaluators", "which", "restarts", "test_images",
-)  # fmt: skip
 _MOST_RUNS = 10_000
 _LARGEST = 1 << 20
 
@@ -49,8 +46,9 @@ class Point:
 
 
 def fields():
-    """The names that a grid may hold."""
-    return ["command", *(name for name in configs.options() if name not in (*OF_THE_SWEEP, *_OTHERS))]
+    """The names that a grid may hold: `command`, and the settings of runs."""
+    settings = [name for name, option in configs.options().items() if option.group != "command"]
+    return ["command", *(name for name in settings if name not in OF_THE_SWEEP)]
 
 
 def points(text):
