@@ -130,19 +130,19 @@ def _wanted(kept, arrays, sizes):
       arrays: mapping that reads an array when asked for it.
       sizes: set of numbers of elements; None for all.
     """
-    found, room = {}, files.MOST_BYTES
+    bounded, room = {}, files.MOST_BYTES
     for name, (shape, dtype) in kept.items():
         size = math.prod(shape)
         if dtype.kind not in "fiub":
             raise KeyError(f"{name} holds {dtype}, not numbers")
         if sizes is not None and size not in sizes:
-            found[name] = np.broadcast_to(np.zeros((), dtype), shape)
+            bounded[name] = np.broadcast_to(np.zeros((), dtype), shape)
             continue
         room -= size * dtype.itemsize
         if room < 0:
             raise KeyError(f"{name} and those before it have more than {files.MOST_BYTES:,} bytes")
-        found[name] = arrays[name]
-    return found
+        bounded[name] = arrays[name]
+    return bounded
 
 
 def _text(name):

@@ -30,12 +30,12 @@ def _own_layers(model):
 
 def variables(model):
     """The network's own variables by name, in layer order; a pruning wrapper's masks and counters are not state."""
-    found = {}
+    by_name = {}
     for inner in _own_layers(model):
         for part in getattr(inner, "parts", (inner,)):
             for variable in part.variables:
-                found[f"{part.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
-    return found
+                by_name[f"{part.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
+    return by_name
 
 
 def get_state(model, own=False):
@@ -46,19 +46,19 @@ def get_state(model, own=False):
       own: read this process's first copy of each, without asking other workers for theirs. Normalisation statistics
         are else the mean of all replicas', for which all workers have to ask together.
     """
-    found = variables(model)
+    held = variables(model)
     if own:
-        found = {name: getattr(variable, "values", (variable,))[0] for name, variable in found.items()}
-    return {name: np.asarray(variable) for name, variable in found.items()}
+        held = {name: getattr(variable, "values", (variable,))[0] for name, variable in held.items()}
+    return {name: np.asarray(variable) for name, variable in held.items()}
 
 
 def set_state(model, arrays):
     """Assigns every variable; names and shapes have to fit exactly (ValueError)."""
-    mine = variables(model)
-    if set(mine) != set(arrays):
-        odd = sorted(set(mine) ^ set(arrays))
+    own = variables(model)
+    if set(own) != set(arrays):
+        odd = sorted(set(own) ^ set(arrays))
         raise ValueError(f"state does not fit the network: {odd[0]} and {len(odd) - 1} more names differ")
-    for name, variable in mine.items():
+    for name, variable in own.items():
         variable.assign(arrays[name])
 
 
@@ -92,12 +92,12 @@ def torch_state(model):
 def torch_named(model, arrays):
     """Arrays under Keras' names and in its layout, `layer/kernel`, as `load_state` takes them; others as they are."""
     kinds = {layer.name: type(layer) for layer in _own_layers(model)}
-    found = {}
+    renamed = {}
     for name, array in arrays.items():
         layer, _, leaf = name.rpartition("/")
         known = layer in kinds and (leaf in _TORCH_LEAVES or layer == "tokens")
-        found[_torch_name(name) if known else name] = _to_torch(array, kinds[layer]) if known else array
-    return found
+        renamed[_torch_name(name) if known else name] = _to_torch(array, kinds[layer]) if known else array
+    return renamed
 
 
 def _to_torch(array, kind):

@@ -45,6 +45,6 @@ def synchronise(model):
             kind = SynchronisedNormalisation
         return kind.from_config(layer.get_config())
 
-    found = keras.models.clone_model(model, clone_function=clone)
-    state.set_state(found, state.get_state(model))
-    return found
+    copy = keras.models.clone_model(model, clone_function=clone)
+    state.set_state(copy, state.get_state(model))
+    return copy

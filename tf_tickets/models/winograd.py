@@ -75,7 +75,7 @@ def convolve(images, kernel):
       [n, height, width, out].
     """
     (height, width, inputs), outputs = images.shape[1:], kernel.shape[-1]
-    to_values, to_outputs, of_kernel = (tf.constant(one, images.dtype) for one in _matrices(height, width))
+    to_values, to_outputs, of_kernel = (tf.constant(matrix, images.dtype) for matrix in _matrices(height, width))
     positions = tf.transpose(tf.reshape(images, [-1, height * width, inputs]), [1, 0, 2])
     values = tf.matmul(to_values, tf.reshape(positions, [height * width, -1]))
     weights = tf.matmul(of_kernel, tf.reshape(kernel, [_TAPS**2, -1]))
@@ -83,9 +83,9 @@ def convolve(images, kernel):
     products = tf.matmul(
         tf.reshape(values, [_VALUES**2, -1, inputs]), tf.reshape(weights, [_VALUES**2, inputs, outputs])
     )
-    found = tf.matmul(to_outputs, tf.reshape(products, [to_outputs.shape[1], -1]))
-    found = tf.transpose(tf.reshape(found, [height * width, -1, outputs]), [1, 0, 2])
-    return tf.reshape(found, [-1, height, width, outputs])
+    pixels = tf.matmul(to_outputs, tf.reshape(products, [to_outputs.shape[1], -1]))
+    pixels = tf.transpose(tf.reshape(pixels, [height * width, -1, outputs]), [1, 0, 2])
+    return tf.reshape(pixels, [-1, height, width, outputs])
 
 
 @functools.cache
@@ -113,8 +113,8 @@ def _along(side):
 
 
 def _both(rows, columns):
-    found = np.einsum("atr,buc->abturc", rows, columns)
-    return found.reshape(-1, rows.shape[-1] * columns.shape[-1])
+    transform = np.einsum("atr,buc->abturc", rows, columns)
+    return transform.reshape(-1, rows.shape[-1] * columns.shape[-1])
 
 
 def _interpolation(terms):

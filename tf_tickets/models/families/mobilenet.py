@@ -34,14 +34,14 @@ class Inverted:
 
     def kernels(self) -> list[Kernel]:
         """The block's kernels, shortcut last."""
-        found = [
+        kernels = [
             Kernel(f"{self.name}.conv1", (1, 1, self.channels_in, self.channels), True),
             Kernel(f"{self.name}.conv2", (3, 3, self.channels, 1), True, "depthwise"),
             Kernel(f"{self.name}.conv3", (1, 1, self.channels, self.channels_out), True),
         ]
         if self.projects:
-            found.append(Kernel(f"{self.name}.shortcut.0", (1, 1, self.channels_in, self.channels_out), True))
-        return found
+            kernels.append(Kernel(f"{self.name}.shortcut.0", (1, 1, self.channels_in, self.channels_out), True))
+        return kernels
 
     def build(self, x: Tensor, builder) -> Tensor:
         """The block's layers on its input."""

@@ -48,14 +48,14 @@ class Block:
             shapes = [(1, 1, c_in, c), (3, 3, c, c), (1, 1, c, c_out)]
         else:
             shapes = [(3, 3, c_in, c), (3, 3, c, c_out)]
-        found = []
+        kernels = []
         for index, shape in enumerate(shapes, 1):
             harmonic = self.convolution == "harmonic" and shape[0] == 3
             name, kind = ("harm", "harmonic") if harmonic else ("conv", "plain")
-            found.append(Kernel(f"{self.name}.{name}{index}", shape, True, kind, start))
+            kernels.append(Kernel(f"{self.name}.{name}{index}", shape, True, kind, start))
         if self.projects:
-            found.append(Kernel(f"{self.name}.shortcut.0", (1, 1, c_in, c_out), True, "plain", start))
-        return found
+            kernels.append(Kernel(f"{self.name}.shortcut.0", (1, 1, c_in, c_out), True, "plain", start))
+        return kernels
 
     def build(self, x: Tensor, start: str, builder) -> Tensor:
         """The block's layers on its input."""

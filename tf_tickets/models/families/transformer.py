@@ -56,14 +56,14 @@ class VisionTransformer(Network):
         """Patch embedding, then the four dense kernels of each block."""
         width = self.width
         patch = (self.patch, self.patch, self.image_shape[2], width)
-        found = [Kernel("patch_embed.proj", patch, False, "plain", "fan_in", bias=True)]
+        kernels = [Kernel("patch_embed.proj", patch, False, "plain", "fan_in", bias=True)]
         for index in range(_DEPTH):
             for name, shape in (
                 ("attn.qkv", (width, 3 * width)), ("attn.proj", (width, width)),
                 ("mlp.fc1", (width, 4 * width)), ("mlp.fc2", (4 * width, width)),
             ):  # fmt: skip
-                found.append(Kernel(f"blocks.{index}.{name}", shape, True, "dense", "token", bias=True))
-        return found
+                kernels.append(Kernel(f"blocks.{index}.{name}", shape, True, "dense", "token", bias=True))
+        return kernels
 
     def other_parameters(self) -> int:
         """Layer normalisation, class token and positions."""
@@ -103,10 +103,10 @@ class VisionTransformer(Network):
 )
 def describe(**common) -> VisionTransformer:
     """A VisionTransformer from what all networks have."""
-    found = VisionTransformer(**common)
-    height, width = found.side
-    if found.width % _HEAD_WIDTH:
-        raise UsageError(f"--width={found.width}: vit_small needs a multiple of {_HEAD_WIDTH}")
-    if height % found.patch or width % found.patch:
-        raise UsageError(f"--model=vit_small cuts patches of {found.patch} pixels; {height}x{width} does not divide")
-    return found
+    network = VisionTransformer(**common)
+    height, width = network.side
+    if network.width % _HEAD_WIDTH:
+        raise UsageError(f"--width={network.width}: vit_small needs a multiple of {_HEAD_WIDTH}")
+    if height % network.patch or width % network.patch:
+        raise UsageError(f"--model=vit_small cuts patches of {network.patch} pixels; {height}x{width} does not divide")
+    return network
