@@ -15,7 +15,7 @@ from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import plan_text, train
 from tf_tickets.pruning import gradual
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.training import callbacks
+from tf_tickets.training import checkpoints
 
 # Next to no learning: a round ends with the weights it starts from.
 STILL = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False}
@@ -116,7 +116,7 @@ def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
 def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, monkeypatch, optimizer):
-    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+    monkeypatch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
     changes = {"control": "gradual", "rounds": 3, "rate": 0.5, "optimizer": optimizer, "learning_rate": 0.01}
     config = tt.Config.from_values(**QUICK | changes | {"tensorboard": False}, out=str(tmp_path / "whole"))
     assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts", (2, 3, 40)) == 2

@@ -31,7 +31,6 @@ class Session:
       train, validation, test: data.pipeline.Images; validation is None without a split.
       steps: training.steps.Steps around the wrapped network.
       initial: the network's state before any training.
-      profiles: whether steps are still to be profiled, which a process does once.
     """
 
     def __init__(self, plan, team=teams.ALONE, devices=None):
@@ -65,7 +64,7 @@ class Session:
             optimizer = optimizers.build(config.training, config.run.precision)
         self.steps = Steps(network, optimizer, self.devices, self.objective())
         self.team.allow(self._largest_message())
-        self.profiles = config.run.profile_steps is not None
+        self._profiles = config.run.profile_steps is not None
 
     def _largest_message(self):
         """Bytes that a message between workers may have: a checkpoint, or the logits of a split, and room to spare."""
@@ -182,6 +181,19 @@ class Session:
     @property
     def _logs(self):
         return self.plan.config.run.tensorboard and self.team.chief
+
+    @property
+    def unreadable(self) -> Exception | None:
+        """What the last reading of training images that failed raised, where they are not in memory."""
+        return getattr(self.train.pixels, "problem", None)
+
+    def take_profiled_steps(self) -> tuple[int, int] | None:
+        """First and last of the steps to profile, counted from the beginning of the training; given out once."""
+        if not self._profiles:
+            return None
+        self._profiles = False
+        first, last = map(int, self.plan.config.run.profile_steps.split(":"))
+        return first, last
 
     def subset_rows(self):
         """The images in use: id, label, part."""

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from tf_tickets.backend import keras, tf, tfmot
+from tf_tickets.backend import tf, tfmot
+from tf_tickets.observers import Block, Observer
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.workers import messages
 
 
-class GradualPruning(keras.callbacks.Callback):
+class GradualPruning(Observer):
     """Removes the smallest weights of all layers together at the end of each epoch between two epochs.
 
     The fraction removed follows tfmot's PolynomialDecay, power 3, from 0 to 1 - density. tfmot's own wrapper would
@@ -29,7 +30,6 @@ class GradualPruning(keras.callbacks.Callback):
           first_epoch, last_epoch, steps_per_epoch: of the schedule.
           remove: function (weights, masks, amount) -> masks with so many weights fewer.
         """
-        super().__init__()
         self.masks, self._steps, self._left, self._remove = masks, steps, left, remove
         self._last_step = last_epoch * steps_per_epoch
         total = sum(mask.size for mask in masks.values())
@@ -46,16 +46,17 @@ class GradualPruning(keras.callbacks.Callback):
         kept = round(total * (1.0 - float(sparsity)))
         return kept if bool(prunes) else pruning_masks.count(self.masks)
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Prunes where the schedule says so."""
-        amount = pruning_masks.count(self.masks) - self.wanted(batch)
+    def block_ends(self, block: Block) -> None:
+        """Prunes where the schedule says so, and empties the slots that momentum would move weights from zero by."""
+        amount = pruning_masks.count(self.masks) - self.wanted(block.step)
         if amount > 0:
             kernels = wrapping.kernel_variables(self._steps.model)
             weights = {name: variable.numpy() for name, variable in kernels.items()}
             self.masks = self._remove(weights, self.masks, amount)
             wrapping.write_masks(self._steps.model, self.masks)
             for name, variable in kernels.items():
-                _mask_slots(self._steps.optimizer, variable, self.masks[name])
+                for slot in self._steps.slots(variable):
+                    slot.assign(np.where(self.masks[name], np.asarray(slot), np.float32(0.0)))
 
     def arrays(self):
         """What a checkpoint keeps."""
@@ -69,13 +70,3 @@ class GradualPruning(keras.callbacks.Callback):
         """Continues with the masks of a checkpoint."""
         self.masks = {name: arrays[f"mask/{name}"] for name in self.masks}
         wrapping.write_masks(self._steps.model, self.masks)
-
-
-def _mask_slots(optimizer, variable, mask):
-    """Empties the slots of a variable's removed weights, which momentum would otherwise move away from zero."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    index = optimizer._index_dict[optimizer._var_key(variable)]
-    for name in ("momentums", "_momentums", "_velocities"):
-        slots = getattr(optimizer, name, None)
-        if slots:
-            slots[index].assign(np.where(mask, np.asarray(slots[index]), np.float32(0.0)))
