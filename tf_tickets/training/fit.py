@@ -1,5 +1,6 @@
 """`fit`: runs steps from one global step to another, and tells observers where it is."""
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -85,12 +86,8 @@ def fit(
             columns, ended = ends(epoch + 1)
             row = {"epoch": epoch + 1, "learning_rate": rate, **_means(outcomes), **columns}
             last_step = step if ended else last_step
-            try:
+            with _telling_of_interruption(observers, Block(step, outcomes, stopping=True)):
                 row |= evaluate(epoch + 1, step == last_step)
-            except StopRequested:
-                for observer in observers:
-                    observer.evaluation_interrupted(Block(step, outcomes, stopping=True))
-                raise StopRequested(_STOPPED.format(step)) from None
             rows.append(row)
             outcomes = outcomes[:0]
             for observer in observers:
@@ -104,6 +101,17 @@ def fit(
     for observer in observers:
         observer.training_ends()
     return rows
+
+
+@contextlib.contextmanager
+def _telling_of_interruption(observers, block):
+    """Tells observers when a stop request ends the evaluation inside."""
+    try:
+        yield
+    except StopRequested:
+        for observer in observers:
+            observer.evaluation_interrupted(block)
+        raise StopRequested(_STOPPED.format(block.step)) from None
 
 
 def _block_end(step, epoch_end, observers):
