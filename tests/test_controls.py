@@ -151,7 +151,9 @@ def test_gradual_of_a_shortened_search_has_the_search_s_epochs(tmp_path):
 
 def test_gradual_follows_the_cubic_schedule():
     dense = {"a": np.ones((40, 25), bool)}
-    pruner = gradual.GradualPruning(None, dense, 100, first_epoch=2, last_epoch=12, steps_per_epoch=5, remove=None)
+    pruner = gradual.GradualPruning(
+        None, dense, 100, first_epoch=2, last_epoch=12, steps_per_epoch=5, slots=None, remove=None
+    )
     kept = [pruner.wanted(step) for step in range(0, 70)]
     expected = [1000 * (1 - 0.9 * (1 - (1 - (epoch - 2) / 10) ** 3)) for epoch in range(2, 13)]
     np.testing.assert_allclose([kept[5 * epoch] for epoch in range(2, 13)], expected, atol=0.51)

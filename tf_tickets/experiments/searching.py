@@ -97,8 +97,9 @@ def _gradual(session):
         )
 
     return GradualPruning(
-        session.steps, plan.dense_masks, plan.weights[1], first_epoch=first,
-        last_epoch=max(first + 1, 3 * plan.training.epochs // 4), steps_per_epoch=plan.steps_per_epoch, remove=remove,
+        session.steps.model, plan.dense_masks, plan.weights[1], first_epoch=first,
+        last_epoch=max(first + 1, 3 * plan.training.epochs // 4), steps_per_epoch=plan.steps_per_epoch,
+        slots=session.steps.slots, remove=remove,
     )  # fmt: skip
 
 
