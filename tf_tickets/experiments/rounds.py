@@ -93,7 +93,7 @@ def train_round(
         wanted = training_round.is_evaluated(epoch, last, plan.config.run.eval_every)
         return session.evaluations(stop) if wanted else {}
 
-    observers = _observers(session, folder, training_round, beginning, steps_after)
+    observers = _observers(session, folder, training_round, beginning, steps_after=steps_after)
     trained_from = time.monotonic()
     if step < last_step or len(span.outcomes):
         try:
@@ -181,7 +181,7 @@ def _saved(folder, training_round):
     return saved
 
 
-def _observers(session, folder, training_round, beginning, steps_after):
+def _observers(session, folder, training_round, beginning, *, steps_after):
     """What is told how the round goes on; the checkpoints stand last, so that they hold what the others did."""
     plan, run, rewind_step, observers = session.plan, session.plan.config.run, training_round.rewind_step, []
     if rewind_step is not None:

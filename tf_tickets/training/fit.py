@@ -126,7 +126,7 @@ class _BlockLength:
     def __init__(self):
         self.steps = 1
 
-    def took(self, count, seconds):
+    def took(self, count: int, seconds: float) -> None:
         per_step = max(seconds / count, 1e-6)
         self.steps = max(1, min(2 * max(count, self.steps), int(_BLOCK_SECONDS / per_step)))
 
