@@ -3,7 +3,7 @@
 dense          the same network, never wrapped, on one cached batch
 pruned         the wrapped network under masks, on one cached batch; `any_order` the same without determinism,
                `direct` with every convolution computed as the sum of its products
-epochs         whole epochs of 500 images through the input pipeline, with augmentation base, callbacks of a run and
+epochs         whole epochs of 500 images through the input pipeline, with augmentation base, observers of a run and
                its checkpoints; `epochs_rand` with rand, `epochs_none` without
 evaluation     logits of batches of 500
 torch          PyTorch under masks in its default layout; `torch_last` in channels-last
@@ -11,6 +11,7 @@ convolutions   the convolutions of a step and their gradients, one after another
 product        a product of two 4096 x 4096 float32 matrices, one per step: the machine's peak
 """
 
+import dataclasses
 import os
 import sys
 import tempfile
@@ -71,8 +72,9 @@ class Ours:
         """A function steps -> seconds of whole epochs as a run trains them."""
         from tf_tickets import augment, runs
         from tf_tickets.data import pipeline
-        from tf_tickets.training import callbacks
-        from tf_tickets.training.fit import fit
+        from tf_tickets.training.checkpoints import CheckpointWriter
+        from tf_tickets.training.fit import Span, fit
+        from tf_tickets.training.tensorboard import TensorBoard
 
         pixels, labels = pictures(IMAGES)
         images = pipeline.Images(pixels, labels.astype(np.int64), np.arange(IMAGES))
@@ -82,16 +84,15 @@ class Ours:
         ).iterate(round_index=0, first_step=0, epochs=10**6)  # fmt: skip
         folder = runs.RunFolder(tempfile.mkdtemp())
         os.makedirs(folder.round(0).folder)
-        board = callbacks.TensorBoard(os.path.join(folder.folder, "tensorboard"), [])
-        saver = callbacks.Checkpoint(folder.round(0), self.steps, "benchmark", [])
+        board = TensorBoard(os.path.join(folder.folder, "tensorboard"), [])
+        saver = CheckpointWriter(folder.round(0), self.steps, "benchmark", [])
         per_epoch, done, left = IMAGES // bench.BATCH, [0], [time.monotonic()]
 
         def run(count):
             assert count % per_epoch == 0, f"whole epochs have {per_epoch} steps"
             first, last = done[0], done[0] + count
             saver._saved += time.monotonic() - left[0]  # while others ran nothing was trained that is to be saved
-            fit(steps=self.steps, batches=batches, steps_per_epoch=per_epoch, first_step=first, last_step=last,
-                learning_rate=lambda epoch: 0.1, callbacks=[_Open(board), _Unending(saver)])  # fmt: skip
+            fit(self.steps, batches, Span(first, last, per_epoch, lambda epoch: 0.1), observers=_unending(board, saver))
             done[0], left[0] = last, time.monotonic()
 
         return run
@@ -102,23 +103,19 @@ class Ours:
         return lambda count: [self.steps.logits(images) for _ in range(count)]
 
 
-class _Open:
-    """A callback that is not told that training ends, since there is a next time."""
+def _unending(board, saver):
+    """Observers to which a request is no round: no step is its last, whose checkpoint is always saved, and no end."""
+    from tf_tickets.observers import Observer
 
-    def __init__(self, callback):
-        self.set_model, self.on_epoch_end = callback.set_model, callback.on_epoch_end
+    class Unending(Observer):
+        def epoch_ends(self, row):
+            board.epoch_ends(row)
+            saver.epoch_ends(row)
 
+        def block_ends(self, block):
+            saver.block_ends(dataclasses.replace(block, last=False))
 
-class _Unending:
-    """A checkpoint callback to which no step is a round's last, which is always saved; a request is no round."""
-
-    def __init__(self, saver):
-        self._save = saver.on_train_batch_end
-        self.set_model, self.on_epoch_end = saver.set_model, saver.on_epoch_end
-
-    def on_train_batch_end(self, batch, logs):
-        """Saves where it is time to."""
-        self._save(batch, logs | {"last": False})
+    return [Unending()]
 
 
 def timed(function):

@@ -149,12 +149,12 @@ def part_writing(out, data_dir):
     from tf_tickets import storage
     from tf_tickets.experiments import imp, plan
     from tf_tickets.experiments import rounds as _  # noqa: F401  imports TensorFlow and all that a run needs
-    from tf_tickets.training import callbacks
+    from tf_tickets.training import checkpoints, tensorboard
 
     memory, clock, plans = {"imports": _peak()}, Clock(), plan.resolve(cifar(out=out, data_dir=data_dir))
-    clock.watch(callbacks.Checkpoint, "save")
-    for name in ("on_train_begin", "on_epoch_end", "on_train_end"):
-        clock.watch(callbacks.TensorBoard, name)
+    clock.watch(checkpoints.CheckpointWriter, "save")
+    for name in ("epoch_ends", "training_ends"):
+        clock.watch(tensorboard.TensorBoard, name)
     for name in ("write_bytes", "write_arrays", "write_csv", "write_json"):
         clock.watch(storage, name)
     start = time.perf_counter()

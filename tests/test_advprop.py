@@ -14,7 +14,7 @@ from tf_tickets.data import catalog, pipeline
 from tf_tickets.errors import UsageError
 from tf_tickets.models import auxiliary, names, state
 from tf_tickets.settings.groups import Training
-from tf_tickets.training import callbacks, losses, objectives
+from tf_tickets.training import checkpoints, losses, objectives
 
 DIGITS = catalog.CATALOG["digits"]
 VALUES = QUICK | {"adversarial": True, "tensorboard": False, "attack_eps": 0.1, "attack_step": 0.05}
@@ -114,7 +114,7 @@ def searched(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     config = tt.Config.from_values(**VALUES | {"rounds": 2, "rewind": "step:2"}, out=str(out / "whole"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+        patch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
         assert stops.assert_stopping_changes_nothing(tt.imp, config, out / "parts", (1, 3, 40)) == 2
     return runs.RunFolder.of(config)
 

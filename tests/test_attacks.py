@@ -51,11 +51,11 @@ def test_pgd_stays_in_the_ball_and_beats_one_step(fixture_json, fixture_arrays):
         return float(tf.reduce_mean(losses.cross_entropy(targets, logits_of(images))))
 
     for start in (None, noise):
-        found = adversarial.pgd(gradient_of, pixels, eps, 2 / 255, 10, start)
+        found = adversarial.pgd(gradient_of, pixels, eps=eps, step=2 / 255, steps=10, start=start)
         assert np.abs(found - pixels).max() <= eps + 1e-6 and found.numpy().min() >= 0 and found.numpy().max() <= 1
-        assert loss(found) > loss(adversarial.pgd(gradient_of, pixels, eps, 2 / 255, 1)) > loss(pixels)
+        assert loss(found) > loss(adversarial.pgd(gradient_of, pixels, eps=eps, step=2 / 255, steps=1)) > loss(pixels)
     np.testing.assert_array_equal(
-        adversarial.pgd(gradient_of, pixels, eps, eps, 1), adversarial.fgsm(gradient_of, pixels, eps)
+        adversarial.pgd(gradient_of, pixels, eps=eps, step=eps, steps=1), adversarial.fgsm(gradient_of, pixels, eps)
     )
 
 

@@ -15,7 +15,7 @@ from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import plan_text, train
 from tf_tickets.pruning import gradual
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.training import callbacks
+from tf_tickets.training import checkpoints
 
 # Next to no learning: a round ends with the weights it starts from.
 STILL = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False}
@@ -116,7 +116,7 @@ def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
 def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, monkeypatch, optimizer):
-    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+    monkeypatch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
     changes = {"control": "gradual", "rounds": 3, "rate": 0.5, "optimizer": optimizer, "learning_rate": 0.01}
     config = tt.Config.from_values(**QUICK | changes | {"tensorboard": False}, out=str(tmp_path / "whole"))
     assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts", (2, 3, 40)) == 2
@@ -151,7 +151,9 @@ def test_gradual_of_a_shortened_search_has_the_search_s_epochs(tmp_path):
 
 def test_gradual_follows_the_cubic_schedule():
     dense = {"a": np.ones((40, 25), bool)}
-    pruner = gradual.GradualPruning(None, dense, 100, first_epoch=2, last_epoch=12, steps_per_epoch=5, remove=None)
+    pruner = gradual.GradualPruning(
+        None, dense, 100, first_epoch=2, last_epoch=12, steps_per_epoch=5, slots=None, remove=None
+    )
     kept = [pruner.wanted(step) for step in range(0, 70)]
     expected = [1000 * (1 - 0.9 * (1 - (1 - (epoch - 2) / 10) ** 3)) for epoch in range(2, 13)]
     np.testing.assert_allclose([kept[5 * epoch] for epoch in range(2, 13)], expected, atol=0.51)

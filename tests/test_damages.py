@@ -11,7 +11,7 @@ from torture import damages, harness
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
-from tf_tickets.training import callbacks, fit
+from tf_tickets.training import checkpoints, fit
 
 # Each damage to one of the files, in turn, and to both of the checkpoint's generations; all of them under torture/.
 KINDS = [*damages.WAYS, "swapped"]
@@ -30,7 +30,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("damages")
     whole = trees.contents(tt.imp(config(folder / "whole", 0)).folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+        patch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
         patch.setattr(fit, "_BLOCK_SECONDS", 1e-9)
         for seed, name in enumerate(("stopped", "other")):
             with pytest.raises(errors.StopRequested):

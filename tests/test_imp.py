@@ -23,8 +23,9 @@ def finished(tmp_path_factory):
     config = tt.Config.from_values(**SETTINGS, out=str(tmp_path_factory.mktemp("runs")))
     traces, original = [], stages.train_round
 
-    def counted(session, folder, training_round, stop, steps_after):
-        original(session, folder, training_round, lambda: traces.append(session.steps.traces) or False, steps_after)
+    def counted(session, folder, training_round, **options):
+        count = {"stop": lambda: traces.append(session.steps.traces) or False}
+        original(session, folder, training_round, **options | count)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "train_round", counted)

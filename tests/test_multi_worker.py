@@ -254,8 +254,8 @@ def test_workers_deal_out_a_batch_as_devices_do(first_step):
 _SAVING_ALWAYS = """
 from tf_tickets import main, stopping
 stopping.listen()
-from tf_tickets.training import callbacks
-callbacks._WRITING_SHARE = 1e9
+from tf_tickets.training import checkpoints
+checkpoints._WRITING_SHARE = 1e9
 main.entry_point()
 """
 

@@ -10,11 +10,12 @@ from tf_tickets import backend, registry, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import subsets
 from tf_tickets.models import architecture, state
+from tf_tickets.observers import Observer
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.pruning.rewind import RewindPoint
 from tf_tickets.training import losses, objectives, optimizers, schedules
-from tf_tickets.training.fit import fit
+from tf_tickets.training.fit import Span, fit
 from tf_tickets.training.steps import Steps
 
 # Fixture -> (name, stem, width); widths left out are the usual ones.
@@ -149,8 +150,8 @@ def five_steps(arrays, precision):
     steps, _ = steps_of(arrays, precision)
     rates = [float(rate) for rate in arrays["learning_rates"]]
     rows = fit(
-        steps=steps, batches=fixed_batches(arrays["x"], arrays["y"], steps.devices, precision), steps_per_epoch=1,
-        first_step=0, last_step=5, learning_rate=lambda epoch: rates[epoch],
+        steps, fixed_batches(arrays["x"], arrays["y"], steps.devices, precision),
+        Span(0, 5, steps_per_epoch=1, learning_rate=lambda epoch: rates[epoch]),
     )  # fmt: skip
     return [row["train_loss"] for row in rows], torch_state(state.get_state(steps.model))
 
@@ -191,29 +192,29 @@ def three_rounds(arrays, precision, folder):
         if round_index:
             wrapping.write_state(steps.model, storage.read_arrays(rewind), masks)
         fit(
-            steps=steps, batches=fixed_batches(arrays["x"], arrays["y"], steps.devices, precision), steps_per_epoch=4,
-            first_step=4 if round_index else 0, last_step=16, learning_rate=lambda _: 0.02,
-            callbacks=[*([] if round_index else [RewindPoint(rewind, 4)]), recorded], boundaries=range(16),
+            steps, fixed_batches(arrays["x"], arrays["y"], steps.devices, precision),
+            Span(4 if round_index else 0, 16, steps_per_epoch=4, learning_rate=lambda _: 0.02),
+            observers=[*([] if round_index else [RewindPoint(steps.model, rewind, 4)]), recorded],
         )  # fmt: skip
         masks = pruning_masks.global_magnitude(pruning_masks.kernels(state.get_state(steps.model), masks), masks, 0.2)
         found.append(masks)
     return np.array(recorded.rows).reshape(10, 4), found, torch_state(storage.read_arrays(rewind))
 
 
-class Recorded(tf.keras.callbacks.Callback):
+class Recorded(Observer):
     """Mean loss of every epoch's steps so far, taken apart into the steps' own."""
 
+    boundaries = range(16)
+
     def __init__(self):
-        super().__init__()
         self.rows, self._losses = [], []
 
-    def on_train_batch_end(self, batch, logs=None):
-        partial = logs["partial"]
-        if len(partial):
-            self._losses = list(partial[:, 0] / partial[:, 2])
+    def block_ends(self, block):
+        if len(block.outcomes):
+            self._losses = list(block.outcomes[:, 0] / block.outcomes[:, 2])
 
-    def on_epoch_end(self, epoch, logs=None):
-        total = 4 * logs["train_loss"]
+    def epoch_ends(self, row):
+        total = 4 * row["train_loss"]
         self.rows += [*self._losses, total - sum(self._losses)]
         self._losses = []
 

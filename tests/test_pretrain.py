@@ -13,7 +13,7 @@ from tf_tickets import backend, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import catalog, pipeline
 from tf_tickets.errors import UsageError
-from tf_tickets.training import callbacks, contrastive
+from tf_tickets.training import checkpoints, contrastive
 
 VALUES = {name: value for name, value in QUICK.items() if name not in ("validation", "rounds", "rewind")}
 
@@ -69,7 +69,7 @@ def pretrained(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     config = tt.Config.from_values(**VALUES, out=str(out / "whole"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+        patch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
         assert stops.assert_stopping_changes_nothing(tt.pretrain, config, out / "parts", (1, 2, 40)) == 2
     results = [tt.pretrain(config.replace(out=str(out / name))) for name in ("whole", "parts")]
     with open(results[0].backbone, "rb") as whole, open(results[1].backbone, "rb") as parts:

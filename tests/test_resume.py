@@ -20,18 +20,18 @@ from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import imp as experiment
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import winograd
-from tf_tickets.training import callbacks
+from tf_tickets.training import checkpoints
 
 
 def test_stopped_anywhere_it_ends_in_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
+    monkeypatch.setattr(checkpoints, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
     config = tt.Config.from_values(**QUICK | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))
     attempts = stops.assert_stopping_changes_nothing(tt.imp, config, tmp_path / "parts")
     assert attempts >= 4
 
 
 def test_with_filtered_convolutions_it_ends_in_the_same_bits_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)
+    monkeypatch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
     monkeypatch.setattr(winograd, "pays", lambda inputs, outputs, sides: min(sides) >= 4)  # however narrow
     monkeypatch.setattr(winograd, "convolve", mock.Mock(side_effect=winograd.convolve))
     config = tt.Config.from_values(**QUICK | {"rounds": 2, "rewind": "step:2"}, out=str(tmp_path / "whole"))

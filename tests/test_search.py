@@ -13,7 +13,7 @@ from tf_tickets.experiments import plan, plan_text
 from tf_tickets.pruning.settling import Settling
 from tf_tickets.report import pairing, tables
 from tf_tickets.settings.config import Training
-from tf_tickets.training import callbacks, schedules
+from tf_tickets.training import checkpoints, schedules
 
 SEARCH = QUICK | {"validation": None, "eval_every": None, "epochs": 8, "rounds": 4, "search_epochs": 3}
 
@@ -200,7 +200,7 @@ SETTLES = {"search_epochs": None, "mask_distance": 0.9, "mask_patience": 2, "ful
 
 
 def test_a_settled_round_ends_and_resumes_to_the_same_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr(callbacks, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
+    monkeypatch.setattr(checkpoints, "_WRITING_SHARE", 1e9)  # a checkpoint after every block of steps
     config = tt.Config.from_values(**SEARCH | SETTLES, out=str(tmp_path / "whole"))
     stops.assert_stopping_changes_nothing(tt.imp, config, tmp_path / "parts", (0, 1, 2, 3, 1, 2, 60))
     folder = plan.resolve(config).folder()

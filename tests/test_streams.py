@@ -25,7 +25,8 @@ from tf_tickets import backend, errors, stopping, streams
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import rounds
 from tf_tickets.export import predict
-from tf_tickets.training import callbacks
+from tf_tickets.observers import Block
+from tf_tickets.training import progress
 
 HEAD = """
 import os, sys
@@ -315,12 +316,12 @@ PARTS = {
 
 def test_a_narrow_terminal_gets_what_matters_most():
     for width in range(130):
-        text = callbacks._fitted(PARTS, width)
+        text = progress._fitted(PARTS, width)
         assert len(text) <= width and text == "  ".join(PARTS.values())[: len(text)] or width < 120
-    assert callbacks._fitted(PARTS, 79) == "refit, round 10/15  epoch 199/200  validation 45.1 %  10:00:00 left"
-    assert callbacks._fitted(PARTS, 120) == "  ".join(PARTS.values())
-    assert callbacks._fitted(PARTS, 40) == "refit, round 10/15  validation 45.1 %"
-    assert callbacks._fitted(PARTS, 7) == "refit, "
+    assert progress._fitted(PARTS, 79) == "refit, round 10/15  epoch 199/200  validation 45.1 %  10:00:00 left"
+    assert progress._fitted(PARTS, 120) == "  ".join(PARTS.values())
+    assert progress._fitted(PARTS, 40) == "refit, round 10/15  validation 45.1 %"
+    assert progress._fitted(PARTS, 7) == "refit, "
 
 
 @pytest.mark.parametrize(("values", "refits", "shown"), [
@@ -330,13 +331,13 @@ def test_a_narrow_terminal_gets_what_matters_most():
 def test_progress_shows_the_accuracy_that_chooses(values, refits, shown, capsys):
     plan = plans.resolve(tt.Config.from_values(**{**QUICK, "validation": None, **values}), refits=refits)
     assert rounds._shown(plan) == shown
-    progress = callbacks.Progress(
+    line = progress.Progress(
         "log", title="round 0/2", shown=shown, first_step=0, last_step=4, steps_per_epoch=2, images_per_epoch=20,
         steps_after=0,
     )  # fmt: skip
     row = {"train_loss": 1.0, "test_accuracy": 0.25, "validation_accuracy": 0.5}
-    progress.on_epoch_end(0, row)
-    progress.on_train_batch_end(4, {"last": True})
+    line.epoch_ends(row)
+    line.block_ends(Block(4, outcomes=(), last=True))
     accuracy = {"test": "test 25.0 %", "validation": "validation 50.0 %"}[shown]
     assert capsys.readouterr().err == f"round 0/2  epoch 2/2  loss 1.000  {accuracy}\n"
 

@@ -128,9 +128,9 @@ def stopped_run(out, log, settings=None):
 
     def when_both():
         from tf_tickets import stopping
-        from tf_tickets.training import callbacks, fit
+        from tf_tickets.training import checkpoints, fit
 
-        callbacks._WRITING_SHARE, fit._BLOCK_SECONDS = 1e9, 1e-9
+        checkpoints._WRITING_SHARE, fit._BLOCK_SECONDS = 1e9, 1e-9
         stopping.requested = lambda: both_generations(out)
 
     status = harness.run(harness.words(out, settings), log, when_both)

@@ -49,10 +49,10 @@ def start(settings, out, log, stage):
 
     def watch():
         from tf_tickets import storage
-        from tf_tickets.training import callbacks
+        from tf_tickets.training import checkpoints
         from tf_tickets.training.steps import Steps
 
-        callbacks._WRITING_SHARE = 0.3  # many checkpoints, so that many kills find one to resume from
+        checkpoints._WRITING_SHARE = 0.3  # many checkpoints, so that many kills find one to resume from
         Steps.train = watched(Steps.train, stage, TRAINING)
         storage.write_bytes = watched(storage.write_bytes, stage, WRITING)
 

@@ -64,7 +64,9 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
         if attack.kind == "fgsm":
             found = adversarial.fgsm(gradient_of(targets), pixels, attack.eps)
         else:
-            found = adversarial.pgd(gradient_of(targets), pixels, attack.eps, attack.step, attack.steps, noise)
+            found = adversarial.pgd(
+                gradient_of(targets), pixels, eps=attack.eps, step=attack.step, steps=attack.steps, start=noise
+            )
         logits = model(data_set.standardise(found), training=False)
         return logits, loss(targets, logits)
 

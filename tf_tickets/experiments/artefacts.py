@@ -5,12 +5,15 @@ import time
 import numpy as np
 
 from tf_tickets import runs, storage
+from tf_tickets.backend import keras
+from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import state
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.workers import joined
+from tf_tickets.workers.team import Alone
 
 EPOCH_COLUMNS = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "test_balanced_accuracy", "test_loss",
@@ -18,23 +21,29 @@ EPOCH_COLUMNS = (
 )  # fmt: skip
 
 
-def write(session, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict) -> None:
+def write(
+    run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict,
+    *, plan: Plan, model: keras.Model, team: Alone, images: dict[str, int],
+) -> None:  # fmt: skip
     """Writes the files of a trained round, the summary last, once all workers have ended it with the same bits.
 
     Args:
-      session: the Session, whose network holds the weights.
       run: the folder of the run.
       training_round: the Round.
       rows: of its epochs.
       timed: of `timing`.
+      plan: of the run.
+      model: the wrapped network, which holds the weights.
+      team: that shares the run.
+      images: of the parts that are evaluated, by part.
 
     Raises:
       StateError: a worker has other masks or weights than the chief; names it.
     """
     masks = training_round.gradual.masks if training_round.gradual else training_round.masks
-    weights = pruning_masks.masked_state(state.get_state(session.steps.model), masks)
-    _check_same(session, weights, masks)
-    if not session.team.chief:
+    weights = pruning_masks.masked_state(state.get_state(model), masks)
+    _check_same(team, model, weights, masks)
+    if not team.chief:
         return
     folder = training_round.folder
     if training_round.gradual:
@@ -43,9 +52,17 @@ def write(session, run: runs.RunFolder, training_round: Round, rows: list[dict],
     storage.write_csv(folder.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     storage.write_arrays(folder.weights, weights)
     storage.write_csv(folder.epochs, rows, EPOCH_COLUMNS)
-    storage.write_csv(folder.evaluations, _evaluations(session, run, folder, rows[-1], masks), runs.EVALUATION_COLUMNS)
+    density = pruning_masks.density(masks)
+    evaluations = [
+        {"run": run.name, "round": folder.index, "density": density, "evaluator": "clean", "setting": part,
+         "metric": metric, "value": rows[-1][f"{part}_{metric}"], "n": count}
+        for part, count in images.items()
+        for metric in ("accuracy", "balanced_accuracy", "loss")
+        if f"{part}_{metric}" in rows[-1]
+    ]  # fmt: skip
+    storage.write_csv(folder.evaluations, evaluations, runs.EVALUATION_COLUMNS)
     storage.write_json(folder.timing, timed)
-    folder.complete_with(summary_of(session.plan, training_round, masks, rows), run.name)
+    folder.complete_with(summary_of(plan, training_round, masks, rows), run.name)
 
 
 def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:
@@ -54,18 +71,18 @@ def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:
         say(f"WARNING: round {round_index} leaves layer {name} without a weight; --min_per_layer=1 keeps one")
 
 
-def _check_same(session, weights, masks):
+def _check_same(team, model, weights, masks):
     """StateError where a worker ends a round with other masks or weights than the chief; it names the worker."""
-    if session.team.size == 1:
+    if team.size == 1:
         return
     fix = "than the chief; nothing of this round is kept: check its memory, then run again"
-    digests = [joined.digest(each) for each in (masks, wrapping.read_masks(session.steps.model), weights)]
+    digests = [joined.digest(each) for each in (masks, wrapping.read_masks(model), weights)]
     for what, digest in zip(("masks", "masks in the network", "weights"), digests):
-        session.team.check_same(digest, f"ends the round with other {what} {fix}")
+        team.check_same(digest, f"ends the round with other {what} {fix}")
 
 
-def timing(plan, began, seconds, steps):
-    """The contents of timing.json: when this process began, and how fast it trained so many steps."""
+def timing(plan: Plan, began: float, seconds: float, steps: int) -> dict:
+    """The contents of timing.json: when this process began (seconds since 1970), how fast it trained so many steps."""
     images = steps / plan.steps_per_epoch * plan.train_images
     return {
         "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(began)), "seconds": seconds,
@@ -73,18 +90,7 @@ def timing(plan, began, seconds, steps):
     }  # fmt: skip
 
 
-def _evaluations(session, run, folder, last, masks):
-    sizes = {"test": len(session.test), "validation": len(session.validation or ())}
-    return [
-        {"run": run.name, "round": folder.index, "density": pruning_masks.density(masks), "evaluator": "clean",
-         "setting": setting, "metric": metric, "value": last[f"{setting}_{metric}"], "n": n}
-        for setting, n in sizes.items()
-        for metric in ("accuracy", "balanced_accuracy", "loss")
-        if f"{setting}_{metric}" in last
-    ]  # fmt: skip
-
-
-def summary_of(plan, training_round, masks, rows):
+def summary_of(plan: Plan, training_round: Round, masks: dict[str, np.ndarray], rows: list[dict]) -> dict:
     """The contents of summary.json; the best epoch on test is filled only when every epoch was evaluated."""
     last = rows[-1]
     evaluated = [row["test_accuracy"] for row in rows if row.get("test_accuracy") is not None]

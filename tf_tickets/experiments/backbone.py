@@ -3,10 +3,11 @@
 import dataclasses
 
 from tf_tickets.errors import UsageError
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Choice, Network, Pruning
 
 
-def resolved(config):
+def resolved(config: Config) -> Config:
     """The Config of the run that `pretrain` makes: simclr views by default, no pruning, no head.
 
     Raises:

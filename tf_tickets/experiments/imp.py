@@ -4,15 +4,24 @@ import contextlib
 import dataclasses
 import functools
 import os
+import typing
+from collections.abc import Callable, Iterable
 
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening
-from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.plan import Plan, check_writable, resolve
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
+from tf_tickets.settings.config import Config
 from tf_tickets.workers.joined import are_rounds, joined
-from tf_tickets.workers.team import ALONE
+from tf_tickets.workers.team import ALONE, Alone
+
+if typing.TYPE_CHECKING:  # what is imported where it is needed
+    import pandas
+
+    from tf_tickets.backend import Devices
+    from tf_tickets.experiments.session import Session
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,20 +41,20 @@ class Result:
     refits: bool = False
 
     @functools.cached_property
-    def table(self):
+    def table(self) -> "pandas.DataFrame":
         """A pandas frame, one row per round."""
         import pandas
 
         return pandas.DataFrame(runs.RunFolder(self.folder).summaries()[: self.rounds])
 
     @property
-    def best(self):
-        """The chosen round's runs.RoundFolder; `Ticket.load(run.best.folder)` loads it."""
+    def best(self) -> runs.RoundFolder:
+        """The chosen round's folder; `Ticket.load(run.best.folder)` loads it."""
         run = runs.RunFolder(self.folder)
         return (run.refit if self.refits else run).round(self.chosen)
 
 
-def choose_round(config, summaries):
+def choose_round(config: Config, summaries: list[dict]) -> int:
     """The round that becomes the ticket: the last, a fixed one, or the best on validation; never on test.
 
     Among equal validation accuracies the sparser round is taken.
@@ -55,11 +64,11 @@ def choose_round(config, summaries):
     return len(summaries) - 1 if config.choose == "last" else int(config.choose)
 
 
-def imp(config, stop=lambda: False):
+def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | None:
     """Runs or continues iterative magnitude pruning (docs/science.md, IMP).
 
     Args:
-      config: a Config.
+      config: of the run.
       stop: function asked between blocks of steps; when true, state is saved and StopRequested raised.
 
     Returns:
@@ -70,7 +79,7 @@ def imp(config, stop=lambda: False):
     """
     if CONTROLS[config.pruning.control].place not in (None, IMP):
         raise UsageError(f"--control={config.pruning.control} belongs to train, not imp")
-    plan = plans.resolve(config)
+    plan = resolve(config)
     config = plan.config
     folder = plan.folder()
     rounds = config.pruning.rounds
@@ -81,14 +90,14 @@ def imp(config, stop=lambda: False):
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
         if config.choice.refit:
             rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
-            _refit(config.replace(rounds=rounds), folder, chosen, stop, team, devices)
+            _refit(config.replace(rounds=rounds), folder, chosen, stop=stop, team=team, devices=devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
 
 
-def unwritable(config, folder):
+def unwritable(config: Config, folder: runs.RunFolder) -> UsageError | StateError | None:
     """What to raise, unless a run is finished, where `--out` or the run's folder cannot be written; else None."""
     try:
-        plans.check_writable(config)
+        check_writable(config)
     except UsageError as error:
         return error
     if config.run.strategy == "multi_worker" or not os.path.isdir(folder.folder):
@@ -105,10 +114,12 @@ def _as_it_stands(plan, folder, refusal):
     refits = _refits(plan, folder, chosen)
     if refits and incomplete(folder.refit, range(chosen + 1)):
         raise refusal
-    return standing(folder, rounds, chosen, refits, refusal)
+    return standing(folder, refusal, rounds=rounds, chosen=chosen, refits=refits)
 
 
-def standing(folder, rounds, chosen, refits, refusal):
+def standing(
+    folder: runs.RunFolder, refusal: UsageError | StateError, *, rounds: int, chosen: int, refits: bool = False
+) -> Result:
     """The Result of complete rounds whose ticket is there and whole; raises `refusal` where it is not there."""
     from tf_tickets.export import verify
 
@@ -131,13 +142,13 @@ def _is_choice(value):
     return are_rounds(value, float("inf")) and len(value) == 2 and value[1] < value[0]
 
 
-def _refit(config, folder, chosen, stop, team, devices):
+def _refit(config, folder, chosen, *, stop, team, devices):
     """Runs the rounds up to the chosen one again on all images of the subset."""
     todo = team.from_chief(
         lambda: incomplete(folder.refit, range(chosen + 1)), lambda value: are_rounds(value, chosen + 1)
     )
     if todo:
-        run_rounds(plans.resolve(config, refits=True), folder.refit, todo, stop, team=team, devices=devices)
+        run_rounds(resolve(config, refits=True), folder.refit, todo, stop, team=team, devices=devices)
 
 
 def _finished(plan, folder):
@@ -156,33 +167,36 @@ def _refits(plan, folder, chosen):
     return plan.config.choice.refit or folder.exported() == (chosen, True)
 
 
-def held(folder, team):
+def held(folder: runs.RunFolder, team: Alone) -> contextlib.AbstractContextManager:
     """The context in which the chief holds the run's lock."""
     return folder.locked() if team.chief else contextlib.nullcontext()
 
 
-def incomplete(folder, rounds):
+def incomplete(folder: runs.RunFolder, rounds: Iterable[int]) -> list[int]:
     """Those of the rounds that are left to do, once what there is has been checked."""
-    rounds = [folder.round(index) for index in rounds]
-    opening.check(folder, rounds)
-    return [mine.index for mine in rounds if not mine.complete]
+    folders = [folder.round(index) for index in rounds]
+    opening.check(folder, folders)
+    return [round_folder.index for round_folder in folders if not round_folder.complete]
 
 
-def exported(folder, rounds, chosen):
+def exported(folder: runs.RunFolder, rounds: int, chosen: int) -> Result:
     """The Result, once the ticket of the chosen round is there."""
     export_ticket(folder, chosen)
     return Result(folder.folder, rounds, chosen)
 
 
-def run_rounds(plan, folder, todo, stop, command="imp", team=ALONE, devices=None):
+def run_rounds(
+    plan: Plan, folder: runs.RunFolder, todo: list[int], stop: Callable[[], bool],
+    *, team: Alone = ALONE, devices: "Devices | None" = None,
+) -> "Session":  # fmt: skip
     """Trains the rounds `todo` of a search, each from the one before; returns the Session they shared."""
     from tf_tickets.experiments import searching
     from tf_tickets.experiments.rounds import run_rounds
 
-    return run_rounds(plan, folder, todo, searching.next_round, command=command, stop=stop, team=team, devices=devices)
+    return run_rounds(plan, folder, todo, searching.next_round, command="imp", stop=stop, team=team, devices=devices)
 
 
-def export_ticket(folder, chosen):
+def export_ticket(folder: runs.RunFolder, chosen: int) -> None:
     """Writes the ticket of the chosen round, unless it is there."""
     folder.remove_superfluous()
     from tf_tickets.export import verify

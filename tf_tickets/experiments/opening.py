@@ -4,35 +4,40 @@ import dataclasses
 import hashlib
 import json
 import os
+import typing
+from collections.abc import Callable
 
 from tf_tickets import plugins, runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.data import folder as own_pictures
 from tf_tickets.errors import StateError, StopRequested, UsageError
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config, options
+
+if typing.TYPE_CHECKING:  # it needs TensorFlow, which a plan does without
+    from tf_tickets.experiments.session import Session
 
 # Files whose contents are in the run's name: where they lie may change.
 _BY_CONTENT = ("pretrained", "subset_file", "ticket")
 
 
-def check(folder, rounds):
+def check(folder: runs.RunFolder, rounds: list[runs.RoundFolder]) -> None:
     """Checks what complete rounds left behind.
 
     Args:
-      folder: a runs.RunFolder.
-      rounds: its runs.RoundFolder, in order.
+      folder: of the run.
+      rounds: its rounds, in order.
 
     Raises:
       StateError: a file of a complete round is missing or changed, or a round was begun after an incomplete one.
     """
-    begun = [mine for mine in rounds if mine.complete or os.path.exists(mine.mask)]
-    for mine in begun:
-        if mine.complete:
-            mine.check(folder.name)
-        elif mine is not begun[-1]:
+    begun = [begun_round for begun_round in rounds if begun_round.complete or os.path.exists(begun_round.mask)]
+    for begun_round in begun:
+        if begun_round.complete:
+            begun_round.check(folder.name)
+        elif begun_round is not begun[-1]:
             raise StateError(
-                f"{mine.summary} is missing though a later round was begun; restore it, or delete {mine.folder} and "
-                "later rounds to redo them"
+                f"{begun_round.summary} is missing though a later round was begun; restore it, or delete "
+                f"{begun_round.folder} and later rounds to redo them"
             )
     if begun and begun[0].index > 0:
         raise StateError(f"{rounds[0].folder} is missing though {begun[0].folder} is there; restore it, or delete both")
@@ -43,7 +48,7 @@ def check(folder, rounds):
         _read_manifest(folder)
 
 
-def open_folder(folder, session, command):
+def open_folder(folder: runs.RunFolder, session: "Session", command: str) -> None:
     """Writes config, manifest and subset, or checks that those on disk are this run's.
 
     Raises:
@@ -54,10 +59,10 @@ def open_folder(folder, session, command):
     images = hashlib.sha256(json.dumps([rows, dataclasses.asdict(facts)], sort_keys=True).encode("utf-8")).hexdigest()
     session.team.check_same(images, "reads other images than the chief: give it the same data set", UsageError)
     here = environment(session)
-    session.team.from_chief_alone(lambda: _open(folder, session, command, rows, here))
+    session.team.from_chief_alone(lambda: _open(folder, session, command, rows=rows, here=here))
 
 
-def _open(folder, session, command, rows, here):
+def _open(folder, session, command, *, rows, here):
     _same_settings(folder, session.plan.config, command)
     _same_environment(folder, session, here)
     facts = session.data_set
@@ -77,16 +82,16 @@ def _same_settings(folder, config, command):
         storage.write_bytes(folder.config, _kept(config).flagfile(command).encode("utf-8"))
         return
     try:
-        found = configs.Config.from_flagfile(folder.config)
+        recorded = Config.from_flagfile(folder.config).settled()
     except UsageError as error:
         raise StateError(f"{error}; restore {folder.config}") from None
-    mine, other = config.settled(), found.settled()
-    counting = [name for name, option in configs.options().items() if option.metadata["digest"]]
-    odd = [name for name in counting if name not in _BY_CONTENT and mine[name] != other[name]]
+    settings = config.settled()
+    counting = [name for name, option in options().items() if option.metadata["digest"]]
+    odd = [name for name in counting if name not in _BY_CONTENT and settings[name] != recorded[name]]
     if odd:
         raise StateError(
-            f"{folder.config} has --{odd[0]}={other[odd[0]]}, the run --{odd[0]}={mine[odd[0]]}: it was changed; "
-            "restore it"
+            f"{folder.config} has --{odd[0]}={recorded[odd[0]]}, the run --{odd[0]}={settings[odd[0]]}: it was "
+            "changed; restore it"
         )
 
 
@@ -96,7 +101,7 @@ def _kept(config):
     return config if place is None else config.replace(data_dir=os.path.abspath(os.path.expanduser(place)))
 
 
-def environment(session):
+def environment(session: "Session") -> dict:
     """What the bits of a run depend on beside its settings and data."""
     from tf_tickets import backend
 
@@ -134,10 +139,10 @@ def _same_environment(folder, session, here):
 
 
 def _read_manifest(folder):
-    found = storage.read_sealed(folder.manifest)
-    if found.get("identity") != folder.name:
-        raise StateError(f"{folder.manifest} is of {found.get('identity')}, not of {folder.name}; restore it")
-    return found
+    manifest = storage.read_sealed(folder.manifest)
+    if manifest.get("identity") != folder.name:
+        raise StateError(f"{folder.manifest} is of {manifest.get('identity')}, not of {folder.name}; restore it")
+    return manifest
 
 
 def _difference(before, here):
@@ -156,7 +161,7 @@ def processor() -> str:
         return "unknown"
 
 
-def heed(stop):
+def heed(stop: Callable[[], bool]) -> None:
     """Stops between the stages of a run, where everything done is on disk already."""
     if stop():
         raise StopRequested("stopped on request; the state is saved, run again to continue")

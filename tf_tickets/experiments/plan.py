@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -11,21 +12,24 @@ from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
+from tf_tickets.models.description import Kernel, Network
 from tf_tickets.pruning import masks
+from tf_tickets.pruning.strategies import Control
 from tf_tickets.registry import CONTROLS, STARTS
-from tf_tickets.settings import config as configs
 from tf_tickets.settings import policies
+from tf_tickets.settings.config import Config, rewind_parts
+from tf_tickets.settings.groups import Training
 from tf_tickets.training import schedules
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a configuration amounts to.
 
     Attributes:
-      config: the Config.
-      data_set: its catalog.DataSet.
-      network: its architecture description.
+      config: the settings.
+      data_set: what is known of its data set.
+      network: its description.
       train_counts, validation_counts: images per class; None when `subset_file` decides.
       train_images, validation_images: their sums.
       steps_per_epoch: batches of an epoch.
@@ -35,58 +39,61 @@ class Plan:
       refits: whether all images of the subset are trained on, those that --validation holds out included.
     """
 
-    config: configs.Config
+    config: Config
     data_set: catalog.DataSet
-    network: object
-    train_counts: tuple | None
-    validation_counts: tuple | None
+    network: Network
+    train_counts: tuple[int, ...] | None
+    validation_counts: tuple[int, ...] | None
     train_images: int
     validation_images: int
     steps_per_epoch: int
     rewind_step: int
-    weights: tuple
-    training: configs.Training
+    weights: tuple[int, ...]
+    training: Training
     refits: bool = False
 
-    def of_images(self, train, held):
+    def of_images(self, train: int, held: int) -> "Plan":
         """The plan for so many images of a `subset_file`, of which it alone does not say how many are held out."""
-        return _planned(self.config, self.data_set, self.network, None, None, train, held, self.refits)
+        return _planned(
+            self.config, self.data_set, self.network, train_counts=None, validation_counts=None, train_images=train,
+            validation_images=held, refits=self.refits,
+        )  # fmt: skip
 
     @property
-    def last_step(self):
+    def last_step(self) -> int:
         """The global step at which a full round ends."""
         return self.training.epochs * self.steps_per_epoch
 
     @property
-    def control(self):
-        """The pruning.strategies.Control that the run follows."""
+    def control(self) -> Control:
+        """What the run removes and when."""
         return CONTROLS[self.config.pruning.control]
 
-    def is_searched(self, round_index):
+    def is_searched(self, round_index: int) -> bool:
         """Whether a round only serves the next mask, and is therefore shortened."""
         return not self.control.in_one_run and round_index not in self.config.pruning.in_full
 
-    def training_of(self, round_index):
+    def training_of(self, round_index: int) -> Training:
         """The Training settings of a round."""
         epochs = self.config.pruning.search_epochs
         shortens = epochs is not None and self.is_searched(round_index)
         return schedules.shortened(self.training, epochs) if shortens else self.training
 
     @property
-    def content(self):
+    def content(self) -> list[tuple[str, object]]:
         """(name, value) pairs that join the digest: the hash of the user's own pictures, and the number of rounds.
 
         The number counts only where rounds are shortened: the last one is not, so a longer run is another run.
         """
-        found = [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
+        rounds = [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
         if self.data_set.name != "folder":
-            return found
+            return rounds
         from tf_tickets.data import folder
 
-        return [*found, ("pictures", folder.scan(self.config.data.data_dir).digest)]
+        return [*rounds, ("pictures", folder.scan(self.config.data.data_dir).digest)]
 
-    def folder(self, command="imp", content=()):
-        """The runs.RunFolder of this plan."""
+    def folder(self, command: str = "imp", content: Sequence[tuple[str, object]] = ()) -> runs.RunFolder:
+        """Where the run of a command is."""
         return runs.RunFolder.of(self.config, command, [*content, *self.content])
 
     @property
@@ -94,11 +101,11 @@ class Plan:
         # The release takes the weights an epoch after the one at which it resumes the schedule.
         return self.steps_per_epoch if self.config.run.accounting == "release" else 0
 
-    def first_step(self, round_index):
+    def first_step(self, round_index: int) -> int:
         """The global step at which a round starts."""
         return 0 if round_index == 0 else self.rewind_step - self._late
 
-    def end_step(self, round_index):
+    def end_step(self, round_index: int) -> int:
         """The global step at which a round ends: where the dense one does, or, as the release counts, as long after.
 
         A searched round may end before, where its mask has settled.
@@ -106,7 +113,7 @@ class Plan:
         last = self.training_of(round_index).epochs * self.steps_per_epoch
         return last + (self.first_step(round_index) if self._late else 0)
 
-    def steps_of(self, rounds):
+    def steps_of(self, rounds: Iterable[int]) -> int:
         """The steps of some rounds."""
         return sum(self.end_step(index) - self.first_step(index) for index in rounds)
 
@@ -120,7 +127,7 @@ class Plan:
         """
         rates_of = index if rates_of is None else rates_of
         pruning, training = self.config.pruning, self.training_of(rates_of)
-        finetunes = STARTS[configs.rewind_parts(pruning.rewind)[0]].constant_rate
+        finetunes = STARTS[rewind_parts(pruning.rewind)[0]].constant_rate
         constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
         return Round(
             run.round(index), identity=f"{run.name}/round_{index:02d}",
@@ -131,31 +138,31 @@ class Plan:
         )  # fmt: skip
 
     @property
-    def dense_masks(self):
+    def dense_masks(self) -> dict[str, np.ndarray]:
         """Masks of ones, by layer name."""
         return {kernel.name: np.ones(kernel.shape, bool) for kernel in self.kernels}
 
     @property
-    def prunable(self):
+    def prunable(self) -> list[str]:
         """Names of the layers that the ranking sees, in its order."""
         return [kernel.name for kernel in self.kernels]
 
     @property
-    def kernels(self):
+    def kernels(self) -> list[Kernel]:
         """The kernels that the ranking sees, in its order."""
         return self.network.prunable(self.config.pruning.prunable)
 
 
-def latest_choice(config):
+def latest_choice(config: Config) -> int:
     """The last of the rounds that may become the ticket."""
     return int(config.choose) if config.choose.isdigit() else config.pruning.rounds - 1
 
 
-def resolve(config, refits=False):
-    """Makes the Plan; UsageError for whatever the data set and network rule out.
+def resolve(config: Config, refits: bool = False) -> Plan:
+    """Makes the plan; UsageError for whatever the data set and network rule out.
 
     Args:
-      config: a Config.
+      config: the settings.
       refits: for the rounds that --refit runs again, on all images of the subset.
     """
     data_set = facts_of(config.data)
@@ -168,18 +175,22 @@ def resolve(config, refits=False):
         train_counts, held_counts = tuple(map(sum, zip(train_counts, held_counts))), (0,) * len(held_counts)
     held = sum(held_counts) if held_counts else 0
     network = architecture.from_config(config.network, data_set)
-    return _planned(config, data_set, network, train_counts, held_counts, total - held, held, refits)
+    return _planned(
+        config, data_set, network, train_counts=train_counts, validation_counts=held_counts,
+        train_images=total - held, validation_images=held, refits=refits,
+    )  # fmt: skip
 
 
-def check_writable(config):
+def check_writable(config: Config) -> None:
     """UsageError unless `--out` is a folder that can be written, or can be made; of workers the chief alone has to."""
     if config.run.strategy != "multi_worker":
         storage.check_writable(config.run.out)
 
 
-def _planned(config, data_set, network, train_counts, held_counts, train, held, refits):
-    steps = -(-train // config.data.batch_size)
-    kind, amount = configs.rewind_parts(config.pruning.rewind)
+def _planned(config, data_set, network, *, train_images, **facts):
+    """The Plan of so many training images; `facts` are further attributes of it."""
+    steps = -(-train_images // config.data.batch_size)
+    kind, amount = rewind_parts(config.pruning.rewind)
     rewind_step = amount if STARTS[kind].counts == "steps" else amount * steps
     if config.run.accounting == "release":
         rewind_step += steps
@@ -194,8 +205,9 @@ def _planned(config, data_set, network, train_counts, held_counts, train, held, 
     if least > min(sizes):
         raise UsageError(f"--min_per_layer={least}: the smallest layer has only {min(sizes)} weights")
     return Plan(
-        config, data_set, network, train_counts, held_counts, train, held, steps, rewind_step,
-        tuple(_weights(config.pruning, sizes)), _training(config, rewind_step, steps), refits,
+        config=config, data_set=data_set, network=network, train_images=train_images, steps_per_epoch=steps,
+        rewind_step=rewind_step, weights=tuple(_weights(config.pruning, sizes)),
+        training=_training(config, rewind_step, steps), **facts,
     )  # fmt: skip
 
 

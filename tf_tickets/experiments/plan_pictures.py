@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+from collections.abc import Iterator
 
 from tf_tickets.data import folder
 from tf_tickets.errors import plain
@@ -10,7 +11,7 @@ _PARTS = ("train", "validation", "test")
 
 
 @contextlib.contextmanager
-def all_problems():
+def all_problems() -> Iterator[None]:
     """Prints what the one line of a folder.Unusable leaves out, a line for each file that cannot be used."""
     try:
         yield
@@ -40,10 +41,10 @@ def text(data_dir: str) -> str:
         f"{'class':{width}s}  " + "  ".join(f"{part:>10s}" for part in parts) + "  pixels",
     ]
     for label, name in enumerate(labels):
-        mine = [picture for picture in pictures if picture.label == label]
-        counts = collections.Counter(picture.part for picture in mine)
+        of_class = [picture for picture in pictures if picture.label == label]
+        counts = collections.Counter(picture.part for picture in of_class)
         numbers = "  ".join(f"{counts[part]:10,d}" for part in parts)
-        lines.append(f"{plain(name):{width}s}  {numbers}  {_sizes([picture.facts for picture in mine])}")
+        lines.append(f"{plain(name):{width}s}  {numbers}  {_sizes([picture.facts for picture in of_class])}")
     return "\n".join([*lines, *(["", *map(plain, scanned.notices)] if scanned.notices else [])])
 
 

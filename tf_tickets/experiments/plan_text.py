@@ -9,12 +9,13 @@ import numpy as np
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening, plan_pictures
-from tf_tickets.experiments import plan as plans
-from tf_tickets.settings import config as configs
+from tf_tickets.experiments.plan import Plan, latest_choice, resolve
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.settings import policies
+from tf_tickets.settings.config import Config
 
 
-def recorded_rate(plan):
+def recorded_rate(plan: Plan) -> float | None:
     """Median training images/s of rounds like a plan's, run under its `out` on such a processor, or None."""
     config, processor = plan.config, opening.processor()
     alike = ("dataset", "model", "width", "stem", "batch_size", "augment", "precision", "strategy", "jit")
@@ -22,9 +23,9 @@ def recorded_rate(plan):
     rates = []
     for path in glob.glob(os.path.join(glob.escape(config.run.out), "*", "seed_*", "config.cfg")):
         try:
-            other = configs.Config.from_flagfile(path).values()
+            recorded = Config.from_flagfile(path).values()
             run = os.path.dirname(path)
-            if any(other[name] != value for name, value in wanted.items()) or not _is_alike(run, plan, processor):
+            if any(recorded[name] != value for name, value in wanted.items()) or not _is_alike(run, plan, processor):
                 continue
             for timing in glob.glob(os.path.join(glob.escape(run), "round_*", "timing.json")):
                 rates.append(storage.read_json(timing)["images_per_second"])
@@ -59,8 +60,8 @@ def _again(config):
     """What --refit adds: (its line, image passes); nothing without."""
     if not config.choice.refit:
         return "", 0
-    whole = plans.resolve(config, refits=True)
-    last = plans.latest_choice(config)
+    whole = resolve(config, refits=True)
+    last = latest_choice(config)
     most = "at most " if config.choose == "validation" else ""
     steps = whole.steps_of(range(last + 1))
     line = (
@@ -71,8 +72,8 @@ def _again(config):
 
 
 def _ending(epochs, pruning):
-    found = f"after {epochs} epochs"
-    return found if pruning.mask_distance is None else f"{found}, or before, once the mask settles"
+    full = f"after {epochs} epochs"
+    return full if pruning.mask_distance is None else f"{full}, or before, once the mask settles"
 
 
 def _saving(plan, rounds, steps):
@@ -87,8 +88,8 @@ def _of_a_ticket(plan, ticket):
     return plan.control.start_text(start, conditions)
 
 
-def text(plan, command, ticket=None):
-    """The plan for people; of a Ticket that is retrained its weights and start."""
+def text(plan: Plan, command: str, ticket: Ticket | None = None) -> str:
+    """The plan for people; of a ticket that is retrained its weights and start."""
     config, pruning = plan.config, plan.config.pruning
     weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
     rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds

@@ -2,20 +2,22 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 
 import safetensors.numpy
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.backend import keras, tf
 from tf_tickets.data import pipeline
 from tf_tickets.evaluation import accuracy, neighbours
 from tf_tickets.experiments import backbone, opening
-from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.imp import unwritable
+from tf_tickets.experiments.plan import resolve
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.rounds import run_rounds
 from tf_tickets.experiments.session import Session
 from tf_tickets.models import projection, state
+from tf_tickets.settings.config import Config
 from tf_tickets.training import contrastive
 
 COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "neighbour_accuracy")
@@ -36,24 +38,24 @@ class Result:
 
     folder: str
     backbone: str
-    rows: list
+    rows: list[dict]
 
 
-def pretrain(config, stop=lambda: False):
+def pretrain(config: Config, stop: Callable[[], bool] = lambda: False) -> Result:
     """Trains or continues a SimCLR backbone (Chen et al. 2020).
 
     Progress, checkpoints and TensorBoard are those of a round. Every `eval_every` epochs a k-nearest-neighbour vote
     over the backbone's features tells how well they separate the classes; labels serve this monitor alone.
 
     Args:
-      config: a Config; data, network, training and run settings count.
+      config: data, network, training and run settings count.
       stop: function asked between blocks of steps.
 
     Returns:
       A Result. Asked again when complete, returns at once.
     """
     config = backbone.resolved(config)
-    plan = plans.resolve(config)
+    plan = resolve(config)
     folder = plan.folder("pretrain")
     refusal = unwritable(config, folder)
     if refusal and not folder.pretraining.complete:
@@ -68,7 +70,7 @@ def pretrain(config, stop=lambda: False):
 class _Session(Session):
     """Data, network and compiled steps of a `pretrain` run."""
 
-    def prepare(self, model):
+    def prepare(self, model: keras.Model) -> keras.Model:
         """The backbone with a projection in place of the head."""
         projected = self.normalising(projection.add(model, self.plan.config.run.seed))
         features = keras.Model(projected.input, projected.get_layer("features").output)
@@ -78,26 +80,26 @@ class _Session(Session):
         self.initial = state.get_state(projected)
         return projected
 
-    def objective(self):
+    def objective(self) -> Callable:
         """SimCLR's."""
         return contrastive.simclr(self.plan.config.training.temperature)
 
-    def load(self, augmenter):
+    def load(self, augmenter: Callable) -> Callable:
         """Two views of every image."""
         return pipeline.two_views(self.data_set, augmenter)
 
-    def evaluations(self, stop):
+    def evaluations(self, stop: Callable[[], bool]) -> dict[str, float]:
         """How well neighbours in feature space share a class: training images vote over test images."""
-        shared = neighbours.accuracy(*self._labelled(self.train, stop), *self._labelled(self.test, stop))
-        return {"neighbour_accuracy": shared}
+        accuracy_of_votes = neighbours.accuracy(*self._labelled(self.train, stop), *self._labelled(self.test, stop))
+        return {"neighbour_accuracy": accuracy_of_votes}
 
-    def began(self, run):
+    def began(self, run: runs.RunFolder) -> None:
         """Nothing: there are no rounds to compare."""
 
-    def ended(self, run, index):
+    def ended(self, run: runs.RunFolder, index: int) -> None:
         """Nothing, likewise."""
 
-    def finish(self, run, training_round, rows, timed):
+    def finish(self, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict) -> None:
         """Writes the backbone, then the files of a round; the summary, last, makes the run complete."""
         folder, arrays = training_round.folder, projection.backbone(state.torch_state(self.steps.model))
         storage.write_bytes(run.backbone, safetensors.numpy.save(arrays))

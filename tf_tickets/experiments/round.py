@@ -1,14 +1,20 @@
 """A round as a value: all that its training is told."""
 
 import dataclasses
+import typing
 from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets import runs
+from tf_tickets.observers import Observer
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.settings import config as configs
+from tf_tickets.pruning.settling import Settling
+from tf_tickets.settings.groups import Training
 from tf_tickets.training import schedules
+
+if typing.TYPE_CHECKING:  # it needs TensorFlow, which a plan of rounds does without
+    from tf_tickets.pruning.gradual import GradualPruning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +28,14 @@ class Round:
       first_step: global step at which a fresh start begins.
       last_step: global step at which it ends; before, where its mask settles.
       draws_of: number of the round whose order and augmentation it draws.
-      training: the config.Training whose schedule it follows.
+      training: the settings whose schedule it follows.
       constant_rate: one learning rate in place of the schedule's, or None.
       searched: whether it only serves the next mask.
       rewind_step: global step at which it leaves the rewind point; None: it leaves none.
       masks: that it begins with, by layer name.
       start: function -> the state that training starts from.
-      gradual: a pruning.gradual.GradualPruning that changes the masks on the way, or None.
-      settling: a pruning.settling.Settling that may end it early, or None.
+      gradual: what changes the masks on the way, or None.
+      settling: what may end it early, or None.
     """
 
     folder: runs.RoundFolder
@@ -37,17 +43,20 @@ class Round:
     title: str
     first_step: int
     last_step: int
-    training: configs.Training
+    training: Training
     draws_of: int = 0
     constant_rate: float | None = None
     searched: bool = False
     rewind_step: int | None = None
     masks: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     start: Callable[[], dict[str, np.ndarray]] | None = None
-    gradual: object = None
-    settling: object = None
+    gradual: "GradualPruning | None" = None
+    settling: Settling | None = None
 
-    def beginning(self, masks: dict[str, np.ndarray], start: Callable[[], dict[str, np.ndarray]], **riders) -> "Round":
+    def beginning(
+        self, masks: dict[str, np.ndarray], start: Callable[[], dict[str, np.ndarray]],
+        **riders: "GradualPruning | Settling | None",
+    ) -> "Round":  # fmt: skip
         """The round with what it begins with, and what rides along."""
         return dataclasses.replace(self, masks=masks, start=start, **riders)
 
@@ -67,9 +76,14 @@ class Round:
         return self.folder.index
 
     @property
-    def companion(self):
+    def companion(self) -> "GradualPruning | Settling | None":
         """What rides along, with a state of its own for checkpoints, or None."""
         return self.gradual or self.settling
+
+    @property
+    def observers(self) -> list[Observer]:
+        """What rides along and is told how the training goes on."""
+        return [self.gradual] if self.gradual else []
 
     def learning_rate(self, epoch: int) -> float:
         """Of an epoch, counted from 0."""

@@ -2,40 +2,46 @@
 
 import os
 import time
+import typing
 from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets import runs, storage
-from tf_tickets.backend import tf
+from tf_tickets.backend import Devices, tf
 from tf_tickets.errors import DivergedError, StateError
 from tf_tickets.experiments import artefacts, opening
+from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.pruning.rewind import RewindPoint
-from tf_tickets.training import callbacks
-from tf_tickets.training.fit import fit
+from tf_tickets.training import checkpoints
+from tf_tickets.training.checkpoints import CheckpointWriter
+from tf_tickets.training.fit import Span, fit
+from tf_tickets.training.progress import Progress
+from tf_tickets.training.tensorboard import Profile, TensorBoard
 from tf_tickets.workers import joined, messages
-from tf_tickets.workers.team import ALONE
+from tf_tickets.workers.team import ALONE, Alone
 
 
 def run_rounds(
-    plan, folder: runs.RunFolder, todo: list[int], make: Callable[[Session, runs.RunFolder, int], Round],
-    *, command: str, stop=lambda: False, team=ALONE, devices=None, session_class=Session,
+    plan: Plan, folder: runs.RunFolder, todo: list[int], make: Callable[[Session, runs.RunFolder, int], Round],
+    *, command: str, stop: Callable[[], bool] = lambda: False, team: Alone = ALONE, devices: Devices | None = None,
+    session_class: type[Session] = Session,
 ) -> Session:  # fmt: skip
     """Trains rounds in order, each made when those before are done.
 
     Args:
-      plan: an experiments.plan.Plan.
+      plan: of the run.
       folder: of the run.
       todo: numbers of the rounds.
       make: function (session, folder, number) -> the Round, with masks and start.
       command: that config.cfg names.
       stop: asked between blocks of steps.
-      team: the team.Team that shares the run.
+      team: that shares the run.
       devices: those of an earlier Session of the same process, if there was one.
       session_class: Session, or a subclass.
 
@@ -50,12 +56,14 @@ def run_rounds(
     session.began(folder)
     for index in todo:
         later = session.plan.steps_of(number for number in todo if number > index)
-        train_round(session, folder, make(session, folder, index), stop, later)
+        train_round(session, folder, make(session, folder, index), stop=stop, steps_after=later)
         session.ended(folder, index)
     return session
 
 
-def train_round(session: Session, folder: runs.RunFolder, training_round: Round, stop, steps_after: int = 0) -> None:
+def train_round(
+    session: Session, folder: runs.RunFolder, training_round: Round, *, stop: Callable[[], bool], steps_after: int = 0
+) -> None:
     """Trains one round to the end, from its beginning or its last checkpoint, and writes its artefacts.
 
     Args:
@@ -66,17 +74,18 @@ def train_round(session: Session, folder: runs.RunFolder, training_round: Round,
       steps_after: steps of later rounds, for the time left.
     """
     plan, team, began = session.plan, session.team, time.time()
-    step, rows, partial, kept = _begin(session, folder, training_round)
+    beginning = _begin(session, folder, training_round)
+    step, rows = beginning.step, beginning.rows
     folder.note_attempt(training_round.index, step)
-    settling, end = training_round.settling, training_round.last_step
+    settling, last_step = training_round.settling, training_round.last_step
     if settling and settling.settled:
-        end = step
-    observers, boundaries = _observers(session, folder, training_round, rows, step, steps_after)
-    if team.chief:
-        observers.append(_checkpoint(session, folder, training_round, rows, kept))
-    trained_from, remaining = time.monotonic(), pruning_masks.count(training_round.masks)
+        last_step = step
+    span = Span(step, last_step, plan.steps_per_epoch, training_round.learning_rate, beginning.outcomes)
+    remaining = pruning_masks.count(training_round.masks)
 
     def ends(epoch):
+        if settling is None:
+            return {}, False
         settling.after_epoch(epoch, remaining)
         return {"mask_distance": settling.distance}, settling.settled
 
@@ -84,69 +93,53 @@ def train_round(session: Session, folder: runs.RunFolder, training_round: Round,
         wanted = training_round.is_evaluated(epoch, last, plan.config.run.eval_every)
         return session.evaluations(stop) if wanted else {}
 
-    if step < end or partial is not None:
+    observers = _observers(session, folder, training_round, beginning, steps_after=steps_after)
+    trained_from = time.monotonic()
+    if step < last_step or len(span.outcomes):
         try:
             rows = rows + fit(
-                steps=session.steps, batches=session.batches(training_round.draws_of, step, end),
-                steps_per_epoch=plan.steps_per_epoch, first_step=step, last_step=end,
-                learning_rate=training_round.learning_rate, callbacks=observers, boundaries=boundaries,
-                partial=partial, stop=stop, ends=ends if settling else None,
+                session.steps, session.batches(training_round.draws_of, step, last_step), span, observers=observers,
+                ends=ends, evaluate=evaluate, stop=stop,
                 agree=lambda count: team.from_chief(lambda: count, lambda value: messages.is_whole(value, 1)),
-                evaluate=evaluate,
             )  # fmt: skip
         except DivergedError as error:
             raise DivergedError(f"{training_round.name}: {error}") from None
         except tf.errors.OpError as error:
-            raise getattr(session.train.pixels, "problem", None) or error from None
+            raise session.unreadable or error from None
     seconds, trained = time.monotonic() - trained_from, rows[-1]["epoch"] * plan.steps_per_epoch - step
     session.finish(folder, training_round, rows, artefacts.timing(plan, began, seconds, trained))
 
 
-def _checkpoint(session, folder, training_round, rows, kept):
-    """The callback that saves the round; `kept` is the generation that was resumed from, or None."""
-    companion = training_round.companion
-    checkpoint = callbacks.Checkpoint(
-        training_round.folder,
-        session.steps,
-        training_round.identity,
-        rows,
-        companion.arrays if companion else dict,
-        None if training_round.rewind_step is None else folder.rewind,
-    )
-    if kept:
-        checkpoint.continue_after(kept)
-    return checkpoint
+class _Beginning(typing.NamedTuple):
+    """What a round begins with: global steps done, rows of epochs, outcomes of one begun, the checkpoint's path."""
+
+    step: int
+    rows: list[dict]
+    outcomes: np.ndarray
+    checkpoint: str | None
 
 
 def _begin(session, folder, training_round):
-    """Loads the round's last checkpoint, or the start state; returns (step, rows, partial, checkpoint's path)."""
-    team, there = session.team, {}
-
-    def look():
-        there["saved"] = _saved(folder, training_round)
-        path, _, facts = there["saved"] or (None, None, None)
-        return path, facts
-
-    path, facts = team.from_chief(look, _is_checkpoint)
+    """Loads the round's last checkpoint, or the start state, into the network and optimizer; what it begins with."""
+    team, masks, companion = session.team, training_round.masks, training_round.companion
+    saved = _saved(folder, training_round) if team.chief else None
+    path, facts = team.from_chief(lambda: (saved.path, saved.facts) if saved else (None, None), _is_checkpoint)
     arrays = team.arrays_from_chief(
-        lambda: there["saved"][1] if there["saved"] else training_round.start(),
-        lambda: _specs(session, path is not None, training_round.companion),
+        lambda: saved.arrays if saved else training_round.start(), lambda: _specs(session, path is not None, companion)
     )
-    masks, companion = training_round.masks, training_round.companion
     wrapping.write_masks(session.steps.model, masks)
     session.steps.reset_optimizer()
     if path is None:
         wrapping.write_state(session.steps.model, arrays, masks)
-        return training_round.first_step, [], None, None
-    callbacks.restore(session.steps, arrays)
+        return _Beginning(training_round.first_step, [], np.zeros((0, 3), np.float32), None)
+    checkpoints.restore(session.steps, arrays)
     if companion:
         companion.restore(arrays)
-    partial = arrays["partial"] if len(arrays["partial"]) else None
-    return facts["step"], facts["rows"], partial, path
+    return _Beginning(facts["step"], facts["rows"], arrays["partial"], path)
 
 
 def _is_checkpoint(value):
-    """Whether this is what `look` in `_begin` returns, as JSON has it: [path, facts] of a checkpoint, or of none."""
+    """Whether the chief said this in `_begin`, as JSON has it: [path, facts] of a checkpoint, or of none."""
     path, facts = value if isinstance(value, list) and len(value) == 2 else (None, False)
     if path is None:
         return facts is None
@@ -167,16 +160,20 @@ def _specs(session, saved, companion):
 
 
 def _saved(folder, training_round):
-    """The round's last checkpoint as (path, arrays, facts), or None; StateError where it had another rewind point."""
-    saved = callbacks.load_checkpoint(training_round.folder, training_round.identity, say)
+    """The round's last checkpoint, or None.
+
+    Raises:
+      StateError: it was saved after the rewind point, and rewind.npz is missing or has changed since.
+    """
+    saved = checkpoints.load(training_round.folder, training_round.identity, say)
     if saved is None:
         if os.path.exists(training_round.folder.weights):
             say(f"{training_round.folder.folder} has no checkpoint; the round is trained again from its beginning")
         return None
-    facts, rewind_step = saved[2], training_round.rewind_step
-    if rewind_step is not None and facts["step"] >= rewind_step:
+    rewind_step = training_round.rewind_step
+    if rewind_step is not None and saved.facts["step"] >= rewind_step:
         there = os.path.exists(folder.rewind)
-        if not there or storage.file_digest(folder.rewind) != facts["rewind"]:
+        if not there or storage.file_digest(folder.rewind) != saved.facts["rewind"]:
             fate = "was changed" if there else "is missing"
             raise StateError(
                 f"{folder.rewind} {fate} though round 0 needs it; restore it, or delete {training_round.folder.folder}"
@@ -184,28 +181,33 @@ def _saved(folder, training_round):
     return saved
 
 
-def _observers(session, folder, training_round, rows, step, steps_after):
-    """The callbacks before the checkpoint, and the steps at which blocks have to end for them."""
-    plan, run = session.plan, session.plan.config.run
-    observers, boundaries = [], []
-    if training_round.rewind_step is not None:
-        observers.append(RewindPoint(folder.rewind, training_round.rewind_step, session.team.chief))
-        boundaries.append(training_round.rewind_step)
-    if session.team.chief and run.tensorboard:
+def _observers(session, folder, training_round, beginning, *, steps_after):
+    """What is told how the round goes on; the checkpoints stand last, so that they hold what the others did."""
+    plan, run, rewind_step, observers = session.plan, session.plan.config.run, training_round.rewind_step, []
+    if rewind_step is not None:
+        observers.append(RewindPoint(session.steps.model, folder.rewind, rewind_step, writes=session.team.chief))
+    if not session.team.chief:
+        return [*observers, *training_round.observers]
+    if run.tensorboard:
         place = os.path.basename(training_round.folder.folder)
-        observers.append(callbacks.TensorBoard(os.path.join(folder.tensorboard, place), rows))
-    if session.team.chief and session.profiles:
-        session.profiles = False
-        first, last = (step + int(part) for part in run.profile_steps.split(":"))
-        observers.append(callbacks.Profile(folder.tensorboard, first, last))
-        boundaries += [first, last]
-    if session.team.chief:
-        observers.append(callbacks.Progress(
+        observers.append(TensorBoard(os.path.join(folder.tensorboard, place), beginning.rows))
+    if profiled := session.take_profiled_steps():
+        observers.append(Profile(folder.tensorboard, *(beginning.step + step for step in profiled)))
+    companion = training_round.companion
+    return [
+        *observers,
+        Progress(
             run.progress, title=training_round.title, detail=training_round.detail, shown=_shown(plan),
-            first_step=step, last_step=training_round.last_step, steps_per_epoch=plan.steps_per_epoch,
+            first_step=beginning.step, last_step=training_round.last_step, steps_per_epoch=plan.steps_per_epoch,
             images_per_epoch=plan.train_images, steps_after=steps_after,
-        ))  # fmt: skip
-    return observers + ([training_round.gradual] if training_round.gradual else []), boundaries
+        ),
+        *training_round.observers,
+        CheckpointWriter(
+            training_round.folder, session.steps, training_round.identity, beginning.rows,
+            extra=companion.arrays if companion else dict, rewind=None if rewind_step is None else folder.rewind,
+            resumed=beginning.checkpoint,
+        ),
+    ]  # fmt: skip
 
 
 def _shown(plan):

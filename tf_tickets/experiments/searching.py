@@ -7,6 +7,7 @@ import numpy as np
 from tf_tickets import runs, storage
 from tf_tickets.experiments import artefacts
 from tf_tickets.experiments.round import Round
+from tf_tickets.experiments.session import Session
 from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
 from tf_tickets.models import names
 from tf_tickets.pruning import masks as pruning_masks
@@ -16,11 +17,11 @@ from tf_tickets.pruning.settling import Settling
 from tf_tickets.workers import messages
 
 
-def next_round(session, run: runs.RunFolder, index: int) -> Round:
+def next_round(session: Session, run: runs.RunFolder, index: int) -> Round:
     """A round of a search: dense, or from the round before with weights removed.
 
     Args:
-      session: the Session.
+      session: what the rounds share.
       run: the folder, in which the rounds before are complete.
       index: the round.
     """
@@ -37,7 +38,7 @@ def next_round(session, run: runs.RunFolder, index: int) -> Round:
     )
 
 
-def retraining(session, run: runs.RunFolder, ticket: Ticket | None) -> Round:
+def retraining(session: Session, run: runs.RunFolder, ticket: Ticket | None) -> Round:
     """The one round of `train`: dense, a ticket's, or of the `gradual` control.
 
     A ticket starts from its rewind point, at its own epoch, where data set, images and network are those that it was
@@ -51,10 +52,11 @@ def retraining(session, run: runs.RunFolder, ticket: Ticket | None) -> Round:
     if ticket is None:
         return plan.round(run, 0).beginning(masks, lambda: session.initial)
     same = _continues(session, ticket)
-    found = plan.round(run, 0, rates_of=ticket.round if same else 0)
-    first_step = plan.first_step(1) if same else 0
-    found = dataclasses.replace(found, draws_of=ticket.round, first_step=first_step)
-    return found.beginning(masks, lambda: _rewound(session.initial, ticket))
+    retrained = dataclasses.replace(
+        plan.round(run, 0, rates_of=ticket.round if same else 0),
+        draws_of=ticket.round, first_step=plan.first_step(1) if same else 0,
+    )  # fmt: skip
+    return retrained.beginning(masks, lambda: _rewound(session.initial, ticket))
 
 
 def _kept(session, folder, make):
@@ -97,8 +99,9 @@ def _gradual(session):
         )
 
     return GradualPruning(
-        session.steps, plan.dense_masks, plan.weights[1], first_epoch=first,
-        last_epoch=max(first + 1, 3 * plan.training.epochs // 4), steps_per_epoch=plan.steps_per_epoch, remove=remove,
+        session.steps.model, plan.dense_masks, plan.weights[1], first_epoch=first,
+        last_epoch=max(first + 1, 3 * plan.training.epochs // 4), steps_per_epoch=plan.steps_per_epoch,
+        slots=session.steps.slots, remove=remove,
     )  # fmt: skip
 
 

@@ -1,40 +1,43 @@
 """What all rounds of a run share: data in memory, the network built and traced once, evaluation."""
 
 import functools
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_tickets import augment
+from tf_tickets import augment, runs
+from tf_tickets.backend import Devices, keras
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.errors import plain
 from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import artefacts
+from tf_tickets.experiments.plan import Plan
+from tf_tickets.experiments.round import Round
 from tf_tickets.models import auxiliary, builder, pretrained, state, synchronised
 from tf_tickets.notices import say
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
 from tf_tickets.workers import joined
-from tf_tickets.workers import team as teams
+from tf_tickets.workers.team import ALONE, Alone
 
 
 class Session:
     """Data, network and compiled steps of one run.
 
     Attributes:
-      plan: the experiments.plan.Plan, for the images that are there.
-      devices: the backend.Devices.
-      team: the team.Team that shares the run, or team.Alone.
+      plan: for the images that are there.
+      devices: where it computes.
+      team: that shares the run.
       source: the data.sources.Source.
       data_set: its catalog.DataSet, measured on the training images where the table has no mean.
       subset: the data.subsets.Subset drawn.
       train, validation, test: data.pipeline.Images; validation is None without a split.
       steps: training.steps.Steps around the wrapped network.
       initial: the network's state before any training.
-      profiles: whether steps are still to be profiled, which a process does once.
     """
 
-    def __init__(self, plan, team=teams.ALONE, devices=None):
+    def __init__(self, plan: Plan, team: Alone = ALONE, devices: Devices | None = None):
         """`devices` are those of an earlier Session of the same process, if there was one."""
         config, self.team = plan.config, team
         self.devices = devices or joined.devices_of(config.run, self.team)
@@ -65,7 +68,7 @@ class Session:
             optimizer = optimizers.build(config.training, config.run.precision)
         self.steps = Steps(network, optimizer, self.devices, self.objective())
         self.team.allow(self._largest_message())
-        self.profiles = config.run.profile_steps is not None
+        self._profiles = config.run.profile_steps is not None
 
     def _largest_message(self):
         """Bytes that a message between workers may have: a checkpoint, or the logits of a split, and room to spare."""
@@ -74,7 +77,7 @@ class Session:
         # Weights, at most two slots of the optimizer, masks; an epoch's outcomes.
         return (1 << 24) + max(5 * states + 12 * self.plan.steps_per_epoch, 2 * logits)
 
-    def prepare(self, model):
+    def prepare(self, model: keras.Model) -> keras.Model:
         """The network that is trained: the backbone loaded, auxiliary normalisation added, prunable layers wrapped."""
         config = self.plan.config
         if config.network.pretrained:
@@ -85,11 +88,11 @@ class Session:
         self.initial = state.get_state(model)
         return wrapping.wrap(model, self.plan.prunable)
 
-    def normalising(self, model):
+    def normalising(self, model: keras.Model) -> keras.Model:
         """The network, with the batch normalisation that is asked for."""
         return synchronised.synchronise(model) if self.plan.config.training.batch_norm == "synchronised" else model
 
-    def objective(self):
+    def objective(self) -> Callable:
         """What a step minimises."""
         training = self.plan.config.training
         counts = np.bincount(self.train.labels, minlength=self.data_set.classes)
@@ -98,7 +101,7 @@ class Session:
             return objectives.advprop(loss, self.data_set, training)
         return objectives.supervised(loss)
 
-    def load(self, augmenter):
+    def load(self, augmenter: Callable) -> Callable:
         """How images become a batch."""
         data_set, training = self.data_set, self.plan.config.training
         if training.adversarial:
@@ -124,11 +127,11 @@ class Session:
             devices=self.devices,
         )  # fmt: skip
 
-    def batches(self, round_index, first_step, end_step):
+    def batches(self, round_index: int, first_step: int, end_step: int) -> Iterable:
         """The training batches of a round from one global step to another."""
         return self._training_batches.iterate(round_index, first_step, end_step // self.plan.steps_per_epoch)
 
-    def evaluate(self, images, stop=lambda: False):
+    def evaluate(self, images: pipeline.Images, stop: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Metrics of the current weights on a split; StopRequested when `stop()` says so between batches.
 
         Of several workers each computes its share of the batches, and all get the same metrics.
@@ -136,7 +139,7 @@ class Session:
         logits = accuracy.logits_of(self.steps.logits, images, self.data_set, stop=stop, team=self.team)
         return accuracy.metrics(logits, images.labels, self.data_set.classes, self.plan.config.training.loss)
 
-    def evaluations(self, stop):
+    def evaluations(self, stop: Callable[[], bool]) -> dict[str, float]:
         """Columns of one epoch's evaluation: test, and validation where there is a split."""
         test = self.evaluate(self.test, stop)
         row = {f"test_{name}": value for name, value in test.items()}
@@ -144,7 +147,7 @@ class Session:
             row["validation_accuracy"] = self.evaluate(self.validation, stop)["accuracy"]
         return row
 
-    def manifest(self, identity):
+    def manifest(self, identity: str) -> dict:
         """Which run this is, and what of."""
         return {
             "identity": identity,
@@ -159,18 +162,21 @@ class Session:
             },
         }
 
-    def began(self, run):
+    def began(self, run: runs.RunFolder) -> None:
         """Once the folder of the run is open."""
         if self._logs:
             from tf_tickets.experiments import tensorboard
 
             tensorboard.write_hparams(run, self.plan.config)
 
-    def finish(self, run, training_round, rows, timed):
+    def finish(self, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict) -> None:
         """Writes what a trained round leaves."""
-        artefacts.write(self, run, training_round, rows, timed)
+        images = {"test": len(self.test), "validation": len(self.validation or ())}
+        artefacts.write(
+            run, training_round, rows, timed, plan=self.plan, model=self.steps.model, team=self.team, images=images
+        )
 
-    def ended(self, run, index):
+    def ended(self, run: runs.RunFolder, index: int) -> None:
         """Once a round is complete."""
         if self.team.chief:
             run.remove_superfluous()
@@ -183,7 +189,20 @@ class Session:
     def _logs(self):
         return self.plan.config.run.tensorboard and self.team.chief
 
-    def subset_rows(self):
+    @property
+    def unreadable(self) -> Exception | None:
+        """What the last reading of training images that failed raised, where they are not in memory."""
+        return getattr(self.train.pixels, "problem", None)
+
+    def take_profiled_steps(self) -> tuple[int, int] | None:
+        """First and last of the steps to profile, counted from the beginning of the training; given out once."""
+        if not self._profiles:
+            return None
+        self._profiles = False
+        first, last = map(int, self.plan.config.run.profile_steps.split(":"))
+        return first, last
+
+    def subset_rows(self) -> list[dict]:
         """The images in use: id, label, part."""
         parts = [("train", self.subset.train), ("validation", self.subset.validation)]
         rows = [

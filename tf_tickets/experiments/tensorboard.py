@@ -4,11 +4,12 @@ import os
 
 from tensorboard.plugins.hparams import api as hparams
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.backend import tf
+from tf_tickets.settings.config import Config
 
 
-def write_hparams(folder, config):
+def write_hparams(folder: runs.RunFolder, config: Config) -> None:
     """Writes the settings as one HParams session, so that runs can be compared by them."""
     path = os.path.join(folder.tensorboard, "rounds")
     storage.remove(path)
@@ -19,7 +20,7 @@ def write_hparams(folder, config):
         write_round(folder, summary)
 
 
-def write_round(folder, summary):
+def write_round(folder: runs.RunFolder, summary: dict) -> None:
     """Adds one round's numbers at step = round."""
     writer = tf.summary.create_file_writer(os.path.join(folder.tensorboard, "rounds"))
     with writer.as_default(step=summary["round"]):

@@ -1,16 +1,21 @@
 """`train`: one round, dense or with a ticket's mask, on the same or another data set or subset."""
 
+from collections.abc import Callable
+
+from tf_tickets import runs
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import exported, held, incomplete, standing, unwritable
+from tf_tickets.experiments.imp import Result, exported, held, incomplete, standing, unwritable
+from tf_tickets.experiments.plan import Plan, resolve
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.strategies import IMP, RETRAIN, TRAIN
 from tf_tickets.registry import CONTROLS
+from tf_tickets.settings.config import Config
 from tf_tickets.workers.joined import are_rounds, joined
 
 
-def train(config, stop=lambda: False):
+def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | None:
     """Trains or continues one round.
 
     With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
@@ -19,11 +24,11 @@ def train(config, stop=lambda: False):
     the pruned; `gradual` removes weights on the way.
 
     Args:
-      config: a Config.
+      config: of the run.
       stop: function asked between blocks of steps.
 
     Returns:
-      An experiments.imp.Result; None on a worker that is not the chief.
+      None on a worker that is not the chief.
     """
     plan, ticket, folder = planned(config)
     if ticket:
@@ -33,22 +38,22 @@ def train(config, stop=lambda: False):
     if refusal := unwritable(config, folder):
         if incomplete(folder, range(rounds)):
             raise refusal
-        return standing(folder, rounds, rounds - 1, False, refusal)
+        return standing(folder, refusal, rounds=rounds, chosen=rounds - 1)
     with joined(config, "train", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         if todo:
-            _train(plan, folder, todo, ticket, stop, team)
+            _train(plan, folder, todo, ticket, stop=stop, team=team)
         return team.from_chief_alone(lambda: exported(folder, rounds, rounds - 1))
 
 
-def prepare(config):
+def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
     """What `train` makes of the settings, on paper. No TensorFlow, nothing touched.
 
     Args:
-      config: a Config.
+      config: the settings.
 
     Returns:
-      (plan, ticket, folder): an experiments.plan.Plan, the Ticket that is retrained or None, a runs.RunFolder.
+      (plan, ticket, folder): the ticket is the one that is retrained, or None.
 
     Raises:
       UsageError, StateError: the settings conflict, or the ticket is none, is damaged or does not fit the network.
@@ -64,8 +69,6 @@ def prepare(config):
     if control.of_a_ticket and not config.pruning.ticket:
         raise UsageError(f"--control={config.pruning.control} belongs to {RETRAIN}, and there is no ticket")
     if config.pruning.ticket:
-        from tf_tickets.export.ticket import Ticket
-
         ticket = Ticket.load(config.pruning.ticket)
         content = [("ticket", ticket.content_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
@@ -73,16 +76,16 @@ def prepare(config):
     refits = config.choice.refit
     if refits:
         content = [*content, ("refit", "true")]
-    plan = plans.resolve(config if control.place == TRAIN else config.replace(rounds=1), refits)
+    plan = resolve(config if control.place == TRAIN else config.replace(rounds=1), refits)
     if ticket and not control.other_network:
         _check_fits(ticket, plan)
     return plan, ticket, plan.folder("train", content)
 
 
-def planned(config):
+def planned(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
     """As `prepare`, with what the control trains in the place of plan and ticket; says where the network differs."""
     plan, ticket, folder = prepare(config)
-    trained, given = plan.control.planned(plan, ticket, plans.resolve)
+    trained, given = plan.control.planned(plan, ticket, resolve)
     if trained is not plan:
         left = pruning_masks.count(ticket.masks)
         width = trained.config.network.width
@@ -117,14 +120,14 @@ def _check_fits(ticket, plan):
                 f"{place} takes images of {facts['image_shape'][2]} channels, {plan.data_set.name} has "
                 f"{plan.data_set.image_shape[2]}: convert the pictures, or give another ticket"
             )
-        shapes = [f"is {one[odd]}" if odd in one else "is not there" for one in (given, wanted)]
+        shapes = [f"is {shape_of[odd]}" if odd in shape_of else "is not there" for shape_of in (given, wanted)]
         raise UsageError(
             f"{place}: its layer {odd} {shapes[0]}, in the network asked for it {shapes[1]}; give the ticket's "
             f"--model={facts['name']} --width={facts['width']} --stem={facts['stem']}"
         )
 
 
-def _train(plan, folder, todo, ticket, stop, team):
+def _train(plan, folder, todo, ticket, *, stop, team):
     from tf_tickets.experiments import searching
     from tf_tickets.experiments.rounds import run_rounds
 

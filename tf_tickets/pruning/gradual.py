@@ -1,14 +1,17 @@
 """The `gradual` control: weights removed during one run, by tfmot's polynomial schedule (Zhu & Gupta 2017)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tf_tickets.backend import keras, tf, tfmot
+from tf_tickets.observers import Block, Observer
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.workers import messages
 
 
-class GradualPruning(keras.callbacks.Callback):
+class GradualPruning(Observer):
     """Removes the smallest weights of all layers together at the end of each epoch between two epochs.
 
     The fraction removed follows tfmot's PolynomialDecay, power 3, from 0 to 1 - density. tfmot's own wrapper would
@@ -19,25 +22,29 @@ class GradualPruning(keras.callbacks.Callback):
       masks: of the weights kept so far.
     """
 
-    def __init__(self, steps, masks, left, *, first_epoch, last_epoch, steps_per_epoch, remove):
+    def __init__(
+        self, model: keras.Model, masks: dict[str, np.ndarray], left: int, *, first_epoch: int, last_epoch: int,
+        steps_per_epoch: int, slots: Callable[[tf.Variable], list[tf.Variable]],
+        remove: Callable[[dict[str, np.ndarray], dict[str, np.ndarray], int], dict[str, np.ndarray]],
+    ):  # fmt: skip
         """What is removed when.
 
         Args:
-          steps: a training.steps.Steps, whose network and optimizer it prunes.
+          model: the wrapped network.
           masks: of the start.
           left: weights that remain from the end of `last_epoch` on; nothing is removed before `first_epoch` ends.
           first_epoch, last_epoch, steps_per_epoch: of the schedule.
+          slots: function variable -> what the optimizer keeps of it from step to step.
           remove: function (weights, masks, amount) -> masks with so many weights fewer.
         """
-        super().__init__()
-        self.masks, self._steps, self._left, self._remove = masks, steps, left, remove
+        self.masks, self._model, self._left, self._slots, self._remove = masks, model, left, slots, remove
         self._last_step = last_epoch * steps_per_epoch
         total = sum(mask.size for mask in masks.values())
         self._schedule = tfmot.sparsity.keras.PolynomialDecay(
             0.0, 1.0 - left / total, first_epoch * steps_per_epoch, self._last_step, 3, steps_per_epoch
         )
 
-    def wanted(self, step):
+    def wanted(self, step: int) -> int:
         """How many weights are kept once `step` steps are done."""
         if step >= self._last_step:
             return self._left
@@ -46,36 +53,27 @@ class GradualPruning(keras.callbacks.Callback):
         kept = round(total * (1.0 - float(sparsity)))
         return kept if bool(prunes) else pruning_masks.count(self.masks)
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Prunes where the schedule says so."""
-        amount = pruning_masks.count(self.masks) - self.wanted(batch)
+    def block_ends(self, block: Block) -> None:
+        """Prunes where the schedule says so, and empties the slots that momentum would move weights from zero by."""
+        amount = pruning_masks.count(self.masks) - self.wanted(block.step)
         if amount > 0:
-            kernels = wrapping.kernel_variables(self._steps.model)
+            kernels = wrapping.kernel_variables(self._model)
             weights = {name: variable.numpy() for name, variable in kernels.items()}
             self.masks = self._remove(weights, self.masks, amount)
-            wrapping.write_masks(self._steps.model, self.masks)
+            wrapping.write_masks(self._model, self.masks)
             for name, variable in kernels.items():
-                _mask_slots(self._steps.optimizer, variable, self.masks[name])
+                for slot in self._slots(variable):
+                    slot.assign(np.where(self.masks[name], np.asarray(slot), np.float32(0.0)))
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps."""
         return {f"mask/{name}": mask for name, mask in self.masks.items()}
 
-    def specs(self):
-        """{name: messages.ArraySpec} of `arrays`."""
+    def specs(self) -> dict[str, messages.ArraySpec]:
+        """What `arrays` has to be, by name."""
         return messages.specs_of(self.arrays())
 
-    def restore(self, arrays):
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Continues with the masks of a checkpoint."""
         self.masks = {name: arrays[f"mask/{name}"] for name in self.masks}
-        wrapping.write_masks(self._steps.model, self.masks)
-
-
-def _mask_slots(optimizer, variable, mask):
-    """Empties the slots of a variable's removed weights, which momentum would otherwise move away from zero."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    index = optimizer._index_dict[optimizer._var_key(variable)]
-    for name in ("momentums", "_momentums", "_velocities"):
-        slots = getattr(optimizer, name, None)
-        if slots:
-            slots[index].assign(np.where(mask, np.asarray(slots[index]), np.float32(0.0)))
+        wrapping.write_masks(self._model, self.masks)

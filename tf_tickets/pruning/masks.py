@@ -9,12 +9,12 @@ import numpy as np
 from tf_tickets import seeds
 
 
-def removed_count(remaining, rate):
+def removed_count(remaining: int, rate: float) -> int:
     """How many of `remaining` weights one pruning removes: rate x remaining, half to even (parity: prune_counts)."""
     return round(rate * remaining)
 
 
-def remaining_counts(total, rate, rounds, floor=0):
+def remaining_counts(total: int, rate: float, rounds: int, floor: int = 0) -> list[int]:
     """Weights left in each of `rounds` rounds, round 0 dense; `floor` of them can never be removed."""
     counts = [total]
     for _ in range(rounds - 1):
@@ -22,22 +22,25 @@ def remaining_counts(total, rate, rounds, floor=0):
     return counts
 
 
-def dense(weights):
+def dense(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Masks of ones."""
     return {name: np.ones(np.shape(array), bool) for name, array in weights.items()}
 
 
-def count(masks):
+def count(masks: dict[str, np.ndarray]) -> int:
     """Weights left over all masks."""
     return sum(int(np.count_nonzero(mask)) for mask in masks.values())
 
 
-def density(masks):
+def density(masks: dict[str, np.ndarray]) -> float:
     """The fraction of prunable weights kept, in [0, 1]."""
     return count(masks) / sum(mask.size for mask in masks.values())
 
 
-def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0, amount=None):
+def global_magnitude(
+    weights: dict[str, np.ndarray], masks: dict[str, np.ndarray] | None = None, rate: float = 0.2,
+    min_per_layer: int = 0, *, amount: int | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Removes the smallest remaining weights of all layers together (docs/science.md, IMP step 2).
 
     Args:
@@ -51,7 +54,7 @@ def global_magnitude(weights, masks=None, rate=0.2, min_per_layer=0, amount=None
       New masks, each a subset of the old; exactly `removed_count` weights fewer, unless `min_per_layer` forbids.
     """
     scores = {name: np.abs(np.asarray(array)) for name, array in weights.items()}
-    return remove_smallest(scores, masks, rate, min_per_layer, amount)
+    return remove_smallest(scores, masks, rate, min_per_layer, amount=amount)
 
 
 def random_scores(weights: dict[str, np.ndarray], seed: int, round_index: int) -> dict[str, np.ndarray]:
@@ -62,31 +65,37 @@ def random_scores(weights: dict[str, np.ndarray], seed: int, round_index: int) -
     }
 
 
-def random_removal(weights, masks, rate, min_per_layer=0, *, seed, round_index):
+def random_removal(
+    weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], rate: float, min_per_layer: int = 0, *, seed: int,
+    round_index: int,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """The `random` control: as many weights as `global_magnitude` would remove, drawn uniformly (nested)."""
     return remove_smallest(random_scores(weights, seed, round_index), masks, rate, min_per_layer)
 
 
-def layer_magnitude(weights, masks=None, rate=0.2, min_per_layer=0):
+def layer_magnitude(
+    weights: dict[str, np.ndarray], masks: dict[str, np.ndarray] | None = None, rate: float = 0.2,
+    min_per_layer: int = 0,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """`scope=layer`: the rule of `global_magnitude` inside each layer."""
     scores = {name: np.abs(np.asarray(array)) for name, array in weights.items()}
     return remove_smallest_by_layer(scores, masks, rate, min_per_layer)
 
 
-def random_layerwise(masks, seed):
+def random_layerwise(masks: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     """The `random_layerwise` control: each layer keeps as many weights, at positions drawn uniformly."""
-    found = {}
+    shuffled = {}
     for name, mask in masks.items():
         draws = seeds.uniform(seeds.fold("random_layerwise", seed, name), mask.size)
         kept = np.zeros(mask.size, bool)
         kept[_smallest(draws, np.arange(mask.size), int(np.count_nonzero(mask)))] = True
-        found[name] = kept.reshape(mask.shape)
-    return found
+        shuffled[name] = kept.reshape(mask.shape)
+    return shuffled
 
 
 def remove_smallest(
     scores: dict[str, np.ndarray], masks: dict[str, np.ndarray] | None, rate: float = 0.2, min_per_layer: int = 0,
-    amount: int | None = None,
+    *, amount: int | None = None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Removes the remaining weights of smallest score, all layers ranked together.
 
@@ -109,11 +118,11 @@ def remove_smallest(
     wanted = removed_count(int(np.count_nonzero(kept)), rate) if amount is None else amount
     amount = min(wanted, len(positions))
     kept[_smallest(flat, positions, amount)] = False
-    found, start = {}, 0
+    remaining, start = {}, 0
     for name, score in scores.items():
-        found[name] = kept[start : start + score.size].reshape(score.shape)
+        remaining[name] = kept[start : start + score.size].reshape(score.shape)
         start += score.size
-    return found
+    return remaining
 
 
 def remove_smallest_by_layer(
@@ -146,13 +155,13 @@ def _protected(scores, masks, least):
     """Flat booleans over all layers: the `least` remaining weights of largest score in each."""
     parts = []
     for name, score in scores.items():
-        mine = np.zeros(score.size, bool)
+        protected = np.zeros(score.size, bool)
         inside = np.flatnonzero(masks[name].ravel())
         removable = max(len(inside) - least, 0)
         keep = np.ones(score.size, bool)
         keep[_smallest(score.ravel(), inside, removable)] = False
-        mine[inside] = keep[inside]
-        parts.append(mine)
+        protected[inside] = keep[inside]
+        parts.append(protected)
     return np.concatenate(parts)
 
 
@@ -172,15 +181,15 @@ def kernels(arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict
     return {name: arrays[f"{name}/kernel"] for name in masks}
 
 
-def masked_state(arrays, masks):
+def masked_state(arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A state whose removed weights are exactly zero."""
-    found = dict(arrays)
+    masked = dict(arrays)
     for name, mask in masks.items():
-        found[f"{name}/kernel"] = np.where(mask, arrays[f"{name}/kernel"], np.float32(0.0))
-    return found
+        masked[f"{name}/kernel"] = np.where(mask, arrays[f"{name}/kernel"], np.float32(0.0))
+    return masked
 
 
-def density_rows(masks):
+def density_rows(masks: dict[str, np.ndarray]) -> list[dict]:
     """One row per layer: layer, shape, kept, total, density."""
     return [
         {
@@ -191,6 +200,6 @@ def density_rows(masks):
     ]  # fmt: skip
 
 
-def empty_layers(masks):
+def empty_layers(masks: dict[str, np.ndarray]) -> list[str]:
     """The layers left without a weight."""
     return [name for name, mask in masks.items() if not mask.any()]

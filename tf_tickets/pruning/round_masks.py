@@ -7,16 +7,17 @@ import numpy as np
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError
 from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.pruning.given import Plan
 from tf_tickets.registry import CONTROLS
 
 
-def begun(run: runs.RunFolder, round_index: int, plan) -> dict[str, np.ndarray]:
+def begun(run: runs.RunFolder, round_index: int, plan: Plan) -> dict[str, np.ndarray]:
     """The masks of a round: dense, or those of the round before with weights removed by the run's control.
 
     Args:
       run: the folder.
       round_index: the round that will train with them.
-      plan: an experiments.plan.Plan.
+      plan: of the run.
 
     Returns:
       dict of boolean masks in network order.
@@ -29,7 +30,7 @@ def begun(run: runs.RunFolder, round_index: int, plan) -> dict[str, np.ndarray]:
     return CONTROLS[plan.config.pruning.control].removed(plan, weights, masks, round_index)
 
 
-def read(path: str, plan) -> dict[str, np.ndarray]:
+def read(path: str, plan: Plan) -> dict[str, np.ndarray]:
     """The masks of a mask.npz, in network order; StateError if they are not this network's."""
     arrays = storage.read_arrays(path)
     if set(arrays) != set(plan.prunable) or any(array.dtype != bool for array in arrays.values()):
@@ -37,13 +38,13 @@ def read(path: str, plan) -> dict[str, np.ndarray]:
     return {name: arrays[name] for name in plan.prunable}
 
 
-def keep(folder: runs.RoundFolder, masks: dict[str, np.ndarray], plan) -> dict[str, np.ndarray]:
+def keep(folder: runs.RoundFolder, masks: dict[str, np.ndarray], plan: Plan) -> dict[str, np.ndarray]:
     """Writes the masks a round begins with, or checks that those on disk are the same.
 
     Args:
       folder: of the round.
       masks: made anew from what they follow from.
-      plan: an experiments.plan.Plan.
+      plan: of the run.
 
     Returns:
       `masks`.

@@ -49,7 +49,7 @@ class LearningRate(Start):
 
     counts, usual = "epochs", 2
 
-    def state(self, run, round_index):
+    def state(self, run: runs.RunFolder, round_index: int) -> str:
         """What the round before ended with."""
         return run.round(round_index - 1).weights
 
@@ -65,7 +65,7 @@ class FineTune(LearningRate):
 class Trained(Start):
     """The weights that round 0 ended with, under the whole schedule."""
 
-    def state(self, run, round_index):
+    def state(self, run: runs.RunFolder, round_index: int) -> str:
         """What round 0 ended with."""
         return run.round(0).weights
 

@@ -8,6 +8,7 @@ the start (`--rewind`) are tables of their own, which a control uses unless it s
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from tf_tickets import runs, seeds, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import starts
+from tf_tickets.pruning.given import Plan, Ticket
 from tf_tickets.registry import CONTROLS, CRITERIA
+from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import Training
 
 # Where a control belongs, as messages say it.
 IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"
@@ -53,16 +57,16 @@ class Control:
         """Whether it changes a ticket that is given."""
         return self.place == RETRAIN
 
-    def conflicts(self, config) -> list[tuple[bool, str]]:
-        """(whether it is so, message) of the settings of a config.Config that it refuses."""
+    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
+        """(whether it is so, message) of the settings that it refuses."""
         return []
 
     def weights(self, counts: list[int]) -> list[int]:
         """Prunable weights left in each of its rounds, from those after each pruning of a search."""
         return counts
 
-    def training(self, training, steps_of_rounds: list[int], steps_per_epoch: int):
-        """The config.Training of its full round.
+    def training(self, training: Training, steps_of_rounds: list[int], steps_per_epoch: int) -> Training:
+        """The settings of its full round.
 
         Args:
           training: that of a round of the search.
@@ -71,7 +75,9 @@ class Control:
         """
         return training
 
-    def scores(self, config, weights, masks, round_index):
+    def scores(
+        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int
+    ) -> dict[str, np.ndarray]:
         """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
         return CRITERIA[config.pruning.criterion](weights, masks)
 
@@ -79,12 +85,14 @@ class Control:
         """How many weights the next pruning removes; None: the share `--rate`."""
         return None
 
-    def removed(self, plan, weights, masks, round_index: int) -> dict[str, np.ndarray]:
+    def removed(
+        self, plan: Plan, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int
+    ) -> dict[str, np.ndarray]:
         """The masks of round `round_index`.
 
         Args:
-          plan: an experiments.plan.Plan.
-          weights, masks: dicts of arrays by layer name, of the round before, in network order.
+          plan: of the run.
+          weights, masks: by layer name, of the round before, in network order.
           round_index: the round that will train with them.
         """
         pruning, amount = plan.config.pruning, self.amount(plan.weights)
@@ -96,21 +104,23 @@ class Control:
         """What the initial weights are drawn from."""
         return seed
 
-    def content(self, config) -> list[tuple[str, object]]:
+    def content(self, config: Config) -> list[tuple[str, object]]:
         """(name, value) pairs that join the digest of `train`'s folder."""
         return []
 
-    def planned(self, plan, ticket, resolve):
+    def planned(
+        self, plan: Plan, ticket: Ticket | None, resolve: Callable[[Config, bool], Plan]
+    ) -> tuple[Plan, Ticket | None]:
         """(plan, ticket) of `train`: what is trained in the plan's and the ticket's place.
 
         Args:
-          plan: an experiments.plan.Plan.
-          ticket: a Ticket, or None.
-          resolve: function (config, refits) -> Plan.
+          plan: of the settings as given.
+          ticket: that is retrained, or None.
+          resolve: function (config, refits) -> their plan.
         """
         return plan, ticket
 
-    def changed(self, ticket, config):
+    def changed(self, ticket: Ticket, config: Config) -> Ticket:
         """The ticket as it is retrained: with another mask or start."""
         return ticket
 
@@ -125,7 +135,7 @@ class Random(Control):
 
     place, title, what = IMP, "random pruning", "the same numbers of weights, drawn"
 
-    def conflicts(self, config):
+    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """It ranks nothing and waits for nothing."""
         return [
             (config.pruning.mask_distance is not None,
@@ -134,7 +144,9 @@ class Random(Control):
              "--control=random ranks all weights together: --scope=layer conflicts"),
         ]  # fmt: skip
 
-    def scores(self, config, weights, masks, round_index):
+    def scores(
+        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int
+    ) -> dict[str, np.ndarray]:
         """Uniform draws of the run's seed, the round and the layer: nested and the same on every machine."""
         return pruning_masks.random_scores(weights, config.run.seed, round_index)
 
@@ -145,7 +157,7 @@ class RandomLayerwise(Control):
 
     place, title, what = RETRAIN, "random within layers", "positions drawn in each layer"
 
-    def changed(self, ticket, config):
+    def changed(self, ticket: Ticket, config: Config) -> Ticket:
         """The ticket with other positions, and the whole state at its rewind point, which its run folder keeps."""
         run = runs.RunFolder(os.path.dirname(os.path.abspath(config.pruning.ticket)))
         if ticket.refits and not run.refits:
@@ -161,7 +173,7 @@ class RandomLayerwise(Control):
         masks = pruning_masks.random_layerwise(ticket.masks, config.run.seed)
         return dataclasses.replace(ticket, masks=masks, rewound=start)
 
-    def start_text(self, start, conditions):
+    def start_text(self, start: str, conditions: str) -> str:
         """Its positions are others."""
         return f"its mask shuffled inside each layer, {start}{conditions}"
 
@@ -173,19 +185,19 @@ class Reinitialize(Control):
     place, title, what = RETRAIN, "mask on fresh weights", "its mask, fresh weights"
     rewinds = False
 
-    def initial_seed(self, seed):
+    def initial_seed(self, seed: int) -> int:
         """Another than the ticket's own weights were drawn from."""
         return seeds.fold("reinitialize", seed)
 
-    def content(self, config):
+    def content(self, config: Config) -> list[tuple[str, object]]:
         """Its folder is another than earlier versions filled otherwise."""
         return [("initial", "reinitialize")]
 
-    def changed(self, ticket, config):
+    def changed(self, ticket: Ticket, config: Config) -> Ticket:
         """Without the rewind point."""
         return dataclasses.replace(ticket, rewound={})
 
-    def start_text(self, start, conditions):
+    def start_text(self, start: str, conditions: str) -> str:
         """It starts afresh, whatever the images are."""
         return "its mask, on fresh weights"
 
@@ -197,7 +209,9 @@ class SmallDense(Control):
     place, title, what = RETRAIN, "small dense network", "a dense net of as many weights"
     other_network = True
 
-    def planned(self, plan, ticket, resolve):
+    def planned(
+        self, plan: Plan, ticket: Ticket | None, resolve: Callable[[Config, bool], Plan]
+    ) -> tuple[Plan, Ticket | None]:
         """The plan of the widest network with no more prunable weights than the ticket has; no ticket."""
         wanted = pruning_masks.count(ticket.masks)
         for width in range(ticket.network["width"], 0, -1):
@@ -216,7 +230,7 @@ class _AtOnce(Control):
 
     place = TRAIN
 
-    def conflicts(self, config):
+    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """It needs a last round, and ranks all weights together."""
         name, pruning = config.pruning.control, config.pruning
         return [
@@ -225,11 +239,11 @@ class _AtOnce(Control):
              f"--control={name} prunes to the density of the last of --rounds: {pruning.rounds} has none"),
         ]  # fmt: skip
 
-    def weights(self, counts):
+    def weights(self, counts: list[int]) -> list[int]:
         """All, and those of the last round."""
         return [counts[0], counts[-1]]
 
-    def content(self, config):
+    def content(self, config: Config) -> list[tuple[str, object]]:
         """The density that it prunes to."""
         return [("final_round", config.pruning.rounds - 1)]
 
@@ -240,7 +254,7 @@ class OneShot(_AtOnce):
 
     title, what, trained_rounds = "pruned at once", "the last round's density in one pruning", 2
 
-    def amount(self, counts):
+    def amount(self, counts: list[int]) -> int | None:
         """All that goes."""
         return counts[0] - counts[1]
 
@@ -252,7 +266,7 @@ class Gradual(_AtOnce):
     title, in_one_run = "gradual pruning", True
     what = "that density by tfmot's polynomial schedule, in one run of as many epochs as all rounds"
 
-    def conflicts(self, config):
+    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """Its length is that of all rounds, which has to be known, and it does not rewind."""
         return [
             *super().conflicts(config),
@@ -264,6 +278,6 @@ class Gradual(_AtOnce):
              "--control=gradual does not rewind: --accounting=release conflicts"),
         ]  # fmt: skip
 
-    def training(self, training, steps_of_rounds, steps_per_epoch):
+    def training(self, training: Training, steps_of_rounds: list[int], steps_per_epoch: int) -> Training:
         """As many epochs as all rounds have together."""
         return dataclasses.replace(training, epochs=-(-sum(steps_of_rounds) // steps_per_epoch))

@@ -6,21 +6,22 @@ zero stay zero through momentum and decay, so checkpoints and exports need no re
 """
 
 import contextlib
+from collections.abc import Iterable
 
 import numpy as np
 
-from tf_tickets.backend import PruneLowMagnitude, keras, tfmot
+from tf_tickets.backend import PruneLowMagnitude, keras, tf, tfmot
 from tf_tickets.models import state
 
 
 class NeverUpdate(tfmot.sparsity.keras.PruningSchedule):
     """A schedule that never fires: masks are assigned between rounds, never inside one."""
 
-    def __call__(self, step):
+    def __call__(self, step: tf.Tensor) -> tuple[bool, float]:
         """Never, whatever the step."""
         return False, 0.0
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """No settings."""
         return {"class_name": type(self).__name__, "config": {}}
 
@@ -28,11 +29,11 @@ class NeverUpdate(tfmot.sparsity.keras.PruningSchedule):
 class MaskedLayer(PruneLowMagnitude):
     """PruneLowMagnitude whose mask multiplies the kernel in the forward pass."""
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, **kwargs):
         kwargs.setdefault("pruning_schedule", NeverUpdate())
         super().__init__(layer, dtype=layer.dtype_policy, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the mask, and notes under which attribute the layer keeps each prunable weight."""
         super().build(input_shape)
         # By identity: a layer's own attribute and the wrapper's list name the same variable.
@@ -53,13 +54,13 @@ class MaskedLayer(PruneLowMagnitude):
             for name, (weight, _, _) in zip(self._attributes, self.pruning_vars):
                 attributes[name] = weight
 
-    def call(self, inputs, training=None, **kwargs):
+    def call(self, inputs: tf.Tensor, training: bool | None = None, **kwargs) -> tf.Tensor:
         """The wrapped layer's call, on masked weights."""
         with self._masked():
             return self.layer.call(inputs, **kwargs)
 
 
-def wrap(model, prunable):
+def wrap(model: keras.Model, prunable: Iterable[str]) -> keras.Model:
     """A clone of `model` with the named layers wrapped, all masks ones, and the same state.
 
     Args:
@@ -87,12 +88,12 @@ def _masked_layers(model):
     return {layer.layer.name: layer for layer in model.layers if isinstance(layer, MaskedLayer)}
 
 
-def read_masks(model):
+def read_masks(model: keras.Model) -> dict[str, np.ndarray]:
     """The masks in the network's order, boolean arrays in Keras layout."""
     return {name: np.asarray(layer.pruning_vars[0][1]) > 0.5 for name, layer in _masked_layers(model).items()}
 
 
-def write_masks(model, masks):
+def write_masks(model: keras.Model, masks: dict[str, np.ndarray]) -> None:
     """Assigns masks, and sets the weights that they remove to exactly zero.
 
     Args:
@@ -110,12 +111,12 @@ def write_masks(model, masks):
         weight.assign(np.where(masks[name], np.asarray(weight), np.float32(0.0)))
 
 
-def write_state(model, arrays, masks):
+def write_state(model: keras.Model, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> None:
     """Writes mask x state into the network: what every round starts from (docs/science.md, IMP step 3)."""
     state.set_state(model, arrays)
     write_masks(model, masks)
 
 
-def kernel_variables(model):
+def kernel_variables(model: keras.Model) -> dict[str, tf.Variable]:
     """The variables of the wrapped kernels, by layer name, in the network's order."""
     return {name: layer.pruning_vars[0][0] for name, layer in _masked_layers(model).items()}

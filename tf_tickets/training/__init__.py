@@ -1,1 +1,1 @@
-"""Training of one round: steps, optimizers, schedules, callbacks. Knows nothing of pruning."""
+"""Training of one round: steps, optimizers, schedules, observers. Knows nothing of pruning."""

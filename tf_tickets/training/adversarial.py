@@ -1,9 +1,14 @@
 """Attacks in pixel space, [0, 1], on a normalising network: pure functions of tensors (docs/science.md, Robustness)."""
 
+from collections.abc import Callable
+
 from tf_tickets.backend import tf
 
 
-def loss_gradient(logits_of, loss, images, targets):
+def loss_gradient(
+    logits_of: Callable[[tf.Tensor], tf.Tensor], loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], images: tf.Tensor,
+    targets: tf.Tensor,
+) -> tf.Tensor:  # fmt: skip
     """The gradient of the summed loss by the pixels.
 
     Args:
@@ -21,7 +26,7 @@ def loss_gradient(logits_of, loss, images, targets):
     return tape.gradient(value, images)
 
 
-def fgsm(gradient_of, images, eps):
+def fgsm(gradient_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, eps: float) -> tf.Tensor:
     """The fast gradient sign method (Goodfellow et al. 2015): one step of `eps` uphill, clipped to [0, 1].
 
     Args:
@@ -32,7 +37,10 @@ def fgsm(gradient_of, images, eps):
     return tf.clip_by_value(images + eps * tf.sign(gradient_of(images)), 0.0, 1.0)
 
 
-def pgd(gradient_of, images, eps, step, steps, start=None):
+def pgd(
+    gradient_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, *, eps: float, step: float, steps: int,
+    start: tf.Tensor | None = None,
+) -> tf.Tensor:  # fmt: skip
     """Projected gradient descent in the maximum norm (Madry et al. 2018).
 
     Args:
@@ -47,7 +55,7 @@ def pgd(gradient_of, images, eps, step, steps, start=None):
       Images within `eps` of the given ones, in [0, 1].
     """
     low, high = tf.maximum(images - eps, 0.0), tf.minimum(images + eps, 1.0)
-    found = images if start is None else tf.clip_by_value(images + start, low, high)
+    attacked = images if start is None else tf.clip_by_value(images + start, low, high)
     for _ in range(steps):
-        found = tf.clip_by_value(found + step * tf.sign(gradient_of(found)), low, high)
-    return found
+        attacked = tf.clip_by_value(attacked + step * tf.sign(gradient_of(attacked)), low, high)
+    return attacked

@@ -2,11 +2,12 @@
 
 import contextlib
 import io
+from collections.abc import Callable
 
 from tf_tickets.backend import tf
 
 
-def simclr(temperature):
+def simclr(temperature: float) -> Callable:
     """The normalised-temperature cross-entropy of keras-cv, over both views of every image.
 
     Args:

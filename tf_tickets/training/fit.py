@@ -1,11 +1,16 @@
-"""`fit`: runs steps from one global step to another, and tells callbacks where it is."""
+"""`fit`: runs steps from one global step to another, and tells observers where it is."""
 
+import contextlib
+import dataclasses
 import math
 import time
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from tf_tickets.errors import DivergedError, StopRequested
+from tf_tickets.observers import Block, Observer
+from tf_tickets.training.steps import Steps
 
 # An execution block, in which no Python runs, lasts about this long at most: a stop request is seen after it.
 _BLOCK_SECONDS = 5.0
@@ -13,87 +18,106 @@ _BLOCK_SECONDS = 5.0
 _STOPPED = "stopped on request after step {}; the state is saved, run again to continue"
 
 
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """The steps of a round that one call of `fit` trains.
+
+    Attributes:
+      first_step, last_step: global steps, counted from the start of the round's epoch 0.
+      steps_per_epoch: batches of an epoch.
+      learning_rate: function epoch -> float, epochs counted from 0.
+      outcomes: float32 [k, 3], as of an observers.Block, of the k steps before `first_step` of an epoch that was
+        begun, or is not evaluated yet.
+    """
+
+    first_step: int
+    last_step: int
+    steps_per_epoch: int
+    learning_rate: Callable[[int], float]
+    outcomes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 3), np.float32))
+
+
 def fit(
-    *, steps, batches, steps_per_epoch, first_step, last_step, learning_rate, callbacks=(), evaluate=None,
-    boundaries=(), partial=None, stop=lambda: False, ends=None, agree=lambda count: count,
-):  # fmt: skip
-    """Trains from `first_step` to `last_step`.
+    steps: Steps, batches: Iterable, span: Span, *, observers: Sequence[Observer] = (),
+    ends: Callable[[int], tuple[dict, bool]] = lambda epoch: ({}, False),
+    evaluate: Callable[[int, bool], dict] = lambda epoch, last: {},
+    stop: Callable[[], bool] = lambda: False, agree: Callable[[int], int] = lambda count: count,
+) -> list[dict]:  # fmt: skip
+    """Trains the steps of a span.
 
     Args:
-      steps: a training.steps.Steps; its variables are trained.
-      batches: an iterable that starts at `first_step`, from `data.pipeline.TrainingBatches`.
-      steps_per_epoch: batches of an epoch.
-      first_step, last_step: global steps, counted from the start of the round's epoch 0.
-      learning_rate: function epoch -> float.
-      callbacks: keras.callbacks.Callback; `on_train_begin({"step"})`,
-        `on_epoch_begin(epoch, logs)`, `on_epoch_end(epoch, row)`, and, after each block, `on_train_batch_end(step,
-        logs)` with the global steps done, `partial` the epoch's outcomes so far, `stopping` and whether it was the
-        `last`; where they have it, `on_epoch_interrupted(step, logs)` before StopRequested leaves `evaluate`.
-      evaluate: function (epoch, last) -> dict of columns, empty when the epoch is not evaluated; called before
-        on_epoch_end.
-      boundaries: global steps at which a block has to end.
-      partial: float32 [k, 3], the outcomes of the first epoch's batches before `first_step`, when resuming inside it
-        or before its evaluation.
-      stop: function that says whether to stop; asked after each block.
+      steps: its variables are trained.
+      batches: begin at the span's first step, from `data.pipeline.TrainingBatches`.
+      span: which steps.
+      observers: are told in this order.
+      ends: function epoch -> (columns, whether this epoch is the last one), asked once an epoch is trained.
+      evaluate: function (epoch, last) -> columns, empty when the epoch is not evaluated; called after `ends`. Both
+        count epochs done, from 1.
+      stop: whether to stop; asked after each block.
       agree: function of the steps that the next block might have -> those that it has, the same on all workers: their
         collectives find each other by their place in the block.
-      ends: function epoch -> (dict of columns, whether this epoch is the last one), asked once an epoch is trained.
 
     Returns:
-      One dict per epoch: epoch (done, from 1), learning_rate, train_loss, train_accuracy, and evaluate's columns.
+      One dict per epoch: epoch (done, from 1), learning_rate, train_loss, train_accuracy, and the columns of `ends`
+      and `evaluate`.
 
     Raises:
       DivergedError: a loss is not finite; names epoch and step.
-      StopRequested: `stop()` said so; raised after the callbacks have seen the block.
+      StopRequested: `stop()` said so, or `evaluate` raised it; raised after the observers were told.
     """
-
-    # Not keras.callbacks.CallbackList, whose timing of batches would warn of every checkpoint.
-    def tell(hook, *facts):
-        for callback in callbacks:
-            getattr(callback, hook, _ignored)(*facts)
-
-    rows, iterator, step = [], iter(batches), first_step
-    done = np.zeros((0, 3), np.float32) if partial is None else partial
-    block = _BlockLength()
-    tell("set_model", steps.model)
-    tell("on_train_begin", {"step": first_step})
-    while step < last_step or len(done):
-        epoch = (step - len(done)) // steps_per_epoch
-        rate = learning_rate(epoch)
-        if not len(done):
-            tell("on_epoch_begin", epoch)
-        epoch_end = min((epoch + 1) * steps_per_epoch, last_step)
+    rows, iterator = [], iter(batches)
+    step, last_step, outcomes = span.first_step, span.last_step, span.outcomes
+    length = _BlockLength()
+    for observer in observers:
+        observer.training_begins(step)
+    while step < last_step or len(outcomes):
+        epoch = (step - len(outcomes)) // span.steps_per_epoch
+        rate = span.learning_rate(epoch)
+        epoch_end = min((epoch + 1) * span.steps_per_epoch, last_step)
         if step < epoch_end:  # else resumed where a stop request interrupted the evaluation
-            count = agree(min(min(b for b in (*boundaries, epoch_end) if b > step) - step, block.steps))
+            count = agree(min(_block_end(step, epoch_end, observers) - step, length.steps))
             started = time.perf_counter()
-            outcomes = steps.train(iterator, count, rate)
-            block.took(count, time.perf_counter() - started)
-            _check_finite(outcomes, epoch, step)
-            step, done = step + count, np.concatenate([done, outcomes])
+            trained = steps.train(iterator, count, rate)
+            length.took(count, time.perf_counter() - started)
+            _check_finite(trained, epoch, step)
+            step, outcomes = step + count, np.concatenate([outcomes, trained])
         if step == epoch_end:
             steps.synchronise()
-            row = {"epoch": epoch + 1, "learning_rate": rate, **_means(done)}
-            columns, ended = ends(epoch + 1) if ends else ({}, False)
-            row, last_step = row | columns, step if ended else last_step
-            try:
-                row |= evaluate(epoch + 1, step == last_step) if evaluate else {}
-            except StopRequested:
-                tell("on_epoch_interrupted", step, {"partial": done})
-                raise StopRequested(_STOPPED.format(step)) from None
+            columns, ended = ends(epoch + 1)
+            row = {"epoch": epoch + 1, "learning_rate": rate, **_means(outcomes), **columns}
+            last_step = step if ended else last_step
+            with _telling_of_interruption(observers, Block(step, outcomes, stopping=True)):
+                row |= evaluate(epoch + 1, step == last_step)
             rows.append(row)
-            done = done[:0]
-            tell("on_epoch_end", epoch, row)
+            outcomes = outcomes[:0]
+            for observer in observers:
+                observer.epoch_ends(row)
         # Replicas' own normalisation statistics become one, and can be saved, at an epoch's end.
-        stopping = step < last_step and (steps.devices.replicas == 1 or not len(done)) and stop()
-        tell("on_train_batch_end", step, {"partial": done, "stopping": stopping, "last": step == last_step})
+        stopping = step < last_step and (steps.devices.replicas == 1 or not len(outcomes)) and stop()
+        for observer in observers:
+            observer.block_ends(Block(step, outcomes, stopping, last=step == last_step))
         if stopping:
             raise StopRequested(_STOPPED.format(step))
-    tell("on_train_end")
+    for observer in observers:
+        observer.training_ends()
     return rows
 
 
-def _ignored(*facts):
-    """What a callback without some hook does there."""
+@contextlib.contextmanager
+def _telling_of_interruption(observers, block):
+    """Tells observers when a stop request ends the evaluation inside."""
+    try:
+        yield
+    except StopRequested:
+        for observer in observers:
+            observer.evaluation_interrupted(block)
+        raise StopRequested(_STOPPED.format(block.step)) from None
+
+
+def _block_end(step, epoch_end, observers):
+    """The first step after `step` at which a block has to end."""
+    boundaries = [epoch_end, *(boundary for observer in observers for boundary in observer.boundaries)]
+    return min(boundary for boundary in boundaries if boundary > step)
 
 
 class _BlockLength:
@@ -102,7 +126,7 @@ class _BlockLength:
     def __init__(self):
         self.steps = 1
 
-    def took(self, count, seconds):
+    def took(self, count: int, seconds: float) -> None:
         per_step = max(seconds / count, 1e-6)
         self.steps = max(1, min(2 * max(count, self.steps), int(_BLOCK_SECONDS / per_step)))
 

@@ -1,6 +1,7 @@
 """Losses: per-example values, summed and divided by the global batch in the step."""
 
 import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from tf_tickets.backend import tf
 SMOOTHING = 0.1
 
 
-def build(name, class_counts):
+def build(name: str, class_counts: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The function (targets, logits) -> float32 [n] of a `--loss`.
 
     Args:
@@ -33,28 +34,28 @@ def build(name, class_counts):
     }[name]  # fmt: skip
 
 
-def cross_entropy(targets, logits):
+def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Softmax cross-entropy."""
     return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
-def cross_entropy_cosine(targets, logits):
+def cross_entropy_cosine(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """0.1 cross-entropy + 1 - cos(logits, targets) (Barz & Denzler 2020, on one set of logits, as the release)."""
     length = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(logits), -1) * tf.reduce_sum(tf.square(targets), -1), 1e-24))
     return 0.1 * cross_entropy(targets, logits) + 1.0 - tf.reduce_sum(logits * targets, -1) / length
 
 
-def label_smoothing(targets, logits):
+def label_smoothing(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross-entropy to targets of which a tenth is spread over all classes (Szegedy et al. 2016)."""
     classes = tf.cast(tf.shape(targets)[1], targets.dtype)
     return cross_entropy((1.0 - SMOOTHING) * targets + SMOOTHING / classes, logits)
 
 
-def logit_adjusted(offset, targets, logits):
+def logit_adjusted(offset: np.ndarray, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of logits + log class frequency (Menon et al. 2021; balanced softmax, Ren et al. 2020)."""
     return cross_entropy(targets, logits + tf.cast(offset, logits.dtype))
 
 
-def class_weighted(weights, targets, logits):
+def class_weighted(weights: np.ndarray, targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross-entropy times images / (classes x images of the class): over all images, every class counts alike."""
     return cross_entropy(targets, logits) * tf.reduce_sum(targets * tf.cast(weights, targets.dtype), -1)

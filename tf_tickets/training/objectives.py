@@ -1,11 +1,15 @@
 """What a training step minimises: functions (model, *batch) -> (loss, correct), float32 [n] each."""
 
+from collections.abc import Callable
+
 from tf_tickets.backend import tf
+from tf_tickets.data import catalog
 from tf_tickets.models import auxiliary
+from tf_tickets.settings.groups import Training
 from tf_tickets.training import adversarial
 
 
-def supervised(loss):
+def supervised(loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Callable:
     """Classification.
 
     Args:
@@ -22,7 +26,9 @@ def supervised(loss):
     return objective
 
 
-def advprop(loss, data_set, training):
+def advprop(
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], data_set: catalog.DataSet, training: Training
+) -> Callable:
     """Classification of adversarial images by the auxiliary normalisation and of clean ones by the network's own.
 
     Xie et al. 2020 (AdvProp), as in docs/science.md, Robustness: untargeted projected gradient descent in pixel space,
@@ -30,8 +36,8 @@ def advprop(loss, data_set, training):
 
     Args:
       loss: as in `supervised`.
-      data_set: a catalog.DataSet, for normalisation.
-      training: the Training settings; attack_eps, attack_step, attack_steps.
+      data_set: for normalisation.
+      training: attack_eps, attack_step, attack_steps.
 
     Returns:
       An objective on batches (images in [0, 1], targets, noise from which the attack starts), for a network of
@@ -44,10 +50,11 @@ def advprop(loss, data_set, training):
                 lambda x: model(data_set.standardise(x), training=False), loss, pixels, targets
             )
 
-        found = adversarial.pgd(
-            gradient_of, images, training.attack_eps, training.attack_step, training.attack_steps, noise
-        )
-        return tf.stop_gradient(found)
+        attacked = adversarial.pgd(
+            gradient_of, images, eps=training.attack_eps, step=training.attack_step, steps=training.attack_steps,
+            start=noise,
+        )  # fmt: skip
+        return tf.stop_gradient(attacked)
 
     def objective(model, images, targets, noise):
         with auxiliary.path():

@@ -8,48 +8,56 @@ the learning rate multiplies the whole buffer at use (parity: sgd_steps).
 import numpy as np
 
 from tf_tickets.backend import keras, tf
+from tf_tickets.settings.groups import Training
 
 
 class SGD(keras.optimizers.SGD):
     """v <- m v + (g + wd w); w <- w - lr v."""
 
-    def __init__(self, learning_rate, momentum=0.9, coupled_weight_decay=0.0):
+    def __init__(self, learning_rate: float, momentum: float = 0.9, coupled_weight_decay: float = 0.0):
         super().__init__(learning_rate=learning_rate, momentum=momentum, jit_compile=False)
         self.coupled_weight_decay = coupled_weight_decay
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One variable's update; decay is added here, once, after the replicas' gradients are summed."""
         update = gradient + self.coupled_weight_decay * variable
         if self.momentum:
-            velocity = self.momentums[self._index_dict[self._var_key(variable)]]
+            (velocity,) = self.slots(variable)
             update = velocity.assign(self.momentum * velocity + update)
         variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * update)
+
+    def slots(self, variable: tf.Variable) -> list[tf.Variable]:
+        """The buffer of one variable."""
+        return [self.momentums[self._index_dict[self._var_key(variable)]]]
 
 
 class Adam(keras.optimizers.Adam):
     """Adam with PyTorch's epsilon, outside the bias-corrected root, and coupled decay before the moments."""
 
-    def __init__(self, learning_rate, coupled_weight_decay=0.0):
+    def __init__(self, learning_rate: float, coupled_weight_decay: float = 0.0):
         super().__init__(learning_rate=learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, jit_compile=False)
         self.coupled_weight_decay = coupled_weight_decay
 
-    def update_step(self, gradient, variable):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """One variable's update."""
-        index = self._index_dict[self._var_key(variable)]
+        first, second = self.slots(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         update = gradient + self.coupled_weight_decay * variable
-        first = self._momentums[index].assign(self.beta_1 * self._momentums[index] + (1.0 - self.beta_1) * update)
-        second = self._velocities[index].assign(
-            self.beta_2 * self._velocities[index] + (1.0 - self.beta_2) * tf.square(update)
-        )
+        first = first.assign(self.beta_1 * first + (1.0 - self.beta_1) * update)
+        second = second.assign(self.beta_2 * second + (1.0 - self.beta_2) * tf.square(update))
         first = first / (1.0 - tf.pow(tf.constant(self.beta_1, variable.dtype), step))
         second = second / (1.0 - tf.pow(tf.constant(self.beta_2, variable.dtype), step))
         rate = tf.cast(self.learning_rate, variable.dtype)
         variable.assign_sub(rate * first / (tf.sqrt(second) + self.epsilon))
 
+    def slots(self, variable: tf.Variable) -> list[tf.Variable]:
+        """The first and second moments of one variable."""
+        index = self._index_dict[self._var_key(variable)]
+        return [self._momentums[index], self._velocities[index]]
 
-def build(training, precision):
-    """The optimizer of a config.Training; under mixed_float16 with dynamic loss scaling around it."""
+
+def build(training: Training, precision: str) -> keras.optimizers.Optimizer:
+    """The optimizer of the settings; under mixed_float16 with dynamic loss scaling around it."""
     if training.optimizer == "sgd":
         optimizer = SGD(training.learning_rate, training.momentum, training.weight_decay)
     else:
@@ -58,16 +66,21 @@ def build(training, precision):
 
 
 def _variables(optimizer):
-    found = optimizer.variables
-    return list(found() if callable(found) else found)
+    variables = optimizer.variables
+    return list(variables() if callable(variables) else variables)
 
 
-def get_state(optimizer):
+def slots(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> list[tf.Variable]:
+    """What an optimizer of `build` keeps of a trained variable from step to step, in its shape."""
+    return getattr(optimizer, "inner_optimizer", optimizer).slots(variable)
+
+
+def get_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
     """All slots and counters, by position."""
     return {f"{index:04d}": np.asarray(variable) for index, variable in enumerate(_variables(optimizer))}
 
 
-def set_state(optimizer, arrays):
+def set_state(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray]) -> None:
     """Assigns what `get_state` returned; a different number of slots is a ValueError."""
     variables = _variables(optimizer)
     if len(variables) != len(arrays):

@@ -3,16 +3,18 @@
 import dataclasses
 import math
 
+from tf_tickets.settings.groups import Training
 
-def learning_rate(training, epoch):
+
+def learning_rate(training: Training, epoch: int) -> float:
     """The learning rate of one epoch, constant within it.
 
     Args:
-      training: a config.Training.
+      training: its settings.
       epoch: counted from 0.
 
     Returns:
-      A float; linear warm-up first, then cosine to zero, a tenth at each milestone, or a constant.
+      Linear warm-up first, then cosine to zero, a tenth at each milestone, or a constant.
     """
     base, warmup = training.learning_rate, training.warmup
     if epoch < warmup:
@@ -25,15 +27,15 @@ def learning_rate(training, epoch):
     return base
 
 
-def shortened(training, epochs):
+def shortened(training: Training, epochs: int) -> Training:
     """The settings of a shorter round whose schedule falls as the full one's does, in proportion.
 
     Args:
-      training: a config.Training.
+      training: of the full round.
       epochs: of the shorter round, fewer than `training.epochs`.
 
     Returns:
-      A config.Training; warm-up and milestones are rounded down, a milestone to epoch 1 at least.
+      The settings; warm-up and milestones are rounded down, a milestone to epoch 1 at least.
     """
     warmup, milestones = training.warmup * epochs // training.epochs, training.milestones
     if milestones is not None:

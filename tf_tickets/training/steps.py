@@ -1,8 +1,10 @@
 """The training step, traced once per run, under any strategy."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 
-from tf_tickets.backend import tf
+from tf_tickets.backend import Devices, keras, tf
 from tf_tickets.training import optimizers
 from tf_tickets.workers import messages
 
@@ -15,11 +17,13 @@ class Steps:
     Attributes:
       model: a Keras network with logits out.
       optimizer: built, in the strategy's scope.
-      devices: a backend.Devices.
+      devices: where it computes.
       objective: what is minimised, from `objectives`: function (model, *batch) -> (loss, correct), float32 [n] both.
     """
 
-    def __init__(self, model, optimizer, devices, objective):
+    def __init__(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, devices: Devices, objective: Callable
+    ):
         self.model, self.optimizer, self.devices, self.objective = model, optimizer, devices, objective
         self._scaled = hasattr(optimizer, "get_scaled_loss")
         with devices.strategy.scope():
@@ -32,17 +36,21 @@ class Steps:
         logits = self._replica_logits if devices.workers == 1 else self._own_logits
         self._logits = tf.function(logits, reduce_retracing=True, autograph=False)
 
-    def reset_optimizer(self):
+    def reset_optimizer(self) -> None:
         """Empties every slot and the step counter."""
         optimizers.set_state(self.optimizer, self._fresh)
 
+    def slots(self, variable: tf.Variable) -> list[tf.Variable]:
+        """What the optimizer keeps of a trained variable from step to step."""
+        return optimizers.slots(self.optimizer, variable)
+
     @property
-    def optimizer_specs(self):
-        """{name: messages.ArraySpec} of what `optimizers.get_state` returns."""
+    def optimizer_specs(self) -> dict[str, messages.ArraySpec]:
+        """By name, of what `optimizers.get_state` returns."""
         return messages.specs_of(self._fresh)
 
     @property
-    def traces(self):
+    def traces(self) -> int:
         """How often the training step has been traced."""
         return self._block.experimental_get_tracing_count()
 
@@ -63,15 +71,15 @@ class Steps:
     def _train_block(self, iterator, count):
         results = tf.TensorArray(tf.float32, size=count, element_shape=[3])
 
-        def one(index, results):
+        def train_step(index, results):
             outcome = self.devices.strategy.run(self._step, args=iterator.get_next())
             outcome = self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, outcome, axis=None)
             return index + 1, results.write(index, outcome)
 
-        _, results = tf.while_loop(lambda index, _: index < count, one, (0, results))
+        _, results = tf.while_loop(lambda index, _: index < count, train_step, (0, results))
         return results.stack()
 
-    def train(self, iterator, count, learning_rate):
+    def train(self, iterator: Iterator, count: int, learning_rate: float) -> np.ndarray:
         """Runs `count` steps.
 
         Args:
@@ -92,12 +100,12 @@ class Steps:
         # Inside `run` normalisation reads this process's statistics; outside, it would ask all workers for theirs.
         return self.devices.strategy.run(self._replica_logits, args=(images,))
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """Logits of normalised float32 images [n, height, width, channels], computed on the first local replica."""
-        found = self._logits(images)
-        return self.devices.strategy.experimental_local_results(found)[0].numpy()
+        logits = self._logits(images)
+        return self.devices.strategy.experimental_local_results(logits)[0].numpy()
 
-    def synchronise(self):
+    def synchronise(self) -> None:
         """Gives all replicas the mean of their normalisation statistics.
 
         Each replica keeps its own between synchronisations; doing this at every epoch's end makes a resumed run, which

@@ -1,0 +1,29 @@
+"""What pruning reads of a plan and of a ticket, which rooms above this one make."""
+
+import typing
+
+import numpy as np
+
+from tf_tickets.settings.config import Config
+
+
+class Plan(typing.Protocol):
+    """See experiments.plan.Plan."""
+
+    config: Config
+    weights: tuple[int, ...]
+    refits: bool
+    prunable: list[str]
+    dense_masks: dict[str, np.ndarray]
+
+
+class Ticket(typing.Protocol):
+    """See export.ticket.Ticket."""
+
+    masks: dict[str, np.ndarray]
+    rewound: dict[str, np.ndarray]
+    round: int
+    refits: bool
+    density: float
+    settings: dict
+    network: dict
