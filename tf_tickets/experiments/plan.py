@@ -13,7 +13,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
 from tf_tickets.models.description import Kernel, Network
-from tf_tickets.pruning import masks
+from tf_tickets.pruning import criteria, masks
 from tf_tickets.pruning.strategies import Control
 from tf_tickets.registry import CONTROLS, STARTS
 from tf_tickets.settings import policies
@@ -168,6 +168,11 @@ def resolve(config: Config, refits: bool = False) -> Plan:
     data_set = facts_of(config.data)
     config = _with_official_validation(config, data_set)
     _check_augment(config.augment, data_set)
+    if config.run.strategy == "multi_worker" and criteria.wants_gradients(config.pruning.criterion):
+        raise UsageError(
+            f"--criterion={config.pruning.criterion} wants gradients, which one machine computes: "
+            "--strategy=multi_worker conflicts"
+        )
     if config.choice.refit and not config.data.validation:
         raise UsageError("--refit needs --validation, such as --validation=0.2: nothing is held out")
     train_counts, held_counts, total = _counts(config.data, data_set)

@@ -17,6 +17,7 @@ from tf_tickets.models import auxiliary, builder, pretrained, state, synchronise
 from tf_tickets.notices import say
 from tf_tickets.pruning import wrapping
 from tf_tickets.training import losses, objectives, optimizers
+from tf_tickets.training.gradients import LossGradient
 from tf_tickets.training.steps import Steps
 from tf_tickets.workers import joined
 from tf_tickets.workers.team import ALONE, Alone
@@ -92,11 +93,14 @@ class Session:
         """The network, with the batch normalisation that is asked for."""
         return synchronised.synchronise(model) if self.plan.config.training.batch_norm == "synchronised" else model
 
+    @functools.cached_property
+    def _loss(self):
+        counts = np.bincount(self.train.labels, minlength=self.data_set.classes)
+        return losses.build(self.plan.config.training.loss, counts)
+
     def objective(self) -> Callable:
         """What a step minimises."""
-        training = self.plan.config.training
-        counts = np.bincount(self.train.labels, minlength=self.data_set.classes)
-        loss = losses.build(training.loss, counts)
+        training, loss = self.plan.config.training, self._loss
         if training.adversarial:
             return objectives.advprop(loss, self.data_set, training)
         return objectives.supervised(loss)
@@ -126,6 +130,19 @@ class Session:
             self.train, load=self.load(augmenter), batch_size=config.data.batch_size, order_seed=config.order_seed,
             devices=self.devices,
         )  # fmt: skip
+
+    @functools.cached_property
+    def _loss_gradient(self):
+        return LossGradient(self.steps.model, self._loss, self.train, self.data_set)
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """The gradient of the mean training loss by the prunable weights, where the network stands."""
+        return self._loss_gradient(wrapping.kernel_variables(self.steps.model))
+
+    def gradients_at(self, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """As `gradients`, at a state and masks, where the network then stands."""
+        wrapping.write_state(self.steps.model, arrays, masks)
+        return self.gradients()
 
     def batches(self, round_index: int, first_step: int, end_step: int) -> Iterable:
         """The training batches of a round from one global step to another."""

@@ -1,6 +1,7 @@
 """The masks that a round begins with: made anew from the round before, and kept beside it."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,13 +12,16 @@ from tf_tickets.pruning.given import Plan
 from tf_tickets.registry import CONTROLS
 
 
-def begun(run: runs.RunFolder, round_index: int, plan: Plan) -> dict[str, np.ndarray]:
+def begun(
+    run: runs.RunFolder, round_index: int, plan: Plan, gradients_at: Callable[[dict, dict], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
     """The masks of a round: dense, or those of the round before with weights removed by the run's control.
 
     Args:
       run: the folder.
       round_index: the round that will train with them.
       plan: of the run.
+      gradients_at: function (state, masks) -> the gradient of the training loss by the prunable weights there.
 
     Returns:
       dict of boolean masks in network order.
@@ -26,8 +30,10 @@ def begun(run: runs.RunFolder, round_index: int, plan: Plan) -> dict[str, np.nda
         return plan.dense_masks
     before = run.round(round_index - 1)
     masks = read(before.mask, plan)
-    weights = pruning_masks.kernels(storage.read_arrays(before.weights), masks)
-    return CONTROLS[plan.config.pruning.control].removed(plan, weights, masks, round_index)
+    state = storage.read_arrays(before.weights)
+    weights = pruning_masks.kernels(state, masks)
+    control = CONTROLS[plan.config.pruning.control]
+    return control.removed(plan, weights, masks, round_index, lambda: gradients_at(state, masks))
 
 
 def read(path: str, plan: Plan) -> dict[str, np.ndarray]:

@@ -14,12 +14,14 @@ import numpy as np
 
 from tf_tickets import runs, seeds, storage
 from tf_tickets.errors import UsageError
+from tf_tickets.pruning import criteria, starts
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.pruning import starts
 from tf_tickets.pruning.given import Plan, Ticket
-from tf_tickets.registry import CONTROLS, CRITERIA
+from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Training
+
+Gradients = Callable[[], dict[str, np.ndarray]]
 
 # Where a control belongs, as messages say it.
 IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"
@@ -76,27 +78,30 @@ class Control:
         return training
 
     def scores(
-        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int
-    ) -> dict[str, np.ndarray]:
+        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
+        gradients: Gradients,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
-        return CRITERIA[config.pruning.criterion](weights, masks)
+        return criteria.scores(config.pruning.criterion, weights, masks, gradients)
 
     def amount(self, counts: list[int]) -> int | None:
         """How many weights the next pruning removes; None: the share `--rate`."""
         return None
 
     def removed(
-        self, plan: Plan, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int
-    ) -> dict[str, np.ndarray]:
+        self, plan: Plan, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
+        gradients: Gradients,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         """The masks of round `round_index`.
 
         Args:
           plan: of the run.
           weights, masks: by layer name, of the round before, in network order.
           round_index: the round that will train with them.
+          gradients: function -> the gradient of the training loss by `weights`, for criteria that want it.
         """
         pruning, amount = plan.config.pruning, self.amount(plan.weights)
-        scores = self.scores(plan.config, weights, masks, round_index)
+        scores = self.scores(plan.config, weights, masks, round_index, gradients)
         amounts = {} if amount is None else {"amount": amount}
         return pruning_masks.SCOPES[pruning.scope](scores, masks, pruning.rate, pruning.min_per_layer, **amounts)
 
@@ -145,8 +150,9 @@ class Random(Control):
         ]  # fmt: skip
 
     def scores(
-        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int
-    ) -> dict[str, np.ndarray]:
+        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
+        gradients: Gradients,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         """Uniform draws of the run's seed, the round and the layer: nested and the same on every machine."""
         return pruning_masks.random_scores(weights, config.run.seed, round_index)
 

@@ -1,0 +1,109 @@
+"""Criteria: what they are given, what they have to give, and the gradients that some ask for."""
+
+import numpy as np
+import pytest
+
+import tf_tickets as tt
+from tf_tickets import runs, storage
+from tf_tickets.backend import tf
+from tf_tickets.data import pipeline
+from tf_tickets.errors import UsageError
+from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.imp import imp
+from tf_tickets.experiments.session import Session
+from tf_tickets.pruning import criteria, wrapping
+from tf_tickets.registry import CRITERIA
+
+SETTINGS = {
+    "dataset": "digits", "model": "vgg11", "width": 2, "per_class": 4, "epochs": 2, "batch_size": 40, "rounds": 2,
+    "rewind": "init", "progress": "none", "tensorboard": False, "augment": "none",
+}  # fmt: skip
+
+
+@pytest.fixture
+def register(monkeypatch):
+    monkeypatch.setattr(CRITERIA, "_parts", dict(CRITERIA))
+    return CRITERIA.register
+
+
+def unasked():
+    raise AssertionError("nobody asked for gradients")
+
+
+def test_gradients_are_computed_for_criteria_that_have_a_parameter_for_them(register):
+    weights, masks = {"a": np.array([1.0, -3.0])}, {"a": np.array([True, True])}
+    np.testing.assert_array_equal(criteria.scores("magnitude", weights, masks, unasked)["a"], [1.0, 3.0])
+    register("taylor")(lambda weights, masks, gradients: {"a": np.abs(weights["a"] * gradients["a"])})
+    scores = criteria.scores("taylor", weights, masks, lambda: {"a": np.array([5.0, 1.0])})
+    np.testing.assert_array_equal(scores["a"], [5.0, 3.0])
+
+
+@pytest.mark.parametrize(("scores", "message"), [
+    ({}, "has no score for the weights of a"), ({"a": np.ones(3)}, r"has scores of shape \(3,\) for the weights of a"),
+    ({"a": np.array([np.nan, 1.0])}, "has scores that are not finite"), ({"a": 1.0}, r"has scores of shape \(\) for"),
+])  # fmt: skip
+def test_a_criterion_gives_one_finite_number_for_each_weight(register, scores, message):
+    register("own")(lambda weights, masks: scores)
+    with pytest.raises(UsageError, match=f"--criterion=own {message}"):
+        criteria.scores("own", {"a": np.ones(2)}, {"a": np.array([True, True])}, unasked)
+
+
+def test_scores_of_removed_weights_do_not_count(register):
+    register("own")(lambda weights, masks: {"a": np.array([np.nan, 1.0])})
+    assert criteria.scores("own", {"a": np.ones(2)}, {"a": np.array([False, True])}, unasked)
+
+
+def test_the_gradient_is_that_of_the_mean_loss_over_all_images():
+    """By central differences in float64, which know nothing of how it is computed."""
+    session = Session(plans.resolve(tt.Config.from_values(**SETTINGS)))
+    rng = np.random.default_rng(0)
+    masks = {name: rng.random(mask.shape) < 0.7 for name, mask in session.plan.dense_masks.items()}
+    state = {name: np.asarray(array) for name, array in session.initial.items()}
+    gradients = session.gradients_at(state, masks)
+    pixels = session.data_set.normalise(pipeline.evaluation_pixels(session.train, slice(None), session.data_set))
+    targets = tf.one_hot(session.train.labels, 10)
+
+    def loss():
+        logits = session.steps.model(pixels, training=False)
+        return float(tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits)))
+
+    name, kernel = list(wrapping.kernel_variables(session.steps.model).items())[-1]
+    weights, step = kernel.numpy(), np.float32(0.02)
+    for place in map(tuple, np.argwhere(masks[name])[:: masks[name].size // 8]):
+        moved = []
+        for sign in (1, -1):
+            changed = weights.copy()
+            changed[place] += sign * step
+            kernel.assign(changed)
+            moved.append(loss())
+        assert gradients[name][place] == pytest.approx((moved[0] - moved[1]) / (2 * step), rel=0.05, abs=2e-5)
+    assert all((gradients[name][~mask] == 0).all() for name, mask in masks.items())
+    assert any(gradients[name].any() for name in masks)
+
+
+@pytest.mark.parametrize("further", [{}, {"mask_distance": 0.5, "rounds": 3}])
+def test_a_search_by_gradients_removes_what_they_say(register, tmp_path, further):
+    seen = []
+
+    def taylor(weights, masks, gradients):
+        seen.append(gradients)
+        return {name: np.abs(weights[name] * gradients[name]) for name in weights}
+
+    register("taylor")(taylor)
+    config = tt.Config.from_values(**SETTINGS | further, criterion="taylor", out=str(tmp_path))
+    run = runs.RunFolder(imp(config).folder)
+    weights, mask = storage.read_arrays(run.round(0).weights), storage.read_arrays(run.round(1).mask)
+    kernels = {name: weights[f"{name}/kernel"] for name in mask}
+    flat = [np.concatenate([part[name].ravel() for name in mask]) for part in (taylor(kernels, None, seen[-1]), mask)]
+    if not further:
+        assert flat[0][flat[1]].min() >= flat[0][~flat[1]].max()
+    assert seen
+    # Asked again, the same masks follow from the same files.
+    assert imp(config).folder == run.folder
+
+
+def test_several_machines_do_not_compute_them(register, monkeypatch):
+    register("own")(lambda weights, masks, gradients: gradients)
+    config = tt.Config.from_values(**SETTINGS, criterion="own", strategy="multi_worker")
+    with pytest.raises(UsageError, match="--criterion=own wants gradients, which one machine computes"):
+        plans.resolve(config)
