@@ -8,8 +8,8 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
-from tf_tickets.export import origin
-from tf_tickets.export.ticket import DOCUMENT, Ticket
+from tf_tickets.export import loading, origin
+from tf_tickets.export.ticket import DOCUMENT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Subject:
     @functools.cached_property
     def ticket(self):
         """The Ticket."""
-        return Ticket.load(self.folder)
+        return loading.load(self.folder)
 
     @functools.cached_property
     def source_run(self):

@@ -64,9 +64,9 @@ def prepare(config):
     if control.of_a_ticket and not config.pruning.ticket:
         raise UsageError(f"--control={config.pruning.control} belongs to {RETRAIN}, and there is no ticket")
     if config.pruning.ticket:
-        from tf_tickets.export.ticket import Ticket
+        from tf_tickets.export import loading
 
-        ticket = Ticket.load(config.pruning.ticket)
+        ticket = loading.load(config.pruning.ticket)
         content = [("ticket", ticket.content_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
     content = [*content, *control.content(config)]

@@ -9,8 +9,8 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import origin, samples, verify
-from tf_tickets.export.ticket import DOCUMENT, Ticket, check_free, measured
+from tf_tickets.export import loading, origin, samples, verify
+from tf_tickets.export.ticket import DOCUMENT, Ticket, check_free
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings.options import EXPORTS
 
@@ -143,7 +143,7 @@ def _loaded(folder, run):
     if os.path.isfile(os.path.join(folder, DOCUMENT)):
         ticket, document = verify.checked(folder)
         return ticket, document.get("metrics", {}), document.get("test_images")
-    return Ticket.load(folder), *measured(run, runs.RoundFolder(folder, None))
+    return loading.load(folder), *loading.measured(run, runs.RoundFolder(folder, None))
 
 
 def _obstacle(ticket, name, missing):

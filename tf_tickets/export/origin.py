@@ -9,7 +9,7 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.data import folder
 from tf_tickets.errors import StateError, TicketError, UsageError
-from tf_tickets.export.ticket import Ticket
+from tf_tickets.export import loading
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings import config as configs
 
@@ -154,7 +154,7 @@ def _content_of_train(config):
     """What is in the name of a run of `train` beside settings and pictures."""
     pruning, content = config.pruning, []
     if pruning.ticket:
-        content.append(("ticket", Ticket.load(pruning.ticket).content_digest))
+        content.append(("ticket", loading.load(pruning.ticket).content_digest))
     if config.choice.refit:
         content.append(("refit", "true"))
     return [*content, *CONTROLS[pruning.control].content(config)]

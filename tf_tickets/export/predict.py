@@ -12,7 +12,7 @@ import numpy as np
 from tf_tickets import runs
 from tf_tickets.columns import left, width
 from tf_tickets.errors import UsageError, plain
-from tf_tickets.export.ticket import Ticket
+from tf_tickets.export import loading
 
 BATCH = 100
 STANDARD_INPUT = "-"
@@ -51,8 +51,8 @@ def load(folder):
     """The Ticket of a ticket folder, a round folder, or a run folder that has one."""
     run = runs.RunFolder(folder)
     if os.path.isfile(run.config) and run.exported() is not None:
-        return Ticket.load(run.ticket)
-    return Ticket.load(folder)
+        return loading.load(run.ticket)
+    return loading.load(folder)
 
 
 def _images(paths, data, problems):

@@ -1,7 +1,7 @@
 """`Ticket`: compressed mask, surviving weights trained and rewound, all other variables, settings.
 
-A ticket folder holds a SavedModel beside ticket.npz and ticket.json; a round's folder loads as a ticket too. Loading
-reads arrays and JSON alone: nothing in a ticket is executed.
+Here are the value and what it is in arrays and JSON. `loading` reads tickets, `verify` checks and `writer` writes them;
+the package's `__init__` gives the class its methods `load`, `from_pytorch` and `save`.
 """
 
 import dataclasses
@@ -12,12 +12,7 @@ import os
 
 import numpy as np
 
-from tf_tickets import runs, storage
-from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError, reason
-from tf_tickets.models import architecture, names
-from tf_tickets.pruning import starts
-from tf_tickets.pruning.masks import masked_state
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 from tf_tickets.settings import config as configs
 
@@ -54,58 +49,6 @@ class Ticket:
     round: int
     ids: tuple | None = None
     pictures: str | None = None
-
-    @classmethod
-    def load(cls, folder):
-        """Loads a ticket folder or a round's folder.
-
-        Raises:
-          UsageError: the folder is neither.
-          StateError: a file is damaged or does not have the recorded hash.
-        """
-        if os.path.exists(os.path.join(folder, DOCUMENT)):
-            from tf_tickets.export import verify
-
-            return verify.checked(folder)[0]
-        mine = runs.RoundFolder(folder, None)
-        run = runs.RunFolder(os.path.dirname(os.path.abspath(folder)))
-        if os.path.exists(mine.mask) and os.path.exists(run.config):
-            return from_round(run, mine)
-        raise UsageError(
-            f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder"
-        )
-
-    @classmethod
-    def from_pytorch(cls, path, config, rewound=None):
-        """Imports a pruned PyTorch state: of the paper's release, of open_lth, of torch.nn.utils.prune.
-
-        Args:
-          path: .safetensors, .npz or, where torch is installed, .pth, with `weight_orig` and `weight_mask`.
-          config: a Config whose data set and network (--model, --width, --stem, --head) are the file's.
-          rewound: a file of the rewind point, masked or not; None retrains from the weights in `path`.
-
-        Returns:
-          A Ticket of round 0 without known training images; `save` writes it for `train --ticket=DIR`.
-
-        Raises:
-          UsageError: a file is missing or damaged, holds no masks, or does not fit the network.
-        """
-        from tf_tickets.export import from_pytorch
-
-        return from_pytorch.read(path, config, rewound)
-
-    def save(self, folder, metrics=None, test_images=None):
-        """Writes a ticket folder: SavedModel, arrays, hashes; an older ticket there is replaced.
-
-        Args:
-          folder: its path.
-          metrics: dict of numbers measured on the ticket, for its document and model card.
-          test_images: how many images `metrics["test_accuracy"]` is of.
-        """
-        from tf_tickets.export import writer
-
-        check_free(folder)
-        return writer.write(self, os.path.abspath(folder), metrics, test_images)
 
     @property
     def density(self):
@@ -200,51 +143,6 @@ def settings_of(config):
     chosen = {n: values[n] for n, option in configs.options().items() if option.metadata["digest"] and n != "ticket"}
     seeds = {"seed": values["seed"], "order_seed": config.order_seed, "subset_seed": values["subset_seed"]}
     return {**chosen, **seeds}
-
-
-def from_round(run, mine):
-    """Assembles the Ticket of a complete round of a run folder."""
-    config = configs.Config.from_flagfile(run.config)
-    data_set = data_set_of(run, config)
-    described = architecture.from_config(config.network, data_set)
-    summary = mine.read_summary()
-    arrays = storage.read_arrays(mine.mask)
-    masks = {kernel.name: arrays[kernel.name] for kernel in described.prunable(config.pruning.prunable)}
-    trained, rewound = (
-        masked_state(names.without_auxiliary(storage.read_arrays(path)), masks)
-        for path in (mine.weights, starts.state_of(run, summary["round"], config.pruning.rewind))
-    )
-    ids, settings = training_ids(storage.read_csv(run.subset)), settings_of(config)
-    if run.refits:
-        settings = settings | {"refit": True}
-    return Ticket(
-        masks, trained, rewound, network_of(config, described), data_of(data_set), settings,
-        ids_digest(ids), summary["round"], ids if all(map(_is_a_line, ids)) else None,
-        storage.read_sealed(run.manifest).get("pictures") if data_set.source == "folder" else None,
-    )  # fmt: skip
-
-
-def measured(run, mine):
-    """What was measured in a complete round of a run: (dict of metrics, number of test images)."""
-    summary = mine.read_summary()
-    metrics = {name: value for name, value in summary.items() if "accuracy" in name or "loss" in name}
-    return metrics, data_set_of(run, configs.Config.from_flagfile(run.config)).test_images
-
-
-def _is_a_line(name):
-    """Whether a list of ids can hold it: names of pictures may hold line breaks."""
-    return name == name.strip() and len(name.splitlines()) == 1
-
-
-def data_set_of(run, config):
-    """The catalog.DataSet of a run: as the run measured it, else the table's."""
-    if not os.path.exists(run.data):
-        return catalog.CATALOG[config.data.dataset]
-    facts = storage.read_json(run.data)
-    try:
-        return catalog.DataSet(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
-    except TypeError as error:
-        raise StateError(f"{run.data} is damaged: {error}; restore it, or delete the run to redo it") from None
 
 
 def network_of(config, described):

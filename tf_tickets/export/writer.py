@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from tf_tickets import backend, storage
-from tf_tickets.export import card, program, saved_model
+from tf_tickets.export import card, loading, program, saved_model
 from tf_tickets.export.ticket import (
     ARRAYS,
     BATCH,
@@ -15,8 +15,6 @@ from tf_tickets.export.ticket import (
     IMAGES,
     LABELS,
     canonical,
-    from_round,
-    measured,
     to_arrays,
 )
 from tf_tickets.export.verify import files_below
@@ -33,8 +31,9 @@ def write_ticket(folder, chosen):
     Returns:
       The ticket folder's path.
     """
-    mine = folder.round(chosen)
-    return write(from_round(folder, mine), folder.ticket, *measured(folder, mine))
+    chosen_folder = folder.round(chosen)
+    ticket = loading.of_round(folder, chosen_folder)
+    return write(ticket, folder.ticket, *loading.measured(folder, chosen_folder))
 
 
 def write(ticket, path, metrics=None, test_images=None):

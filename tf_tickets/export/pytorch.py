@@ -4,7 +4,7 @@ import numpy as np
 
 from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import UsageError
-from tf_tickets.export import ticket as tickets
+from tf_tickets.export.ticket import Ticket, data_of, ids_digest, network_of, settings_of
 from tf_tickets.models import architecture, builder, pretrained, state
 from tf_tickets.pruning.masks import masked_state
 
@@ -12,7 +12,7 @@ _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
 
 
 def read(path, config, rewound=None):
-    """Assembles a Ticket from PyTorch-named files; see `Ticket.from_pytorch`."""
+    """Assembles a Ticket from PyTorch-named files; see `export.from_pytorch`."""
     data_set = facts_of(config.data)
     if data_set.mean is None:
         raise UsageError(f"--dataset={data_set.name} is measured in each run: import the ticket for another data set")
@@ -21,14 +21,14 @@ def read(path, config, rewound=None):
     masks = {name: array for name, array in arrays.items() if name.endswith(_MASK)}
     if not masks:
         raise UsageError(f"{path} holds no *{_MASK}: it is no pruned PyTorch state")
-    network = tickets.network_of(config, described)
+    network = network_of(config, described)
     model = builder.build(**network | {"image_shape": described.image_shape})
     trained = _state(model, arrays, masks, path)
     start = trained if rewound is None else _state(model, pretrained.read(rewound, said=""), masks, rewound)
     kept = _masks(model, masks, described.prunable(config.pruning.prunable), path)
-    return tickets.Ticket(
-        kept, masked_state(trained, kept), masked_state(start, kept), network, tickets.data_of(data_set),
-        tickets.settings_of(config), tickets.ids_digest([]), 0,
+    return Ticket(
+        kept, masked_state(trained, kept), masked_state(start, kept), network, data_of(data_set),
+        settings_of(config), ids_digest([]), 0,
     )  # fmt: skip
 
 
