@@ -1,6 +1,7 @@
 """A run folder: every file name, "is complete" and its hashes, and the lock."""
 
 import contextlib
+import dataclasses
 import functools
 import os
 import socket
@@ -17,6 +18,9 @@ _SEAL = ("files", "run", "self_sha256")
 
 # Of evaluations.csv: what was measured of one network.
 EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
+
+# The file that makes a folder a ticket.
+DOCUMENT = "ticket.json"
 
 # The folder, inside of a run's, of its chosen rounds on all images of the subset.
 REFIT = "refit"
@@ -160,7 +164,7 @@ class RunFolder:
 
         A refit has none while that of its run is of the search.
         """
-        path = os.path.join(self.ticket, "ticket.json")
+        path = os.path.join(self.ticket, DOCUMENT)
         if not os.path.isfile(path):
             return None
         found = storage.read_json(path)
@@ -243,3 +247,47 @@ class RunFolder:
             before = b"began,host,process,round,step\n"
         line = ",".join(str(part) for part in row) + "\n"
         storage.write_bytes(self.attempts, before + line.encode())
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What lies at a path that a user gave.
+
+    Attributes:
+      path: absolute.
+      kind: `ticket` (a ticket folder), `run`, `round` or `other`.
+      run: the RunFolder that it is or lies in, None where there is none; of a ticket not always its own.
+      round: the RoundFolder of a round, else None.
+    """
+
+    path: str
+    kind: str
+    run: RunFolder | None = None
+    round: RoundFolder | None = None
+
+
+def place(path: str) -> Place:
+    """Says what lies at a path, by the file or the name that tells; nothing is read."""
+    path = os.path.abspath(path)
+    run, parent = RunFolder(path), RunFolder(os.path.dirname(path))
+    above = parent if os.path.isfile(parent.config) else None
+    if os.path.isfile(os.path.join(path, DOCUMENT)):
+        return Place(path, "ticket", above)
+    if os.path.isfile(run.config):
+        return Place(path, "run", run)
+    prefix, _, number = os.path.basename(path).partition("_")
+    if above and prefix == "round" and number.isdigit():
+        return Place(path, "round", above, RoundFolder(path, int(number)))
+    return Place(path, "other", above)
+
+
+def usable_place(path: str) -> Place:
+    """As `place`; UsageError where it is no run, round or ticket, or a round that is not complete."""
+    found = place(path)
+    if found.kind == "other":
+        raise UsageError(
+            f"{found.path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0"
+        )
+    if found.kind == "round" and not found.round.complete:
+        raise UsageError(f"{found.path} is not complete: run its command again to finish it")
+    return found

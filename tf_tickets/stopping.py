@@ -8,6 +8,7 @@ import signal
 import time
 
 from tf_tickets import streams
+from tf_tickets.errors import StopRequested
 
 _requests = []
 
@@ -27,7 +28,6 @@ def listen():
 
 def leave_at_once():
     """For a command with nothing to save: StopRequested is raised wherever it is, also for an earlier request."""
-    from tf_tickets.errors import StopRequested
 
     def leave(number, frame):
         before = requested()
@@ -58,4 +58,4 @@ def _remember(number, frame):
     if not _requests:
         _requests.append(time.monotonic())
     elif number != _HANGUP and time.monotonic() - _requests[0] > 1.0:
-        streams.leave(75)
+        streams.leave(StopRequested.exit_status)

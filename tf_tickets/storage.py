@@ -169,7 +169,7 @@ def disk_faults():
         raise StateError(f"{place}: {error.strerror}; free or fix the disk and run again") from error
     except Exception as error:
         # TensorFlow's errors have classes of their own, which only a process that has it loaded could name.
-        found = [reason for reason in map(os.strerror, _DISK) if reason in str(error)]
+        found = [words for words in map(os.strerror, _DISK) if words in str(error)]
         if not found or not type(error).__module__.startswith("tensorflow"):
             raise
         raise StateError(f"{reason(error)}; free or fix the disk and run again") from error
@@ -210,7 +210,9 @@ def read_json(path):
         with open_regular(path, StateError) as file:
             return json.loads(file.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
+        raise StateError(
+            f"{path} cannot be read: {reason(error)}; restore it, or delete its folder to redo it"
+        ) from None
 
 
 def seal(value):
@@ -244,7 +246,9 @@ def read_csv(path):
         with io.TextIOWrapper(open_regular(path, StateError), encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
+        raise StateError(
+            f"{path} cannot be read: {reason(error)}; restore it, or delete its folder to redo it"
+        ) from None
 
 
 def write_arrays(path, arrays, compress=False):
@@ -278,17 +282,18 @@ def file_digest(path, size=None):
     return digest.hexdigest()
 
 
-def check_writable(out):
-    """UsageError unless `out` is a folder that can be written, or can be made."""
-    path = os.path.abspath(out)
-    while not os.path.exists(path):
+def check_writable(folder: str, flag: str = "--out") -> None:
+    """UsageError, which names the flag, unless a folder can be written, or can be made."""
+    path = os.path.abspath(folder)
+    while not os.path.lexists(path):
         if path == os.path.dirname(path):
-            raise UsageError(f"--out={out}: there is no {path}; choose another --out")  # a drive of Windows
+            raise UsageError(f"{flag}={folder}: there is no {path}; choose another {flag}")  # a drive of Windows
         path = os.path.dirname(path)
     if not os.path.isdir(path):
-        raise UsageError(f"--out={out}: {path} is a file, not a folder; choose another --out")
+        kind = "a link to nothing" if os.path.islink(path) else "a file"
+        raise UsageError(f"{flag}={folder}: {path} is {kind}, not a folder; choose another {flag}")
     if not os.access(path, os.W_OK | os.X_OK):
-        raise UsageError(f"--out={out}: {path} cannot be written; choose another --out")
+        raise UsageError(f"{flag}={folder}: {path} cannot be written; choose another {flag}")
 
 
 def remove(path):

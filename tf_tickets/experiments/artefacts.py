@@ -10,7 +10,7 @@ from tf_tickets.models import state
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
-from tf_tickets.workers import joined
+from tf_tickets.runtime import files
 
 EPOCH_COLUMNS = (
     "epoch", "learning_rate", "train_loss", "train_accuracy", "test_accuracy", "test_balanced_accuracy", "test_loss",
@@ -59,7 +59,7 @@ def _check_same(session, weights, masks):
     if session.team.size == 1:
         return
     fix = "than the chief; nothing of this round is kept: check its memory, then run again"
-    digests = [joined.digest(each) for each in (masks, wrapping.read_masks(session.steps.model), weights)]
+    digests = [files.digest_of(each) for each in (masks, wrapping.read_masks(session.steps.model), weights)]
     for what, digest in zip(("masks", "masks in the network", "weights"), digests):
         session.team.check_same(digest, f"ends the round with other {what} {fix}")
 

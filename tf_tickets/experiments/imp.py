@@ -9,6 +9,7 @@ from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening
 from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.choosing import choose_round
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
 from tf_tickets.workers.joined import are_rounds, joined
@@ -43,16 +44,6 @@ class Result:
         """The chosen round's runs.RoundFolder; `Ticket.load(run.best.folder)` loads it."""
         run = runs.RunFolder(self.folder)
         return (run.refit if self.refits else run).round(self.chosen)
-
-
-def choose_round(config, summaries):
-    """The round that becomes the ticket: the last, a fixed one, or the best on validation; never on test.
-
-    Among equal validation accuracies the sparser round is taken.
-    """
-    if config.choose == "validation":
-        return max(range(len(summaries)), key=lambda r: (summaries[r]["validation_accuracy"], r))
-    return len(summaries) - 1 if config.choose == "last" else int(config.choose)
 
 
 def imp(config, stop=lambda: False):
@@ -187,7 +178,7 @@ def export_ticket(folder, chosen):
     folder.remove_superfluous()
     from tf_tickets.export import verify
 
-    if os.path.exists(os.path.join(folder.ticket, "ticket.json")):
+    if runs.place(folder.ticket).kind == "ticket":
         there = verify.checked(folder.ticket)[0]
         if (there.round, there.refits) == (chosen, folder.refits):
             return

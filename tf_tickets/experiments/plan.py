@@ -146,11 +146,6 @@ class Plan:
         return self.network.prunable(self.config.pruning.prunable)
 
 
-def latest_choice(config):
-    """The last of the rounds that may become the ticket."""
-    return int(config.choose) if config.choose.isdigit() else config.pruning.rounds - 1
-
-
 def resolve(config, refits=False):
     """Makes the Plan; UsageError for whatever the data set and network rule out.
 

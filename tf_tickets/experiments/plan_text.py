@@ -10,6 +10,7 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening, plan_pictures
 from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.settings import config as configs
 from tf_tickets.settings import policies
 
@@ -60,7 +61,7 @@ def _again(config):
     if not config.choice.refit:
         return "", 0
     whole = plans.resolve(config, refits=True)
-    last = plans.latest_choice(config)
+    last = latest_choice(config)
     most = "at most " if config.choose == "validation" else ""
     steps = whole.steps_of(range(last + 1))
     line = (

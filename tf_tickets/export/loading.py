@@ -19,12 +19,11 @@ from tf_tickets.settings.config import Config
 
 def load(folder: str) -> Ticket:
     """The Ticket of a ticket folder or a round's folder; see `export.load`."""
-    if os.path.exists(os.path.join(folder, DOCUMENT)):
+    place = runs.place(folder)
+    if place.kind == "ticket":
         return verify.checked(folder)[0]
-    round_folder = runs.RoundFolder(folder, None)
-    run = runs.RunFolder(os.path.dirname(os.path.abspath(folder)))
-    if os.path.exists(round_folder.mask) and os.path.exists(run.config):
-        return of_round(run, round_folder)
+    if place.kind == "round" and os.path.exists(place.round.mask):
+        return of_round(place.run, place.round)
     raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder")
 
 

@@ -16,9 +16,8 @@ from tf_tickets.settings import config as configs
 
 def run_of(path):
     """The runs.RunFolder that a ticket folder lies in as its ticket; None for one that lies elsewhere."""
-    path = os.path.abspath(path)
-    run = runs.RunFolder(os.path.dirname(path))
-    return run if path == run.ticket and os.path.isfile(run.config) else None
+    place = runs.place(path)
+    return place.run if place.kind == "ticket" and place.run and place.path == place.run.ticket else None
 
 
 def data_dir(run, given):

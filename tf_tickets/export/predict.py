@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 
 from tf_tickets import runs
-from tf_tickets.columns import left, width
+from tf_tickets.columns import aligned
 from tf_tickets.errors import UsageError, plain
 from tf_tickets.export import loading
 
@@ -49,10 +49,8 @@ def predict(folder, paths, command):
 
 def load(folder):
     """The Ticket of a ticket folder, a round folder, or a run folder that has one."""
-    run = runs.RunFolder(folder)
-    if os.path.isfile(run.config) and run.exported() is not None:
-        return loading.load(run.ticket)
-    return loading.load(folder)
+    place = runs.place(folder)
+    return loading.load(place.run.ticket if place.kind == "run" and place.run.exported() is not None else folder)
 
 
 def _images(paths, data, problems):
@@ -108,14 +106,13 @@ def _answers(ticket, names, images, top_k):
 
 
 def _table(rows):
-    most = max(len(found) for _, found in rows)
+    most = max(len(answers) for _, answers in rows)
     head = ["file", *(title for _ in range(most) for title in ("label", "probability"))]
-    lines = [head] + [
-        [plain(name), *(cell for label, value in found for cell in (plain(label), f"{100 * value:.2f} %"))]
-        for name, found in rows
+    lines = [
+        [plain(name), *(cell for label, value in answers for cell in (plain(label), f"{100 * value:.2f} %"))]
+        for name, answers in rows
     ]
-    widths = [max(map(width, cells)) for cells in zip(*lines)]
-    return "\n".join("  ".join(map(left, line, widths)).rstrip() for line in lines)
+    return aligned([head, *lines], "l")
 
 
 def _json(rows):

@@ -12,6 +12,7 @@ import os
 
 import numpy as np
 
+from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 from tf_tickets.settings import config as configs
@@ -123,7 +124,7 @@ class Ticket:
 
 def check_free(folder: str) -> None:
     """UsageError unless a ticket can be written there: nothing is, or a ticket that it replaces."""
-    if os.path.lexists(folder) and not os.path.exists(os.path.join(folder, DOCUMENT)):
+    if os.path.lexists(folder) and runs.place(folder).kind != "ticket":
         raise UsageError(f"{folder} is there and is no ticket; choose another folder")
 
 

@@ -79,7 +79,7 @@ def _fitting(folder):
     except files.Damaged:
         raise
     except _MADE_UP as error:
-        said = reason(error)[:200]
+        said = reason(error)
         if isinstance(error, MemoryError):
             said = "it takes more memory than there is"
         elif isinstance(error, KeyError):

@@ -271,4 +271,6 @@ def _header(file):
 
 
 def _reason(error):
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """As errors.reason, which stands outside of this room."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -8,15 +8,18 @@ import subprocess
 import sys
 
 from tf_tickets import runs, storage
-from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
+from tf_tickets.errors import DivergedError, LockedError, StateError, StopRequested, TicketError, UsageError
 from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import choose_round
+from tf_tickets.experiments.choosing import choose_round, latest_choice
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings import config as configs
 from tf_tickets.sweeps import grid
 
 # The worst first: a defect, damaged state, diverged, in use, bad input, stopped from outside.
-WORST = (1, StateError.exit_status, 5, LockedError.exit_status, UsageError.exit_status, StopRequested.exit_status)
+WORST = (
+    TicketError.exit_status, StateError.exit_status, DivergedError.exit_status, LockedError.exit_status,
+    UsageError.exit_status, StopRequested.exit_status,
+)  # fmt: skip
 PROGRAM = ("-m", "tf_tickets.main")
 
 
@@ -73,7 +76,7 @@ class Run:
         steps = self.plan.steps_of(range(self.complete, self.rounds))
         if not self.config.choice.refit or self.point.command != "imp":
             return steps
-        last = plans.latest_choice(self.config) if self.chosen is None else self.chosen
+        last = latest_choice(self.config) if self.chosen is None else self.chosen
         left = [index for index in range(last + 1) if not self.folder.refit.round(index).complete]
         return steps + plans.resolve(self.config, refits=True).steps_of(left)
 
@@ -160,7 +163,7 @@ def run_words(words, log, environment, children, program=PROGRAM, folder=None):
         # Asked to stop before it had learnt its own way to.
         if -status in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             return StopRequested.exit_status, _reason(log, status)
-        return status if status in (0, *WORST) else 1, _reason(log, status)
+        return status if status in (0, *WORST) else TicketError.exit_status, _reason(log, status)
     except StateError as error:
         return error.exit_status, str(error)
     except OSError as error:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from tf_tickets import stopping
-from tf_tickets.errors import StopRequested, UsageError
+from tf_tickets.errors import StopRequested, UsageError, reason
 from tf_tickets.sweeps import devices
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.
@@ -84,8 +84,9 @@ def _probe(address):
         try:
             socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise UsageError(f"--address={address}: no cluster answers ({reason}); start one: ray start") from None
+            raise UsageError(
+                f"--address={address}: no cluster answers ({reason(error)}); start one: ray start"
+            ) from None
     code = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
     try:
         words = [sys.executable, "-c", code, address]
@@ -93,13 +94,13 @@ def _probe(address):
     except subprocess.TimeoutExpired:
         raise UsageError(f"--address={address}: no Ray cluster answers within {_JOIN:.0f} s: ray start") from None
     if done.returncode:
-        raise UsageError(f"--address={address}: {_last_error(done.stderr)[:400]}")
+        raise UsageError(f"--address={address}: {_last_error(done.stderr)}")
 
 
 def _last_error(text):
     """The message of the exception that ended a process, in one line."""
     found = re.split(r"(?m)^[\w.]+(?:Error|Exception): ", text)
-    return " ".join((found[-1] if len(found) > 1 else text.strip().rpartition("\n")[2]).split())
+    return reason(found[-1] if len(found) > 1 else text.strip().rpartition("\n")[2])
 
 
 def demand(ray, command):

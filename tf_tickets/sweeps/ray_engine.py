@@ -14,7 +14,7 @@ import threading
 import time
 
 from tf_tickets import storage
-from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
+from tf_tickets.errors import LockedError, StateError, StopRequested, TicketError, UsageError, reason
 from tf_tickets.sweeps import pool, ray_cluster
 from tf_tickets.sweeps.outcomes import Outcome, run_words
 
@@ -99,7 +99,7 @@ def engine(config):
             demand = ray_cluster.demand(ray, config.command)
             yield demand.slots, functools.partial(_map_runs, ray, demand)
         except ray.exceptions.RayError as error:
-            raise StopRequested(f"the Ray cluster is lost ({_line(error)}); run again to continue") from error
+            raise StopRequested(f"the Ray cluster is lost ({reason(error)}); run again to continue") from error
         finally:
             ray.shutdown()
 
@@ -157,14 +157,10 @@ def _result(ray, task):
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:  # ours, raised on the node
-        status = UsageError.exit_status if isinstance(error.cause, ImportError) else 1
-        return status, _line(error.cause)
+        status = UsageError.exit_status if isinstance(error.cause, ImportError) else TicketError.exit_status
+        return status, reason(error.cause)
     except ray.exceptions.RayError as error:  # the node or its worker, more than `_RETRIES` times
-        return StopRequested.exit_status, _line(error)
-
-
-def _line(error):
-    return " ".join(str(error).split())[:500]
+        return StopRequested.exit_status, reason(error)
 
 
 def run_order(order, board):

@@ -4,6 +4,8 @@ import os
 import shlex
 import sys
 
+from tf_tickets.errors import StopRequested
+
 # Seconds before the time limit at which a run is asked to save: a block of steps, an evaluation, a checkpoint.
 _GRACE = 180
 
@@ -38,7 +40,7 @@ while :; do
     status=$?
     [ "$asked" = "$before" ] && break # else a signal ended the wait, not the run
 done
-if [ "$status" = 75 ]; then
+if [ "$status" = {stopped} ]; then
     scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" && exit 0
 fi
 [ "$status" = 0 ] || tail -n 1 "$log" >&2
@@ -68,7 +70,7 @@ def script(found, config):
     ]  # fmt: skip
     for index, run in enumerate(found):
         lines.append(f"{index}) log={shlex.quote(run.log)}; set -- {shlex.join(run.words)} ;;\n")
-    return "".join([*lines, _TAIL.format(python=shlex.quote(sys.executable))])
+    return "".join([*lines, _TAIL.format(python=shlex.quote(sys.executable), stopped=StopRequested.exit_status)])
 
 
 def _environment(cpus):

@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, reason
 from tf_tickets.workers.tf_config import Cluster
 
 
@@ -25,8 +25,9 @@ def listeners(cluster: Cluster, backlog: int) -> list:
         except OSError as error:
             for listener in found:
                 listener.close()
-            reason = error.strerror or str(error)
-            raise UsageError(f"TF_CONFIG: port {port} of the chief cannot be opened ({reason}); free it") from None
+            raise UsageError(
+                f"TF_CONFIG: port {port} of the chief cannot be opened ({reason(error)}); free it"
+            ) from None
     if not found:
         raise UsageError(
             f"TF_CONFIG: {host} is no address of this machine, and none leads to the other workers; give the chief's"

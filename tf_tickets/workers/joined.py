@@ -1,10 +1,7 @@
 """How a run's workers come together; on one machine, with nobody to meet, nothing happens."""
 
 import contextlib
-import hashlib
 import os
-
-import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
@@ -65,12 +62,3 @@ def devices_of(run, team):
 def are_rounds(value, count):
     """Whether a JSON value is a list of rounds, of `count` that there are."""
     return isinstance(value, list) and all(messages.is_whole(index, high=count) for index in value)
-
-
-def digest(arrays):
-    """One hash over named arrays."""
-    found = hashlib.sha256()
-    for name in sorted(arrays):
-        found.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
-        found.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return found.hexdigest()

@@ -13,7 +13,7 @@ import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
 
-from tf_tickets.errors import StopRequested, TicketError, UsageError
+from tf_tickets.errors import StopRequested, TicketError, UsageError, reason
 from tf_tickets.workers import addresses, messages
 from tf_tickets.workers import tf_config as clusters
 from tf_tickets.workers.wire import FAILURE, LOOK_SECONDS, VALUE, Challenge, Wire
@@ -283,8 +283,7 @@ def check_reachable(cluster: clusters.Cluster, stop=lambda: False) -> None:
                 lambda: _look(float("inf"), stop, ""),
             )
         except OSError as error:
-            reason = error.strerror or str(error)
             raise UsageError(
-                f"TF_CONFIG: {cluster.name(worker)} cannot be reached from {cluster.name(cluster.index)} ({reason}); "
-                "check address and network"
+                f"TF_CONFIG: {cluster.name(worker)} cannot be reached from {cluster.name(cluster.index)} "
+                f"({reason(error)}); check address and network"
             ) from None

@@ -5,7 +5,7 @@ import json
 import os
 import stat
 
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, reason
 
 # The environment variable that names a file with what all workers know and no stranger.
 KEY_FILE = "TF_TICKETS_KEY_FILE"
@@ -86,8 +86,7 @@ def _key(path):
         with open(path, "rb") as file:
             key = file.read(_LONGEST_KEY + 1).strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{KEY_FILE}={path} cannot be read: {reason}") from None
+        raise UsageError(f"{KEY_FILE}={path} cannot be read: {reason(error)}") from None
     if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
         count = "too many" if len(key) > _LONGEST_KEY else len(key)
         raise UsageError(
