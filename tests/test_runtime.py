@@ -68,7 +68,7 @@ def random_ticket(name, shape, stem, head, density, seed):
     }  # fmt: skip
     network = {"name": name, **facts, "image_shape": list(shape)}
     state.set_state(model, found)
-    return Ticket(masks, found, found, network, data, {}, "", 3)
+    return Ticket(masks, found, found, network, data=data, settings={}, ids_digest="", round=3)
 
 
 def document_of(ticket, which):

@@ -105,7 +105,7 @@ def _has_gpu():
 
 
 def _across(run, cluster):
-    """The Devices of one worker of several; TF_CONFIG, which the cluster was read from, is TensorFlow's own door."""
+    """The Devices of one worker of several. TensorFlow itself reads TF_CONFIG, from which the cluster was read too."""
     from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
     from tensorflow.python.eager import context
 

@@ -4,6 +4,7 @@ A ticket folder holds a SavedModel beside ticket.npz and ticket.json; a round's 
 reads arrays and JSON alone: nothing in a ticket is executed.
 """
 
+import dataclasses
 import os
 
 from tf_tickets import runs, storage
@@ -21,9 +22,9 @@ def load(folder: str) -> Ticket:
     """The Ticket of a ticket folder or a round's folder; see `export.load`."""
     place = runs.place(folder)
     if place.kind == "ticket":
-        return verify.checked(folder)[0]
+        return dataclasses.replace(verify.checked(folder)[0], folder=folder)
     if place.kind == "round" and os.path.exists(place.round.mask):
-        return of_round(place.run, place.round)
+        return dataclasses.replace(of_round(place.run, place.round), folder=folder)
     raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder")
 
 
@@ -43,9 +44,9 @@ def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:
     if run.refits:
         settings = settings | {"refit": True}
     return Ticket(
-        masks, trained, rewound, network_of(config, described), data_of(data_set), settings,
-        ids_digest(ids), summary["round"], ids if all(map(_is_a_line, ids)) else None,
-        storage.read_sealed(run.manifest).get("pictures") if data_set.source == "folder" else None,
+        masks, trained, rewound, network_of(config, described), data=data_of(data_set), settings=settings,
+        ids_digest=ids_digest(ids), round=summary["round"], ids=ids if all(map(_is_a_line, ids)) else None,
+        pictures=storage.read_sealed(run.manifest).get("pictures") if data_set.source == "folder" else None,
     )  # fmt: skip
 
 

@@ -27,8 +27,8 @@ def read(path, config, rewound=None):
     start = trained if rewound is None else _state(model, pretrained.read(rewound, said=""), masks, rewound)
     kept = _masks(model, masks, described.prunable(config.pruning.prunable), path)
     return Ticket(
-        kept, masked_state(trained, kept), masked_state(start, kept), network, data_of(data_set),
-        settings_of(config), ids_digest([]), 0,
+        kept, masked_state(trained, kept), masked_state(start, kept), network, data=data_of(data_set),
+        settings=settings_of(config), ids_digest=ids_digest([]), round=0,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
 BATCH = 500
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Ticket:
     """A sparse network and where it came from.
 
@@ -38,18 +38,27 @@ class Ticket:
       ids: ids of the training images, as `--subset_file` takes them; None where they are not known.
       pictures: SHA-256 over names, parts and contents of the user's own pictures, test part included; None where they
         are not the user's own, or an earlier version wrote the ticket.
+      folder: the folder from which it was loaded; None for one that was made otherwise.
     """
 
     masks: dict
     trained: dict
     rewound: dict
     network: dict
+    _: dataclasses.KW_ONLY
     data: dict
     settings: dict
     ids_digest: str
     round: int
     ids: tuple | None = None
     pictures: str | None = None
+    folder: str | None = None
+
+    def __repr__(self):
+        """One line, without the arrays."""
+        network = f"{self.network['name']} of width {self.network['width']} on {self.data['dataset']}"
+        folder = "" if self.folder is None else f", {self.folder}"
+        return f"<Ticket: {network}, density {100 * self.density:.2f} %, round {self.round}{folder}>"
 
     @property
     def density(self):
@@ -111,7 +120,8 @@ class Ticket:
         shape = tuple(self.data["image_shape"])
         dtype, scale = self.data.get("dtype", "uint8"), np.float32(self.data.get("scale", 255.0))
         if images.dtype != np.dtype(dtype) or images.shape[1:] != shape:
-            raise UsageError(f"images are {images.dtype}{list(images.shape)}: this ticket takes {dtype} [n, {shape}]")
+            sides = ", ".join(map(str, shape))
+            raise UsageError(f"images are {images.dtype} {list(images.shape)}: this ticket takes {dtype} [n, {sides}]")
         mean, deviation = (np.asarray(self.data[name], np.float32) for name in ("mean", "deviation"))
         parts = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(images), BATCH):
@@ -191,8 +201,8 @@ def from_document(document, arrays):
         for prefix, state in (("trained_variables/", trained), ("rewound_variables/", rewound)):
             state |= {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
         return Ticket(
-            masks, trained, rewound, document["network"], document["data"], document["settings"],
-            document["ids_digest"], document["round"], pictures=document.get("pictures"),
+            masks, trained, rewound, document["network"], data=document["data"], settings=document["settings"],
+            ids_digest=document["ids_digest"], round=document["round"], pictures=document.get("pictures"),
         )  # fmt: skip
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StateError(f"{ARRAYS} and {DOCUMENT} do not fit each other: {error}; restore the ticket") from None

@@ -44,7 +44,8 @@ def resolve(config, names, check):
         other = known.setdefault(run.folder.folder, point)
         if other is not point:
             raise UsageError(
-                f"--sweep: {other} and {point} are the same run, {run.name}: what parts them does not change it"
+                f"--sweep: {other} and {point} are the same run, {run.name}: no number of it depends on how they "
+                "differ; leave one out"
             )
         found.append(run)
     return found
