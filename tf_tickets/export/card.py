@@ -4,7 +4,7 @@ import re
 
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import options
 
 _NAMES = {
     "test_accuracy": "test accuracy", "test_balanced_accuracy": "balanced test accuracy",
@@ -150,10 +150,10 @@ def _numbers(metrics, test_images):
 
 
 def _settings(settings):
-    options = configs.options()
+    known = options()
     changed = [
         f"{name} {_setting(value)}" for name, value in settings.items()
-        if name in options and value not in (None, options[name].default)
+        if name in known and value not in (None, known[name].default)
         and not (name == "order_seed" and value == settings.get("seed"))  # unset, it is the seed
     ]  # fmt: skip
     return ", ".join(changed) + "." if changed else "None."

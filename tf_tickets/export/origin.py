@@ -11,7 +11,7 @@ from tf_tickets.data import folder
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export import loading
 from tf_tickets.registry import CONTROLS
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config
 
 
 def run_of(path):
@@ -36,7 +36,7 @@ def data_dir(run, given):
 
 def _recorded_place(run):
     try:
-        return configs.Config.from_flagfile(run.config).data.data_dir
+        return Config.from_flagfile(run.config).data.data_dir
     except UsageError as error:
         raise StateError(f"{error}; restore {run.config}") from None
 
@@ -115,7 +115,7 @@ def _difference(run, pictures):
     for name in listed:
         if name not in there:
             return f"{name} is gone"
-    data = configs.Config.from_flagfile(run.config).data
+    data = Config.from_flagfile(run.config).data
     sizes = data.fraction, data.per_class, data.images, data.subset_file, data.imbalance
     whole = all(size is None for size in sizes)  # else pictures that are not in use are not listed
     for name, picture in there.items():
@@ -135,7 +135,7 @@ def _fits_name(run, digest):
     Returns:
       True or False; None where files that are in the name too may be gone or changed, so that nothing can be said.
     """
-    config = configs.Config.from_flagfile(run.config)
+    config = Config.from_flagfile(run.config)
     name = _manifest(run).get("identity", run.name).split("/")[0]
     pruning = config.pruning
     try:

@@ -15,7 +15,7 @@ import numpy as np
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import options
 
 LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
 # Images a call in evaluation; the bits of logits depend on it.
@@ -151,7 +151,7 @@ def ids_digest(ids):
 def settings_of(config):
     """The settings that decide the numbers, seeds included; folders and display are left out."""
     values = config.values()
-    chosen = {n: values[n] for n, option in configs.options().items() if option.metadata["digest"] and n != "ticket"}
+    chosen = {n: values[n] for n, option in options().items() if option.metadata["digest"] and n != "ticket"}
     seeds = {"seed": values["seed"], "order_seed": config.order_seed, "subset_seed": values["subset_seed"]}
     return {**chosen, **seeds}
 

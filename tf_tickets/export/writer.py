@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from tf_tickets import backend, storage
-from tf_tickets.export import card, loading, program, saved_model
+from tf_tickets.export import card, keras_program, loading, saved_model
 from tf_tickets.export.ticket import (
     ARRAYS,
     BATCH,
@@ -85,7 +85,7 @@ def facts(ticket, metrics, test_images):
         "weights_total": sum(layer["total"] for layer in layers),
         "layers": layers,
         "network": ticket.network,
-        "program": program.of(ticket.model) if NETWORKS[ticket.network["name"]].runtime else None,
+        "program": keras_program.of(ticket.model) if NETWORKS[ticket.network["name"]].runtime else None,
         "data": ticket.data,
         "settings": ticket.settings,
         "ids_digest": ticket.ids_digest,

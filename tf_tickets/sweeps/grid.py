@@ -13,7 +13,7 @@ import os
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import options
 from tf_tickets.settings.options import integer
 
 COMMANDS = ("imp", "train")
@@ -50,7 +50,7 @@ class Point:
 
 def fields():
     """The names that a grid may hold."""
-    return ["command", *(name for name in configs.options() if name not in (*OF_THE_SWEEP, *_OTHERS))]
+    return ["command", *(name for name in options() if name not in (*OF_THE_SWEEP, *_OTHERS))]
 
 
 def points(text):
@@ -205,6 +205,6 @@ def _value(name, text, place):
             raise _fail(f"command={text} is not one of {', '.join(COMMANDS)}", place)
         return text
     try:
-        return configs.options()[name].parse(text)
+        return options()[name].parse(text)
     except ValueError as error:
         raise _fail(f"{name}={text} {error}", place) from None

@@ -9,10 +9,10 @@ import sys
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import DivergedError, LockedError, StateError, StopRequested, TicketError, UsageError
-from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments.choosing import choose_round, latest_choice
+from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import CONTROLS
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config
 from tf_tickets.sweeps import grid
 
 # The worst first: a defect, damaged state, diverged, in use, bad input, stopped from outside.
@@ -37,8 +37,8 @@ class Run:
     """
 
     point: grid.Point
-    config: configs.Config
-    plan: plans.Plan
+    config: Config
+    plan: Plan
     folder: runs.RunFolder
     rounds: int
     words: tuple
@@ -78,7 +78,7 @@ class Run:
             return steps
         last = latest_choice(self.config) if self.chosen is None else self.chosen
         left = [index for index in range(last + 1) if not self.folder.refit.round(index).complete]
-        return steps + plans.resolve(self.config, refits=True).steps_of(left)
+        return steps + resolve(self.config, refits=True).steps_of(left)
 
     @property
     def chosen(self):

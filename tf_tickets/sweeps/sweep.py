@@ -7,9 +7,9 @@ import secrets
 
 from tf_tickets import storage
 from tf_tickets.errors import StateError, StopRequested, TicketError, UsageError
-from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments import plan
 from tf_tickets.experiments.train import prepare
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config, options
 from tf_tickets.sweeps import devices, grid, pool
 from tf_tickets.sweeps.outcomes import WORST, Outcome, Run, run_words
 from tf_tickets.sweeps.progress import Progress
@@ -53,17 +53,16 @@ def resolve(config, names, check):
 
 def _resolve(point, given, check):
     values = {**given, **point.values}
-    config = configs.Config.from_values(**values)
+    config = Config.from_values(**values)
     check(point.command, config)
-    plans.check_writable(config)
-    options = configs.options()
-    words = [options[name].format(value) for name, value in values.items()]
-    words = (point.command, *words, "--progress=log")
+    plan.check_writable(config)
+    known = options()
+    words = (point.command, *(known[name].format(value) for name, value in values.items()), "--progress=log")
     if point.command == "train":
-        plan, _, folder = prepare(config)
-        return Run(point, config, plan, folder, plan.control.trained_rounds, words)
-    plan = plans.resolve(config)
-    return Run(point, config, plan, plan.folder(), config.pruning.rounds, words)
+        planned, _, folder = prepare(config)
+        return Run(point, config, planned, folder, planned.control.trained_rounds, words)
+    planned = plan.resolve(config)
+    return Run(point, config, planned, planned.folder(), config.pruning.rounds, words)
 
 
 def sweep(found, config, stop=lambda: False, say=lambda line: None):

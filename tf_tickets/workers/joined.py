@@ -5,9 +5,8 @@ import os
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
-from tf_tickets.workers import meeting, messages
-from tf_tickets.workers import team as teams
-from tf_tickets.workers import tf_config as clusters
+from tf_tickets.workers import meeting, messages, tf_config
+from tf_tickets.workers.team import ALONE, meet
 
 # What every machine may have its own of.
 _OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
@@ -27,13 +26,13 @@ def joined(config, command, stop=lambda: False):
       StopRequested: `stop()` said so.
     """
     if config.run.strategy != "multi_worker":
-        yield teams.ALONE
+        yield ALONE
         return
-    cluster = clusters.read(os.environ)
+    cluster = tf_config.read(os.environ)
     settings = {"command": command} | {
         f"--{name}": str(value) for name, value in config.values().items() if name not in _OWN
     }
-    with teams.meet(cluster, settings, stop) as team:
+    with meet(cluster, settings, stop) as team:
         if team.chief:
             storage.check_writable(config.run.out)
         yield team
