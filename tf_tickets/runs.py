@@ -145,9 +145,9 @@ class RunFolder:
     @functools.cached_property
     def refit(self):
         """The folder of that run, inside of this one."""
-        found = RunFolder(self.path(REFIT))
-        found._began = self._began
-        return found
+        folder = RunFolder(self.path(REFIT))
+        folder._began = self._began
+        return folder
 
     @property
     def ticket(self):
@@ -167,12 +167,12 @@ class RunFolder:
         path = os.path.join(self.ticket, DOCUMENT)
         if not os.path.isfile(path):
             return None
-        found = storage.read_json(path)
-        if not isinstance(found, dict) or type(found.get("round")) is not int:
+        document = storage.read_json(path)
+        if not isinstance(document, dict) or type(document.get("round")) is not int:
             raise StateError(f"{path} is no ticket's document; restore it, or delete {self.ticket} to write it anew")
-        settings = found.get("settings")
+        settings = document.get("settings")
         refits = isinstance(settings, dict) and bool(settings.get("refit"))
-        return None if self.refits and not refits else (found["round"], refits)
+        return None if self.refits and not refits else (document["round"], refits)
 
     @property
     def pretraining(self):
@@ -185,11 +185,11 @@ class RunFolder:
 
     def summaries(self):
         """The summaries of the complete rounds, from round 0 to the first incomplete one."""
-        found, index = [], 0
+        summaries, index = [], 0
         while self.round(index).complete:
-            found.append(self.round(index).read_summary())
+            summaries.append(self.round(index).read_summary())
             index += 1
-        return found
+        return summaries
 
     def remove_superfluous(self) -> None:
         """Removes the checkpoints of all rounds before the last complete one, whose durable summary replaces them.
@@ -283,11 +283,11 @@ def place(path: str) -> Place:
 
 def usable_place(path: str) -> Place:
     """As `place`; UsageError where it is no run, round or ticket, or a round that is not complete."""
-    found = place(path)
-    if found.kind == "other":
+    recognised = place(path)
+    if recognised.kind == "other":
         raise UsageError(
-            f"{found.path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0"
+            f"{recognised.path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0"
         )
-    if found.kind == "round" and not found.round.complete:
-        raise UsageError(f"{found.path} is not complete: run its command again to finish it")
-    return found
+    if recognised.kind == "round" and not recognised.round.complete:
+        raise UsageError(f"{recognised.path} is not complete: run its command again to finish it")
+    return recognised

@@ -169,8 +169,8 @@ def disk_faults():
         raise StateError(f"{place}: {error.strerror}; free or fix the disk and run again") from error
     except Exception as error:
         # TensorFlow's errors have classes of their own, which only a process that has it loaded could name.
-        found = [words for words in map(os.strerror, _DISK) if words in str(error)]
-        if not found or not type(error).__module__.startswith("tensorflow"):
+        refusals = [words for words in map(os.strerror, _DISK) if words in str(error)]
+        if not refusals or not type(error).__module__.startswith("tensorflow"):
             raise
         raise StateError(f"{reason(error)}; free or fix the disk and run again") from error
 

@@ -160,13 +160,13 @@ def _written(job, name, path):
     if name == "runtime":
         from tf_tickets.export import runtime_file
 
-        data, found = runtime_file.data(job.ticket, job.facts, job.sample.compared)
+        data, probabilities = runtime_file.data(job.ticket, job.facts, job.sample.compared)
     else:
         from tf_tickets.export import tflite
 
         data = tflite.convert(job.network, name, job.sample.calibration)
-        found = tflite.predict(data, job.sample.compared)
-    difference = float(np.abs(found - job.expected).max())
+        probabilities = tflite.predict(data, job.sample.compared)
+    difference = float(np.abs(probabilities - job.expected).max())
     most = _LARGEST_DIFFERENCE.get(name, 1.0)
     if not difference <= most:  # nor where it is not a number
         raise StateError(
@@ -174,7 +174,7 @@ def _written(job, name, path):
             f"{most:g}; leave {name} out of --format"
         )
     storage.write_bytes(path, data)
-    return path, difference, float((found.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
+    return path, difference, float((probabilities.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
 
 
 def _notes(job, formats, say):
@@ -193,8 +193,8 @@ def _sizes(path):
     """Bytes of a file, or of all files of a folder; plain, and each gzipped."""
     paths = [path] if os.path.isfile(path) else [os.path.join(at, n) for at, _, names in os.walk(path) for n in names]
     plain = zipped = 0
-    for one in paths:
-        with open(one, "rb") as file:
+    for name in paths:
+        with open(name, "rb") as file:
             data = file.read()
         plain, zipped = plain + len(data), zipped + len(gzip.compress(data, 9))
     return plain, zipped

@@ -62,11 +62,11 @@ def _images(paths, data, problems):
             if path == STANDARD_INPUT:
                 yield path, _from_standard_input(data)
                 continue
-            found = unlabelled.files(path, problems)
+            files = unlabelled.files(path, problems)
         except UsageError as error:
             problems.append(str(error))
             continue
-        for file in found:
+        for file in files:
             try:
                 image = unlabelled.pixels(file, data)
             except (UsageError, OSError) as error:
@@ -116,11 +116,11 @@ def _table(rows):
 
 
 def _json(rows):
-    found = [
+    entries = [
         {"file": name, "predictions": [{"label": label, "probability": value} for label, value in answers]}
         for name, answers in rows
     ]
-    return json.dumps(found, indent=1, ensure_ascii=False)
+    return json.dumps(entries, indent=1, ensure_ascii=False)
 
 
 def _csv(rows):

@@ -61,5 +61,5 @@ def _masks(model, masks, prunable, path):
     _, left_over = state.load_state(model, weights, strict=False)
     if left_over:
         raise UsageError(f"{path}: {left_over[0]}_mask fits no layer of the network")
-    found = state.get_state(model)
-    return {kernel.name: found[f"{kernel.name}/kernel"] > 0.5 for kernel in prunable}
+    kernels = state.get_state(model)
+    return {kernel.name: kernels[f"{kernel.name}/kernel"] > 0.5 for kernel in prunable}

@@ -37,8 +37,8 @@ def data(ticket, facts, images):
         path = os.path.join(folder, "runtime.npz")
         write(ticket, facts, path)
         try:
-            found = runtime.load(path).predict(images)
+            probabilities = runtime.load(path).predict(images)
         except runtime.Damaged as error:
             raise StateError(f"the runtime cannot execute the ticket: {error}") from None
         with open(path, "rb") as file:
-            return file.read(), found
+            return file.read(), probabilities

@@ -109,13 +109,13 @@ def _pixels(stored, data_set, dtype):
 
 def _training(ticket, run, ids):
     """Positions of the ticket's training images; none where they are not known, or one of them is not there."""
-    mine = ticket.ids
-    if mine is None and run is not None and os.path.isfile(run.subset):  # a ticket of an earlier version
-        mine = training_ids(storage.read_csv(run.subset))
+    training = ticket.ids
+    if training is None and run is not None and os.path.isfile(run.subset):  # a ticket of an earlier version
+        training = training_ids(storage.read_csv(run.subset))
     where = {name: position for position, name in enumerate(ids)}
-    if mine is None or ids_digest(mine) != ticket.ids_digest or not set(mine) <= set(where):
+    if training is None or ids_digest(training) != ticket.ids_digest or not set(training) <= set(where):
         return np.zeros(0, np.int64)
-    return np.array([where[name] for name in mine], np.int64)
+    return np.array([where[name] for name in training], np.int64)
 
 
 def _noise(ticket, lacking):

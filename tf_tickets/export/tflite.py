@@ -68,7 +68,7 @@ def convert(network, kind, images):
         converter.target_spec.supported_types = [tf.float16]
     if kind == "tflite_int8":
         given = images.astype(concrete.inputs[0].dtype.as_numpy_dtype)
-        converter.representative_dataset = lambda: ([one[np.newaxis]] for one in given)
+        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in given)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with _quiet():
         return converter.convert()
@@ -80,7 +80,7 @@ def predict(data, images):
         interpreter = tf.lite.Interpreter(model_content=data, num_threads=os.cpu_count())
         run = interpreter.get_signature_runner()
         given = images.astype(run.get_input_details()["images"]["dtype"])
-        return np.concatenate([run(images=one[np.newaxis])["probabilities"] for one in given])
+        return np.concatenate([run(images=image[np.newaxis])["probabilities"] for image in given])
 
 
 @contextlib.contextmanager

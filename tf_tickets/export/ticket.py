@@ -175,15 +175,15 @@ def data_of(data_set):
 
 def to_arrays(ticket):
     """The arrays of ticket.npz: packed masks, surviving weights in flat order, all other variables."""
-    found = {}
+    arrays = {}
     for name, mask in ticket.masks.items():
-        found[f"mask/{name}"] = np.packbits(mask.ravel())
-        found[f"trained/{name}"] = ticket.trained[f"{name}/kernel"][mask]
-        found[f"rewound/{name}"] = ticket.rewound[f"{name}/kernel"][mask]
+        arrays[f"mask/{name}"] = np.packbits(mask.ravel())
+        arrays[f"trained/{name}"] = ticket.trained[f"{name}/kernel"][mask]
+        arrays[f"rewound/{name}"] = ticket.rewound[f"{name}/kernel"][mask]
     kernels = {f"{name}/kernel" for name in ticket.masks}
-    for prefix, arrays in (("trained_variables", ticket.trained), ("rewound_variables", ticket.rewound)):
-        found |= {f"{prefix}/{name}": array for name, array in arrays.items() if name not in kernels}
-    return found
+    for prefix, state in (("trained_variables", ticket.trained), ("rewound_variables", ticket.rewound)):
+        arrays |= {f"{prefix}/{name}": array for name, array in state.items() if name not in kernels}
+    return arrays
 
 
 def from_document(document, arrays):

@@ -156,10 +156,10 @@ def verify(folder):
 
 def files_below(folder):
     """Relative paths of all files below a folder, parted by slashes, sorted, ticket.json left out."""
-    found = []
+    paths = []
     for path, _, names in os.walk(folder):
-        found += [os.path.relpath(os.path.join(path, name), folder).replace(os.sep, "/") for name in names]
-    return sorted(name for name in found if name != DOCUMENT)
+        paths += [os.path.relpath(os.path.join(path, name), folder).replace(os.sep, "/") for name in names]
+    return sorted(name for name in paths if name != DOCUMENT)
 
 
 def _check_numbers(ticket):

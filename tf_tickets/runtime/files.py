@@ -43,11 +43,11 @@ def canonical(value):
 
 def digest(path):
     """SHA-256 of a file, hexadecimal."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            hashed.update(block)
+    return hashed.hexdigest()
 
 
 def contents(path, most):
@@ -90,29 +90,29 @@ def document(folder):
     if not os.path.isfile(path):
         raise NotATicket(f"{folder} is no ticket: it has no {DOCUMENT}; give a ticket folder")
     data = contents(path, MOST_TEXT)
-    found = parsed(data, path)
-    if not isinstance(found.get("files"), dict):
+    content = parsed(data, path)
+    if not isinstance(content.get("files"), dict):
         raise Damaged(f"{path} is no ticket's document; restore it")
-    return found, data
+    return content, data
 
 
 def parsed(data, path):
     """The JSON object in a document's bytes, whose own hash it has; Damaged names `path`."""
     try:
-        found = json.loads(data.decode("utf-8"))
+        content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError, MemoryError) as error:
         raise Damaged(f"{path} is damaged: {_reason(error)}; restore it") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise Damaged(f"{path} holds no document; restore it")
-    check_self(found, path)
-    return found
+    check_self(content, path)
+    return content
 
 
-def check_self(found, path):
+def check_self(content, path):
     """Damaged unless a document has the `self_sha256` of its other fields, and text that can be written."""
-    body = {name: value for name, value in found.items() if name != "self_sha256"}
+    body = {name: value for name, value in content.items() if name != "self_sha256"}
     try:
-        fits = hashlib.sha256(canonical(body)).hexdigest() == found.get("self_sha256")
+        fits = hashlib.sha256(canonical(body)).hexdigest() == content.get("self_sha256")
         json.dumps(body, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):  # numbers that are not finite, halves of characters
         fits = False
@@ -120,7 +120,7 @@ def check_self(found, path):
         raise Damaged(_CHANGED.format(path))
 
 
-def recorded(folder, name, found):
+def recorded(folder, name, content):
     """(path, hash) of a file of a ticket, as the document records it; Damaged where it lies elsewhere."""
     parts = pathlib.PureWindowsPath(name)  # which knows both slashes: a document is read on any system
     if parts.drive or parts.root or ".." in parts.parts:
@@ -128,19 +128,19 @@ def recorded(folder, name, found):
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
         raise Damaged(f"{path} is missing from the ticket; restore it")
-    return path, found["files"].get(name)
+    return path, content["files"].get(name)
 
 
-def check_hash(folder, name, found):
+def check_hash(folder, name, content):
     """Damaged unless a file is there with the hash that the document records."""
-    path, wanted = recorded(folder, name, found)
+    path, wanted = recorded(folder, name, content)
     if digest(path) != wanted:
         raise Damaged(_CHANGED.format(path))
 
 
-def checked_contents(folder, name, found, most):
+def checked_contents(folder, name, content, most):
     """A file's bytes, which have the hash that the document records; Damaged where they do not, or are too many."""
-    path, wanted = recorded(folder, name, found)
+    path, wanted = recorded(folder, name, content)
     data = contents(path, most)
     if hashlib.sha256(data).hexdigest() != wanted:
         raise Damaged(_CHANGED.format(path))
@@ -160,11 +160,11 @@ def digest_of(arrays):
 
 def hash_of(arrays):
     """The same as a hashlib object, to which more can be added."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found
+        hashed.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed
 
 
 class Arrays:

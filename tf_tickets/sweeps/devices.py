@@ -15,10 +15,10 @@ def gpus():
     """The GPUs that a run would see, as CUDA_VISIBLE_DEVICES names them; empty without any."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        found = [name.strip() for name in visible.split(",")]
+        names = [name.strip() for name in visible.split(",")]
         # CUDA itself reads the list up to the first name that it does not know, such as -1.
-        end = next((i for i, name in enumerate(found) if not name or name.startswith("-")), len(found))
-        return found[:end]
+        end = next((i for i, name in enumerate(names) if not name or name.startswith("-")), len(names))
+        return names[:end]
     return [str(index) for index in range(_installed())]
 
 
@@ -52,16 +52,16 @@ def environments(wanted, runs):
     devices, threads = gpus(), cores()
     workers = wanted or len(devices) or max(1, min(threads // 2, runs))
     share = str(max(1, threads // workers))
-    found = []
+    shares = []
     for index in range(workers):
         # A number that the user has set stands.
         names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
         variables = {name: os.environ.get(name, share) for name in names}
         if devices:
-            mine = devices[index::workers] or [devices[index % len(devices)]]
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+            own = devices[index::workers] or [devices[index % len(devices)]]
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(own)
         if len(devices) < workers and devices:
             # TensorFlow takes a GPU's whole memory unless told that it is shared.
             variables["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        found.append(variables)
-    return found
+        shares.append(variables)
+    return shares

@@ -12,16 +12,16 @@ class Progress:
     The threads of the runs call it.
 
     Args:
-      found: list of sweep.Runs.
+      runs: list of sweep.Runs.
       say: takes the lines.
 
     Attributes:
       workers: how many runs go on at a time.
     """
 
-    def __init__(self, found, say):
-        self._numbers = {run.name: number for number, run in enumerate(found, 1)}
-        self._waiting = {run.name: run.steps_left for run in found}
+    def __init__(self, runs, say):
+        self._numbers = {run.name: number for number, run in enumerate(runs, 1)}
+        self._waiting = {run.name: run.steps_left for run in runs}
         self._running, self._ended, self._say, self.workers = {}, 0, say, 1
         self._seconds, self._steps = 0.0, 0
         self._lock = threading.Lock()

@@ -99,8 +99,8 @@ def _probe(address):
 
 def _last_error(text):
     """The message of the exception that ended a process, in one line."""
-    found = re.split(r"(?m)^[\w.]+(?:Error|Exception): ", text)
-    return reason(found[-1] if len(found) > 1 else text.strip().rpartition("\n")[2])
+    parts = re.split(r"(?m)^[\w.]+(?:Error|Exception): ", text)
+    return reason(parts[-1] if len(parts) > 1 else text.strip().rpartition("\n")[2])
 
 
 def demand(ray, command):

@@ -69,8 +69,8 @@ class Board:
 
     def news(self):
         """(name, place) of the starts since the last call."""
-        found, self._news = self._news, []
-        return found
+        starts, self._news = self._news, []
+        return starts
 
     def stop(self):
         """No run starts any more; returns the names of those that have."""
@@ -119,19 +119,19 @@ def _outcomes(ray, demand, todo, progress, stop):
     task = ray.remote(run_order).options(
         num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=_RETRIES, scheduling_strategy="SPREAD"
     )
-    found = {task.remote(order(run, demand), board): run for run in todo}
-    waiting, stopping, by_name = list(found), False, {run.name: run for run in todo}
+    run_of = {task.remote(order(run, demand), board): run for run in todo}
+    waiting, stopping, by_name = list(run_of), False, {run.name: run for run in todo}
     while waiting:
         if not stopping and stop():
             stopping, begun = True, ray.get(board.stop.remote())
-            yield from (Outcome(found[task], None) for task in waiting if found[task].name not in begun)
-            waiting = [task for task in waiting if found[task].name in begun]
+            yield from (Outcome(run_of[task], None) for task in waiting if run_of[task].name not in begun)
+            waiting = [task for task in waiting if run_of[task].name in begun]
         done, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_LOOK) if waiting else ([], [])
         for name, place in ray.get(board.news.remote()):
             progress.started(by_name[name], place)
         for task in done:
             status, message = _result(ray, task)
-            outcome = Outcome(found[task], status, message=message)
+            outcome = Outcome(run_of[task], status, message=message)
             progress.ended(outcome)
             yield outcome
 

@@ -48,17 +48,17 @@ exit "$status"
 """
 
 
-def script(found, config):
+def script(runs, config):
     """The script, one index for each run.
 
     Args:
-      found: list of outcomes.Runs. Their indices are their places in it; finished ones are left out of the array.
+      runs: list of outcomes.Runs. Their indices are their places in it; finished ones are left out of the array.
       config: the sweep's Config.
 
     Returns:
       The text, or None where every run is finished.
     """
-    left = [index for index, run in enumerate(found) if not run.finished]
+    left = [index for index, run in enumerate(runs) if not run.finished]
     if not left:
         return None
     cpus, gpus = config.command.cpus_per_run or 2, int(config.command.gpus_per_run or 0)
@@ -68,7 +68,7 @@ def script(found, config):
             gpus=f"#SBATCH --gpus-per-task={gpus}\n" if gpus else "", environment=_environment(cpus),
         )
     ]  # fmt: skip
-    for index, run in enumerate(found):
+    for index, run in enumerate(runs):
         lines.append(f"{index}) log={shlex.quote(run.log)}; set -- {shlex.join(run.words)} ;;\n")
     return "".join([*lines, _TAIL.format(python=shlex.quote(sys.executable), stopped=StopRequested.exit_status)])
 

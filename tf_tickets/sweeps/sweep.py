@@ -35,20 +35,20 @@ def resolve(config, names, check):
     given = {name: value for name, value in config.values().items() if name in names}
     kept = ("out", "allow_other_environment")
     given = {name: value for name, value in given.items() if name in kept or name not in grid.OF_THE_SWEEP}
-    found, known = [], {}
+    runs, known = [], {}
     for point in grid.points(config.command.sweep):
         try:
             run = _resolve(point, given, check)
         except TicketError as error:
             raise type(error)(f"--sweep, at {point}: {error}") from None
-        other = known.setdefault(run.folder.folder, point)
-        if other is not point:
+        first = known.setdefault(run.folder.folder, point)
+        if first is not point:
             raise UsageError(
-                f"--sweep: {other} and {point} are the same run, {run.name}: no number of it depends on how they "
+                f"--sweep: {first} and {point} are the same run, {run.name}: no number of it depends on how they "
                 "differ; leave one out"
             )
-        found.append(run)
-    return found
+        runs.append(run)
+    return runs
 
 
 def _resolve(point, given, check):
@@ -65,37 +65,37 @@ def _resolve(point, given, check):
     return Run(point, config, planned, planned.folder(), config.pruning.rounds, words)
 
 
-def sweep(found, config, stop=lambda: False, say=lambda line: None):
+def sweep(runs, config, stop=lambda: False, say=lambda line: None):
     """Runs or continues every run of a sweep that is not finished.
 
     Args:
-      found: list of Runs, of `resolve`.
+      runs: list of Runs, of `resolve`.
       config: the sweep's Config.
       stop: asked a few times a second; when true, the running runs are stopped and StopRequested raised.
       say: takes the lines of progress.
 
     Returns:
-      A list of Outcomes, in the order of `found`. Failed runs do not keep the others from running.
+      A list of Outcomes, in the order of `runs`. Failed runs do not keep the others from running.
 
     Raises:
       StopRequested: the runs that were going have saved their state.
       StateError: the folder of the logs cannot be written.
       UsageError: there is no such cluster, or it has no room for a run; nothing was touched.
     """
-    outcomes = {run.name: Outcome(run, 0, skipped=True) for run in found if run.finished}
-    todo = [run for run in found if run.name not in outcomes]
-    progress = Progress(found, say)
+    outcomes = {run.name: Outcome(run, 0, skipped=True) for run in runs if run.finished}
+    todo = [run for run in runs if run.name not in outcomes]
+    progress = Progress(runs, say)
     for outcome in outcomes.values():
         progress.ended(outcome)
     if todo:
-        with _engine(config, len(found)) as (progress.workers, map_runs):
+        with _engine(config, len(runs)) as (progress.workers, map_runs):
             open_logs(config.run.out)
             for outcome in map_runs(todo, progress, stop):
                 outcomes[outcome.run.name] = outcome
     if any(outcome.status in (None, StopRequested.exit_status) for outcome in outcomes.values()) and stop():
         done = sum(outcome.status == 0 for outcome in outcomes.values())
-        raise StopRequested(f"stopped on request: {done} of {len(found)} runs are finished; run again to continue")
-    return [outcomes[run.name] for run in found]
+        raise StopRequested(f"stopped on request: {done} of {len(runs)} runs are finished; run again to continue")
+    return [outcomes[run.name] for run in runs]
 
 
 def _engine(config, count):
@@ -148,5 +148,5 @@ def open_logs(out):
 
 def worst(outcomes):
     """The exit status of a whole sweep: the worst of its runs', 0 if all finished."""
-    found = {outcome.status for outcome in outcomes}
-    return next((status for status in WORST if status in found), 0)
+    statuses = {outcome.status for outcome in outcomes}
+    return next((status for status in WORST if status in statuses), 0)

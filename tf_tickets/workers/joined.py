@@ -51,10 +51,10 @@ def devices_of(run, team):
     if team.size > 1:
         team.gather(None)  # from here on everybody's port is open
         meeting.check_reachable(team.cluster, team.stop)
-    mine = {"devices": devices.description, "versions": backend.versions()}
-    for name in mine["versions"]:
-        team.check_same(mine["versions"][name], f"has another {name} than the chief: install the same", UsageError)
-    team.check_same(mine["devices"], f"has other devices than the chief's {mine['devices']}", UsageError)
+    own = {"devices": devices.description, "versions": backend.versions()}
+    for name in own["versions"]:
+        team.check_same(own["versions"][name], f"has another {name} than the chief: install the same", UsageError)
+    team.check_same(own["devices"], f"has other devices than the chief's {own['devices']}", UsageError)
     return devices
 
 

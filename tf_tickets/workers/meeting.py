@@ -83,11 +83,11 @@ def answer(cluster: Cluster, settings: dict, until: float, stop) -> dict:
 def _check_agreement(cluster, settings, wanted):
     for worker, theirs in sorted(wanted.items()):
         for name in {**settings, **theirs}:
-            mine, its = settings.get(name), theirs.get(name)
-            if mine != its:
+            own, its = settings.get(name), theirs.get(name)
+            if own != its:
                 raise UsageError(
                     f"{cluster.name(worker)} has {name[:100]}={str(its)[:500]}, the chief {name[:100]}="
-                    f"{str(mine)[:500]}: give all the same"
+                    f"{str(own)[:500]}: give all the same"
                 )
 
 

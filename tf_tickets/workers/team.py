@@ -61,7 +61,7 @@ class Alone:
         """Everybody's arrays as one list, in turns: the first of each worker, then the second of each.
 
         Args:
-          parts: mine.
+          parts: this worker's.
           expected: the messages.ArraySpec of each in that list.
         """
         return parts
@@ -74,7 +74,7 @@ class Alone:
         """Raises `error` on all unless everybody's JSON value is the chief's.
 
         Args:
-          value: mine.
+          value: this worker's.
           problem: what another one's means, as in "holds other masks than the chief; restart it".
           error: class of the error, whose message names the worker.
         """
@@ -136,25 +136,25 @@ class Team(Alone):
         if not self.chief:
             self._send(0, messages.of_value(value))
         return self.from_chief(
-            lambda: [value, *(self._value(w, lambda other: type(other) is type(value)) for w in sorted(self._wires))],
-            lambda values: type(values) is list and [type(other) for other in values] == [type(value)] * self.size,
+            lambda: [value, *(self._value(w, lambda answer: type(answer) is type(value)) for w in sorted(self._wires))],
+            lambda values: type(values) is list and [type(answer) for answer in values] == [type(value)] * self.size,
         )
 
     def gathered(self, parts, expected):
         """See Alone."""
         places = [divmod(place, self.size) for place in range(len(expected))]
         names = {f"{turn:06d} {worker:06d}": spec for (turn, worker), spec in zip(places, expected)}
-        mine = {f"{turn:06d} {self.index:06d}": part for turn, part in enumerate(parts)}
+        own = {f"{turn:06d} {self.index:06d}": part for turn, part in enumerate(parts)}
         if not self.chief:
-            self._send(0, messages.of_arrays(mine))
-        return list(self.arrays_from_chief(lambda: self._collected(names, mine), lambda: names).values())
+            self._send(0, messages.of_arrays(own))
+        return list(self.arrays_from_chief(lambda: self._collected(names, own), lambda: names).values())
 
-    def _collected(self, names, mine):
-        found = dict(mine)
+    def _collected(self, names, own):
+        arrays = dict(own)
         for worker in self._wires:
             its = {name: spec for name, spec in names.items() if int(name.split()[1]) == worker}
-            found |= self._read(worker, messages.to_arrays, its)
-        return {name: found[name] for name in names}
+            arrays |= self._read(worker, messages.to_arrays, its)
+        return {name: arrays[name] for name in names}
 
     def any(self, flag):
         """See Alone."""
@@ -163,7 +163,7 @@ class Team(Alone):
     def check_same(self, value, problem, error=StateError):
         """See Alone."""
         values = self.gather(value)
-        odd = next((worker for worker, other in enumerate(values) if other != values[0]), None)
+        odd = next((worker for worker, answer in enumerate(values) if answer != values[0]), None)
         if odd is not None:
             raise error(f"{self.cluster.name(odd)} {problem}")
 
