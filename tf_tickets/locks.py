@@ -13,6 +13,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 
 from tf_tickets import stopping, storage, streams
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
@@ -21,7 +22,7 @@ from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 _TOUCHED, _LEASE = 5.0, 60.0
 
 
-def check(what):
+def check(what: str) -> None:
     """UsageError where this system has no flock; `what` is the command, or other thing, that would take a lock."""
     if _fcntl() is None:
         raise UsageError(
@@ -40,7 +41,7 @@ def _fcntl():
 
 
 @contextlib.contextmanager
-def hold(path):
+def hold(path: str) -> Iterator[None]:
     """Holds a lock file; a dead process' lock is free at once, that of a dead host when its lease is over.
 
     Args:

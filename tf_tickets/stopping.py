@@ -16,17 +16,17 @@ _requests = []
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 
-def requested():
+def requested() -> bool:
     """Whether a stop was asked for."""
     return bool(_requests)
 
 
-def listen():
+def listen() -> None:
     """Takes over the signals. The process leaves with status 75, run again to continue, in every case."""
     _handle(_remember)
 
 
-def leave_at_once():
+def leave_at_once() -> None:
     """For a command with nothing to save: StopRequested is raised wherever it is, also for an earlier request."""
 
     def leave(number, frame):
@@ -40,7 +40,7 @@ def leave_at_once():
         raise StopRequested("stopped on request")
 
 
-def ignore():
+def ignore() -> None:
     """For a command that is done: Python's own end takes seconds with TensorFlow loaded, and would restore defaults."""
     _handle(signal.SIG_IGN)
 

@@ -7,6 +7,7 @@ are its methods: `Ticket.load`, `Ticket.from_pytorch` and `Ticket.save`.
 import os
 
 from tf_tickets.export.ticket import Ticket, check_free
+from tf_tickets.settings.config import Config
 
 
 def load(folder: str) -> Ticket:
@@ -21,7 +22,7 @@ def load(folder: str) -> Ticket:
     return loading.load(folder)
 
 
-def from_pytorch(path: str, config, rewound: str | None = None) -> Ticket:
+def from_pytorch(path: str, config: Config, rewound: str | None = None) -> Ticket:
     """Imports a pruned PyTorch state: of the paper's release, of open_lth, of torch.nn.utils.prune.
 
     Args:

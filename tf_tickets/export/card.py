@@ -4,6 +4,7 @@ import re
 
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.settings.config import options
 
 _NAMES = {
@@ -31,7 +32,7 @@ whole = tf.saved_model.load("{folder}").signatures["pictures"]     # cropped ins
 whole(images=pictures)["probabilities"]                            # uint8 [n, height, width, channels]"""
 
 
-def text(ticket, metrics, test_images, folder="ticket"):
+def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "ticket") -> str:
     """The card in Markdown.
 
     Args:
@@ -73,7 +74,7 @@ def text(ticket, metrics, test_images, folder="ticket"):
     return "\n\n".join(parts) + "\n"
 
 
-def code(text):
+def code(text: str) -> str:
     """Text as Markdown shows it unchanged: between more backticks than stand together in it."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     # Spaces and backticks at an end are lost without another space.

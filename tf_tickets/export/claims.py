@@ -8,6 +8,7 @@ import math
 from tf_tickets.errors import shown
 from tf_tickets.models import architecture
 from tf_tickets.runtime import facts, program
+from tf_tickets.runtime.files import Arrays
 from tf_tickets.settings.config import Config, options
 
 FORMATS = (1, 2)
@@ -18,7 +19,7 @@ _MOST_VALUES = 1 << 26
 _STATES = ("trained", "rewound")
 
 
-def described(document):
+def described(document: dict) -> architecture.Network:
     """The architecture.Network that a document describes, once all that it claims fits together.
 
     Raises:
@@ -93,7 +94,7 @@ def _check_numbers(document):
             raise ValueError(f"its {name[:60]} is {str(value)[:40]}")
 
 
-def arrays(document, network, archive):
+def arrays(document: dict, network: architecture.Network, archive: Arrays) -> dict[str, tuple]:
     """The arrays that ticket.npz has to hold, from what the document claims.
 
     Args:

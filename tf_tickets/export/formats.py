@@ -13,6 +13,7 @@ from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import loading, origin, samples, verify
 from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.options import EXPORTS
 
 _NAMES = {
@@ -24,7 +25,7 @@ _LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3}
 _HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label")
 
 
-def export(path, formats, config, out=None, say=lambda line: None):
+def export(path: str, formats: list[str] | None, config: Config, out: str | None = None, say=lambda line: None) -> str:
     """Writes a ticket in other formats.
 
     Args:

@@ -5,22 +5,24 @@ training picture may test now, and old and new test pictures would be mixed in o
 """
 
 import os
+from collections.abc import Callable
 
 from tf_tickets import runs, storage
 from tf_tickets.data import folder
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export import loading
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
 
 
-def run_of(path):
+def run_of(path: str) -> runs.RunFolder | None:
     """The runs.RunFolder that a ticket folder lies in as its ticket; None for one that lies elsewhere."""
     place = runs.place(path)
     return place.run if place.kind == "ticket" and place.run and place.path == place.run.ticket else None
 
 
-def data_dir(run, given):
+def data_dir(run: runs.RunFolder | None, given: str | None) -> str | None:
     """The folder of a network's images.
 
     Args:
@@ -41,7 +43,9 @@ def _recorded_place(run):
         raise StateError(f"{error}; restore {run.config}") from None
 
 
-def check_pictures(ticket, run, place, say=lambda line: None):
+def check_pictures(
+    ticket: Ticket, run: runs.RunFolder | None, place: str | None, say: Callable[[str], None] = lambda line: None
+) -> None:
     """Checks that a folder holds the pictures that a network was made from, as they were.
 
     Args:

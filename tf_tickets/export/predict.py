@@ -13,12 +13,14 @@ from tf_tickets import runs
 from tf_tickets.columns import aligned
 from tf_tickets.errors import UsageError, plain
 from tf_tickets.export import loading
+from tf_tickets.export.ticket import Ticket
+from tf_tickets.settings.groups import Command
 
 BATCH = 100
 STANDARD_INPUT = "-"
 
 
-def predict(folder, paths, command):
+def predict(folder: str, paths: list[str], command: Command) -> tuple[str, list[str]]:
     """Labels pictures.
 
     Args:
@@ -47,7 +49,7 @@ def predict(folder, paths, command):
     return {"json": _json, "csv": _csv}.get(command.format, _table)(rows), problems
 
 
-def load(folder):
+def load(folder: str) -> Ticket:
     """The Ticket of a ticket folder, a round folder, or a run folder that has one."""
     place = runs.place(folder)
     return loading.load(place.run.ticket if place.kind == "run" and place.run.exported() is not None else folder)

@@ -7,11 +7,12 @@ from tf_tickets.errors import UsageError
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, network_of, settings_of
 from tf_tickets.models import architecture, builder, pretrained, state
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.settings.config import Config
 
 _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
 
 
-def read(path, config, rewound=None):
+def read(path: str, config: Config, rewound: str | None = None) -> Ticket:
     """Assembles a Ticket from PyTorch-named files; see `export.from_pytorch`."""
     data_set = facts_of(config.data)
     if data_set.mean is None:

@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.data import catalog, folder, sources
 from tf_tickets.errors import UsageError
 from tf_tickets.export import origin
-from tf_tickets.export.ticket import ids_digest, training_ids
+from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
 
 _CALIBRATED, _COMPARED = 200, 100
 
@@ -30,7 +30,7 @@ class Sample:
     compared_kind: str
 
 
-def missing(ticket, run, data_dir):
+def missing(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> str | None:
     """Why a ticket's images cannot be had, in words; None where they can be. Computes nothing, starts no TensorFlow.
 
     Args:
@@ -63,7 +63,7 @@ def _check_fits(ticket, data_set, data_dir):
         )
 
 
-def of(ticket, run, data_dir):
+def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Sample:
     """Images for a ticket: test images to compare on, training images of its run or more test images to calibrate on.
 
     Where the data set is not there, all are noise.

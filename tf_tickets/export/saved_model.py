@@ -3,6 +3,7 @@
 from tf_tickets.backend import keras, tf
 from tf_tickets.data import pictures
 from tf_tickets.data.photographs import SHORTER_SIDE
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import winograd
 
 
@@ -76,7 +77,7 @@ class _Served(tf.Module):
         return self._answer(tf.cast(cropped, tf.float32))
 
 
-def save(ticket, folder):
+def save(ticket: Ticket, folder: str) -> None:
     """Writes the SavedModel of a Ticket.
 
     Signatures, all on images [n, height, width, channels] of the network's size, others are refused: `serving_default`

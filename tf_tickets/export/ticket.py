@@ -9,13 +9,16 @@ import functools
 import hashlib
 import math
 import os
+from collections.abc import Iterable
 
 import numpy as np
 
 from tf_tickets import runs
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError, UsageError, reason
+from tf_tickets.models.description import Network
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
-from tf_tickets.settings.config import options
+from tf_tickets.settings.config import Config, options
 
 LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
 # Images a call in evaluation; the bits of logits depend on it.
@@ -61,23 +64,23 @@ class Ticket:
         return f"<Ticket: {network}, density {100 * self.density:.2f} %, round {self.round}{folder}>"
 
     @property
-    def density(self):
+    def density(self) -> float:
         """The fraction of prunable weights kept, in [0, 1]."""
         kept = sum(int(mask.sum()) for mask in self.masks.values())
         return kept / sum(mask.size for mask in self.masks.values())
 
     @property
-    def refits(self):
+    def refits(self) -> bool:
         """Whether it was trained on what was held out to choose its round, too."""
         return bool(self.settings.get("refit"))
 
     @property
-    def labels(self):
+    def labels(self) -> tuple[str, ...]:
         """Class names, in the order of the logits."""
         return tuple(self.data["labels"])
 
     @property
-    def content_digest(self):
+    def content_digest(self) -> str:
         """SHA-256 over arrays, settings and ids: equal for equal tickets, wherever and whenever they were written."""
         digest = hash_of(to_arrays(self))
         facts = [self.network, self.data, self.settings, self.ids_digest, self.round]
@@ -107,7 +110,7 @@ class Ticket:
         model = self.model
         return tf.function(lambda images: model(images, training=False), reduce_retracing=True, autograph=False)
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities of stored images.
 
         Args:
@@ -138,17 +141,17 @@ def check_free(folder: str) -> None:
         raise UsageError(f"{folder} is there and is no ticket; choose another folder")
 
 
-def training_ids(rows):
+def training_ids(rows: list[dict]) -> tuple[str, ...]:
     """The training images' ids, from the rows of subset.csv."""
     return tuple(row["id"] for row in rows if row["part"] == "train")
 
 
-def ids_digest(ids):
+def ids_digest(ids: Iterable[str]) -> str:
     """SHA-256 over image ids, whatever their order."""
     return hashlib.sha256("\n".join(sorted(ids)).encode("utf-8")).hexdigest()
 
 
-def settings_of(config):
+def settings_of(config: Config) -> dict:
     """The settings that decide the numbers, seeds included; folders and display are left out."""
     values = config.values()
     chosen = {n: values[n] for n, option in options().items() if option.metadata["digest"] and n != "ticket"}
@@ -156,7 +159,7 @@ def settings_of(config):
     return {**chosen, **seeds}
 
 
-def network_of(config, described):
+def network_of(config: Config, described: Network) -> dict:
     """The facts of a network that a ticket keeps: what `models.build` takes."""
     return {
         "name": config.network.model, "classes": described.classes, "image_shape": list(described.image_shape),
@@ -164,7 +167,7 @@ def network_of(config, described):
     }  # fmt: skip
 
 
-def data_of(data_set):
+def data_of(data_set: DataSet) -> dict:
     """The facts of a data set that a ticket keeps."""
     return {
         "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
@@ -173,7 +176,7 @@ def data_of(data_set):
     }  # fmt: skip
 
 
-def to_arrays(ticket):
+def to_arrays(ticket: Ticket) -> dict[str, np.ndarray]:
     """The arrays of ticket.npz: packed masks, surviving weights in flat order, all other variables."""
     arrays = {}
     for name, mask in ticket.masks.items():
@@ -186,7 +189,7 @@ def to_arrays(ticket):
     return arrays
 
 
-def from_document(document, arrays):
+def from_document(document: dict, arrays: dict[str, np.ndarray]) -> Ticket:
     """The inverse of `to_arrays`, with the facts of ticket.json, whose layers and arrays `claims` has checked."""
     try:
         masks, trained, rewound = {}, {}, {}

@@ -14,14 +14,16 @@ from tf_tickets.export.ticket import (
     DOCUMENT,
     IMAGES,
     LABELS,
+    Ticket,
     canonical,
     to_arrays,
 )
 from tf_tickets.export.verify import files_below
 from tf_tickets.registry import NETWORKS
+from tf_tickets.runs import RunFolder
 
 
-def write_ticket(folder, chosen):
+def write_ticket(folder: RunFolder, chosen: int) -> str:
     """Exports a complete round of a run as its ticket.
 
     Args:
@@ -36,7 +38,7 @@ def write_ticket(folder, chosen):
     return write(ticket, folder.ticket, *loading.measured(folder, chosen_folder))
 
 
-def write(ticket, path, metrics=None, test_images=None):
+def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: int | None = None) -> str:
     """Writes a Ticket as the folder `path`, which appears by renaming, durable.
 
     Args:
@@ -66,7 +68,7 @@ def write(ticket, path, metrics=None, test_images=None):
     return path
 
 
-def facts(ticket, metrics, test_images):
+def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
     """What every document of a ticket holds: counts, network and its program, data, settings, numbers.
 
     Args:
@@ -103,6 +105,6 @@ def _document(ticket, metrics, test_images, building):
     return signed(facts(ticket, metrics, test_images) | {"versions": backend.versions(), "files": digests})
 
 
-def signed(document):
+def signed(document: dict) -> dict:
     """A document with the hash of its canonical form."""
     return document | {"self_sha256": hashlib.sha256(canonical(document)).hexdigest()}

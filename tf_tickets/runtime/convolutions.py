@@ -21,7 +21,7 @@ class Workspace(threading.local):
     def __init__(self):
         self._arrays = {}
 
-    def zeros(self, kind, shape):
+    def zeros(self, kind, shape: tuple) -> np.ndarray:
         """An array that was zero when it was new; all that ask for this kind and shape overwrite the same part."""
         if (kind, shape) not in self._arrays:
             if len(self._arrays) >= _MOST_ARRAYS:
@@ -30,7 +30,7 @@ class Workspace(threading.local):
         return self._arrays[kind, shape]
 
 
-def padded(maps, pixels):
+def padded(maps: np.ndarray, pixels: int) -> np.ndarray:
     """Zeros on every side of maps [channels, images, height, width]."""
     channels, images, height, width = maps.shape
     wider = np.zeros((channels, images, height + 2 * pixels, width + 2 * pixels), np.float32)
@@ -38,7 +38,7 @@ def padded(maps, pixels):
     return wider
 
 
-def windows(maps, size, stride):
+def windows(maps: np.ndarray, size: int, stride: int) -> np.ndarray:
     """A view of what each filter sees: [channels, size, size, images, height', width'], nothing copied."""
     channels, images, height, width = maps.shape
     rows, columns = (height - size) // stride + 1, (width - size) // stride + 1
@@ -82,11 +82,11 @@ class Convolution:
         self._phases, self._phase_of = np.unique(phases, return_inverse=True)
         self._dense, self._offsets, self._workspace = None, {}, workspace
 
-    def shape(self, height, width):
+    def shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the result."""
         return tuple((side + 2 * self.padding - self.size) // self.stride + 1 for side in (height, width))
 
-    def forget_dense(self):
+    def forget_dense(self) -> None:
         """Frees the dense copy of the weights."""
         self._dense = None
 
@@ -164,7 +164,7 @@ def _first(shift, pad, stride):
     return into * stride + shift - pad, into
 
 
-def depthwise(maps, weights, bias, stride, padding):
+def depthwise(maps: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, stride: int, padding: int) -> np.ndarray:
     """One filter per channel: weights [height, width, channels, 1]."""
     size, view = weights.shape[0], windows(padded(maps, padding), weights.shape[0], stride)
     result = np.zeros((len(maps), *view.shape[3:]), np.float32)

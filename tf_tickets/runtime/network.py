@@ -19,7 +19,7 @@ _SURELY_SPARSE, _SURELY_DENSE = 0.005, 0.6
 _REPEATS = 2
 
 
-def load(path, compiled=False):
+def load(path: str, compiled: bool = False) -> "Network":
     """Loads a ticket.
 
     Args:
@@ -107,7 +107,7 @@ class Network:
         self._fixed, self._chosen = None, {}
         self._largest = max(operation.unfolded for operation in self._operations)
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities.
 
         Args:
@@ -123,7 +123,7 @@ class Network:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray) -> np.ndarray:
         """What `predict` turns into probabilities, float32 [n, classes]."""
         images = np.asarray(images)
         if images.dtype != self._dtype or images.shape[1:] != self.image_shape:
@@ -140,11 +140,11 @@ class Network:
             parts = [self._run(part) for part in chunks]
         return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *parts])
 
-    def method(self, images=1):
+    def method(self, images: int = 1) -> dict[str, str]:
         """How each convolution is executed on that many images at once: dict from its name to the method."""
         return dict(self._choose(images))
 
-    def use(self, method=None):
+    def use(self, method: str | None = None) -> None:
         """Executes every convolution `dense`, `sparse` or, where it was loaded so, `compiled`; None: timing decides."""
         if method not in (None, *self._methods):
             raise ValueError(f"{method!r} is none of {', '.join(self._methods)}")

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from tf_tickets.runtime import convolutions
-from tf_tickets.runtime.program import cosine_filters
+from tf_tickets.runtime.program import Step, cosine_filters
 
 # Of one image; ten times what the largest network here makes of the largest picture.
 _LARGEST_MAP = 1 << 26
@@ -37,7 +37,7 @@ class Operation:
     last: frozenset = frozenset()
 
 
-def prepare(steps, image_shape):
+def prepare(steps: list[Step], image_shape: tuple) -> list[Operation]:
     """Operations of program.Steps on images [height, width, channels]; ValueError if they do not fit together."""
     height, width, channels = image_shape
     operations, shapes, workspace = [], {steps[0].name: (channels, height, width)}, convolutions.Workspace()
@@ -49,7 +49,7 @@ def prepare(steps, image_shape):
             compute, shape, unfolded = _convolution(step, given[0], workspace)
         else:
             compute, shape, unfolded = _MAKERS[step.operation](step, given[0])
-        if any(operation != given[0] for operation in given) or min(shape) < 1:
+        if any(sides != given[0] for sides in given) or min(shape) < 1:
             raise ValueError(f"{step.name} takes {given}")
         if math.prod(shape) > _LARGEST_MAP:
             raise ValueError(f"{step.name} makes maps of {list(shape)}")
@@ -101,7 +101,7 @@ def _rectified(operations):
     return kept
 
 
-def run(ready, maps, methods):
+def run(ready: list[Operation], maps: np.ndarray, methods: dict[str, str]) -> np.ndarray:
     """The last operation's result.
 
     Args:
@@ -182,12 +182,11 @@ def _relu_of(maps, in_place):
 
 
 def _add(step, shape):
-    # In the place of a map whose rows lie apart it would take several times as long.
-    return (
-        lambda first, second, in_place: np.add(first, second, out=first if in_place and _whole(first) else None),
-        shape,
-        0,
-    )
+    def compute(first, second, in_place):
+        # In the place of a map whose rows lie apart it would take several times as long.
+        return np.add(first, second, out=first if in_place and _whole(first) else None)
+
+    return compute, shape, 0
 
 
 def _whole(maps):

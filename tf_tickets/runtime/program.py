@@ -5,6 +5,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -40,11 +41,11 @@ class Sparse:
     positions: np.ndarray
     values: np.ndarray
 
-    def scaled(self, scale):
+    def scaled(self, scale: np.ndarray) -> "Sparse":
         """Every output channel times its entry of `scale`, float32 [out]."""
         return Sparse(self.shape, self.positions, self.values * scale[self.positions % self.shape[3]])
 
-    def toarray(self):
+    def toarray(self) -> np.ndarray:
         """The whole kernel, float32."""
         kernel = np.zeros(math.prod(self.shape), np.float32)
         kernel[self.positions] = self.values
@@ -73,7 +74,7 @@ class Step:
     bias: np.ndarray | None = None
 
 
-def cosine_filters(size):
+def cosine_filters(size: int) -> np.ndarray:
     """The 2-D cosine filters of a harmonic convolution, each with L1 norm 1 (Ulicny et al. 2019).
 
     Returns:
@@ -84,7 +85,7 @@ def cosine_filters(size):
     return filters / np.abs(filters).sum(axis=(2, 3), keepdims=True)
 
 
-def read(nodes, weights):
+def read(nodes: list[dict], weights: Callable) -> list[Step]:
     """Checks a program and gives every step its weights, normalisation folded in.
 
     Args:
@@ -104,7 +105,7 @@ def read(nodes, weights):
         return _folded(steps, weights)
 
 
-def arrays(nodes, layers):
+def arrays(nodes: list[dict], layers: list[dict]) -> dict[str, tuple]:
     """The arrays that a program takes.
 
     Args:

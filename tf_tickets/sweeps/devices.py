@@ -6,12 +6,12 @@ import subprocess
 _GPU_FOLDER = "/proc/driver/nvidia/gpus"
 
 
-def cores():
+def cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def gpus():
+def gpus() -> list[str]:
     """The GPUs that a run would see, as CUDA_VISIBLE_DEVICES names them; empty without any."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
@@ -36,7 +36,7 @@ def _installed():
         return 0
 
 
-def environments(wanted, runs):
+def environments(wanted: int | None, runs: int) -> list[dict[str, str]]:
     """The environment variables of each worker.
 
     The parts depend on the machine and the grid alone, never on how many runs are left: the number of threads and of

@@ -48,12 +48,12 @@ class Point:
         return " ".join(f"{name}={text}" for name, text in self.texts.items())
 
 
-def fields():
+def fields() -> list[str]:
     """The names that a grid may hold."""
     return ["command", *(name for name in options() if name not in (*OF_THE_SWEEP, *_OTHERS))]
 
 
-def points(text):
+def points(text: str) -> list[Point]:
     """Reads a grid.
 
     Args:

@@ -9,6 +9,7 @@ import sys
 
 from tf_tickets import stopping
 from tf_tickets.errors import StopRequested, UsageError, reason
+from tf_tickets.settings.groups import Command
 from tf_tickets.sweeps import devices
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.
@@ -35,7 +36,7 @@ class Demand:
     slots: int
 
 
-def connect(address):
+def connect(address: str | None):
     """Joins a cluster, or starts one on this machine that listens on its loopback interface alone.
 
     Args:
@@ -103,7 +104,7 @@ def _last_error(text):
     return reason(parts[-1] if len(parts) > 1 else text.strip().rpartition("\n")[2])
 
 
-def demand(ray, command):
+def demand(ray, command: Command) -> Demand:
     """What each run asks for, as `--cpus_per_run` and `--gpus_per_run` say, or by what there is.
 
     Args:

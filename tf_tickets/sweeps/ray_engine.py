@@ -12,11 +12,13 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 from tf_tickets import storage
 from tf_tickets.errors import LockedError, StateError, StopRequested, TicketError, UsageError, reason
+from tf_tickets.settings.config import Config
 from tf_tickets.sweeps import pool, ray_cluster
-from tf_tickets.sweeps.outcomes import Outcome, run_words
+from tf_tickets.sweeps.outcomes import Outcome, Run, run_words
 
 # Nodes may come and go for days; a run that takes its node down each time has to end some day.
 _RETRIES = 100
@@ -59,7 +61,7 @@ class Board:
     def __init__(self):
         self._starts, self._news, self._stopping = {}, [], False
 
-    def started(self, name, place):
+    def started(self, name: str, place: str) -> int | None:
         """Which start of this run it is, from 1; None after `stop`: it must not start."""
         if self._stopping:
             return None
@@ -67,23 +69,23 @@ class Board:
         self._news.append((name, place))
         return self._starts[name]
 
-    def news(self):
+    def news(self) -> list[tuple[str, str]]:
         """(name, place) of the starts since the last call."""
         starts, self._news = self._news, []
         return starts
 
-    def stop(self):
+    def stop(self) -> set[str]:
         """No run starts any more; returns the names of those that have."""
         self._stopping = True
         return set(self._starts)
 
-    def stopping(self):
+    def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping
 
 
 @contextlib.contextmanager
-def engine(config):
+def engine(config: Config) -> Iterator[tuple]:
     """A cluster while it is needed.
 
     Args:
@@ -136,7 +138,7 @@ def _outcomes(ray, demand, todo, progress, stop):
             yield outcome
 
 
-def order(run, demand):
+def order(run: Run, demand: ray_cluster.Demand) -> Order:
     """The Order of an outcomes.Run."""
     threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(demand.cpus))
     handed = {name: value for name, value in os.environ.items() if name.startswith(_HANDED)}
@@ -163,7 +165,7 @@ def _result(ray, task):
         return StopRequested.exit_status, reason(error)
 
 
-def run_order(order, board):
+def run_order(order: Order, board) -> tuple[int | None, str]:
     """What a node does with a run: the task.
 
     Args:

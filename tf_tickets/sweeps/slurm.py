@@ -5,6 +5,8 @@ import shlex
 import sys
 
 from tf_tickets.errors import StopRequested
+from tf_tickets.settings.config import Config
+from tf_tickets.sweeps.outcomes import Run
 
 # Seconds before the time limit at which a run is asked to save: a block of steps, an evaluation, a checkpoint.
 _GRACE = 180
@@ -48,7 +50,7 @@ exit "$status"
 """
 
 
-def script(runs, config):
+def script(runs: list[Run], config: Config) -> str | None:
     """The script, one index for each run.
 
     Args:

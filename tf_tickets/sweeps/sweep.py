@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import secrets
+from collections.abc import Callable, Iterable
 
 from tf_tickets import storage
 from tf_tickets.errors import StateError, StopRequested, TicketError, UsageError
@@ -18,7 +19,7 @@ from tf_tickets.sweeps.progress import Progress
 _ROOM = 1 << 16
 
 
-def resolve(config, names, check):
+def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config], None]) -> list[Run]:
     """Resolves every point of `--sweep`, before anything starts.
 
     Args:
@@ -65,7 +66,12 @@ def _resolve(point, given, check):
     return Run(point, config, planned, planned.folder(), config.pruning.rounds, words)
 
 
-def sweep(runs, config, stop=lambda: False, say=lambda line: None):
+def sweep(
+    runs: list[Run],
+    config: Config,
+    stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Outcome]:
     """Runs or continues every run of a sweep that is not finished.
 
     Args:
@@ -126,7 +132,7 @@ def _told(progress, run, environment, children):
     return outcome
 
 
-def open_logs(out):
+def open_logs(out: str) -> None:
     """Makes the folder of the logs; StateError, and nothing left behind, where the disk has no room for them.
 
     What is written, `<out>/sweep/session`, also tells whoever reads it elsewhere that this is the same folder.
@@ -146,7 +152,7 @@ def open_logs(out):
         raise
 
 
-def worst(outcomes):
+def worst(outcomes: list[Outcome]) -> int:
     """The exit status of a whole sweep: the worst of its runs', 0 if all finished."""
     statuses = {outcome.status for outcome in outcomes}
     return next((status for status in WORST if status in statuses), 0)

@@ -2,18 +2,21 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
+from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import Run
 from tf_tickets.workers import meeting, messages, tf_config
-from tf_tickets.workers.team import ALONE, meet
+from tf_tickets.workers.team import ALONE, Alone, meet
 
 # What every machine may have its own of.
 _OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
 
 
 @contextlib.contextmanager
-def joined(config, command, stop=lambda: False):
+def joined(config: Config, command: str, stop: Callable[[], bool] = lambda: False) -> Iterator[Alone]:
     """The team of a run, for as long as the context lasts; without strategy=multi_worker a team of one.
 
     Args:
@@ -38,12 +41,12 @@ def joined(config, command, stop=lambda: False):
         yield team
 
 
-def agreed(stop, team):
+def agreed(stop: Callable[[], bool], team: Alone) -> Callable[[], bool]:
     """`stop`, to which all workers give the same answer: yes, if one of them was asked to."""
     return lambda: team.any(stop())
 
 
-def devices_of(run, team):
+def devices_of(run: Run, team: Alone):
     """The backend.Devices of a config.Run on this worker; UsageError where the workers' devices do not fit together."""
     from tf_tickets import backend
 
@@ -58,6 +61,6 @@ def devices_of(run, team):
     return devices
 
 
-def are_rounds(value, count):
+def are_rounds(value, count: int) -> bool:
     """Whether a JSON value is a list of rounds, of `count` that there are."""
     return isinstance(value, list) and all(messages.is_whole(index, high=count) for index in value)

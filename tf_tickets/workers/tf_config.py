@@ -28,15 +28,15 @@ class Cluster:
     key: bytes | None = dataclasses.field(default=None, repr=False)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of workers."""
         return len(self.addresses)
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """A worker as messages call it."""
         return f"{'the chief' if index == 0 else f'worker {index}'} ({self.addresses[index]})"
 
-    def place(self, index):
+    def place(self, index: int) -> tuple[str, int]:
         """(host, port) of a worker."""
         host, _, port = self.addresses[index].rpartition(":")
         return host.strip("[]"), int(port)
