@@ -86,7 +86,16 @@ def bare(monkeypatch, tmp_path):
         kept = masked_state(kept, masks)
         facts = dataclasses.replace(catalog.CATALOG[dataset], image_shape=shape, **changes)
         config = tt.Config.from_values(dataset=dataset, model=model)
-        ticket = Ticket(masks, kept, kept, network, data_of(facts), settings_of(config), ids_digest([]), 0)
+        ticket = Ticket(
+            masks,
+            kept,
+            kept,
+            network,
+            data=data_of(facts),
+            settings=settings_of(config),
+            ids_digest=ids_digest([]),
+            round=0,
+        )
         if model == "vit_small":  # building it takes seconds, and what it computes is not asked
             monkeypatch.setattr(Ticket, "build", lambda ticket: built)
         monkeypatch.setattr(saved_model, "save", lambda ticket, folder: None)

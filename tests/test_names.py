@@ -49,7 +49,9 @@ def test_two_pairs_of_classes_may_not_have_one_name():
 @pytest.mark.parametrize("text, width", [("abc", 3), ("中文", 4), ("e\u0301", 1), ("עברית", 5), ("👍", 2)])
 def test_columns_of_a_terminal(text, width):
     assert columns.width(text) == width
-    assert columns.width(columns.left(text, 9)) == columns.width(columns.right(text, 9)) == 9
+    rows = columns.aligned([[text, "n", text], ["plain", "100", "plain"]], "lr").split("\n")
+    assert rows[0].startswith(f"{text}{' ' * (5 - width)}    n  ") and rows[0].endswith(f" {text}"[width == 5 :])
+    assert rows[1] == "plain  100  plain" and columns.width(rows[0]) == len(rows[1])
     lines = tables.align({"name": [text, "plain"], "n": ["1", "2"]}).split("\n")
     assert {columns.width(line) for line in lines} == {8}
 

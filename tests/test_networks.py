@@ -11,7 +11,7 @@ from tf_tickets import backend, runs, runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
-from tf_tickets.export import program
+from tf_tickets.export import keras_program
 from tf_tickets.models import architecture, description, initial, layers
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.registry import NETWORKS
@@ -49,7 +49,7 @@ def test_no_two_names_compute_the_same_function_and_each_is_what_its_entry_says(
     for name in (name for name in NETWORKS if not name.endswith(deep)):
         model, entry = tt.models.build(name, **small(name)), NETWORKS[name]
         normalised = any(isinstance(layer, backend.keras.layers.BatchNormalization) for layer in model.layers)
-        assert (normalised, program.of(model) is not None) == (entry.normalises, entry.runtime), name
+        assert (normalised, keras_program.of(model) is not None) == (entry.normalises, entry.runtime), name
         for k, kernel in enumerate(architecture.describe(name, **small(name)).kernels()):
             values = np.sin(1 + 0.7 * np.arange(kernel.size) + k) / np.sqrt(kernel.fan_in)
             model.get_layer(kernel.name).kernel.assign(values.reshape(kernel.shape))

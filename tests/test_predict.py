@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,11 @@ def test_the_card_says_what_was_measured(run_folder):
     text = pathlib.Path(run_folder, "ticket", "MODEL_CARD.md").read_text()
     document = storage.read_json(f"{run_folder}/ticket/ticket.json")
     accuracy = document["metrics"]["test_accuracy"]
-    assert f"| test accuracy | {100 * accuracy:.2f} % | [" in text and "over 600 images" in text
+    # Wilson's interval: the shares from which the one found is 1.96 standard deviations away.
+    row = rf"\| test accuracy \| {100 * accuracy:.2f} % \| \[(.+), (.+)\] over 600 images"
+    for bound in (float(number) / 100 for number in re.search(row, text).groups()):
+        deviations = abs(accuracy - bound) / (bound * (1 - bound) / 600) ** 0.5
+        assert deviations == pytest.approx(1.96, abs=0.01)
     assert f"{document['weights_left']:,} of {document['weights_total']:,} prunable weights" in text
     assert "width 2" in text and "runtime.load(" in text and "MODEL_CARD.md" in document["files"]
 

@@ -262,7 +262,9 @@ def test_unwritable_folder_is_a_usage_error(tiny, tmp_path):
     archive = _write(tmp_path / "archive", _binary(tiny))
     (tmp_path / "file").write_text("not a folder")
     for data_dir in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UsageError, match="cannot be written"):
+        with pytest.raises(
+            UsageError, match=f"--data_dir={data_dir}: .*file is a file, not a folder; choose another --data_dir"
+        ):
             prepare.prepare("cifar10", archive, str(data_dir))
 
 

@@ -20,11 +20,10 @@ import tf_tickets as tt
 from tf_tickets import runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import sources
-from tf_tickets.export import program
+from tf_tickets.export import keras_program
 from tf_tickets.export.ticket import Ticket, canonical, to_arrays
 from tf_tickets.models import architecture, builder, state
-from tf_tickets.runtime import files
-from tf_tickets.runtime import program as programs
+from tf_tickets.runtime import files, program
 
 # Every family; strides, poolings, depthwise and bottleneck blocks, both stems, every head.
 NETWORKS = [
@@ -68,12 +67,12 @@ def random_ticket(name, shape, stem, head, density, seed):
     }  # fmt: skip
     network = {"name": name, **facts, "image_shape": list(shape)}
     state.set_state(model, found)
-    return Ticket(masks, found, found, network, data, {}, "", 3)
+    return Ticket(masks, found, found, network, data=data, settings={}, ids_digest="", round=3)
 
 
 def document_of(ticket, which):
     layers = [{"layer": name, "shape": list(mask.shape)} for name, mask in ticket.masks.items()]
-    nodes = json.loads(json.dumps(program.of(built(*NETWORKS[which])[2])))
+    nodes = json.loads(json.dumps(keras_program.of(built(*NETWORKS[which])[2])))
     return {"program": nodes, "layers": layers, "data": ticket.data, "density": ticket.density}
 
 
@@ -139,7 +138,7 @@ def test_timing_decides_between_dense_and_sparse(monkeypatch):
 
 def test_a_transformer_has_no_program():
     model = builder.build("vit_small", classes=10, image_shape=(16, 16, 3), width=64)
-    assert program.of(model) is None
+    assert keras_program.of(model) is None
 
 
 @pytest.fixture(scope="module")
@@ -319,5 +318,5 @@ def test_images_of_another_kind_are_refused(ticket_folder):
 
 
 def test_the_largest_kernels_and_sides_are_bounded():
-    assert programs._in_range("shape", [3, 3, 512, 512]) and not programs._in_range("shape", [3, 3, True, 4])
-    assert not programs._in_range("stride", 1 << 20) and not programs._in_range("epsilon", float("nan"))
+    assert program._in_range("shape", [3, 3, 512, 512]) and not program._in_range("shape", [3, 3, True, 4])
+    assert not program._in_range("stride", 1 << 20) and not program._in_range("epsilon", float("nan"))

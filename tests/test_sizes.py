@@ -36,7 +36,16 @@ def drawn(name, model="vgg11", **changes):
     described = architecture.describe(**{"model" if key == "name" else key: value for key, value in network.items()})
     masks = {kernel.name: RNG.random(kernel.shape) < 0.7 for kernel in described.prunable()}
     kept, config = masked_state(kept, masks), tt.Config.from_values(dataset=name, model=model)
-    return Ticket(masks, kept, kept, network, data_of(facts), settings_of(config), ids_digest([]), 0)
+    return Ticket(
+        masks,
+        kept,
+        kept,
+        network,
+        data=data_of(facts),
+        settings=settings_of(config),
+        ids_digest=ids_digest([]),
+        round=0,
+    )
 
 
 @pytest.fixture(scope="module", params=["isic2018", "cifar10"])

@@ -1,15 +1,17 @@
 """A ticket knows the images that it was trained on."""
 
+import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.data import sources, subsets
-from tf_tickets.errors import StateError
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import verify, writer
 
 
@@ -71,3 +73,25 @@ def test_bytes_that_are_no_text_are_refused(run, tmp_path):
 def test_a_ticket_of_an_earlier_version_has_no_list(run, tmp_path):
     folder = rewritten(run, tmp_path, dropped="images.txt")
     assert tt.Ticket.load(folder).ids is None and "listed" not in verify.verify(folder)
+
+
+def test_a_ticket_prints_as_one_line(run):
+    round_folder = run.round(0).folder
+    ticket = tt.Ticket.load(round_folder)
+    assert repr(ticket) == (
+        f"<Ticket: {ticket.network['name']} of width {ticket.network['width']} on digits, "
+        f"density {100 * ticket.density:.2f} %, round 0, {round_folder}>"
+    )
+    assert str(tt.Ticket.load(run.ticket)).endswith(f", {run.ticket}>")
+    assert str(dataclasses.replace(ticket, folder=None)).endswith(", round 0>")
+
+
+def test_images_of_another_shape_are_refused_in_words(run):
+    with pytest.raises(UsageError, match=r"^images are uint8 \[2, 9, 8, 1\]: this ticket takes uint8 \[n, 8, 8, 1\]$"):
+        tt.Ticket.load(run.ticket).predict(np.zeros([2, 9, 8, 1], np.uint8))
+
+
+def test_what_a_ticket_holds_beside_arrays_is_named(run):
+    ticket = tt.Ticket.load(run.ticket)
+    with pytest.raises(TypeError, match="positional"):
+        tt.Ticket(ticket.masks, ticket.trained, ticket.rewound, ticket.network, ticket.data)

@@ -9,7 +9,7 @@ from conftest import ROOT
 
 import tf_tickets as tt
 from tf_tickets.backend import keras, tf
-from tf_tickets.export import program
+from tf_tickets.export import keras_program
 from tf_tickets.models import winograd
 from tf_tickets.pruning import wrapping
 
@@ -166,7 +166,7 @@ def test_with_a_gpu_it_is_keras_own(monkeypatch):
 
 def test_an_exported_program_has_an_ordinary_convolution():
     model = tt.models.build("resnet18", classes=3, image_shape=(16, 16, 3), width=32)
-    nodes = {node["name"]: node for node in program.of(model)}
+    nodes = {node["name"]: node for node in keras_program.of(model)}
     (name, *_) = transformed(model)
     assert nodes[name]["operation"] == "convolution"
     assert nodes[name]["stride"] == 1 and nodes[name]["padding"] == 1

@@ -35,7 +35,7 @@ _LAZY = {
     "imp": ("tf_tickets.experiments.imp", "imp"),
     "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),
     "train": ("tf_tickets.experiments.train", "train"),
-    "Ticket": ("tf_tickets.export.ticket", "Ticket"),
+    "Ticket": ("tf_tickets.export", "Ticket"),
     **{room: (f"tf_tickets.{room}", None) for room in ("augment", "data", "models", "plugins", "pruning", "registry")},
 }
 

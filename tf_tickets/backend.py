@@ -6,7 +6,7 @@ import os
 
 import tf_tickets  # noqa: F401  the switch to legacy Keras stands in the package's __init__
 from tf_tickets import streams
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, reason
 
 streams.record()
 # TensorFlow's C++ logging reads this once, when it loads, and only after its first lines.
@@ -105,7 +105,7 @@ def _has_gpu():
 
 
 def _across(run, cluster):
-    """The Devices of one worker of several; TF_CONFIG, which the cluster was read from, is TensorFlow's own door."""
+    """The Devices of one worker of several. TensorFlow itself reads TF_CONFIG, from which the cluster was read too."""
     from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
     from tensorflow.python.eager import context
 
@@ -115,8 +115,8 @@ def _across(run, cluster):
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"TF_CONFIG: {cluster.name(cluster.index)} cannot open its port ({reason}); free it") from None
+        name = cluster.name(cluster.index)
+        raise UsageError(f"TF_CONFIG: {name} cannot open its port ({reason(error)}); free it") from None
     # All workers have the same number of steps: asking each other before every one would cost a round trip.
     strategy.extended.experimental_enable_get_next_as_optional = False
     replicas = strategy.num_replicas_in_sync

@@ -1,9 +1,10 @@
 """Text in the columns of a terminal, where a character is not always one column wide."""
 
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 
-def width(text):
+def width(text: str) -> int:
     """The columns that text takes in a terminal: two of wide characters, none of marks on others."""
     if text.isascii():
         return len(text)
@@ -12,11 +13,16 @@ def width(text):
     return sum(wide)
 
 
-def left(text, columns):
-    """Text with spaces behind it, so that it takes that many columns."""
-    return text + " " * (columns - width(text))
+def aligned(rows: Iterable[Sequence[str]], sides: str) -> str:
+    """Rows of cells as lines of text, each column as wide as its widest cell, two spaces between them.
 
-
-def right(text, columns):
-    """Text with spaces before it, so that it takes that many columns."""
-    return " " * (columns - width(text)) + text
+    Args:
+      rows: equally many cells each; a row of titles is one of them.
+      sides: for each column `l` or `r`, where its text stands; the last one is also that of all columns after it.
+    """
+    padded = []
+    for index, cells in enumerate(zip(*rows)):
+        side, widest = sides[min(index, len(sides) - 1)], max(map(width, cells))
+        spaces = [" " * (widest - width(cell)) for cell in cells]
+        padded.append([cell + space if side == "l" else space + cell for cell, space in zip(cells, spaces)])
+    return "\n".join("  ".join(line).rstrip() for line in zip(*padded))

@@ -1,7 +1,7 @@
 """What can go wrong, by exit status. Every message is one line for a person: what, where, how to fix."""
 
-# Characters of a value that a message repeats.
-_SHOWN = 100
+# Characters of a value that a message repeats, and of what a library says: some repeat kilobytes of a damaged file.
+_SHOWN, _SAID = 100, 300
 
 
 def plain(text):
@@ -20,9 +20,10 @@ def shown(value):
     return plain(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def reason(error):
-    """What a library says, as the start of one line: some repeat kilobytes of a damaged file."""
-    return " ".join(str(error).split())[:300]
+def reason(error: BaseException | str) -> str:
+    """What an exception says, as a piece of one line: the system's words alone; where it says nothing, its class."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return text if len(text) <= _SAID else f"{text[:_SAID]}..."
 
 
 class TicketError(Exception):

@@ -13,6 +13,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 
 from tf_tickets import stopping, storage, streams
 from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
@@ -21,7 +22,7 @@ from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 _TOUCHED, _LEASE = 5.0, 60.0
 
 
-def check(what):
+def check(what: str) -> None:
     """UsageError where this system has no flock; `what` is the command, or other thing, that would take a lock."""
     if _fcntl() is None:
         raise UsageError(
@@ -40,7 +41,7 @@ def _fcntl():
 
 
 @contextlib.contextmanager
-def hold(path):
+def hold(path: str) -> Iterator[None]:
     """Holds a lock file; a dead process' lock is free at once, that of a dead host when its lease is over.
 
     Args:
@@ -64,8 +65,8 @@ def hold(path):
         except OSError:
             raise _in_use(path, descriptor) from None
         _outlast(path, descriptor)
-        mine = _name_holder(descriptor)
-        lease = _Lease(path, descriptor, mine)
+        holder = _name_holder(descriptor)
+        lease = _Lease(path, descriptor, holder)
         lease.start()
         try:
             yield
@@ -80,10 +81,10 @@ def hold(path):
 def _name_holder(descriptor):
     """Writes who holds the lock, and gives it back as bytes: a line for people, and one that nobody else can have."""
     who = f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    mine = f"{who}\n{_kernel()} {secrets.token_hex(8)}\n".encode()
+    holder = f"{who}\n{_kernel()} {secrets.token_hex(8)}\n".encode()
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, mine, 0)
-    return mine
+    os.pwrite(descriptor, holder, 0)
+    return holder
 
 
 def _kernel():
@@ -139,9 +140,9 @@ def _outlast(path, descriptor):
 class _Lease(threading.Thread):
     """Touches the file while the lock is held, and ends the process when another has taken it."""
 
-    def __init__(self, path, descriptor, mine):
+    def __init__(self, path, descriptor, holder):
         super().__init__(name="lease", daemon=True)
-        self._path, self._descriptor, self._mine = path, descriptor, mine
+        self._path, self._descriptor, self._holder = path, descriptor, holder
         self._ended = threading.Event()
 
     def run(self):
@@ -157,7 +158,7 @@ class _Lease(threading.Thread):
     def _lost(self):
         try:  # by its name: who is told to delete the file of a host that is gone makes a new one
             with storage.open_regular(self._path, StateError) as file:
-                return file.read(4096) != self._mine
+                return file.read(4096) != self._holder
         except StateError:  # another has put something else in its place
             return True
         except OSError:

@@ -1,10 +1,12 @@
 """A run folder: every file name, "is complete" and its hashes, and the lock."""
 
 import contextlib
+import dataclasses
 import functools
 import os
 import socket
 import time
+from collections.abc import Iterable, Iterator
 
 from tf_tickets import locks, storage
 from tf_tickets.errors import StateError, UsageError
@@ -21,6 +23,9 @@ _SEAL = ("files", "run", "self_sha256")
 # Of evaluations.csv: what was measured of one network.
 EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
 
+# The file that makes a folder a ticket.
+DOCUMENT = "ticket.json"
+
 # The folder, inside of a run's, of its chosen rounds on all images of the subset.
 REFIT = "refit"
 
@@ -31,7 +36,7 @@ class RoundFolder:
     def __init__(self, path, index):
         self.folder, self.index = path, index
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         """The path of one of the round's files."""
         return os.path.join(self.folder, name)
 
@@ -45,16 +50,16 @@ class RoundFolder:
     summary = property(lambda self: self.path("summary.json"))
 
     @property
-    def checkpoints(self):
+    def checkpoints(self) -> list[str]:
         """The two generations of the round's checkpoint."""
         return [self.path("checkpoint-a.npz"), self.path("checkpoint-b.npz")]
 
     @property
-    def complete(self):
+    def complete(self) -> bool:
         """Whether the round is finished."""
         return os.path.exists(self.summary)
 
-    def read_summary(self):
+    def read_summary(self) -> dict:
         """The numbers of summary.json; a changed one is a StateError."""
         value = storage.read_json(self.summary)
         if not isinstance(value, dict):
@@ -63,7 +68,7 @@ class RoundFolder:
             value = storage.read_sealed(self.summary)
         return {name: part for name, part in value.items() if name not in _SEAL}
 
-    def complete_with(self, summary, run):
+    def complete_with(self, summary: dict, run: str) -> None:
         """Writes summary.json, with the size and hash of every file that the round leaves; the round is complete."""
         base = os.path.dirname(self.folder)
         paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.checkpoints[0]]
@@ -75,7 +80,7 @@ class RoundFolder:
         }  # fmt: skip
         storage.write_json(self.summary, storage.seal(summary | {"run": run, "files": files}))
 
-    def check(self, run):
+    def check(self, run: str) -> None:
         """StateError unless the complete round is of this run and its files are those it left."""
         value, base = storage.read_sealed(self.summary), os.path.dirname(self.folder)
         if value.get("run") != run:
@@ -103,7 +108,7 @@ class RunFolder:
         self.folder, self._began, self._out = path, None, out
 
     @classmethod
-    def of(cls, config, command="imp", content=()):
+    def of(cls, config, command: str = "imp", content: Iterable[tuple] = ()) -> "RunFolder":
         """The folder that a configuration names."""
         for name, path in (("pretrained", config.network.pretrained), ("subset_file", config.data.subset_file)):
             if path:
@@ -116,7 +121,7 @@ class RunFolder:
             seed += f"-order_{config.order_seed}"
         return cls(os.path.join(config.run.out, name, seed), config.run.out)
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         """The path of one of the run's files or folders."""
         return os.path.join(self.folder, name)
 
@@ -133,63 +138,63 @@ class RunFolder:
     backbone = property(lambda self: self.path("backbone.safetensors"))
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The run's name wherever it lies: its last two folders, of a refit the last three."""
         return "/".join(os.path.abspath(self.folder).split(os.sep)[-3 if self.refits else -2 :])
 
     @property
-    def refits(self):
+    def refits(self) -> bool:
         """Whether this is the run of the chosen rounds on all images of the subset."""
         return os.path.basename(os.path.abspath(self.folder)) == REFIT
 
     @functools.cached_property
-    def refit(self):
+    def refit(self) -> "RunFolder":
         """The folder of that run, inside of this one."""
-        found = RunFolder(self.path(REFIT))
-        found._began = self._began
-        return found
+        folder = RunFolder(self.path(REFIT))
+        folder._began = self._began
+        return folder
 
     @property
-    def ticket(self):
+    def ticket(self) -> str:
         """The folder of the ticket; a run and its refit have one."""
         return os.path.join(os.path.dirname(os.path.abspath(self.folder)) if self.refits else self.folder, "ticket")
 
     @property
-    def of_ticket(self):
+    def of_ticket(self) -> "RunFolder":
         """The folder whose round the ticket is: this one, or its refit."""
         return self.refit if not self.refits and (self.exported() or (None, False))[1] else self
 
-    def exported(self):
+    def exported(self) -> tuple[int, bool] | None:
         """(round, whether it is of the refit) of the ticket that is there, else None; StateError where damaged.
 
         A refit has none while that of its run is of the search.
         """
-        path = os.path.join(self.ticket, "ticket.json")
+        path = os.path.join(self.ticket, DOCUMENT)
         if not os.path.isfile(path):
             return None
-        found = storage.read_json(path)
-        if not isinstance(found, dict) or type(found.get("round")) is not int:
+        document = storage.read_json(path)
+        if not isinstance(document, dict) or type(document.get("round")) is not int:
             raise StateError(f"{path} is no ticket's document; restore it, or delete {self.ticket} to write it anew")
-        settings = found.get("settings")
+        settings = document.get("settings")
         refits = isinstance(settings, dict) and bool(settings.get("refit"))
-        return None if self.refits and not refits else (found["round"], refits)
+        return None if self.refits and not refits else (document["round"], refits)
 
     @property
-    def pretraining(self):
+    def pretraining(self) -> RoundFolder:
         """The files of a `pretrain` run, kept like those of a round."""
         return RoundFolder(self.path("pretraining"), 0)
 
-    def round(self, index):
+    def round(self, index: int) -> RoundFolder:
         """The folder of round `index`."""
         return RoundFolder(self.path(f"round_{index:02d}"), index)
 
-    def summaries(self):
+    def summaries(self) -> list[dict]:
         """The summaries of the complete rounds, from round 0 to the first incomplete one."""
-        found, index = [], 0
+        summaries, index = [], 0
         while self.round(index).complete:
-            found.append(self.round(index).read_summary())
+            summaries.append(self.round(index).read_summary())
             index += 1
-        return found
+        return summaries
 
     def remove_superfluous(self) -> None:
         """Removes the checkpoints of all rounds before the last complete one, whose durable summary replaces them.
@@ -208,7 +213,7 @@ class RunFolder:
                 os.removedirs(self.folder)
 
     @contextlib.contextmanager
-    def locked(self):
+    def locked(self) -> Iterator[None]:
         """Holds the run's lock, see `locks`; LockedError names the holder. What was planted in it is a StateError."""
         path = self.path("lock")
         try:
@@ -227,7 +232,7 @@ class RunFolder:
                 self._forget_if_untouched()
                 raise
 
-    def note_attempt(self, round_index, step=""):
+    def note_attempt(self, round_index: int | str, step: int | str = "") -> None:
         """Adds a line to attempts.csv, once for each time that the lock was taken: outside of every comparison.
 
         What stands there before is not read: lines are only added below it.
@@ -247,3 +252,47 @@ class RunFolder:
             before = b"began,host,process,round,step\n"
         line = ",".join(str(part) for part in row) + "\n"
         storage.write_bytes(self.attempts, before + line.encode())
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What lies at a path that a user gave.
+
+    Attributes:
+      path: absolute.
+      kind: `ticket` (a ticket folder), `run`, `round` or `other`.
+      run: the RunFolder that it is or lies in, None where there is none; of a ticket not always its own.
+      round: the RoundFolder of a round, else None.
+    """
+
+    path: str
+    kind: str
+    run: RunFolder | None = None
+    round: RoundFolder | None = None
+
+
+def place(path: str) -> Place:
+    """Says what lies at a path, by the file or the name that tells; nothing is read."""
+    path = os.path.abspath(path)
+    run, parent = RunFolder(path), RunFolder(os.path.dirname(path))
+    above = parent if os.path.isfile(parent.config) else None
+    if os.path.isfile(os.path.join(path, DOCUMENT)):
+        return Place(path, "ticket", above)
+    if os.path.isfile(run.config):
+        return Place(path, "run", run)
+    prefix, _, number = os.path.basename(path).partition("_")
+    if above and prefix == "round" and number.isdigit():
+        return Place(path, "round", above, RoundFolder(path, int(number)))
+    return Place(path, "other", above)
+
+
+def usable_place(path: str) -> Place:
+    """As `place`; UsageError where it is no run, round or ticket, or a round that is not complete."""
+    recognised = place(path)
+    if recognised.kind == "other":
+        raise UsageError(
+            f"{recognised.path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0"
+        )
+    if recognised.kind == "round" and not recognised.round.complete:
+        raise UsageError(f"{recognised.path} is not complete: run its command again to finish it")
+    return recognised

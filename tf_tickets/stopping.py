@@ -8,6 +8,7 @@ import signal
 import time
 
 from tf_tickets import streams
+from tf_tickets.errors import StopRequested
 
 _requests = []
 
@@ -15,19 +16,18 @@ _requests = []
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 
-def requested():
+def requested() -> bool:
     """Whether a stop was asked for."""
     return bool(_requests)
 
 
-def listen():
+def listen() -> None:
     """Takes over the signals. The process leaves with status 75, run again to continue, in every case."""
     _handle(_remember)
 
 
-def leave_at_once():
+def leave_at_once() -> None:
     """For a command with nothing to save: StopRequested is raised wherever it is, also for an earlier request."""
-    from tf_tickets.errors import StopRequested
 
     def leave(number, frame):
         before = requested()
@@ -40,7 +40,7 @@ def leave_at_once():
         raise StopRequested("stopped on request")
 
 
-def ignore():
+def ignore() -> None:
     """For a command that is done: Python's own end takes seconds with TensorFlow loaded, and would restore defaults."""
     _handle(signal.SIG_IGN)
 
@@ -58,4 +58,4 @@ def _remember(number, frame):
     if not _requests:
         _requests.append(time.monotonic())
     elif number != _HANGUP and time.monotonic() - _requests[0] > 1.0:
-        streams.leave(75)
+        streams.leave(StopRequested.exit_status)

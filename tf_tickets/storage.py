@@ -18,14 +18,14 @@ import secrets
 import shutil
 import stat
 import time
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
 
 from tf_tickets.errors import StateError, TicketError, UsageError, reason
 
-_TEMPORARY = ".writing"
-
+_TEMPORARY, _REDO = ".writing", "restore it, or delete its folder to redo it"
 # Seconds after which what was being written beside an unlocked file is nobody's any more.
 _FORSAKEN = 3600.0
 _NO_WAIT, _NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
@@ -33,7 +33,6 @@ _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device", stat.S_IFLNK: "a link",
 }  # fmt: skip
-
 # What a full, failing, forbidden or read-only disk says.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -92,7 +91,7 @@ def _check_regular(mode, path, error):
         raise error(f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a regular file; put one in its place")
 
 
-def write_bytes(path, data):
+def write_bytes(path: str, data: bytes) -> None:
     """Writes `data` to `path` atomically and durably; a link that stands there is replaced, not followed."""
     temporary, made = temporary_name(path), False
     try:
@@ -158,7 +157,7 @@ def remove_forsaken(folder: str) -> None:
 
 
 @contextlib.contextmanager
-def disk_faults():
+def disk_faults() -> Iterator[None]:
     """Turns the disk's refusals into StateErrors, those that TensorFlow's own writers report included."""
     try:
         yield
@@ -169,13 +168,13 @@ def disk_faults():
         raise StateError(f"{place}: {error.strerror}; free or fix the disk and run again") from error
     except Exception as error:
         # TensorFlow's errors have classes of their own, which only a process that has it loaded could name.
-        found = [reason for reason in map(os.strerror, _DISK) if reason in str(error)]
-        if not found or not type(error).__module__.startswith("tensorflow"):
+        refusals = [words for words in map(os.strerror, _DISK) if words in str(error)]
+        if not refusals or not type(error).__module__.startswith("tensorflow"):
             raise
         raise StateError(f"{reason(error)}; free or fix the disk and run again") from error
 
 
-def sync_folder(path):
+def sync_folder(path: str) -> None:
     """Makes a file's bytes, or the renames inside a folder, durable; Windows syncs neither by a handle for reading."""
     if os.name == "nt":
         return
@@ -186,7 +185,7 @@ def sync_folder(path):
         os.close(descriptor)
 
 
-def sync_tree(path):
+def sync_tree(path: str) -> None:
     """Makes every file and folder below `path` durable; TensorFlow's own writers never sync."""
     for folder, _, names in os.walk(path):
         for name in names:
@@ -194,31 +193,31 @@ def sync_tree(path):
         sync_folder(folder)
 
 
-def json_bytes(value):
+def json_bytes(value) -> bytes:
     """A JSON document with sorted keys; non-finite numbers are refused."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8")
 
 
-def write_json(path, value):
+def write_json(path: str, value) -> None:
     """Writes `json_bytes`."""
     write_bytes(path, json_bytes(value))
 
 
-def read_json(path):
+def read_json(path: str):
     """Reads a JSON document; a damaged one is a StateError that names the file."""
     try:
         with open_regular(path, StateError) as file:
             return json.loads(file.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
+        raise StateError(f"{path} cannot be read: {reason(error)}; {_REDO}") from None
 
 
-def seal(value):
+def seal(value: dict) -> dict:
     """A JSON document with the SHA-256 of its own bytes."""
     return value | {"self_sha256": hashlib.sha256(json_bytes(value)).hexdigest()}
 
 
-def read_sealed(path):
+def read_sealed(path: str) -> dict:
     """Reads a JSON document that `seal` made; a changed or unsealed one is a StateError that names the file."""
     value = read_json(path)
     if not isinstance(value, dict) or "self_sha256" not in value:
@@ -229,7 +228,7 @@ def read_sealed(path):
     return bare
 
 
-def write_csv(path, rows, columns):
+def write_csv(path: str, rows: Iterable[dict], columns: Iterable[str]) -> None:
     """Writes dict rows as CSV; a missing or None value is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="raise")
@@ -238,23 +237,23 @@ def write_csv(path, rows, columns):
     write_bytes(path, text.getvalue().encode("utf-8"))
 
 
-def read_csv(path):
+def read_csv(path: str) -> list[dict[str, str]]:
     """Reads CSV rows as dicts of text."""
     try:
         with io.TextIOWrapper(open_regular(path, StateError), encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StateError(f"{path} cannot be read: {error}; restore it, or delete its folder to redo it") from None
+        raise StateError(f"{path} cannot be read: {reason(error)}; {_REDO}") from None
 
 
-def write_arrays(path, arrays, compress=False):
+def write_arrays(path: str, arrays: dict[str, np.ndarray], compress: bool = False) -> None:
     """Writes named arrays as npz. The bytes depend on names and contents alone."""
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, **arrays)
     write_bytes(path, buffer.getvalue())
 
 
-def read_arrays(path):
+def read_arrays(path: str) -> dict[str, np.ndarray]:
     """Reads an npz whole, without pickle; a damaged one is a StateError that names the file."""
     try:
         with open_regular(path, StateError) as file, np.load(file, allow_pickle=False) as archive:
@@ -265,7 +264,7 @@ def read_arrays(path):
         raise StateError(f"{path} is damaged: {reason(error)}; delete it to redo what made it") from None
 
 
-def file_digest(path, size=None):
+def file_digest(path: str, size: int | None = None) -> str:
     """SHA-256 of a file's bytes, or of the first `size`, in hex."""
     digest = hashlib.sha256()
     try:
@@ -278,20 +277,21 @@ def file_digest(path, size=None):
     return digest.hexdigest()
 
 
-def check_writable(out):
-    """UsageError unless `out` is a folder that can be written, or can be made."""
-    path = os.path.abspath(out)
-    while not os.path.exists(path):
+def check_writable(folder: str, flag: str = "--out") -> None:
+    """UsageError, which names the flag, unless a folder can be written, or can be made."""
+    path = os.path.abspath(folder)
+    while not os.path.lexists(path):
         if path == os.path.dirname(path):
-            raise UsageError(f"--out={out}: there is no {path}; choose another --out")  # a drive of Windows
+            raise UsageError(f"{flag}={folder}: there is no {path}; choose another {flag}")  # a drive of Windows
         path = os.path.dirname(path)
     if not os.path.isdir(path):
-        raise UsageError(f"--out={out}: {path} is a file, not a folder; choose another --out")
+        kind = "a link to nothing" if os.path.islink(path) else "a file"
+        raise UsageError(f"{flag}={folder}: {path} is {kind}, not a folder; choose another {flag}")
     if not os.access(path, os.W_OK | os.X_OK):
-        raise UsageError(f"--out={out}: {path} cannot be written; choose another --out")
+        raise UsageError(f"{flag}={folder}: {path} cannot be written; choose another {flag}")
 
 
-def remove(path):
+def remove(path: str) -> None:
     """Removes a file, folder or link if it is there; not what a link leads to."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)

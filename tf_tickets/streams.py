@@ -47,7 +47,7 @@ class _Outlet(io.FileIO):
         return len(data)
 
 
-def take_over():
+def take_over() -> None:
     """Makes the three streams of a program safe, once; before anything else opens files.
 
     A stream that was closed from the start becomes the null device, so that no file of ours gets its number and, with
@@ -85,7 +85,7 @@ def _text(outlet, before, line_buffering):
     return io.TextIOWrapper(buffer, encoding, errors="backslashreplace", line_buffering=line_buffering)
 
 
-def unprinted():
+def unprinted() -> OSError | None:
     """The OSError for which something printed did not reach standard output; None where all did."""
     if not _taken:
         return None
@@ -93,13 +93,13 @@ def unprinted():
     return _taken["output"].problem
 
 
-def say(line):
+def say(line: str) -> None:
     """A line for the user on standard error, below the live line where there is one."""
     _write("\n" * len(_live) + line + "\n")
     _live.clear()
 
 
-def live(text, last):
+def live(text: str, last: bool) -> None:
     """Puts a text in place of the last one; after the `last` the line is done."""
     # Spaces over the rest of the text before, and no terminal's codes.
     _write("\r" + text.ljust(_live.pop() if _live else 0) + ("\n" if last else ""))
@@ -114,7 +114,7 @@ def _write(text):
         sys.stderr.flush()
 
 
-def is_terminal():
+def is_terminal() -> bool:
     """Whether standard error is a terminal on which a line can be written over."""
     try:
         return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -122,7 +122,7 @@ def is_terminal():
         return False
 
 
-def columns():
+def columns() -> int:
     """The width of the terminal at this moment; 80 where there is none. COLUMNS wins, as everywhere."""
     # shutil.get_terminal_size looks at standard output, which may be a file.
     given = os.environ.get("COLUMNS", "")
@@ -134,7 +134,7 @@ def columns():
         return 80
 
 
-def record():
+def record() -> None:
     """From now on keeps what native code writes to descriptor 2 instead of showing it.
 
     TensorFlow says a few lines whenever it starts, before it looks at its own TF_CPP_MIN_LOG_LEVEL. The last of what is
@@ -157,7 +157,7 @@ def record():
     _recorders.append(recorder)
 
 
-def end_recording(show=False):
+def end_recording(show: bool = False) -> None:
     """Descriptor 2 is standard error again; what was kept is shown, or else lost."""
     if not _recorders:
         return
@@ -169,7 +169,7 @@ def end_recording(show=False):
         recorder.wait(10)
 
 
-def leave(status):
+def leave(status: int) -> None:
     """Ends the process at once, as os._exit does; nothing is shown of what was kept."""
     for recorder in _recorders:
         recorder.kill()

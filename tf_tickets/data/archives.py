@@ -52,7 +52,7 @@ def reading():
     except (Problem, TicketError, OSError):
         raise
     except Exception as error:
-        words = "out of memory" if isinstance(error, MemoryError) else reason(error) or type(error).__name__
+        words = "out of memory" if isinstance(error, MemoryError) else reason(error)
         raise Problem(f"is damaged, or no archive that can be read ({words})") from None
 
 

@@ -38,6 +38,7 @@ class DataSet:
     labels: tuple
     train_counts: tuple
     test_counts: tuple
+    _: dataclasses.KW_ONLY
     image_shape: tuple
     mean: tuple | None
     deviation: tuple | None
@@ -129,67 +130,71 @@ CATALOG = {
     data_set.name: data_set
     for data_set in (
         DataSet(
-            "cifar10", _CIFAR10, (5000,) * 10, (1000,) * 10, (32, 32, 3), **_CIFAR10_PIXELS, flip=True, stem="small",
+            "cifar10", _CIFAR10, (5000,) * 10, (1000,) * 10, image_shape=(32, 32, 3), **_CIFAR10_PIXELS, flip=True,
+            stem="small",
         ),
         DataSet(
-            "cifar100", _CIFAR100, (500,) * 100, (100,) * 100, (32, 32, 3), mean=(0.5071, 0.4867, 0.4408),
+            "cifar100", _CIFAR100, (500,) * 100, (100,) * 100, image_shape=(32, 32, 3), mean=(0.5071, 0.4867, 0.4408),
             deviation=(0.2675, 0.2565, 0.2761), flip=True, stem="small",
         ),
         # CIFAR-10 without the test images that nearly repeat training images (Barz & Denzler 2020).
         DataSet(
-            "cifair10", _CIFAR10, (5000,) * 10, (1000,) * 10, (32, 32, 3), **_CIFAR10_PIXELS, flip=True, stem="small",
+            "cifair10", _CIFAR10, (5000,) * 10, (1000,) * 10, image_shape=(32, 32, 3), **_CIFAR10_PIXELS, flip=True,
+            stem="small",
         ),
         # Newer images of CIFAR-10's classes (Lu et al. 2020).
         DataSet(
-            "cifar10_2", _CIFAR10, (1000,) * 10, (200,) * 10, (32, 32, 3), **_CIFAR10_PIXELS, flip=True, stem="small",
+            "cifar10_2", _CIFAR10, (1000,) * 10, (200,) * 10, image_shape=(32, 32, 3), **_CIFAR10_PIXELS, flip=True,
+            stem="small",
         ),
         DataSet(
-            "eurosat_rgb", _EUROSAT, (50,) * 10, (1950,) * 10, (64, 64, 3), **_IMAGENET_PIXELS, flip=True,
+            "eurosat_rgb", _EUROSAT, (50,) * 10, (1950,) * 10, image_shape=(64, 64, 3), **_IMAGENET_PIXELS, flip=True,
             vertical_flip=True, stem="small", crop_padding=8, **_SMALL_BATCHES,
             validation_counts=(20,) * 10,
         ),
         # Sentinel-2's 13 bands; 10,000 is a reflectance of 1.
         DataSet(
-            "eurosat_all", _EUROSAT, (50,) * 10, (1950,) * 10, (64, 64, 13), mean=None, deviation=None, flip=True,
-            vertical_flip=True, stem="small", crop_padding=8, dtype="uint16", scale=10000.0, **_SMALL_BATCHES,
+            "eurosat_all", _EUROSAT, (50,) * 10, (1950,) * 10, image_shape=(64, 64, 13), mean=None, deviation=None,
+            flip=True, vertical_flip=True, stem="small", crop_padding=8, dtype="uint16", scale=10000.0,
+            **_SMALL_BATCHES,
             validation_counts=(20,) * 10,
         ),
         DataSet(
-            "isic2018", _ISIC, (80,) * 7, 1944, (224, 224, 3), **_IMAGENET_PIXELS, flip=True, vertical_flip=True,
-            crop_low=0.4, **_LARGE,
+            "isic2018", _ISIC, (80,) * 7, 1944, image_shape=(224, 224, 3), **_IMAGENET_PIXELS, flip=True,
+            vertical_flip=True, crop_low=0.4, **_LARGE,
             validation_counts=(30,) * 7,
         ),
         # Handwriting: a mirror image is another script.
         DataSet(
-            "clamm", _CLAMM, (50,) * 12, 1000, (224, 224, 1), mean=(0.5,), deviation=(0.5,), flip=False, crop_low=0.2,
-            **_LARGE,
+            "clamm", _CLAMM, (50,) * 12, 1000, image_shape=(224, 224, 1), mean=(0.5,), deviation=(0.5,), flip=False,
+            crop_low=0.2, **_LARGE,
             validation_counts=(20,) * 12,
         ),
         DataSet(
-            "cub", _CUB, (30,) * 194 + (29,) * 6, 5794, (224, 224, 3), **_IMAGENET_PIXELS, flip=True, crop_low=0.08,
-            exact=False, **_LARGE,
+            "cub", _CUB, (30,) * 194 + (29,) * 6, 5794, image_shape=(224, 224, 3), **_IMAGENET_PIXELS, flip=True,
+            crop_low=0.08, exact=False, **_LARGE,
             validation_counts=(10,) * 194 + (9,) * 6,
         ),
         DataSet(
-            "imagenet50", _IMAGENET, (50,) * 1000, (50,) * 1000, (224, 224, 3), **_IMAGENET_PIXELS, flip=True,
-            crop_low=0.08, **_LARGE,
+            "imagenet50", _IMAGENET, (50,) * 1000, (50,) * 1000, image_shape=(224, 224, 3), **_IMAGENET_PIXELS,
+            flip=True, crop_low=0.08, **_LARGE,
             validation_counts=(20,) * 1000,
         ),
         DataSet(
             "mnist", tuple("0123456789"), (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
-            (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009), (28, 28, 1), mean=(0.1307,), deviation=(0.3081,),
-            flip=False, stem="small", crop_padding=2, cutout_side=14,
+            (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009), image_shape=(28, 28, 1), mean=(0.1307,),
+            deviation=(0.3081,), flip=False, stem="small", crop_padding=2, cutout_side=14,
         ),
         DataSet(
-            "fashion_mnist", _FASHION, (6000,) * 10, (1000,) * 10, (28, 28, 1), mean=(0.2860,), deviation=(0.3530,),
-            flip=True, stem="small", crop_padding=2, cutout_side=14,
+            "fashion_mnist", _FASHION, (6000,) * 10, (1000,) * 10, image_shape=(28, 28, 1), mean=(0.2860,),
+            deviation=(0.3530,), flip=True, stem="small", crop_padding=2, cutout_side=14,
         ),
         # scikit-learn's 1,797 digits in their original order: the first 1,197 train, the last 600 (other writers'
         # pages) test. 0..16 is stored as round(value * 255 / 16).
         DataSet(
             "digits", tuple("0123456789"), (119, 120, 117, 121, 119, 123, 120, 118, 118, 122),
-            (59, 62, 60, 62, 62, 59, 61, 61, 56, 58), (8, 8, 1), mean=(0.3064,), deviation=(0.3753,), flip=False,
-            stem="small", crop_padding=1, cutout_side=4, source="digits",
+            (59, 62, 60, 62, 62, 59, 61, 61, 56, 58), image_shape=(8, 8, 1), mean=(0.3064,), deviation=(0.3753,),
+            flip=False, stem="small", crop_padding=1, cutout_side=4, source="digits",
         ),
     )
 }  # fmt: skip

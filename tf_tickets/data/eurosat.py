@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from tf_tickets.errors import StateError
+from tf_tickets.errors import StateError, reason
 
 CONFIGURATIONS = {"eurosat_rgb": "rgb", "eurosat_all": "all"}
 
@@ -49,8 +49,9 @@ def pictures(name, root):
     except StateError:
         raise
     except Exception as error:  # a damaged folder makes TFDS, TensorFlow and protobuf raise errors of many types
-        reason = " ".join(str(error).split())[:200]
-        raise StateError(f"{where} is damaged ({reason}): delete it and let TFDS prepare eurosat again") from error
+        raise StateError(
+            f"{where} is damaged ({reason(error)}): delete it and let TFDS prepare eurosat again"
+        ) from error
     return found
 
 

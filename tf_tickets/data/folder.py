@@ -197,7 +197,7 @@ def _facts(found, labels, facts):
     }
     return catalog.DataSet(
         "folder", labels, tuple(t + v for t, v in zip(per_class["train"], per_class["validation"])), per_class["test"],
-        shape, mean=None, deviation=None, flip=True, stem="small" if small else "full",
+        image_shape=shape, mean=None, deviation=None, flip=True, stem="small" if small else "full",
         crop_padding=max(min(shape[:2]) // 8, 1), crop_low=None if small else 0.08,
         cutout_side=max(min(shape[:2]) // 2, 1), source="folder",
         validation_counts=per_class["validation"] if any(per_class["validation"]) else None,

@@ -132,7 +132,7 @@ def _opened(path):
         with storage.open_regular(path) as file:
             yield file
     except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror or reason(error)}): repair or remove it") from None
+        raise UsageError(f"{path} cannot be read ({reason(error)}): repair or remove it") from None
 
 
 def _decoded(file, path, draft=None):
@@ -172,7 +172,7 @@ def _decoded(file, path, draft=None):
     except Image.DecompressionBombError:
         problem = f"is larger than {LARGEST:,} pixels: shrink it"
     except Exception as error:  # Pillow raises errors of many types for damaged files
-        problem = f"is damaged ({reason(error) or type(error).__name__}): repair or remove it"
+        problem = f"is damaged ({reason(error)}): repair or remove it"
     raise UsageError(f"{path} {problem}")
 
 
@@ -224,7 +224,7 @@ def _converted(picture, channels, path):
     except TicketError:
         raise
     except Exception as error:  # such as a palette that its transparency does not fit
-        problem = reason(error) or type(error).__name__
+        problem = reason(error)
         raise UsageError(f"{path} is damaged ({problem}): repair or remove it") from None
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from tf_tickets import storage, streams
 from tf_tickets.data import archives, arrays, batches, catalog, eurosat, idx, sources, split_files
 from tf_tickets.data.archives import Problem
-from tf_tickets.errors import TicketError, UsageError
+from tf_tickets.errors import TicketError, UsageError, reason
 
 # Of the uint8 arrays: images [n, 32, 32, 3] and labels [n], in the official order.
 HASHES = {
@@ -67,20 +67,19 @@ def prepare(name, archive, data_dir):
         return folder
     if not archive:
         raise UsageError(f"prepare {name} needs --archive=FILE, accepted: {accepted}")
-    sources.check_writable(data_dir, name)
+    sources.check_free(data_dir, name)
     try:
         with archives.reading():
             split_generators = _opened(name, archive, sources.data_root(data_dir))
     except (Problem, OSError) as error:
-        reason = getattr(error, "strerror", None) or sources.one_line(error)
-        raise UsageError(f"--archive={archive}: {reason}; accepted: {accepted}") from None
+        raise UsageError(f"--archive={archive}: {reason(error)}; accepted: {accepted}") from None
     streams.say(f"preparing {name} in {folder}, half a minute or more ...")
     try:
         sources.build(name, data_dir, split_generators)
     except TicketError:
         raise
     except Exception as error:  # TFDS and TensorFlow raise errors of many types when a disk fails or is full
-        raise UsageError(f"{folder} cannot be written: {sources.one_line(error)}; choose another --data_dir") from error
+        raise UsageError(f"{folder} cannot be written: {reason(error)}; choose another --data_dir") from error
     return folder
 
 

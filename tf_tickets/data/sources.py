@@ -15,9 +15,10 @@ import zlib
 
 import numpy as np
 
+from tf_tickets import storage
 from tf_tickets.data import archives, catalog, folder, records
 from tf_tickets.data import lazy as lazily
-from tf_tickets.errors import StateError, TicketError, UsageError
+from tf_tickets.errors import StateError, TicketError, UsageError, reason
 
 SECONDS_TO_CONNECT = 10.0
 
@@ -104,8 +105,8 @@ def load(name, data_dir=None):
         decode = functools.partial(_decode, data_set, data_dir)
     for (ids, labels, _, _), counts in ((train, data_set.train_counts), (test, data_set.test_counts)):
         if not _fits(labels, counts, data_set) or len(set(ids)) != len(ids):
-            reason = f"{len(ids)} images, not the {np.sum(counts)} of the catalog, or other images per class"
-            raise damaged(name, data_dir, reason) if data_set.source == "tfds" else StateError(f"{where}: {reason}")
+            problem = f"{len(ids)} images, not the {np.sum(counts)} of the catalog, or other images per class"
+            raise damaged(name, data_dir, problem) if data_set.source == "tfds" else StateError(f"{where}: {problem}")
     return Source(data_set, train, test, decode)
 
 
@@ -193,30 +194,20 @@ def is_prepared(name, data_dir):
     return os.path.exists(path)
 
 
-def damaged(name, data_dir, reason):
+def damaged(name, data_dir, problem):
     """The StateError for a prepared folder that cannot be used, with the fix."""
     path = prepared_folder(name, data_dir)
-    return StateError(f"{path} is damaged ({one_line(reason)}): delete it, then {_command(name, data_dir)}")
-
-
-def one_line(reason):
-    """An exception or text as one short line."""
-    text = " ".join(str(reason).split()) or type(reason).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+    return StateError(f"{path} is damaged ({reason(problem)}): delete it, then {_command(name, data_dir)}")
 
 
 def _command(name, data_dir):
     return f"python -m tf_tickets.main prepare {name} --archive=FILE --data_dir={data_root(data_dir)}"
 
 
-def check_writable(data_dir, name):
-    """Raises UsageError unless `data_root` is, or can become, a folder for a data set; creates nothing."""
+def check_free(data_dir, name):
+    """UsageError unless a data set can be prepared below `data_root`; creates nothing."""
     root = data_root(data_dir)
-    existing = os.path.abspath(root)
-    while not os.path.lexists(existing):
-        existing = os.path.dirname(existing)
-    if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"--data_dir={root} cannot be written: {existing} is not a writable folder; choose another")
+    storage.check_writable(root, "--data_dir")
     path = os.path.join(root, name)
     if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
         raise UsageError(f"--data_dir={root} cannot be written: {path} is a link, or no folder; remove it")
@@ -231,7 +222,7 @@ def download(name, data_dir):
     Raises:
       UsageError: the download failed; nothing is left behind, and the message names both ways out.
     """
-    check_writable(data_dir, name)
+    check_free(data_dir, name)
     try:
         _check_server(name)
         build(name, data_dir)
@@ -239,7 +230,7 @@ def download(name, data_dir):
         raise
     except Exception as error:  # TFDS and requests raise errors of many types, all of which have the same ways out
         raise UsageError(
-            f"{name} is not prepared in {data_root(data_dir)} and cannot be downloaded ({one_line(error)}): run once "
+            f"{name} is not prepared in {data_root(data_dir)} and cannot be downloaded ({reason(error)}): run once "
             f"where the network is, or {_command(name, data_dir)} where FILE is {archives.ACCEPTED[name]}"
         ) from error
 

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from tf_tickets import backend
+from tf_tickets.columns import aligned
 from tf_tickets.data import pipeline, sources
 from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import StopRequested, UsageError
@@ -284,5 +285,4 @@ def table(rows):
         (*key, found.get("accuracy", ""), found.get("calibration_error", ""), found["n"])
         for key, found in lines.items()
     ]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in cells)
+    return aligned(cells, "l")

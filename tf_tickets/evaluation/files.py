@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 
 from tf_tickets.data import arrays, pipeline, sources
-from tf_tickets.errors import StateError
+from tf_tickets.errors import StateError, reason
 
 SEVERITIES = 5
 STANDARD = (
@@ -142,7 +142,7 @@ def _array(path):
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise StateError(f"{path} is damaged: {sources.one_line(error)}; fetch it again") from None
+        raise StateError(f"{path} is damaged: {reason(error)}; fetch it again") from None
 
 
 def _archive(data_set, path):
@@ -150,7 +150,7 @@ def _archive(data_set, path):
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return _checked(path, data_set, archive["images"], archive["labels"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise StateError(f"{path} is damaged: {sources.one_line(error)}; fetch it again") from None
+        raise StateError(f"{path} is damaged: {reason(error)}; fetch it again") from None
 
 
 def _joined(*parts):
@@ -179,8 +179,7 @@ def _from_tfds(data_set, data_dir, builder, split="test"):
         stored = tfds.builder(builder, data_dir=root).as_dataset(split=split, batch_size=-1)
         images, labels = stored["image"].numpy(), stored["label"].numpy()
     except Exception as error:  # a damaged folder makes TFDS, TensorFlow and protobuf raise errors of many types
-        reason = sources.one_line(error)
-        raise StateError(f"{os.path.join(root, builder)} is damaged ({reason}): prepare it again") from error
+        raise StateError(f"{os.path.join(root, builder)} is damaged ({reason(error)}): prepare it again") from error
     return _checked(os.path.join(root, builder), data_set, images, labels)
 
 

@@ -8,8 +8,7 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
-from tf_tickets.export import origin
-from tf_tickets.export.ticket import DOCUMENT, Ticket
+from tf_tickets.export import loading, origin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Subject:
     @functools.cached_property
     def ticket(self):
         """The Ticket."""
-        return Ticket.load(self.folder)
+        return loading.load(self.folder)
 
     @functools.cached_property
     def source_run(self):
@@ -133,19 +132,12 @@ def subjects(path, which):
     Raises:
       UsageError: the path is nothing of these, or holds nothing that is complete.
     """
-    path = os.path.abspath(path)
-    name = "/".join(path.split(os.sep)[-2:])
-    if os.path.isfile(os.path.join(path, DOCUMENT)):
-        return [Subject(path, name, f"{path}.evaluations.csv")]
-    run = runs.RunFolder(path)
-    if os.path.isfile(run.config):
-        return of_run(run.of_ticket, which)
-    parent, last = runs.RunFolder(os.path.dirname(path)), os.path.basename(path)
-    if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():
-        if not runs.RoundFolder(path, int(last[6:])).complete:
-            raise UsageError(f"{path} is not complete: run its command again to finish it")
-        return [_of_round(parent, int(last[6:]))]
-    raise UsageError(f"{path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0")
+    place = runs.usable_place(path)
+    if place.kind == "ticket":
+        return [Subject(place.path, "/".join(place.path.split(os.sep)[-2:]), f"{place.path}.evaluations.csv")]
+    if place.kind == "run":
+        return of_run(place.run.of_ticket, which)
+    return [_of_round(place.run, place.round.index)]
 
 
 def of_run(run, which):

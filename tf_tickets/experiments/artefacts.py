@@ -12,7 +12,7 @@ from tf_tickets.models import state
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
-from tf_tickets.workers import joined
+from tf_tickets.runtime import files
 from tf_tickets.workers.team import Alone
 
 EPOCH_COLUMNS = (
@@ -76,7 +76,7 @@ def _check_same(team, model, weights, masks):
     if team.size == 1:
         return
     fix = "than the chief; nothing of this round is kept: check its memory, then run again"
-    digests = [joined.digest(each) for each in (masks, wrapping.read_masks(model), weights)]
+    digests = [files.digest_of(each) for each in (masks, wrapping.read_masks(model), weights)]
     for what, digest in zip(("masks", "masks in the network", "weights"), digests):
         team.check_same(digest, f"ends the round with other {what} {fix}")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening
+from tf_tickets.experiments.choosing import choose_round
 from tf_tickets.experiments.plan import Plan, check_writable, resolve
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
@@ -52,16 +53,6 @@ class Result:
         """The chosen round's folder; `Ticket.load(run.best.folder)` loads it."""
         run = runs.RunFolder(self.folder)
         return (run.refit if self.refits else run).round(self.chosen)
-
-
-def choose_round(config: Config, summaries: list[dict]) -> int:
-    """The round that becomes the ticket: the last, a fixed one, or the best on validation; never on test.
-
-    Among equal validation accuracies the sparser round is taken.
-    """
-    if config.choose == "validation":
-        return max(range(len(summaries)), key=lambda r: (summaries[r]["validation_accuracy"], r))
-    return len(summaries) - 1 if config.choose == "last" else int(config.choose)
 
 
 def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | None:
@@ -201,7 +192,7 @@ def export_ticket(folder: runs.RunFolder, chosen: int) -> None:
     folder.remove_superfluous()
     from tf_tickets.export import verify
 
-    if os.path.exists(os.path.join(folder.ticket, "ticket.json")):
+    if runs.place(folder.ticket).kind == "ticket":
         there = verify.checked(folder.ticket)[0]
         if (there.round, there.refits) == (chosen, folder.refits):
             return

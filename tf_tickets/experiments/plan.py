@@ -153,11 +153,6 @@ class Plan:
         return self.network.prunable(self.config.pruning.prunable)
 
 
-def latest_choice(config: Config) -> int:
-    """The last of the rounds that may become the ticket."""
-    return int(config.choose) if config.choose.isdigit() else config.pruning.rounds - 1
-
-
 def resolve(config: Config, refits: bool = False) -> Plan:
     """Makes the plan; UsageError for whatever the data set and network rule out.
 

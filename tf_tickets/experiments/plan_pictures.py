@@ -4,6 +4,7 @@ import collections
 import contextlib
 from collections.abc import Iterator
 
+from tf_tickets.columns import aligned
 from tf_tickets.data import folder
 from tf_tickets.errors import plain
 
@@ -33,19 +34,18 @@ def text(data_dir: str) -> str:
     kinds = {1: "grey", 3: "colour"}
     colours = " and ".join(kinds[channels] for channels in sorted({fact.channels for fact in facts}))
     parts = [part for part in _PARTS if any(picture.part == part for picture in pictures)]
-    width = max(len("class"), *(len(plain(label)) for label in labels))
     lines = [
         f"pictures    {len(pictures):,} in {plain(data_dir)}, each decoded and found whole: {_sizes(facts)} pixels, "
         + colours,
         "",
-        f"{'class':{width}s}  " + "  ".join(f"{part:>10s}" for part in parts) + "  pixels",
     ]
+    rows = [["class", *(f"{part:>10s}" for part in parts), "pixels"]]
     for label, name in enumerate(labels):
         of_class = [picture for picture in pictures if picture.label == label]
         counts = collections.Counter(picture.part for picture in of_class)
-        numbers = "  ".join(f"{counts[part]:10,d}" for part in parts)
-        lines.append(f"{plain(name):{width}s}  {numbers}  {_sizes([picture.facts for picture in of_class])}")
-    return "\n".join([*lines, *(["", *map(plain, scanned.notices)] if scanned.notices else [])])
+        numbers = [f"{counts[part]:10,d}" for part in parts]
+        rows.append([plain(name), *numbers, _sizes([picture.facts for picture in of_class])])
+    return "\n".join([*lines, aligned(rows, "l"), *(["", *map(plain, scanned.notices)] if scanned.notices else [])])
 
 
 def _sizes(facts):

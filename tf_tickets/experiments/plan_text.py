@@ -9,7 +9,8 @@ import numpy as np
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening, plan_pictures
-from tf_tickets.experiments.plan import Plan, latest_choice, resolve
+from tf_tickets.experiments.choosing import latest_choice
+from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.settings import policies
 from tf_tickets.settings.config import Config

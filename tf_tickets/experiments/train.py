@@ -69,7 +69,9 @@ def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
     if control.of_a_ticket and not config.pruning.ticket:
         raise UsageError(f"--control={config.pruning.control} belongs to {RETRAIN}, and there is no ticket")
     if config.pruning.ticket:
-        ticket = Ticket.load(config.pruning.ticket)
+        from tf_tickets.export import loading
+
+        ticket = loading.load(config.pruning.ticket)
         content = [("ticket", ticket.content_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
     content = [*content, *control.content(config)]

@@ -1,13 +1,12 @@
 """The model card of a ticket: what it is, its data, its numbers with intervals, its limits, how to load it."""
 
-import math
 import re
 
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
-from tf_tickets.settings import config as configs
+from tf_tickets.export.ticket import Ticket
+from tf_tickets.settings.config import options
 
-_Z = 1.959964  # of a two-sided 95 % interval
 _NAMES = {
     "test_accuracy": "test accuracy", "test_balanced_accuracy": "balanced test accuracy",
     "validation_accuracy": "validation accuracy", "train_loss": "training loss",
@@ -33,14 +32,7 @@ whole = tf.saved_model.load("{folder}").signatures["pictures"]     # cropped ins
 whole(images=pictures)["probabilities"]                            # uint8 [n, height, width, channels]"""
 
 
-def wilson(share, count):
-    """The 95 % Wilson interval of a share of `count` independent images: (low, high), fractions."""
-    centre = share + _Z**2 / (2 * count)
-    half = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2))
-    return tuple(max(0.0, min(1.0, (centre + sign * half) / (1 + _Z**2 / count))) for sign in (-1, 1))
-
-
-def text(ticket, metrics, test_images, folder="ticket"):
+def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "ticket") -> str:
     """The card in Markdown.
 
     Args:
@@ -82,7 +74,7 @@ def text(ticket, metrics, test_images, folder="ticket"):
     return "\n\n".join(parts) + "\n"
 
 
-def code(text):
+def code(text: str) -> str:
     """Text as Markdown shows it unchanged: between more backticks than stand together in it."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     # Spaces and backticks at an end are lost without another space.
@@ -143,7 +135,10 @@ def _numbers(metrics, test_images):
             continue
         interval = ""
         if name == "test_accuracy" and test_images:
-            low, high = wilson(value, test_images)
+            from scipy import stats  # which takes a second to import
+
+            right = round(value * test_images)
+            low, high = stats.binomtest(right, test_images).proportion_ci(0.95, "wilson")
             interval = f"[{100 * low:.2f}, {100 * high:.2f}] over {test_images:,} images"
         lines.append(f"| {title} | {100 * value:.2f} % | {interval} |")
     if len(lines) == 2:
@@ -156,10 +151,10 @@ def _numbers(metrics, test_images):
 
 
 def _settings(settings):
-    options = configs.options()
+    known = options()
     changed = [
         f"{name} {_setting(value)}" for name, value in settings.items()
-        if name in options and value not in (None, options[name].default)
+        if name in known and value not in (None, known[name].default)
         and not (name == "order_seed" and value == settings.get("seed"))  # unset, it is the seed
     ]  # fmt: skip
     return ", ".join(changed) + "." if changed else "None."

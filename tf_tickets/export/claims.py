@@ -6,8 +6,10 @@ Hashes can be made anew by whoever changes a ticket; what is used of it fits tog
 import math
 
 from tf_tickets import plugins
+from tf_tickets.errors import shown
 from tf_tickets.models import architecture
 from tf_tickets.runtime import facts, program
+from tf_tickets.runtime.files import Arrays
 from tf_tickets.settings.config import Config, options
 
 FORMATS = (1, 2)
@@ -18,7 +20,7 @@ _MOST_VALUES = 1 << 26
 _STATES = ("trained", "rewound")
 
 
-def described(document):
+def described(document: dict) -> architecture.Network:
     """The architecture.Network that a document describes, once all that it claims fits together.
 
     Raises:
@@ -48,15 +50,17 @@ def check_plugins(document, place):
 
 
 def _network(document):
-    found = dict(document["network"])
-    whole = [found["width"], found["classes"], *found["image_shape"], document["round"]]
-    if any(type(number) is not int or number < 0 for number in whole) or len(found["image_shape"]) != 3:
+    fields = dict(document["network"])
+    whole = [fields["width"], fields["classes"], *fields["image_shape"], document["round"]]
+    if any(type(number) is not int or number < 0 for number in whole) or len(fields["image_shape"]) != 3:
         raise ValueError("its sizes are not whole numbers")
-    if found["stem"] not in ("small", "full") or type(found["kappa"]) not in (int, float):
-        raise ValueError("its stem or kappa is none")
-    if max(found["width"], found["classes"], *found["image_shape"]) > 1 << 20:
+    if fields["stem"] not in ("small", "full"):
+        raise ValueError(f"its stem is {shown(fields['stem'])}, neither small nor full")
+    if type(fields["kappa"]) not in (int, float):
+        raise ValueError(f"its kappa is {shown(fields['kappa'])}, which is no number")
+    if max(fields["width"], fields["classes"], *fields["image_shape"]) > 1 << 20:
         raise ValueError("its sizes are beyond any network")
-    network = architecture.describe(found.pop("name"), **found | {"kappa": float(found["kappa"])})
+    network = architecture.describe(fields.pop("name"), **fields | {"kappa": float(fields["kappa"])})
     kernels, (height, width, channels) = network.kernels(), network.image_shape
     if any(kernel.size < 1 for kernel in kernels) or sum(kernel.size for kernel in kernels) > _MOST_WEIGHTS:
         raise ValueError("it has no weights, or more than any network")
@@ -84,7 +88,7 @@ def _check_layers(document, network):
 def _check_settings(settings):
     """Each setting has a value that its flag takes."""
     if not isinstance(settings, dict) or not all(isinstance(settings[name], str) for name in ("rewind", "loss")):
-        raise ValueError("its settings are none")
+        raise ValueError("its settings are no values by name, or lack rewind or loss")
     Config.unchecked(**{name: value for name, value in settings.items() if name in options()})
 
 
@@ -92,14 +96,14 @@ def _check_numbers(document):
     """What was measured are numbers that a card can show."""
     metrics, count = document.get("metrics", {}), document.get("test_images")
     if not isinstance(metrics, dict) or not (count is None or (type(count) is int and 0 < count < 1 << 53)):
-        raise ValueError("its metrics or number of test images are none")
+        raise ValueError("its metrics are no numbers by name, or its number of test images is no positive number")
     for name, value in metrics.items():
         number = value is None or (type(value) in (int, float) and math.isfinite(value))
         if not number or ("accuracy" in name and value is not None and not 0.0 <= value <= 1.0):
             raise ValueError(f"its {name[:60]} is {str(value)[:40]}")
 
 
-def arrays(document, network, archive):
+def arrays(document: dict, network: architecture.Network, archive: Arrays) -> dict[str, tuple]:
     """The arrays that ticket.npz has to hold, from what the document claims.
 
     Args:
@@ -115,13 +119,13 @@ def arrays(document, network, archive):
       files.Damaged, ValueError: program or headers do not fit the network.
     """
     masked = {layer["layer"]: layer for layer in document["layers"]}
-    found = {}
+    wanted = {}
     for name, layer in masked.items():
-        found[f"mask/{name}"] = (-(-layer["total"] // 8),), "u"
-        found |= {f"{state}/{name}": ((layer["kept"],), "f") for state in _STATES}
+        wanted[f"mask/{name}"] = (-(-layer["total"] // 8),), "u"
+        wanted |= {f"{state}/{name}": ((layer["kept"],), "f") for state in _STATES}
     for name, shape in _others(document, network, archive, set(masked)).items():
-        found |= {f"{state}_variables/{name}": (shape, "f") for state in _STATES}
-    return found
+        wanted |= {f"{state}_variables/{name}": (shape, "f") for state in _STATES}
+    return wanted
 
 
 def _others(document, network, archive, masked):
@@ -144,9 +148,9 @@ def _others(document, network, archive, masked):
 
 def _in_headers(network, archive):
     prefix, kernels = "trained_variables/", {f"{kernel.name}/kernel" for kernel in network.kernels()}
-    found = {name[len(prefix) :]: archive.header(name)[0] for name in archive.names() if name.startswith(prefix)}
-    small = sum(math.prod(shape) for name, shape in found.items() if name not in kernels)
+    shapes = {name[len(prefix) :]: archive.header(name)[0] for name in archive.names() if name.startswith(prefix)}
+    small = sum(math.prod(shape) for name, shape in shapes.items() if name not in kernels)
     trainable = network.trainable_parameters() - sum(kernel.size for kernel in network.kernels())
     if small > 2 * trainable + (1 << 16):  # each scale and shift has a mean and a variance beside it
         raise ValueError(f"it has {small:,} numbers beside its kernels")
-    return found
+    return shapes

@@ -8,10 +8,12 @@ import os
 import numpy as np
 
 from tf_tickets import runs, storage
+from tf_tickets.columns import aligned
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import origin, samples, verify
-from tf_tickets.export.ticket import DOCUMENT, Ticket, check_free, measured
+from tf_tickets.export import loading, origin, samples, verify
+from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.options import EXPORTS
 
 _NAMES = {
@@ -23,7 +25,7 @@ _LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3}
 _HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label")
 
 
-def export(path, formats, config, out=None, say=lambda line: None):
+def export(path: str, formats: list[str] | None, config: Config, out: str | None = None, say=lambda line: None) -> str:
     """Writes a ticket in other formats.
 
     Args:
@@ -40,9 +42,9 @@ def export(path, formats, config, out=None, say=lambda line: None):
       UsageError: a path or format that cannot be; nothing is computed or written.
       StateError: the ticket is damaged, a file cannot be written, or does not predict what the ticket does.
     """
-    folder, run = _found(path)
-    out = _destination(folder, out)
-    job = _Job(*_loaded(folder, run), run, origin.data_dir(run, config.data.data_dir))
+    place = _place_of(path)
+    out = _destination(place.path, out)
+    job = _Job(*_loaded(place), place.run, origin.data_dir(place.run, config.data.data_dir))
     wanted, obstacles = _possible(job, formats)
     if "ticket" in wanted:
         check_free(os.path.join(out, _NAMES["ticket"]))
@@ -105,32 +107,24 @@ class _Job:
         return tflite.function(self.ticket)
 
 
-def _found(path):
-    """(ticket or round folder, the runs.RunFolder it lies in or None)."""
-    path = os.path.abspath(path)
-    parent, last = runs.RunFolder(os.path.dirname(path)), os.path.basename(path)
-    if os.path.isfile(os.path.join(path, DOCUMENT)):
-        return path, parent if os.path.isfile(parent.config) else None
-    run = runs.RunFolder(path)
-    if os.path.isfile(run.config):
-        if run.exported() is None:
-            raise UsageError(f"{path} has no ticket: run its command again to finish it, or give one of its rounds")
-        return run.ticket, run
-    if os.path.isfile(parent.config) and last.startswith("round_") and last[6:].isdigit():
-        if not runs.RoundFolder(path, int(last[6:])).complete:
-            raise UsageError(f"{path} is not complete: run its command again to finish it")
-        return path, parent
-    raise UsageError(f"{path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0")
+def _place_of(path):
+    """The runs.Place of the ticket or round that a path stands for."""
+    place = runs.usable_place(path)
+    if place.kind != "run":
+        return place
+    if place.run.exported() is None:
+        raise UsageError(f"{place.path} has no ticket: run its command again to finish it, or give one of its rounds")
+    return dataclasses.replace(place, path=place.run.ticket, kind="ticket")
 
 
 def _destination(folder, out):
     """The folder to write into, checked: nothing is added to a ticket, which `verify` would then refuse."""
     wanted = os.path.abspath(out) if out else storage.subfolder(*os.path.split(f"{folder}.export"))
-    if os.path.isfile(runs.RunFolder(wanted).config) or os.path.join(wanted, _NAMES["ticket"]) == folder:
+    if runs.place(wanted).kind == "run" or os.path.join(wanted, _NAMES["ticket"]) == folder:
         raise UsageError(f"--out={out} holds a run or the ticket itself, which stays as it is; choose another folder")
     above = wanted
     while above != os.path.dirname(above):
-        if os.path.isfile(os.path.join(above, DOCUMENT)):
+        if runs.place(above).kind == "ticket":
             raise UsageError(f"--out={out} lies in the ticket {above}, which stays as it is; choose another folder")
         above = os.path.dirname(above)
     storage.check_writable(wanted)
@@ -138,12 +132,12 @@ def _destination(folder, out):
     return wanted
 
 
-def _loaded(folder, run):
-    """(Ticket, metrics, number of test images) of what `_found` gives."""
-    if os.path.isfile(os.path.join(folder, DOCUMENT)):
-        ticket, document = verify.checked(folder)
+def _loaded(place):
+    """(Ticket, metrics, number of test images) of what `_place_of` gives."""
+    if place.kind == "ticket":
+        ticket, document = verify.checked(place.path)
         return ticket, document.get("metrics", {}), document.get("test_images")
-    return Ticket.load(folder), *measured(run, runs.RoundFolder(folder, None))
+    return loading.of_round(place.run, place.round), *loading.measured(place.run, place.round)
 
 
 def _obstacle(ticket, name, missing):
@@ -167,13 +161,13 @@ def _written(job, name, path):
     if name == "runtime":
         from tf_tickets.export import runtime_file
 
-        data, found = runtime_file.data(job.ticket, job.facts, job.sample.compared)
+        data, probabilities = runtime_file.data(job.ticket, job.facts, job.sample.compared)
     else:
         from tf_tickets.export import tflite
 
         data = tflite.convert(job.network, name, job.sample.calibration)
-        found = tflite.predict(data, job.sample.compared)
-    difference = float(np.abs(found - job.expected).max())
+        probabilities = tflite.predict(data, job.sample.compared)
+    difference = float(np.abs(probabilities - job.expected).max())
     most = _LARGEST_DIFFERENCE.get(name, 1.0)
     if not difference <= most:  # nor where it is not a number
         raise StateError(
@@ -181,7 +175,7 @@ def _written(job, name, path):
             f"{most:g}; leave {name} out of --format"
         )
     storage.write_bytes(path, data)
-    return path, difference, float((found.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
+    return path, difference, float((probabilities.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
 
 
 def _notes(job, formats, say):
@@ -200,8 +194,8 @@ def _sizes(path):
     """Bytes of a file, or of all files of a folder; plain, and each gzipped."""
     paths = [path] if os.path.isfile(path) else [os.path.join(at, n) for at, _, names in os.walk(path) for n in names]
     plain = zipped = 0
-    for one in paths:
-        with open(one, "rb") as file:
+    for name in paths:
+        with open(name, "rb") as file:
             data = file.read()
         plain, zipped = plain + len(data), zipped + len(gzip.compress(data, 9))
     return plain, zipped
@@ -213,7 +207,4 @@ def _table(rows):
         measured = ("", "") if difference is None else (f"{difference:.1e}", f"{100 * same:.2f} %")
         shown = os.path.basename(path) + ("/" if os.path.isdir(path) else "")
         cells.append((name, shown, *(f"{size:,}" for size in _sizes(path)), *measured))
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_HEAD))]
-    sides = (str.ljust, str.ljust, *[str.rjust] * (len(_HEAD) - 2))
-    lines = ([side(cell, width) for side, cell, width in zip(sides, line, widths)] for line in cells)
-    return "\n".join("  ".join(line).rstrip() for line in lines)
+    return aligned(cells, "llr")

@@ -5,23 +5,24 @@ training picture may test now, and old and new test pictures would be mixed in o
 """
 
 import os
+from collections.abc import Callable
 
 from tf_tickets import runs, storage
 from tf_tickets.data import folder
 from tf_tickets.errors import StateError, TicketError, UsageError
+from tf_tickets.export import loading
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.registry import CONTROLS
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config
 
 
-def run_of(path):
+def run_of(path: str) -> runs.RunFolder | None:
     """The runs.RunFolder that a ticket folder lies in as its ticket; None for one that lies elsewhere."""
-    path = os.path.abspath(path)
-    run = runs.RunFolder(os.path.dirname(path))
-    return run if path == run.ticket and os.path.isfile(run.config) else None
+    place = runs.place(path)
+    return place.run if place.kind == "ticket" and place.run and place.path == place.run.ticket else None
 
 
-def data_dir(run, given):
+def data_dir(run: runs.RunFolder | None, given: str | None) -> str | None:
     """The folder of a network's images.
 
     Args:
@@ -37,12 +38,14 @@ def data_dir(run, given):
 
 def _recorded_place(run):
     try:
-        return configs.Config.from_flagfile(run.config).data.data_dir
+        return Config.from_flagfile(run.config).data.data_dir
     except UsageError as error:
         raise StateError(f"{error}; restore {run.config}") from None
 
 
-def check_pictures(ticket, run, place, say=lambda line: None):
+def check_pictures(
+    ticket: Ticket, run: runs.RunFolder | None, place: str | None, say: Callable[[str], None] = lambda line: None
+) -> None:
     """Checks that a folder holds the pictures that a network was made from, as they were.
 
     Args:
@@ -118,7 +121,7 @@ def _difference(run, pictures):
     for name in listed:
         if name not in there:
             return f"{name} is gone"
-    data = configs.Config.from_flagfile(run.config).data
+    data = Config.from_flagfile(run.config).data
     sizes = data.fraction, data.per_class, data.images, data.subset_file, data.imbalance
     whole = all(size is None for size in sizes)  # else pictures that are not in use are not listed
     for name, picture in there.items():
@@ -156,7 +159,7 @@ def _fits_name(run, digest):
     Returns:
       True or False; None where files that are in the name too may be gone or changed, so that nothing can be said.
     """
-    config = configs.Config.from_flagfile(run.config)
+    config = Config.from_flagfile(run.config)
     name = _manifest(run).get("identity", run.name).split("/")[0]
     pruning = config.pruning
     try:
@@ -174,7 +177,7 @@ def _content_of_train(config):
     """What is in the name of a run of `train` beside settings and pictures."""
     pruning, content = config.pruning, []
     if pruning.ticket:
-        content.append(("ticket", Ticket.load(pruning.ticket).content_digest))
+        content.append(("ticket", loading.load(pruning.ticket).content_digest))
     if config.choice.refit:
         content.append(("refit", "true"))
     return [*content, *CONTROLS[pruning.control].content(config)]

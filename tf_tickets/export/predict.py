@@ -10,15 +10,17 @@ import tempfile
 import numpy as np
 
 from tf_tickets import runs
-from tf_tickets.columns import left, width
+from tf_tickets.columns import aligned
 from tf_tickets.errors import UsageError, plain
+from tf_tickets.export import loading
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.settings.groups import Command
 
 BATCH = 100
 STANDARD_INPUT = "-"
 
 
-def predict(folder, paths, command):
+def predict(folder: str, paths: list[str], command: Command) -> tuple[str, list[str]]:
     """Labels pictures.
 
     Args:
@@ -47,12 +49,10 @@ def predict(folder, paths, command):
     return {"json": _json, "csv": _csv}.get(command.format, _table)(rows), problems
 
 
-def load(folder):
+def load(folder: str) -> Ticket:
     """The Ticket of a ticket folder, a round folder, or a run folder that has one."""
-    run = runs.RunFolder(folder)
-    if os.path.isfile(run.config) and run.exported() is not None:
-        return Ticket.load(run.ticket)
-    return Ticket.load(folder)
+    place = runs.place(folder)
+    return loading.load(place.run.ticket if place.kind == "run" and place.run.exported() is not None else folder)
 
 
 def _images(paths, data, problems):
@@ -64,11 +64,11 @@ def _images(paths, data, problems):
             if path == STANDARD_INPUT:
                 yield path, _from_standard_input(data)
                 continue
-            found = unlabelled.files(path, problems)
+            files = unlabelled.files(path, problems)
         except UsageError as error:
             problems.append(str(error))
             continue
-        for file in found:
+        for file in files:
             try:
                 image = unlabelled.pixels(file, data)
             except (UsageError, OSError) as error:
@@ -108,22 +108,21 @@ def _answers(ticket, names, images, top_k):
 
 
 def _table(rows):
-    most = max(len(found) for _, found in rows)
+    most = max(len(answers) for _, answers in rows)
     head = ["file", *(title for _ in range(most) for title in ("label", "probability"))]
-    lines = [head] + [
-        [plain(name), *(cell for label, value in found for cell in (plain(label), f"{100 * value:.2f} %"))]
-        for name, found in rows
+    lines = [
+        [plain(name), *(cell for label, value in answers for cell in (plain(label), f"{100 * value:.2f} %"))]
+        for name, answers in rows
     ]
-    widths = [max(map(width, cells)) for cells in zip(*lines)]
-    return "\n".join("  ".join(map(left, line, widths)).rstrip() for line in lines)
+    return aligned([head, *lines], "l")
 
 
 def _json(rows):
-    found = [
+    entries = [
         {"file": name, "predictions": [{"label": label, "probability": value} for label, value in answers]}
         for name, answers in rows
     ]
-    return json.dumps(found, indent=1, ensure_ascii=False)
+    return json.dumps(entries, indent=1, ensure_ascii=False)
 
 
 def _csv(rows):

@@ -7,14 +7,14 @@ import numpy as np
 
 from tf_tickets import runtime, storage
 from tf_tickets.errors import StateError
-from tf_tickets.export.ticket import to_arrays
+from tf_tickets.export.ticket import Ticket, to_arrays
 from tf_tickets.export.writer import signed
 from tf_tickets.runtime.files import PROGRAM, canonical, digest_of
 
 _KEPT = ("mask/", "trained/", "trained_variables/")
 
 
-def write(ticket, facts, path):
+def write(ticket: Ticket, facts: dict, path: str) -> None:
     """Writes the file, atomically; equal tickets make equal bytes.
 
     Args:
@@ -27,7 +27,7 @@ def write(ticket, facts, path):
     storage.write_arrays(path, {**arrays, PROGRAM: np.frombuffer(canonical(document), np.uint8)}, compress=True)
 
 
-def data(ticket, facts, images):
+def data(ticket: Ticket, facts: dict, images: np.ndarray) -> tuple[bytes, np.ndarray]:
     """The file's bytes, and the class probabilities of images that the runtime reads from it.
 
     Raises:
@@ -37,8 +37,8 @@ def data(ticket, facts, images):
         path = os.path.join(folder, "runtime.npz")
         write(ticket, facts, path)
         try:
-            found = runtime.load(path).predict(images)
+            probabilities = runtime.load(path).predict(images)
         except runtime.Damaged as error:
             raise StateError(f"the runtime cannot execute the ticket: {error}") from None
         with open(path, "rb") as file:
-            return file.read(), found
+            return file.read(), probabilities

@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.data import catalog, folder, sources
 from tf_tickets.errors import UsageError
 from tf_tickets.export import origin
-from tf_tickets.export.ticket import ids_digest, training_ids
+from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
 
 _CALIBRATED, _COMPARED = 200, 100
 
@@ -30,7 +30,7 @@ class Sample:
     compared_kind: str
 
 
-def missing(ticket, run, data_dir):
+def missing(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> str | None:
     """Why a ticket's images cannot be had, in words; None where they can be. Computes nothing, starts no TensorFlow.
 
     Args:
@@ -63,7 +63,7 @@ def _check_fits(ticket, data_set, data_dir):
         )
 
 
-def of(ticket, run, data_dir):
+def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Sample:
     """Images for a ticket: test images to compare on, training images of its run or more test images to calibrate on.
 
     Where the data set is not there, all are noise.
@@ -109,13 +109,13 @@ def _pixels(stored, data_set, dtype):
 
 def _training(ticket, run, ids):
     """Positions of the ticket's training images; none where they are not known, or one of them is not there."""
-    mine = ticket.ids
-    if mine is None and run is not None and os.path.isfile(run.subset):  # a ticket of an earlier version
-        mine = training_ids(storage.read_csv(run.subset))
+    training = ticket.ids
+    if training is None and run is not None and os.path.isfile(run.subset):  # a ticket of an earlier version
+        training = training_ids(storage.read_csv(run.subset))
     where = {name: position for position, name in enumerate(ids)}
-    if mine is None or ids_digest(mine) != ticket.ids_digest or not set(mine) <= set(where):
+    if training is None or ids_digest(training) != ticket.ids_digest or not set(training) <= set(where):
         return np.zeros(0, np.int64)
-    return np.array([where[name] for name in mine], np.int64)
+    return np.array([where[name] for name in training], np.int64)
 
 
 def _noise(ticket, lacking):

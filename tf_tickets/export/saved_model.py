@@ -3,6 +3,7 @@
 from tf_tickets.backend import keras, tf
 from tf_tickets.data import pictures
 from tf_tickets.data.photographs import SHORTER_SIDE
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import winograd
 
 
@@ -28,15 +29,15 @@ class _Served(tf.Module):
     def entries(self):
         """The signatures by name."""
         stored, unit = (tf.TensorSpec(self._shape, dtype, "images") for dtype in (self._dtype, tf.float32))
-        found = {
+        signatures = {
             "serving_default": tf.function(self._stored, [stored], autograph=False),
             "float": tf.function(self._unit, [unit], autograph=False),
             "features": tf.function(self._features, [stored], autograph=False),
         }
         if self._any_size:
             whole = tf.TensorSpec([None, None, None, self._shape[-1]], tf.uint8, "images")
-            found["pictures"] = tf.function(self._pictures, [whole], autograph=False)
-        return found
+            signatures["pictures"] = tf.function(self._pictures, [whole], autograph=False)
+        return signatures
 
     def _of_size(self, images):
         # TensorFlow does not compare the shapes of a signature: of another size the network would say something else.
@@ -70,13 +71,13 @@ class _Served(tf.Module):
         shape = self._shape[1:]
         with tf.control_dependencies([small]):
             cropped = tf.map_fn(
-                lambda one: tf.ensure_shape(pictures.middle(one, shape), shape), images,
+                lambda picture: tf.ensure_shape(pictures.middle(picture, shape), shape), images,
                 fn_output_signature=tf.TensorSpec(shape, tf.uint8),
             )  # fmt: skip
         return self._answer(tf.cast(cropped, tf.float32))
 
 
-def save(ticket, folder):
+def save(ticket: Ticket, folder: str) -> None:
     """Writes the SavedModel of a Ticket.
 
     Signatures, all on images [n, height, width, channels] of the network's size, others are refused: `serving_default`

@@ -9,10 +9,11 @@ import numpy as np
 
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError, reason
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import winograd
 
 
-def function(ticket):
+def function(ticket: Ticket) -> tuple:
     """The network as TensorFlow Lite's converter takes it.
 
     Args:
@@ -44,7 +45,7 @@ def function(ticket):
     return concrete, weights
 
 
-def check():
+def check() -> None:
     """UsageError where the installed TensorFlow cannot convert."""
     try:
         tf.lite.TFLiteConverter, tf.lite.Interpreter  # noqa: B018  loaded when they are asked for
@@ -52,7 +53,7 @@ def check():
         raise UsageError(f"TensorFlow is here without TensorFlow Lite ({reason(error)}): leave tflite out") from None
 
 
-def convert(network, kind, images):
+def convert(network: tuple, kind: str, images: np.ndarray) -> bytes:
     """The bytes of a TensorFlow Lite file.
 
     Args:
@@ -68,19 +69,19 @@ def convert(network, kind, images):
         converter.target_spec.supported_types = [tf.float16]
     if kind == "tflite_int8":
         given = images.astype(concrete.inputs[0].dtype.as_numpy_dtype)
-        converter.representative_dataset = lambda: ([one[np.newaxis]] for one in given)
+        converter.representative_dataset = lambda: ([image[np.newaxis]] for image in given)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     with _quiet():
         return converter.convert()
 
 
-def predict(data, images):
+def predict(data: bytes, images: np.ndarray) -> np.ndarray:
     """Class probabilities of images by the bytes of a TensorFlow Lite file, float32 [n, classes]."""
     with _quiet():
         interpreter = tf.lite.Interpreter(model_content=data, num_threads=os.cpu_count())
         run = interpreter.get_signature_runner()
         given = images.astype(run.get_input_details()["images"]["dtype"])
-        return np.concatenate([run(images=one[np.newaxis])["probabilities"] for one in given])
+        return np.concatenate([run(images=image[np.newaxis])["probabilities"] for image in given])
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """`Ticket`: compressed mask, surviving weights trained and rewound, all other variables, settings.
 
-A ticket folder holds a SavedModel beside ticket.npz and ticket.json; a round's folder loads as a ticket too. Loading
-reads arrays and JSON alone: nothing in a ticket is executed.
+Here are the value and what it is in arrays and JSON. `loading` reads tickets, `verify` checks and `writer` writes them;
+the package's `__init__` gives the class its methods `load`, `from_pytorch` and `save`.
 """
 
 import dataclasses
@@ -9,24 +9,23 @@ import functools
 import hashlib
 import math
 import os
+from collections.abc import Iterable
 
 import numpy as np
 
-from tf_tickets import runs, storage
-from tf_tickets.data import catalog
+from tf_tickets import runs
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError, UsageError, reason
-from tf_tickets.models import architecture, names
-from tf_tickets.pruning import starts
-from tf_tickets.pruning.masks import masked_state
+from tf_tickets.models.description import Network
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config, options
 
 LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
 # Images a call in evaluation; the bits of logits depend on it.
 BATCH = 500
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Ticket:
     """A sparse network and where it came from.
 
@@ -42,89 +41,46 @@ class Ticket:
       ids: ids of the training images, as `--subset_file` takes them; None where they are not known.
       pictures: SHA-256 over names, parts and contents of the user's own pictures, test part included; None where they
         are not the user's own, or an earlier version wrote the ticket.
+      folder: the folder from which it was loaded; None for one that was made otherwise.
     """
 
     masks: dict
     trained: dict
     rewound: dict
     network: dict
+    _: dataclasses.KW_ONLY
     data: dict
     settings: dict
     ids_digest: str
     round: int
     ids: tuple | None = None
     pictures: str | None = None
+    folder: str | None = None
 
-    @classmethod
-    def load(cls, folder):
-        """Loads a ticket folder or a round's folder.
-
-        Raises:
-          UsageError: the folder is neither.
-          StateError: a file is damaged or does not have the recorded hash.
-        """
-        if os.path.exists(os.path.join(folder, DOCUMENT)):
-            from tf_tickets.export import verify
-
-            return verify.checked(folder)[0]
-        mine = runs.RoundFolder(folder, None)
-        run = runs.RunFolder(os.path.dirname(os.path.abspath(folder)))
-        if os.path.exists(mine.mask) and os.path.exists(run.config):
-            return from_round(run, mine)
-        raise UsageError(
-            f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder"
-        )
-
-    @classmethod
-    def from_pytorch(cls, path, config, rewound=None):
-        """Imports a pruned PyTorch state: of the paper's release, of open_lth, of torch.nn.utils.prune.
-
-        Args:
-          path: .safetensors, .npz or, where torch is installed, .pth, with `weight_orig` and `weight_mask`.
-          config: a Config whose data set and network (--model, --width, --stem, --head) are the file's.
-          rewound: a file of the rewind point, masked or not; None retrains from the weights in `path`.
-
-        Returns:
-          A Ticket of round 0 without known training images; `save` writes it for `train --ticket=DIR`.
-
-        Raises:
-          UsageError: a file is missing or damaged, holds no masks, or does not fit the network.
-        """
-        from tf_tickets.export import from_pytorch
-
-        return from_pytorch.read(path, config, rewound)
-
-    def save(self, folder, metrics=None, test_images=None):
-        """Writes a ticket folder: SavedModel, arrays, hashes; an older ticket there is replaced.
-
-        Args:
-          folder: its path.
-          metrics: dict of numbers measured on the ticket, for its document and model card.
-          test_images: how many images `metrics["test_accuracy"]` is of.
-        """
-        from tf_tickets.export import writer
-
-        check_free(folder)
-        return writer.write(self, os.path.abspath(folder), metrics, test_images)
+    def __repr__(self):
+        """One line, without the arrays."""
+        network = f"{self.network['name']} of width {self.network['width']} on {self.data['dataset']}"
+        folder = "" if self.folder is None else f", {self.folder}"
+        return f"<Ticket: {network}, density {100 * self.density:.2f} %, round {self.round}{folder}>"
 
     @property
-    def density(self):
+    def density(self) -> float:
         """The fraction of prunable weights kept, in [0, 1]."""
         kept = sum(int(mask.sum()) for mask in self.masks.values())
         return kept / sum(mask.size for mask in self.masks.values())
 
     @property
-    def refits(self):
+    def refits(self) -> bool:
         """Whether it was trained on what was held out to choose its round, too."""
         return bool(self.settings.get("refit"))
 
     @property
-    def labels(self):
+    def labels(self) -> tuple[str, ...]:
         """Class names, in the order of the logits."""
         return tuple(self.data["labels"])
 
     @property
-    def content_digest(self):
+    def content_digest(self) -> str:
         """SHA-256 over arrays, settings and ids: equal for equal tickets, wherever and whenever they were written."""
         digest = hash_of(to_arrays(self))
         facts = [self.network, self.data, self.settings, self.ids_digest, self.round]
@@ -154,7 +110,7 @@ class Ticket:
         model = self.model
         return tf.function(lambda images: model(images, training=False), reduce_retracing=True, autograph=False)
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities of stored images.
 
         Args:
@@ -167,7 +123,8 @@ class Ticket:
         shape = tuple(self.data["image_shape"])
         dtype, scale = self.data.get("dtype", "uint8"), np.float32(self.data.get("scale", 255.0))
         if images.dtype != np.dtype(dtype) or images.shape[1:] != shape:
-            raise UsageError(f"images are {images.dtype}{list(images.shape)}: this ticket takes {dtype} [n, {shape}]")
+            sides = ", ".join(map(str, shape))
+            raise UsageError(f"images are {images.dtype} {list(images.shape)}: this ticket takes {dtype} [n, {sides}]")
         mean, deviation = (np.asarray(self.data[name], np.float32) for name in ("mean", "deviation"))
         parts = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(images), BATCH):
@@ -180,74 +137,29 @@ class Ticket:
 
 def check_free(folder: str) -> None:
     """UsageError unless a ticket can be written there: nothing is, or a ticket that it replaces."""
-    if os.path.lexists(folder) and not os.path.exists(os.path.join(folder, DOCUMENT)):
+    if os.path.lexists(folder) and runs.place(folder).kind != "ticket":
         raise UsageError(f"{folder} is there and is no ticket; choose another folder")
 
 
-def training_ids(rows):
+def training_ids(rows: list[dict]) -> tuple[str, ...]:
     """The training images' ids, from the rows of subset.csv."""
     return tuple(row["id"] for row in rows if row["part"] == "train")
 
 
-def ids_digest(ids):
+def ids_digest(ids: Iterable[str]) -> str:
     """SHA-256 over image ids, whatever their order."""
     return hashlib.sha256("\n".join(sorted(ids)).encode("utf-8")).hexdigest()
 
 
-def settings_of(config):
+def settings_of(config: Config) -> dict:
     """The settings that decide the numbers, seeds included; folders and display are left out."""
     values = config.values()
-    chosen = {n: values[n] for n, option in configs.options().items() if option.metadata["digest"] and n != "ticket"}
+    chosen = {n: values[n] for n, option in options().items() if option.metadata["digest"] and n != "ticket"}
     seeds = {"seed": values["seed"], "order_seed": config.order_seed, "subset_seed": values["subset_seed"]}
     return {**chosen, **seeds}
 
 
-def from_round(run, mine):
-    """Assembles the Ticket of a complete round of a run folder."""
-    config = configs.Config.from_flagfile(run.config)
-    data_set = data_set_of(run, config)
-    described = architecture.from_config(config.network, data_set)
-    summary = mine.read_summary()
-    arrays = storage.read_arrays(mine.mask)
-    masks = {kernel.name: arrays[kernel.name] for kernel in described.prunable(config.pruning.prunable)}
-    trained, rewound = (
-        masked_state(names.without_auxiliary(storage.read_arrays(path)), masks)
-        for path in (mine.weights, starts.state_of(run, summary["round"], config.pruning.rewind))
-    )
-    ids, settings = training_ids(storage.read_csv(run.subset)), settings_of(config)
-    if run.refits:
-        settings = settings | {"refit": True}
-    return Ticket(
-        masks, trained, rewound, network_of(config, described), data_of(data_set), settings,
-        ids_digest(ids), summary["round"], ids if all(map(_is_a_line, ids)) else None,
-        storage.read_sealed(run.manifest).get("pictures") if data_set.source == "folder" else None,
-    )  # fmt: skip
-
-
-def measured(run, mine):
-    """What was measured in a complete round of a run: (dict of metrics, number of test images)."""
-    summary = mine.read_summary()
-    metrics = {name: value for name, value in summary.items() if "accuracy" in name or "loss" in name}
-    return metrics, data_set_of(run, configs.Config.from_flagfile(run.config)).test_images
-
-
-def _is_a_line(name):
-    """Whether a list of ids can hold it: names of pictures may hold line breaks."""
-    return name == name.strip() and len(name.splitlines()) == 1
-
-
-def data_set_of(run, config):
-    """The catalog.DataSet of a run: as the run measured it, else the table's."""
-    if not os.path.exists(run.data):
-        return catalog.CATALOG[config.data.dataset]
-    facts = storage.read_json(run.data)
-    try:
-        return catalog.DataSet(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
-    except TypeError as error:
-        raise StateError(f"{run.data} is damaged: {error}; restore it, or delete the run to redo it") from None
-
-
-def network_of(config, described):
+def network_of(config: Config, described: Network) -> dict:
     """The facts of a network that a ticket keeps: what `models.build` takes."""
     return {
         "name": config.network.model, "classes": described.classes, "image_shape": list(described.image_shape),
@@ -255,7 +167,7 @@ def network_of(config, described):
     }  # fmt: skip
 
 
-def data_of(data_set):
+def data_of(data_set: DataSet) -> dict:
     """The facts of a data set that a ticket keeps."""
     return {
         "dataset": data_set.name, "labels": list(data_set.labels), "mean": list(data_set.mean),
@@ -264,20 +176,20 @@ def data_of(data_set):
     }  # fmt: skip
 
 
-def to_arrays(ticket):
+def to_arrays(ticket: Ticket) -> dict[str, np.ndarray]:
     """The arrays of ticket.npz: packed masks, surviving weights in flat order, all other variables."""
-    found = {}
+    arrays = {}
     for name, mask in ticket.masks.items():
-        found[f"mask/{name}"] = np.packbits(mask.ravel())
-        found[f"trained/{name}"] = ticket.trained[f"{name}/kernel"][mask]
-        found[f"rewound/{name}"] = ticket.rewound[f"{name}/kernel"][mask]
+        arrays[f"mask/{name}"] = np.packbits(mask.ravel())
+        arrays[f"trained/{name}"] = ticket.trained[f"{name}/kernel"][mask]
+        arrays[f"rewound/{name}"] = ticket.rewound[f"{name}/kernel"][mask]
     kernels = {f"{name}/kernel" for name in ticket.masks}
-    for prefix, arrays in (("trained_variables", ticket.trained), ("rewound_variables", ticket.rewound)):
-        found |= {f"{prefix}/{name}": array for name, array in arrays.items() if name not in kernels}
-    return found
+    for prefix, state in (("trained_variables", ticket.trained), ("rewound_variables", ticket.rewound)):
+        arrays |= {f"{prefix}/{name}": array for name, array in state.items() if name not in kernels}
+    return arrays
 
 
-def from_document(document, arrays):
+def from_document(document: dict, arrays: dict[str, np.ndarray]) -> Ticket:
     """The inverse of `to_arrays`, with the facts of ticket.json, whose layers and arrays `claims` has checked."""
     try:
         masks, trained, rewound = {}, {}, {}
@@ -292,8 +204,8 @@ def from_document(document, arrays):
         for prefix, state in (("trained_variables/", trained), ("rewound_variables/", rewound)):
             state |= {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
         return Ticket(
-            masks, trained, rewound, document["network"], document["data"], document["settings"],
-            document["ids_digest"], document["round"], pictures=document.get("pictures"),
+            masks, trained, rewound, document["network"], data=document["data"], settings=document["settings"],
+            ids_digest=document["ids_digest"], round=document["round"], pictures=document.get("pictures"),
         )  # fmt: skip
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StateError(f"{ARRAYS} and {DOCUMENT} do not fit each other: {error}; restore the ticket") from None

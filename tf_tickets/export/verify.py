@@ -9,7 +9,7 @@ import numpy as np
 from tf_tickets import runtime, storage
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.export import claims
-from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, LABELS, from_document, ids_digest
+from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, LABELS, Ticket, from_document, ids_digest
 from tf_tickets.runtime import files
 
 _MOST_IDS = 1 << 30  # bytes
@@ -19,7 +19,7 @@ _MADE_UP = (
 )  # fmt: skip
 
 
-def read_document(folder):
+def read_document(folder: str) -> dict:
     """Reads ticket.json and checks its own hash."""
     with _as_ours():
         document, data = files.document(folder)
@@ -44,7 +44,7 @@ def _as_ours():
         raise StateError(str(error)) from None
 
 
-def checked(folder):
+def checked(folder: str) -> tuple[Ticket, dict]:
     """Loads a ticket folder after checking every hash, count and invariant of it.
 
     What the document claims is compared with the network before any array is read, and every array's shape and type
@@ -80,7 +80,7 @@ def _fitting(folder):
     except files.Damaged:
         raise
     except _MADE_UP as error:
-        said = reason(error)[:200]
+        said = reason(error)
         if isinstance(error, MemoryError):
             said = "it takes more memory than there is"
         elif isinstance(error, KeyError):
@@ -137,7 +137,7 @@ def _with_ids(ticket, folder, document):
     return dataclasses.replace(ticket, ids=ids)
 
 
-def verify(folder):
+def verify(folder: str) -> str:
     """Checks a ticket folder, as `checked`, and that the runtime can execute its program.
 
     Returns:
@@ -155,12 +155,12 @@ def verify(folder):
     )
 
 
-def files_below(folder):
+def files_below(folder: str) -> list[str]:
     """Relative paths of all files below a folder, parted by slashes, sorted, ticket.json left out."""
-    found = []
+    paths = []
     for path, _, names in os.walk(folder):
-        found += [os.path.relpath(os.path.join(path, name), folder).replace(os.sep, "/") for name in names]
-    return sorted(name for name in found if name != DOCUMENT)
+        paths += [os.path.relpath(os.path.join(path, name), folder).replace(os.sep, "/") for name in names]
+    return sorted(name for name in paths if name != DOCUMENT)
 
 
 def _check_numbers(ticket):

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from tf_tickets import backend, storage
-from tf_tickets.export import card, program, saved_model
+from tf_tickets.export import card, keras_program, loading, saved_model
 from tf_tickets.export.ticket import (
     ARRAYS,
     BATCH,
@@ -14,16 +14,16 @@ from tf_tickets.export.ticket import (
     DOCUMENT,
     IMAGES,
     LABELS,
+    Ticket,
     canonical,
-    from_round,
-    measured,
     to_arrays,
 )
 from tf_tickets.export.verify import files_below
 from tf_tickets.registry import NETWORKS
+from tf_tickets.runs import RunFolder
 
 
-def write_ticket(folder, chosen):
+def write_ticket(folder: RunFolder, chosen: int) -> str:
     """Exports a complete round of a run as its ticket.
 
     Args:
@@ -33,11 +33,12 @@ def write_ticket(folder, chosen):
     Returns:
       The ticket folder's path.
     """
-    mine = folder.round(chosen)
-    return write(from_round(folder, mine), folder.ticket, *measured(folder, mine))
+    chosen_folder = folder.round(chosen)
+    ticket = loading.of_round(folder, chosen_folder)
+    return write(ticket, folder.ticket, *loading.measured(folder, chosen_folder))
 
 
-def write(ticket, path, metrics=None, test_images=None):
+def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: int | None = None) -> str:
     """Writes a Ticket as the folder `path`, which appears by renaming, durable.
 
     Args:
@@ -67,7 +68,7 @@ def write(ticket, path, metrics=None, test_images=None):
     return path
 
 
-def facts(ticket, metrics, test_images):
+def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
     """What every document of a ticket holds: counts, network and its program, data, settings, numbers.
 
     Args:
@@ -86,7 +87,7 @@ def facts(ticket, metrics, test_images):
         "weights_total": sum(layer["total"] for layer in layers),
         "layers": layers,
         "network": ticket.network,
-        "program": program.of(ticket.model) if NETWORKS[ticket.network["name"]].runtime else None,
+        "program": keras_program.of(ticket.model) if NETWORKS[ticket.network["name"]].runtime else None,
         "data": ticket.data,
         "settings": ticket.settings,
         "ids_digest": ticket.ids_digest,
@@ -104,6 +105,6 @@ def _document(ticket, metrics, test_images, building):
     return signed(facts(ticket, metrics, test_images) | {"versions": backend.versions(), "files": digests})
 
 
-def signed(document):
+def signed(document: dict) -> dict:
     """A document with the hash of its canonical form."""
     return document | {"self_sha256": hashlib.sha256(canonical(document)).hexdigest()}

@@ -1,4 +1,4 @@
-"""A network's state as named arrays: `layer1.0.conv1/kernel`, and PyTorch's names and layout at the door."""
+"""A network's state as named arrays: `layer1.0.conv1/kernel`, and PyTorch's names and layout where files are read."""
 
 import re
 

@@ -11,7 +11,7 @@ import re
 import pandas
 
 from tf_tickets import runs, storage
-from tf_tickets.columns import right, width
+from tf_tickets.columns import aligned
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import html, naming, statistics
@@ -103,10 +103,7 @@ def format_table(frame):
 
 def align(columns):
     """Text cells by column title as right-aligned lines under their titles."""
-    cells = [[title, *values] for title, values in columns.items()]
-    widths = [max(map(width, column)) for column in cells]
-    lines = zip(*cells)
-    return "\n".join("  ".join(map(right, line, widths)).rstrip() for line in lines)
+    return aligned(zip(*([title, *values] for title, values in columns.items())), "r")
 
 
 def write_table(frame, path):

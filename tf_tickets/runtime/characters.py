@@ -6,7 +6,7 @@ import unicodedata
 _REFUSED = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
-def refused(text):
+def refused(text: str) -> str | None:
     """The first character that no list could hold or no reader could see, in words; None where all can be shown.
 
     The only space is the plain one: others look the same.

@@ -12,32 +12,32 @@ _ALONE = 500_000
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def convolve(flat, starts, offsets, values, bias, found, length, rectified):
-    """found[o, j] = bias[o] + sum over the weights i of output o of values[i] x flat[offsets[i] + j].
+def convolve(flat, starts, offsets, values, bias, result, length, rectified):
+    """result[o, j] = bias[o] + sum over the weights i of output o of values[i] x flat[offsets[i] + j].
 
     Args:
       flat: float32 [n], the laid-out maps.
       starts: int32 [outputs + 1], where in `offsets` and `values` each output's weights begin.
       offsets, values: int64 and float32 [weights].
       bias: float32 [outputs].
-      found: float32 [outputs, positions], written up to `length`.
+      result: float32 [outputs, positions], written up to `length`.
       length: positions j.
       rectified: whether negative results become 0.
     """
     if len(values) * length < _ALONE:
-        _by_one(flat, starts, offsets, values, bias, found, length, rectified, _BLOCK)
+        _by_one(flat, starts, offsets, values, bias, result, length, rectified, _BLOCK)
         return
     with _ONE_AT_A_TIME:
-        _by_all(flat, starts, offsets, values, bias, found, length, rectified, _BLOCK)
+        _by_all(flat, starts, offsets, values, bias, result, length, rectified, _BLOCK)
 
 
-def _convolve(flat, starts, offsets, values, bias, found, length, rectified, block):
-    outputs, blocks = found.shape[0], (length + block - 1) // block
+def _convolve(flat, starts, offsets, values, bias, result, length, rectified, block):
+    outputs, blocks = result.shape[0], (length + block - 1) // block
     # All outputs of one block in turn: they read the same positions.
     for task in numba.prange(outputs * blocks):
         output, begin = task % outputs, task // outputs * block
         count = min(block, length - begin)
-        row = found[output, begin : begin + count]
+        row = result[output, begin : begin + count]
         row[:] = bias[output]
         first, last = starts[output], starts[output + 1]
         whole = first + (last - first) // 8 * 8

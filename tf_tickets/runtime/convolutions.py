@@ -21,7 +21,7 @@ class Workspace(threading.local):
     def __init__(self):
         self._arrays = {}
 
-    def zeros(self, kind, shape):
+    def zeros(self, kind, shape: tuple) -> np.ndarray:
         """An array that was zero when it was new; all that ask for this kind and shape overwrite the same part."""
         if (kind, shape) not in self._arrays:
             if len(self._arrays) >= _MOST_ARRAYS:
@@ -30,15 +30,15 @@ class Workspace(threading.local):
         return self._arrays[kind, shape]
 
 
-def padded(maps, pixels):
+def padded(maps: np.ndarray, pixels: int) -> np.ndarray:
     """Zeros on every side of maps [channels, images, height, width]."""
     channels, images, height, width = maps.shape
-    found = np.zeros((channels, images, height + 2 * pixels, width + 2 * pixels), np.float32)
-    found[:, :, pixels : pixels + height, pixels : pixels + width] = maps
-    return found
+    wider = np.zeros((channels, images, height + 2 * pixels, width + 2 * pixels), np.float32)
+    wider[:, :, pixels : pixels + height, pixels : pixels + width] = maps
+    return wider
 
 
-def windows(maps, size, stride):
+def windows(maps: np.ndarray, size: int, stride: int) -> np.ndarray:
     """A view of what each filter sees: [channels, size, size, images, height', width'], nothing copied."""
     channels, images, height, width = maps.shape
     rows, columns = (height - size) // stride + 1, (width - size) // stride + 1
@@ -82,11 +82,11 @@ class Convolution:
         self._phases, self._phase_of = np.unique(phases, return_inverse=True)
         self._dense, self._offsets, self._workspace = None, {}, workspace
 
-    def shape(self, height, width):
+    def shape(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the result."""
         return tuple((side + 2 * self.padding - self.size) // self.stride + 1 for side in (height, width))
 
-    def forget_dense(self):
+    def forget_dense(self) -> None:
         """Frees the dense copy of the weights."""
         self._dense = None
 
@@ -95,7 +95,7 @@ class Convolution:
         images, (rows, columns) = maps.shape[1], self.shape(*maps.shape[2:])
         flat, (height, width) = self._laid_out(maps)
         shifts = self._rows // self.stride * width + self._columns // self.stride
-        found = self._workspace.zeros(self.slot, (self.channels_out, flat.shape[1]))
+        result = self._workspace.zeros(self.slot, (self.channels_out, flat.shape[1]))
         length = flat.shape[1] - int(shifts.max())
         if method == "compiled":
             from tf_tickets.runtime import compiled
@@ -103,17 +103,17 @@ class Convolution:
             offsets = self._offsets_of(shifts, flat.shape)
             matrix = self._matrix
             sums = matrix.indptr, offsets, matrix.data, self._bias
-            compiled.convolve(flat.reshape(-1), *sums, found, length, self.rectified)
+            compiled.convolve(flat.reshape(-1), *sums, result, length, self.rectified)
         else:
             seen = self._seen(flat, shifts, length)
             if method == "dense":
-                np.matmul(self._whole(), seen, out=found[:, :length])
+                np.matmul(self._whole(), seen, out=result[:, :length])
             else:
-                found[:, :length] = self._matrix @ seen
-            found[:, :length] += self._bias[:, np.newaxis]
+                result[:, :length] = self._matrix @ seen
+            result[:, :length] += self._bias[:, np.newaxis]
             if self.rectified:
-                np.maximum(found, 0.0, out=found)
-        return found.reshape(self.channels_out, images, height, width)[:, :, :rows, :columns]
+                np.maximum(result, 0.0, out=result)
+        return result.reshape(self.channels_out, images, height, width)[:, :, :rows, :columns]
 
     def _laid_out(self, maps):
         """The padded maps of the phases in use, [phases x channels, images x height x width]; and height, width."""
@@ -123,24 +123,24 @@ class Convolution:
             return maps.reshape(channels, -1), (height, width)
         # One row and column more than padding asks for where the stride does not divide.
         high, wide = (-(-(side + 2 * pad) // stride) for side in (height, width))
-        found = self._workspace.zeros(
+        phases = self._workspace.zeros(
             (height, width, pad, stride, *self._phases), (len(self._phases), channels, images, high, wide)
         )
         for index, phase in enumerate(self._phases):
             (first, into), (left, across) = (_first(int(shift), pad, stride) for shift in divmod(phase, stride))
             part = maps[:, :, first::stride, left::stride]
-            found[index, :, :, into : into + part.shape[2], across : across + part.shape[3]] = part
-        return found.reshape(len(self._phases) * channels, -1), (high, wide)
+            phases[index, :, :, into : into + part.shape[2], across : across + part.shape[3]] = part
+        return phases.reshape(len(self._phases) * channels, -1), (high, wide)
 
     def _seen(self, flat, shifts, length):
         """What the filters see, [places x channels, positions]."""
         if self.size == 1:
             return flat
         channels = self.channels_in
-        found = np.empty((len(shifts), channels, length), np.float32)
+        columns = np.empty((len(shifts), channels, length), np.float32)
         for place, (phase, shift) in enumerate(zip(self._phase_of, shifts)):
-            found[place] = flat[phase * channels : (phase + 1) * channels, shift : shift + length]
-        return found.reshape(-1, length)
+            columns[place] = flat[phase * channels : (phase + 1) * channels, shift : shift + length]
+        return columns.reshape(-1, length)
 
     def _offsets_of(self, shifts, shape):
         """Where in the flat maps each weight begins to read."""
@@ -164,13 +164,13 @@ def _first(shift, pad, stride):
     return into * stride + shift - pad, into
 
 
-def depthwise(maps, weights, bias, stride, padding):
+def depthwise(maps: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, stride: int, padding: int) -> np.ndarray:
     """One filter per channel: weights [height, width, channels, 1]."""
     size, view = weights.shape[0], windows(padded(maps, padding), weights.shape[0], stride)
-    found = np.zeros((len(maps), *view.shape[3:]), np.float32)
+    result = np.zeros((len(maps), *view.shape[3:]), np.float32)
     for row in range(size):
         for column in range(size):
             weight = weights[row, column, :, 0]
             if weight.any():
-                found += weight[:, np.newaxis, np.newaxis, np.newaxis] * view[:, row, column]
-    return found if bias is None else found + bias[:, np.newaxis, np.newaxis, np.newaxis]
+                result += weight[:, np.newaxis, np.newaxis, np.newaxis] * view[:, row, column]
+    return result if bias is None else result + bias[:, np.newaxis, np.newaxis, np.newaxis]

@@ -9,7 +9,7 @@ _MOST_VALUES = 1 << 24
 _TYPES = ("uint8", "uint16")
 
 
-def check_data(data):
+def check_data(data: dict) -> None:
     """ValueError unless labels, normalisation and stored type are such that images can be told apart by them."""
     labels = data["labels"]
     named = isinstance(labels, list) and all(isinstance(label, str) for label in labels) and labels

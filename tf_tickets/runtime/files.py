@@ -36,21 +36,21 @@ class Damaged(ValueError):
     """A file has another hash than recorded, or does not hold what it should."""
 
 
-def canonical(value):
+def canonical(value) -> bytes:
     """Canonical JSON bytes, over which documents are hashed: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
 
-def digest(path):
+def digest(path: str) -> str:
     """SHA-256 of a file, hexadecimal."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            hashed.update(block)
+    return hashed.hexdigest()
 
 
-def contents(path, most):
+def contents(path: str, most: int) -> bytes:
     """The bytes of a regular file, read once.
 
     Args:
@@ -76,7 +76,7 @@ def contents(path, most):
     return data
 
 
-def document(folder):
+def document(folder: str) -> tuple[dict, bytes]:
     """Reads ticket.json and checks the hash that it holds of itself.
 
     Returns:
@@ -90,29 +90,29 @@ def document(folder):
     if not os.path.isfile(path):
         raise NotATicket(f"{folder} is no ticket: it has no {DOCUMENT}; give a ticket folder")
     data = contents(path, MOST_TEXT)
-    found = parsed(data, path)
-    if not isinstance(found.get("files"), dict):
+    content = parsed(data, path)
+    if not isinstance(content.get("files"), dict):
         raise Damaged(f"{path} is no ticket's document; restore it")
-    return found, data
+    return content, data
 
 
-def parsed(data, path):
+def parsed(data: bytes, path: str) -> dict:
     """The JSON object in a document's bytes, whose own hash it has; Damaged names `path`."""
     try:
-        found = json.loads(data.decode("utf-8"))
+        content = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError, MemoryError) as error:
         raise Damaged(f"{path} is damaged: {_reason(error)}; restore it") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise Damaged(f"{path} holds no document; restore it")
-    check_self(found, path)
-    return found
+    check_self(content, path)
+    return content
 
 
-def check_self(found, path):
+def check_self(content: dict, path: str) -> None:
     """Damaged unless a document has the `self_sha256` of its other fields, and text that can be written."""
-    body = {name: value for name, value in found.items() if name != "self_sha256"}
+    body = {name: value for name, value in content.items() if name != "self_sha256"}
     try:
-        fits = hashlib.sha256(canonical(body)).hexdigest() == found.get("self_sha256")
+        fits = hashlib.sha256(canonical(body)).hexdigest() == content.get("self_sha256")
         json.dumps(body, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):  # numbers that are not finite, halves of characters
         fits = False
@@ -120,7 +120,7 @@ def check_self(found, path):
         raise Damaged(_CHANGED.format(path))
 
 
-def recorded(folder, name, found):
+def recorded(folder: str, name: str, content: dict) -> tuple[str, str | None]:
     """(path, hash) of a file of a ticket, as the document records it; Damaged where it lies elsewhere."""
     parts = pathlib.PureWindowsPath(name)  # which knows both slashes: a document is read on any system
     if parts.drive or parts.root or ".." in parts.parts:
@@ -128,43 +128,43 @@ def recorded(folder, name, found):
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
         raise Damaged(f"{path} is missing from the ticket; restore it")
-    return path, found["files"].get(name)
+    return path, content["files"].get(name)
 
 
-def check_hash(folder, name, found):
+def check_hash(folder: str, name: str, content: dict) -> None:
     """Damaged unless a file is there with the hash that the document records."""
-    path, wanted = recorded(folder, name, found)
+    path, wanted = recorded(folder, name, content)
     if digest(path) != wanted:
         raise Damaged(_CHANGED.format(path))
 
 
-def checked_contents(folder, name, found, most):
+def checked_contents(folder: str, name: str, content: dict, most: int) -> bytes:
     """A file's bytes, which have the hash that the document records; Damaged where they do not, or are too many."""
-    path, wanted = recorded(folder, name, found)
+    path, wanted = recorded(folder, name, content)
     data = contents(path, most)
     if hashlib.sha256(data).hexdigest() != wanted:
         raise Damaged(_CHANGED.format(path))
     return data
 
 
-def room(wanted):
+def room(wanted: dict[str, tuple]) -> int:
     """The bytes that an archive of such arrays, and of as many again, can have; `wanted` as `Arrays.keep` takes it."""
     plain = sum(math.prod(shape) * _KINDS[kind].itemsize + 1024 for shape, kind in wanted.values())
     return 2 * plain + plain // 100 + (1 << 16)
 
 
-def digest_of(arrays):
+def digest_of(arrays: dict[str, np.ndarray]) -> str:
     """SHA-256 over names, types, shapes and bytes of a dict of arrays, hexadecimal."""
     return hash_of(arrays).hexdigest()
 
 
-def hash_of(arrays):
+def hash_of(arrays: dict[str, np.ndarray]):
     """The same as a hashlib object, to which more can be added."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     for name, array in sorted(arrays.items()):
-        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found
+        hashed.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed
 
 
 class Arrays:
@@ -203,15 +203,15 @@ class Arrays:
         """Whether an array has this name."""
         return name in self._members
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of all arrays, in the archive's order."""
         return list(self._members)
 
-    def all(self):
+    def all(self) -> dict[str, np.ndarray]:
         """All arrays by name, whatever their shapes and types."""
         return {name: self._array(name) for name in self._members}
 
-    def keep(self, wanted):
+    def keep(self, wanted: dict[str, tuple]) -> dict[str, np.ndarray]:
         """Reads arrays into memory, for `get`; returns them by name.
 
         Args:
@@ -220,7 +220,7 @@ class Arrays:
         self._kept = {name: self.get(name, *expected) for name, expected in wanted.items()}
         return self._kept
 
-    def header(self, name):
+    def header(self, name: str) -> tuple[tuple, np.dtype]:
         """(shape, dtype) that an array claims to have; nothing but its header is read."""
         with self._opened(name) as file:
             shape, _, dtype = _header(file)
@@ -243,7 +243,7 @@ class Arrays:
         with self._opened(name) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 
-    def get(self, name, shape=None, kind="f"):
+    def get(self, name: str, shape: tuple | None = None, kind: str = "f") -> np.ndarray:
         """One array; its shape and type are compared before it is unpacked.
 
         Args:
@@ -271,4 +271,6 @@ def _header(file):
 
 
 def _reason(error):
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """As errors.reason, which stands outside of this room."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]}..."

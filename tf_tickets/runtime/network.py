@@ -19,7 +19,7 @@ _SURELY_SPARSE, _SURELY_DENSE = 0.005, 0.6
 _REPEATS = 2
 
 
-def load(path, compiled=False):
+def load(path: str, compiled: bool = False) -> "Network":
     """Loads a ticket.
 
     Args:
@@ -60,11 +60,11 @@ def _document_in(path, arrays):
         raise NotATicket(f"{path} is no runtime.npz: it holds no program; make one with export --format=runtime")
     length = min(arrays.header(files.PROGRAM)[0][:1], (files.MOST_TEXT,))
     document = files.parsed(arrays.get(files.PROGRAM, length, kind="u").tobytes(), path)
-    found = arrays.keep(_wanted(path, document))
-    odd = sorted(set(arrays.names()) - {files.PROGRAM, *found})
+    kept = arrays.keep(_wanted(path, document))
+    odd = sorted(set(arrays.names()) - {files.PROGRAM, *kept})
     if odd:
         raise Damaged(f"{path}: {odd[0]} is no part of its program; export it again")
-    if files.digest_of(found) != document.get("arrays_sha256"):
+    if files.digest_of(kept) != document.get("arrays_sha256"):
         raise Damaged(f"{path} does not have its recorded hash: it was changed or damaged; export it again")
     return document
 
@@ -103,11 +103,11 @@ class Network:
         except (ValueError, IndexError, MemoryError) as error:
             raise Damaged(f"the ticket's program does not fit together ({error}); export it again") from None
         if self._operations[-1].shape != (len(self.labels),):
-            raise Damaged("the ticket's program does not end in one logit per label; export it again")
+            raise Damaged("the ticket's program does not end in operation logit per label; export it again")
         self._fixed, self._chosen = None, {}
-        self._largest = max(one.unfolded for one in self._operations)
+        self._largest = max(operation.unfolded for operation in self._operations)
 
-    def predict(self, images):
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities.
 
         Args:
@@ -123,7 +123,7 @@ class Network:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
         return powers / powers.sum(axis=1, keepdims=True)
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray) -> np.ndarray:
         """What `predict` turns into probabilities, float32 [n, classes]."""
         images = np.asarray(images)
         if images.dtype != self._dtype or images.shape[1:] != self.image_shape:
@@ -137,14 +137,14 @@ class Network:
             with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
                 parts = list(pool.map(self._run, chunks))
         else:
-            parts = [self._run(one) for one in chunks]
+            parts = [self._run(part) for part in chunks]
         return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *parts])
 
-    def method(self, images=1):
+    def method(self, images: int = 1) -> dict[str, str]:
         """How each convolution is executed on that many images at once: dict from its name to the method."""
         return dict(self._choose(images))
 
-    def use(self, method=None):
+    def use(self, method: str | None = None) -> None:
         """Executes every convolution `dense`, `sparse` or, where it was loaded so, `compiled`; None: timing decides."""
         if method not in (None, *self._methods):
             raise ValueError(f"{method!r} is none of {', '.join(self._methods)}")
@@ -158,22 +158,24 @@ class Network:
     def _choose(self, images):
         """For each convolution the method that is fastest on that many images, by a short timing."""
         if images not in self._chosen:
-            convolved = [one for one in self._operations if isinstance(one.compute, convolutions.Convolution)]
+            convolved = [
+                operation for operation in self._operations if isinstance(operation.compute, convolutions.Convolution)
+            ]
             if self._fixed:
-                chosen = {one.name: self._fixed for one in convolved}
+                chosen = {operation.name: self._fixed for operation in convolved}
             else:
-                chosen = {one.name: self._fastest(one, images) for one in convolved}
+                chosen = {operation.name: self._fastest(operation, images) for operation in convolved}
                 if "compiled" in self._methods:
                     chosen = self._compiled_or(chosen, images)
             self._chosen[images] = chosen
         return self._chosen[images]
 
-    def _fastest(self, one, images):
-        """Dense or sparse for one convolution."""
-        convolution = one.compute
+    def _fastest(self, operation, images):
+        """Dense or sparse for operation convolution."""
+        convolution = operation.compute
         if not _SURELY_SPARSE < convolution.density < _SURELY_DENSE:
             return "sparse" if convolution.density <= _SURELY_SPARSE else "dense"
-        maps = np.ones((one.input_shape[0], images, *one.input_shape[1:]), np.float32)
+        maps = np.ones((operation.input_shape[0], images, *operation.input_shape[1:]), np.float32)
         seconds = {method: _seconds(convolution, maps, method) for method in ("dense", "sparse")}
         if seconds["sparse"] < seconds["dense"]:
             convolution.forget_dense()
@@ -184,7 +186,7 @@ class Network:
         """All compiled, or none: BLAS' threads go on waiting for a while, and the kernel's would wait for theirs."""
         height, width, channels = self.image_shape
         maps, compiled = np.ones((channels, images, height, width), np.float32), dict.fromkeys(mixed, "compiled")
-        seconds = [_seconds(operations.run, self._operations, maps, one) for one in (mixed, compiled)]
+        seconds = [_seconds(operations.run, self._operations, maps, methods) for methods in (mixed, compiled)]
         return mixed if seconds[0] < seconds[1] else compiled
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from tf_tickets.runtime import convolutions
-from tf_tickets.runtime.program import cosine_filters
+from tf_tickets.runtime.program import Step, cosine_filters
 
 # Of one image; ten times what the largest network here makes of the largest picture.
 _LARGEST_MAP = 1 << 26
@@ -37,10 +37,10 @@ class Operation:
     last: frozenset = frozenset()
 
 
-def prepare(steps, image_shape):
+def prepare(steps: list[Step], image_shape: tuple) -> list[Operation]:
     """Operations of program.Steps on images [height, width, channels]; ValueError if they do not fit together."""
     height, width, channels = image_shape
-    found, shapes, workspace = [], {steps[0].name: (channels, height, width)}, convolutions.Workspace()
+    operations, shapes, workspace = [], {steps[0].name: (channels, height, width)}, convolutions.Workspace()
     for step in steps[1:]:
         given = [shapes[name] for name in step.inputs]
         if len(given[0]) != (1 if step.operation in ("dense", "similarity") else 3) and step.operation not in _ANY:
@@ -49,59 +49,59 @@ def prepare(steps, image_shape):
             compute, shape, unfolded = _convolution(step, given[0], workspace)
         else:
             compute, shape, unfolded = _MAKERS[step.operation](step, given[0])
-        if any(one != given[0] for one in given) or min(shape) < 1:
+        if any(sides != given[0] for sides in given) or min(shape) < 1:
             raise ValueError(f"{step.name} takes {given}")
         if math.prod(shape) > _LARGEST_MAP:
             raise ValueError(f"{step.name} makes maps of {list(shape)}")
         shapes[step.name] = shape
-        found.append(Operation(step.name, step.inputs, compute, given[0], shape, unfolded))
-    found = _rectified(found)
-    last = {name: index for index, one in enumerate(found) for name in one.inputs}
-    for index, one in enumerate(found):
-        one.last = frozenset(name for name in one.inputs if last[name] == index)
-    found[0].inputs = (None,)
-    _give_slots(found)
-    return found
+        operations.append(Operation(step.name, step.inputs, compute, given[0], shape, unfolded))
+    operations = _rectified(operations)
+    last = {name: index for index, operation in enumerate(operations) for name in operation.inputs}
+    for index, operation in enumerate(operations):
+        operation.last = frozenset(name for name in operation.inputs if last[name] == index)
+    operations[0].inputs = (None,)
+    _give_slots(operations)
+    return operations
 
 
-def _give_slots(found):
+def _give_slots(operations):
     """Slots of the workspace for results of convolutions: free again after the last use, in place or not."""
     held, free, most = {}, [], 0
-    for one in found:
-        mine = frozenset()
-        if isinstance(one.compute, convolutions.Convolution):
+    for operation in operations:
+        slots = frozenset()
+        if isinstance(operation.compute, convolutions.Convolution):
             if not free:
                 free, most = [most], most + 1
-            one.compute.slot = free.pop()
-            mine = frozenset([one.compute.slot])
+            operation.compute.slot = free.pop()
+            slots = frozenset([operation.compute.slot])
         else:
             # What works in place lies where its inputs lie; that all others do too is a little too much.
-            mine = frozenset().union(*(held.get(name, ()) for name in one.inputs))
-        held[one.name] = mine
-        gone = [held.pop(name, frozenset()) for name in one.last]
+            slots = frozenset().union(*(held.get(name, ()) for name in operation.inputs))
+        held[operation.name] = slots
+        gone = [held.pop(name, frozenset()) for name in operation.last]
         still = frozenset().union(*held.values())
         free += sorted(frozenset().union(*gone) - still - set(free))
 
 
-def _rectified(found):
+def _rectified(operations):
     """Rectifiers that alone follow a convolution become part of it."""
-    uses = collections.Counter(name for one in found for name in one.inputs)
+    uses = collections.Counter(name for operation in operations for name in operation.inputs)
     made, kept, renamed = {}, [], {}
-    for one in found:
-        one.inputs = tuple(renamed.get(name, name) for name in one.inputs)
-        before = made.get(one.inputs[0])
-        if one.compute is _relu_of and isinstance(getattr(before, "compute", None), convolutions.Convolution):
+    for operation in operations:
+        operation.inputs = tuple(renamed.get(name, name) for name in operation.inputs)
+        before = made.get(operation.inputs[0])
+        if operation.compute is _relu_of and isinstance(getattr(before, "compute", None), convolutions.Convolution):
             if uses[before.name] == 1 and not before.compute.rectified:
                 before.compute.rectified = True
-                renamed[one.name] = before.name
-                uses[before.name] = uses[one.name]
+                renamed[operation.name] = before.name
+                uses[before.name] = uses[operation.name]
                 continue
-        made[one.name] = one
-        kept.append(one)
+        made[operation.name] = operation
+        kept.append(operation)
     return kept
 
 
-def run(ready, maps, methods):
+def run(ready: list[Operation], maps: np.ndarray, methods: dict[str, str]) -> np.ndarray:
     """The last operation's result.
 
     Args:
@@ -110,15 +110,15 @@ def run(ready, maps, methods):
       methods: dict from a convolution's name to dense, sparse or compiled.
     """
     values = {None: maps}
-    for one in ready:
-        given = [values[name] for name in one.inputs]
-        for name in one.last:
+    for operation in ready:
+        given = [values[name] for name in operation.inputs]
+        for name in operation.last:
             values.pop(name, None)
-        if isinstance(one.compute, convolutions.Convolution):
-            values[one.name] = one.compute(*given, methods[one.name])
+        if isinstance(operation.compute, convolutions.Convolution):
+            values[operation.name] = operation.compute(*given, methods[operation.name])
         else:
             # A value that nothing else takes may be overwritten.
-            values[one.name] = one.compute(*given, one.last >= set(one.inputs))
+            values[operation.name] = operation.compute(*given, operation.last >= set(operation.inputs))
     return values[ready[-1].name]
 
 
@@ -136,7 +136,7 @@ def _depthwise(step, shape):
     if step.weights.shape[2] != shape[0]:
         raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
 
-    def compute(maps, mine):
+    def compute(maps, in_place):
         return convolutions.depthwise(maps, step.weights, step.bias, stride, padding)
 
     sides = tuple((side + 2 * padding - size) // stride + 1 for side in shape[1:])
@@ -153,7 +153,7 @@ def _cosine_filters(step, shape):
         raise ValueError(f"{step.name} makes {count} channels, not {len(scale)}")
     shift = np.zeros(count, np.float32) if step.bias is None else step.bias
 
-    def compute(maps, mine):
+    def compute(maps, in_place):
         seen = convolutions.windows(convolutions.padded(maps, size // 2), size, stride)
         flat = seen.reshape(len(maps), size**2, -1)
         found = np.matmul(filters, flat).reshape(count, *seen.shape[3:])
@@ -166,7 +166,7 @@ def _cosine_filters(step, shape):
 def _normalisation(step, shape):
     if len(step.weights) != shape[0]:
         raise ValueError(f"{step.name} normalises {len(step.weights)} channels, not {shape[0]}")
-    return lambda maps, mine: maps * _wide(step.weights) + _wide(step.bias), shape, 0
+    return lambda maps, in_place: maps * _wide(step.weights) + _wide(step.bias), shape, 0
 
 
 def _wide(vector):
@@ -177,13 +177,16 @@ def _relu(step, shape):
     return _relu_of, shape, 0
 
 
-def _relu_of(maps, mine):
-    return np.maximum(maps, 0.0, out=maps if mine else None)
+def _relu_of(maps, in_place):
+    return np.maximum(maps, 0.0, out=maps if in_place else None)
 
 
 def _add(step, shape):
-    # In the place of a map whose rows lie apart it would take several times as long.
-    return lambda first, second, mine: np.add(first, second, out=first if mine and _whole(first) else None), shape, 0
+    def compute(first, second, in_place):
+        # In the place of a map whose rows lie apart it would take several times as long.
+        return np.add(first, second, out=first if in_place and _whole(first) else None)
+
+    return compute, shape, 0
 
 
 def _whole(maps):
@@ -193,7 +196,7 @@ def _whole(maps):
 def _pad(step, shape):
     pixels = step.settings["padding"]
     return (
-        lambda maps, mine: convolutions.padded(maps, pixels),
+        lambda maps, in_place: convolutions.padded(maps, pixels),
         (shape[0], *(side + 2 * pixels for side in shape[1:])), 0,
     )  # fmt: skip
 
@@ -201,7 +204,7 @@ def _pad(step, shape):
 def _max_pool(step, shape):
     size, stride = step.settings["size"], step.settings["stride"]
 
-    def compute(maps, mine):
+    def compute(maps, in_place):
         view = convolutions.windows(maps, size, stride)
         parts = [view[:, row, column] for row in range(size) for column in range(size)]
         return functools.reduce(np.maximum, parts[1:], parts[0])
@@ -210,12 +213,12 @@ def _max_pool(step, shape):
 
 
 def _mean(step, shape):
-    return lambda maps, mine: maps.mean(axis=(2, 3)), shape[:1], 0
+    return lambda maps, in_place: maps.mean(axis=(2, 3)), shape[:1], 0
 
 
 def _dense(step, shape):
     _check_head(step, shape)
-    return lambda features, mine: step.weights.T @ features + step.bias[:, np.newaxis], step.weights.shape[1:], 0
+    return lambda features, in_place: step.weights.T @ features + step.bias[:, np.newaxis], step.weights.shape[1:], 0
 
 
 def _similarity(step, shape):
@@ -224,7 +227,7 @@ def _similarity(step, shape):
     unit, kappa = _unit(step.weights), step.settings["kappa"]
     scale = np.float32(1.0 + np.logaddexp(0.0, step.bias[0]))
 
-    def compute(features, mine):
+    def compute(features, in_place):
         cosine = unit.T @ _unit(features)
         if step.settings["kind"] == "tvmf":
             cosine = (1.0 + cosine) / (1.0 + np.float32(kappa) * (1.0 - cosine)) - 1.0

@@ -5,6 +5,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -40,11 +41,11 @@ class Sparse:
     positions: np.ndarray
     values: np.ndarray
 
-    def scaled(self, scale):
+    def scaled(self, scale: np.ndarray) -> "Sparse":
         """Every output channel times its entry of `scale`, float32 [out]."""
         return Sparse(self.shape, self.positions, self.values * scale[self.positions % self.shape[3]])
 
-    def toarray(self):
+    def toarray(self) -> np.ndarray:
         """The whole kernel, float32."""
         kernel = np.zeros(math.prod(self.shape), np.float32)
         kernel[self.positions] = self.values
@@ -73,7 +74,7 @@ class Step:
     bias: np.ndarray | None = None
 
 
-def cosine_filters(size):
+def cosine_filters(size: int) -> np.ndarray:
     """The 2-D cosine filters of a harmonic convolution, each with L1 norm 1 (Ulicny et al. 2019).
 
     Returns:
@@ -84,7 +85,7 @@ def cosine_filters(size):
     return filters / np.abs(filters).sum(axis=(2, 3), keepdims=True)
 
 
-def read(nodes, weights):
+def read(nodes: list[dict], weights: Callable) -> list[Step]:
     """Checks a program and gives every step its weights, normalisation folded in.
 
     Args:
@@ -104,7 +105,7 @@ def read(nodes, weights):
         return _folded(steps, weights)
 
 
-def arrays(nodes, layers):
+def arrays(nodes: list[dict], layers: list[dict]) -> dict[str, tuple]:
     """The arrays that a program takes.
 
     Args:
@@ -121,17 +122,17 @@ def arrays(nodes, layers):
         kept = {layer["layer"]: layer["kept"] for layer in layers}
     except (KeyError, TypeError):
         raise Damaged("the ticket's document does not list its masked layers; restore it") from None
-    found = {}
+    wanted = {}
     for step in _steps(nodes):
         for name, shape in _variables(step):
             total, layer = math.prod(shape), name.removesuffix("/kernel")
             if layer not in kept or not name.endswith("/kernel"):
-                found[f"trained_variables/{name}"] = shape, "f"
+                wanted[f"trained_variables/{name}"] = shape, "f"
                 continue
             if type(kept[layer]) is not int or not 0 <= kept[layer] <= total:
                 raise Damaged(f"the ticket's mask of {layer} keeps {ascii(kept[layer])[:40]} of {total:,}; restore it")
-            found[f"mask/{layer}"], found[f"trained/{layer}"] = ((-(-total // 8),), "u"), ((kept[layer],), "f")
-    return found
+            wanted[f"mask/{layer}"], wanted[f"trained/{layer}"] = ((-(-total // 8),), "u"), ((kept[layer],), "f")
+    return wanted
 
 
 def _steps(nodes):
@@ -171,7 +172,7 @@ def _step(node, known):
         raise Damaged(f"the ticket's program holds {ascii(node)[:80]}, which is no operation; export it again")
     name, inputs, settings = node.get("name"), node.get("inputs"), {key: node.get(key) for key in wanted}
     sound = isinstance(name, str) and name not in known and isinstance(inputs, list)
-    sound = sound and all(isinstance(one, str) and one in known for one in inputs)
+    sound = sound and all(isinstance(source, str) and source in known for source in inputs)
     sound = sound and all(type(settings[key]) is kind for key, kind in wanted.items())
     sound = sound and len(inputs) == {"input": 0, "add": 2}.get(node["operation"], 1)
     sound = sound and all(_in_range(key, value) for key, value in settings.items())
@@ -218,11 +219,11 @@ def _folded(steps, weights):
     """Normalisations that follow a convolution, and nothing else does, become part of it."""
     uses = {}
     for step in steps:
-        for one in step.inputs:
-            uses[one] = uses.get(one, 0) + 1
-    found, renamed, made = [], {}, {}
+        for name in step.inputs:
+            uses[name] = uses.get(name, 0) + 1
+    folded, renamed, made = [], {}, {}
     for step in steps:
-        step.inputs = tuple(renamed.get(one, one) for one in step.inputs)
+        step.inputs = tuple(renamed.get(name, name) for name in step.inputs)
         if step.operation == "normalisation":
             scale, shift = _affine(step, weights)
             before = made[step.inputs[0]]
@@ -232,12 +233,12 @@ def _folded(steps, weights):
                 continue
             step.weights, step.bias = scale, shift
         made[step.name] = step
-        found.append(step)
-    for step in found:
+        folded.append(step)
+    for step in folded:
         parts = [step.weights.values if isinstance(step.weights, Sparse) else step.weights, step.bias]
         if not all(np.isfinite(part).all() for part in parts if part is not None):
             raise Damaged(f"the ticket's weights of {step.name} are not finite; restore it")
-    return found
+    return folded
 
 
 def _affine(step, weights):

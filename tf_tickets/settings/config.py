@@ -15,7 +15,7 @@ from tf_tickets.errors import UsageError, shown
 from tf_tickets.registry import CONTROLS, NETWORKS, STARTS
 from tf_tickets.settings import flagfiles
 from tf_tickets.settings.choices import DATASETS
-from tf_tickets.settings.groups import Choice, Command, Data, Network, Pruning, Run, Training
+from tf_tickets.settings.groups import FULL_ROUNDS, Choice, Command, Data, Network, Pruning, Run, Training
 from tf_tickets.settings.options import Option, accepted, checked
 
 __all__ = ["COMMANDS", "DATASETS", "GROUPS", "Config", "options", "rewind_parts"]
@@ -109,7 +109,7 @@ class Config:
     @property
     def _implied(self):
         """What some settings are where they are unset."""
-        return {"width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": "0,last"}
+        return {"width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": FULL_ROUNDS}
 
     def settled(self):
         """As `values`, with what is implied where a setting is unset."""
@@ -123,7 +123,7 @@ class Config:
     @property
     def augment(self):
         """The augmentation policy, with its default resolved."""
-        return self.data.augment or "base"
+        return self.data.augment or self._implied["augment"]
 
     @property
     def choose(self):

@@ -23,6 +23,9 @@ from tf_tickets.settings.options import (
     option,
 )
 
+# The rounds that are trained in full where others are shortened.
+FULL_ROUNDS = "0,last"
+
 
 def _controls():
     """The controls by the command that they belong to, as `--help` says it."""
@@ -152,7 +155,7 @@ class Pruning:
     mask_patience: int = option(3, "epochs in a row that have to stay within --mask_distance", low=1)
     full_rounds: str | None = option(
         None, "with --search_epochs or --mask_distance: the rounds that are trained in full all the same, such as "
-        "0,5,last; unset: 0,last, the dense network and its ticket", check=check_full_rounds,
+        f"0,5,last; unset: {FULL_ROUNDS}, the dense network and its ticket", check=check_full_rounds,
     )  # fmt: skip
 
     @property
@@ -165,7 +168,7 @@ class Pruning:
         """The rounds that are trained in full."""
         if not self.searches:
             return frozenset(range(self.rounds))
-        listed = (self.full_rounds or "0,last").split(",")
+        listed = (self.full_rounds or FULL_ROUNDS).split(",")
         return frozenset(self.rounds - 1 if part == "last" else int(part) for part in listed)
 
 

@@ -6,19 +6,19 @@ import subprocess
 _GPU_FOLDER = "/proc/driver/nvidia/gpus"
 
 
-def cores():
+def cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def gpus():
+def gpus() -> list[str]:
     """The GPUs that a run would see, as CUDA_VISIBLE_DEVICES names them; empty without any."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        found = [name.strip() for name in visible.split(",")]
+        names = [name.strip() for name in visible.split(",")]
         # CUDA itself reads the list up to the first name that it does not know, such as -1.
-        end = next((i for i, name in enumerate(found) if not name or name.startswith("-")), len(found))
-        return found[:end]
+        end = next((i for i, name in enumerate(names) if not name or name.startswith("-")), len(names))
+        return names[:end]
     return [str(index) for index in range(_installed())]
 
 
@@ -36,7 +36,7 @@ def _installed():
         return 0
 
 
-def environments(wanted, runs):
+def environments(wanted: int | None, runs: int) -> list[dict[str, str]]:
     """The environment variables of each worker.
 
     The parts depend on the machine and the grid alone, never on how many runs are left: the number of threads and of
@@ -52,16 +52,16 @@ def environments(wanted, runs):
     devices, threads = gpus(), cores()
     workers = wanted or len(devices) or max(1, min(threads // 2, runs))
     share = str(max(1, threads // workers))
-    found = []
+    shares = []
     for index in range(workers):
         # A number that the user has set stands.
         names = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS")
         variables = {name: os.environ.get(name, share) for name in names}
         if devices:
-            mine = devices[index::workers] or [devices[index % len(devices)]]
-            variables["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+            own = devices[index::workers] or [devices[index % len(devices)]]
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(own)
         if len(devices) < workers and devices:
             # TensorFlow takes a GPU's whole memory unless told that it is shared.
             variables["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-        found.append(variables)
-    return found
+        shares.append(variables)
+    return shares

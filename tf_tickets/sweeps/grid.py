@@ -13,7 +13,7 @@ import os
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import options
 from tf_tickets.settings.options import integer
 
 COMMANDS = ("imp", "train")
@@ -45,13 +45,13 @@ class Point:
         return " ".join(f"{name}={text}" for name, text in self.texts.items())
 
 
-def fields():
+def fields() -> list[str]:
     """The names that a grid may hold: `command`, and the settings of runs."""
-    settings = [name for name, option in configs.options().items() if option.group != "command"]
+    settings = [name for name, option in options().items() if option.group != "command"]
     return ["command", *(name for name in settings if name not in OF_THE_SWEEP)]
 
 
-def points(text):
+def points(text: str) -> list[Point]:
     """Reads a grid.
 
     Args:
@@ -74,12 +74,12 @@ def points(text):
         count *= len(axis)
     if count > _MOST_RUNS:
         raise _fail(f"{count:,} runs are more than {_MOST_RUNS:,}: sweep fewer values", f"--sweep={text}")
-    found = []
+    combined = []
     for combination in itertools.product(*axes):
         values = {field: value for _, _, part in combination for field, value in part.items()}
         texts = {name: written for name, written, _ in combination}
-        found.append(Point(values.pop("command", "imp"), values, texts))
-    return found
+        combined.append(Point(values.pop("command", "imp"), values, texts))
+    return combined
 
 
 def _fail(message, place):
@@ -175,18 +175,18 @@ def _texts(text, name, place):
     """The single values of a list as written, ranges spelled out and quotes taken off."""
     if not text.strip():
         raise _fail(f"{name}= has no values: write {name}=A,B or, for whole numbers, {name}=0..4", place)
-    found = []
+    texts = []
     for part in _split(text, ",", place):
         low, dots, high = part.partition("..")
         if part[:1] in ("'", '"') and part[-1] == part[0] and len(part) > 1:
-            found.append(part[1:-1])
+            texts.append(part[1:-1])
         elif dots and integer(low) is not None and integer(high) is not None:
-            found += [str(number) for number in _range(int(low), int(high), part, name, place)]
+            texts += [str(number) for number in _range(int(low), int(high), part, name, place)]
         else:
-            found.append(part)
-    if not all(found):
+            texts.append(part)
+    if not all(texts):
         raise _fail(f"{name}={text} has an empty place in its list", place)
-    return found
+    return texts
 
 
 def _range(low, high, part, name, place):
@@ -203,6 +203,6 @@ def _value(name, text, place):
             raise _fail(f"command={text} is not one of {', '.join(COMMANDS)}", place)
         return text
     try:
-        return configs.options()[name].parse(text)
+        return options()[name].parse(text)
     except ValueError as error:
         raise _fail(f"{name}={text} {error}", place) from None

@@ -13,7 +13,7 @@ import sys
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl
 
 
-def main(parent, words):
+def main(parent: int, words: list[str]) -> None:
     """Turns this process into the program."""
     if ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl refuses PR_SET_PDEATHSIG")

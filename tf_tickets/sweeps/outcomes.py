@@ -8,15 +8,19 @@ import subprocess
 import sys
 
 from tf_tickets import runs, storage
-from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
-from tf_tickets.experiments import plan as plans
-from tf_tickets.experiments.imp import choose_round
+from tf_tickets.errors import DivergedError, LockedError, StateError, StopRequested, TicketError, UsageError
+from tf_tickets.experiments.choosing import choose_round, latest_choice
+from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import CONTROLS
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config
 from tf_tickets.sweeps import grid
+from tf_tickets.sweeps.pool import Children
 
 # The worst first: a defect, damaged state, diverged, in use, bad input, stopped from outside.
-WORST = (1, StateError.exit_status, 5, LockedError.exit_status, UsageError.exit_status, StopRequested.exit_status)
+WORST = (
+    TicketError.exit_status, StateError.exit_status, DivergedError.exit_status, LockedError.exit_status,
+    UsageError.exit_status, StopRequested.exit_status,
+)  # fmt: skip
 PROGRAM = ("-m", "tf_tickets.main")
 
 
@@ -34,19 +38,19 @@ class Run:
     """
 
     point: grid.Point
-    config: configs.Config
-    plan: plans.Plan
+    config: Config
+    plan: Plan
     folder: runs.RunFolder
     rounds: int
     words: tuple
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The last two folders, `<dataset>-<model>-<digest8>/seed_<s>...`."""
         return self.folder.name
 
     @property
-    def recipe(self):
+    def recipe(self) -> str:
         """What runs share that a report compares pair by pair: the name without the seeds.
 
         A control that takes a ticket has another one in each pair, which is left out.
@@ -58,27 +62,27 @@ class Run:
         return self.name.partition("/")[0]
 
     @property
-    def log(self):
+    def log(self) -> str:
         """The file that takes what the run prints."""
         return os.path.join(self.config.run.out, "sweep", self.name.replace("/", "-") + ".log")
 
     @property
-    def complete(self):
+    def complete(self) -> int:
         """The number of complete rounds, at most `rounds`."""
         return next((r for r in range(self.rounds) if not self.folder.round(r).complete), self.rounds)
 
     @property
-    def steps_left(self):
+    def steps_left(self) -> int:
         """Training steps of the rounds that are not complete; of those of a refit that is not chosen yet, the most."""
         steps = self.plan.steps_of(range(self.complete, self.rounds))
         if not self.config.choice.refit or self.point.command != "imp":
             return steps
-        last = plans.latest_choice(self.config) if self.chosen is None else self.chosen
+        last = latest_choice(self.config) if self.chosen is None else self.chosen
         left = [index for index in range(last + 1) if not self.folder.refit.round(index).complete]
-        return steps + plans.resolve(self.config, refits=True).steps_of(left)
+        return steps + resolve(self.config, refits=True).steps_of(left)
 
     @property
-    def chosen(self):
+    def chosen(self) -> int | None:
         """The round whose ticket is exported; None before all are complete."""
         if self.complete < self.rounds:
             return None
@@ -87,7 +91,7 @@ class Run:
         return choose_round(self.config, self.folder.summaries()[: self.rounds])
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether nothing is left to do: rounds, ticket and table are there. What is damaged is not finished."""
         if self.complete < self.rounds or not os.path.exists(self.folder.table):
             return False
@@ -120,19 +124,21 @@ class Outcome:
         return f"{self.run.name} ({self.run.point}) failed, log {self.run.log}: {self.message}"
 
     @property
-    def chosen(self):
+    def chosen(self) -> int | None:
         """The round whose ticket was exported; None for a run that did not finish."""
         return self.run.chosen if self.status == 0 else None
 
     @property
-    def state(self):
+    def state(self) -> str:
         """One word or two for tables."""
         if self.status == 0:
             return "finished"
         return "stopped" if self.status in (None, StopRequested.exit_status) else f"failed ({self.status})"
 
 
-def run_words(words, log, environment, children, program=PROGRAM, folder=None):
+def run_words(
+    words: tuple, log: str, environment: dict, children: Children, program: tuple = PROGRAM, folder: str | None = None
+) -> tuple[int | None, str]:
     """Runs one point in a process of its own, to its end.
 
     Args:
@@ -160,7 +166,7 @@ def run_words(words, log, environment, children, program=PROGRAM, folder=None):
         # Asked to stop before it had learnt its own way to.
         if -status in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             return StopRequested.exit_status, _reason(log, status)
-        return status if status in (0, *WORST) else 1, _reason(log, status)
+        return status if status in (0, *WORST) else TicketError.exit_status, _reason(log, status)
     except StateError as error:
         return error.exit_status, str(error)
     except OSError as error:

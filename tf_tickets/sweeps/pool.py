@@ -5,6 +5,7 @@ import contextlib
 import queue
 import subprocess
 import threading
+from collections.abc import Callable, Iterator
 
 _PATIENCE = 0.2
 
@@ -15,7 +16,7 @@ class Children:
     def __init__(self):
         self._lock, self._running, self.stopping = threading.Lock(), [], False
 
-    def start(self, words, **options):
+    def start(self, words: list[str], **options) -> subprocess.Popen | None:
         """A subprocess.Popen; None after `stop`.
 
         The process stays in this one's group, so that what ends the group leaves no run behind.
@@ -27,7 +28,7 @@ class Children:
             self._running.append(subprocess.Popen(words, **options))
             return self._running[-1]
 
-    def stop(self):
+    def stop(self) -> None:
         """Asks every running process to save its state and end, once."""
         with self._lock:
             if self.stopping:
@@ -38,7 +39,7 @@ class Children:
                     process.terminate()
 
 
-def map_points(function, points, shares, stop=lambda: False):
+def map_points(function: Callable, points: list, shares: list, stop: Callable[[], bool] = lambda: False) -> Iterator:
     """Calls a function on every point, as many at a time as there are shares of the machine.
 
     Args:

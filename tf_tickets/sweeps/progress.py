@@ -4,6 +4,7 @@ import threading
 import time
 
 from tf_tickets.errors import StopRequested
+from tf_tickets.sweeps.outcomes import Outcome, Run
 
 
 class Progress:
@@ -12,21 +13,21 @@ class Progress:
     The threads of the runs call it.
 
     Args:
-      found: list of sweep.Runs.
+      runs: list of sweep.Runs.
       say: takes the lines.
 
     Attributes:
       workers: how many runs go on at a time.
     """
 
-    def __init__(self, found, say):
-        self._numbers = {run.name: number for number, run in enumerate(found, 1)}
-        self._waiting = {run.name: run.steps_left for run in found}
+    def __init__(self, runs, say):
+        self._numbers = {run.name: number for number, run in enumerate(runs, 1)}
+        self._waiting = {run.name: run.steps_left for run in runs}
         self._running, self._ended, self._say, self.workers = {}, 0, say, 1
         self._seconds, self._steps = 0.0, 0
         self._lock = threading.Lock()
 
-    def started(self, run, place=""):
+    def started(self, run: Run, place: str = "") -> None:
         """A run's turn has come, or has come again: where it ran before was lost."""
         with self._lock:
             word = "started again" if run.name in self._running else "started"
@@ -34,7 +35,7 @@ class Progress:
             begun = f", from round {run.complete}" if run.complete else ""
             self._line(word, run, f"{place and f' on {place}'}{begun}")
 
-    def ended(self, outcome):
+    def ended(self, outcome: Outcome) -> None:
         """A run is over, or had been before."""
         with self._lock:
             name, self._ended = outcome.run.name, self._ended + (outcome.status is not None)

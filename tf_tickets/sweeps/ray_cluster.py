@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 from tf_tickets import stopping
-from tf_tickets.errors import StopRequested, UsageError
+from tf_tickets.errors import StopRequested, UsageError, reason
+from tf_tickets.settings.groups import Command
 from tf_tickets.sweeps import devices
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.
@@ -35,7 +36,7 @@ class Demand:
     slots: int
 
 
-def connect(address):
+def connect(address: str | None):
     """Joins a cluster, or starts one on this machine that listens on its loopback interface alone.
 
     Args:
@@ -84,8 +85,9 @@ def _probe(address):
         try:
             socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise UsageError(f"--address={address}: no cluster answers ({reason}); start one: ray start") from None
+            raise UsageError(
+                f"--address={address}: no cluster answers ({reason(error)}); start one: ray start"
+            ) from None
     code = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
     try:
         words = [sys.executable, "-c", code, address]
@@ -93,16 +95,16 @@ def _probe(address):
     except subprocess.TimeoutExpired:
         raise UsageError(f"--address={address}: no Ray cluster answers within {_JOIN:.0f} s: ray start") from None
     if done.returncode:
-        raise UsageError(f"--address={address}: {_last_error(done.stderr)[:400]}")
+        raise UsageError(f"--address={address}: {_last_error(done.stderr)}")
 
 
 def _last_error(text):
     """The message of the exception that ended a process, in one line."""
-    found = re.split(r"(?m)^[\w.]+(?:Error|Exception): ", text)
-    return " ".join((found[-1] if len(found) > 1 else text.strip().rpartition("\n")[2]).split())
+    parts = re.split(r"(?m)^[\w.]+(?:Error|Exception): ", text)
+    return reason(parts[-1] if len(parts) > 1 else text.strip().rpartition("\n")[2])
 
 
-def demand(ray, command):
+def demand(ray, command: Command) -> Demand:
     """What each run asks for, as `--cpus_per_run` and `--gpus_per_run` say, or by what there is.
 
     Args:

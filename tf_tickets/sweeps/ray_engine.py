@@ -12,11 +12,13 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 from tf_tickets import storage
-from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
+from tf_tickets.errors import LockedError, StateError, StopRequested, TicketError, UsageError, reason
+from tf_tickets.settings.config import Config
 from tf_tickets.sweeps import pool, ray_cluster
-from tf_tickets.sweeps.outcomes import Outcome, run_words
+from tf_tickets.sweeps.outcomes import Outcome, Run, run_words
 
 # Nodes may come and go for days; a run that takes its node down each time has to end some day.
 _RETRIES = 100
@@ -59,7 +61,7 @@ class Board:
     def __init__(self):
         self._starts, self._news, self._stopping = {}, [], False
 
-    def started(self, name, place):
+    def started(self, name: str, place: str) -> int | None:
         """Which start of this run it is, from 1; None after `stop`: it must not start."""
         if self._stopping:
             return None
@@ -67,23 +69,23 @@ class Board:
         self._news.append((name, place))
         return self._starts[name]
 
-    def news(self):
+    def news(self) -> list[tuple[str, str]]:
         """(name, place) of the starts since the last call."""
-        found, self._news = self._news, []
-        return found
+        starts, self._news = self._news, []
+        return starts
 
-    def stop(self):
+    def stop(self) -> set[str]:
         """No run starts any more; returns the names of those that have."""
         self._stopping = True
         return set(self._starts)
 
-    def stopping(self):
+    def stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping
 
 
 @contextlib.contextmanager
-def engine(config):
+def engine(config: Config) -> Iterator[tuple]:
     """A cluster while it is needed.
 
     Args:
@@ -99,7 +101,7 @@ def engine(config):
             demand = ray_cluster.demand(ray, config.command)
             yield demand.slots, functools.partial(_map_runs, ray, demand)
         except ray.exceptions.RayError as error:
-            raise StopRequested(f"the Ray cluster is lost ({_line(error)}); run again to continue") from error
+            raise StopRequested(f"the Ray cluster is lost ({reason(error)}); run again to continue") from error
         finally:
             ray.shutdown()
 
@@ -119,24 +121,24 @@ def _outcomes(ray, demand, todo, progress, stop):
     task = ray.remote(run_order).options(
         num_cpus=demand.cpus, num_gpus=demand.gpus, max_retries=_RETRIES, scheduling_strategy="SPREAD"
     )
-    found = {task.remote(order(run, demand), board): run for run in todo}
-    waiting, stopping, by_name = list(found), False, {run.name: run for run in todo}
+    run_of = {task.remote(order(run, demand), board): run for run in todo}
+    waiting, stopping, by_name = list(run_of), False, {run.name: run for run in todo}
     while waiting:
         if not stopping and stop():
             stopping, begun = True, ray.get(board.stop.remote())
-            yield from (Outcome(found[task], None) for task in waiting if found[task].name not in begun)
-            waiting = [task for task in waiting if found[task].name in begun]
+            yield from (Outcome(run_of[task], None) for task in waiting if run_of[task].name not in begun)
+            waiting = [task for task in waiting if run_of[task].name in begun]
         done, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=_LOOK) if waiting else ([], [])
         for name, place in ray.get(board.news.remote()):
             progress.started(by_name[name], place)
         for task in done:
             status, message = _result(ray, task)
-            outcome = Outcome(found[task], status, message=message)
+            outcome = Outcome(run_of[task], status, message=message)
             progress.ended(outcome)
             yield outcome
 
 
-def order(run, demand):
+def order(run: Run, demand: ray_cluster.Demand) -> Order:
     """The Order of an outcomes.Run."""
     threads = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"), str(demand.cpus))
     handed = {name: value for name, value in os.environ.items() if name.startswith(_HANDED)}
@@ -157,17 +159,13 @@ def _result(ray, task):
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:  # ours, raised on the node
-        status = UsageError.exit_status if isinstance(error.cause, ImportError) else 1
-        return status, _line(error.cause)
+        status = UsageError.exit_status if isinstance(error.cause, ImportError) else TicketError.exit_status
+        return status, reason(error.cause)
     except ray.exceptions.RayError as error:  # the node or its worker, more than `_RETRIES` times
-        return StopRequested.exit_status, _line(error)
+        return StopRequested.exit_status, reason(error)
 
 
-def _line(error):
-    return " ".join(str(error).split())[:500]
-
-
-def run_order(order, board):
+def run_order(order: Order, board) -> tuple[int | None, str]:
     """What a node does with a run: the task.
 
     Args:

@@ -4,6 +4,10 @@ import os
 import shlex
 import sys
 
+from tf_tickets.errors import StopRequested
+from tf_tickets.settings.config import Config
+from tf_tickets.sweeps.outcomes import Run
+
 # Seconds before the time limit at which a run is asked to save: a block of steps, an evaluation, a checkpoint.
 _GRACE = 180
 
@@ -38,7 +42,7 @@ while :; do
     status=$?
     [ "$asked" = "$before" ] && break # else a signal ended the wait, not the run
 done
-if [ "$status" = 75 ]; then
+if [ "$status" = {stopped} ]; then
     scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" && exit 0
 fi
 [ "$status" = 0 ] || tail -n 1 "$log" >&2
@@ -46,17 +50,17 @@ exit "$status"
 """
 
 
-def script(found, config):
+def script(runs: list[Run], config: Config) -> str | None:
     """The script, one index for each run.
 
     Args:
-      found: list of outcomes.Runs. Their indices are their places in it; finished ones are left out of the array.
+      runs: list of outcomes.Runs. Their indices are their places in it; finished ones are left out of the array.
       config: the sweep's Config.
 
     Returns:
       The text, or None where every run is finished.
     """
-    left = [index for index, run in enumerate(found) if not run.finished]
+    left = [index for index, run in enumerate(runs) if not run.finished]
     if not left:
         return None
     cpus, gpus = config.command.cpus_per_run or 2, int(config.command.gpus_per_run or 0)
@@ -66,9 +70,9 @@ def script(found, config):
             gpus=f"#SBATCH --gpus-per-task={gpus}\n" if gpus else "", environment=_environment(cpus),
         )
     ]  # fmt: skip
-    for index, run in enumerate(found):
+    for index, run in enumerate(runs):
         lines.append(f"{index}) log={shlex.quote(run.log)}; set -- {shlex.join(run.words)} ;;\n")
-    return "".join([*lines, _TAIL.format(python=shlex.quote(sys.executable))])
+    return "".join([*lines, _TAIL.format(python=shlex.quote(sys.executable), stopped=StopRequested.exit_status)])
 
 
 def _environment(cpus):

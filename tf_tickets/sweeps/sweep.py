@@ -4,12 +4,13 @@ import contextlib
 import functools
 import os
 import secrets
+from collections.abc import Callable, Iterable
 
 from tf_tickets import storage
 from tf_tickets.errors import StateError, StopRequested, TicketError, UsageError
-from tf_tickets.experiments import plan as plans
+from tf_tickets.experiments import plan
 from tf_tickets.experiments.train import prepare
-from tf_tickets.settings import config as configs
+from tf_tickets.settings.config import Config, options
 from tf_tickets.sweeps import devices, grid, pool
 from tf_tickets.sweeps.outcomes import WORST, Outcome, Run, run_words
 from tf_tickets.sweeps.progress import Progress
@@ -18,7 +19,7 @@ from tf_tickets.sweeps.progress import Progress
 _ROOM = 1 << 16
 
 
-def resolve(config, names, check):
+def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config], None]) -> list[Run]:
     """Resolves every point of `--sweep`, before anything starts.
 
     Args:
@@ -35,67 +36,72 @@ def resolve(config, names, check):
     given = {name: value for name, value in config.values().items() if name in names}
     kept = ("out", "allow_other_environment")
     given = {name: value for name, value in given.items() if name in kept or name not in grid.OF_THE_SWEEP}
-    found, known = [], {}
+    runs, known = [], {}
     for point in grid.points(config.command.sweep):
         try:
             run = _resolve(point, given, check)
         except TicketError as error:
             raise type(error)(f"--sweep, at {point}: {error}") from None
-        other = known.setdefault(run.folder.folder, point)
-        if other is not point:
+        first = known.setdefault(run.folder.folder, point)
+        if first is not point:
             raise UsageError(
-                f"--sweep: {other} and {point} are the same run, {run.name}: what parts them does not change it"
+                f"--sweep: {first} and {point} are the same run, {run.name}: no number of it depends on how they "
+                "differ; leave one out"
             )
-        found.append(run)
-    return found
+        runs.append(run)
+    return runs
 
 
 def _resolve(point, given, check):
     values = {**given, **point.values}
-    config = configs.Config.from_values(**values)
+    config = Config.from_values(**values)
     check(point.command, config)
-    plans.check_writable(config)
-    options = configs.options()
-    words = [options[name].format(value) for name, value in values.items()]
-    words = (point.command, *words, "--progress=log")
+    plan.check_writable(config)
+    known = options()
+    words = (point.command, *(known[name].format(value) for name, value in values.items()), "--progress=log")
     if point.command == "train":
-        plan, _, folder = prepare(config)
-        return Run(point, config, plan, folder, plan.control.trained_rounds, words)
-    plan = plans.resolve(config)
-    return Run(point, config, plan, plan.folder(), config.pruning.rounds, words)
+        planned, _, folder = prepare(config)
+        return Run(point, config, planned, folder, planned.control.trained_rounds, words)
+    planned = plan.resolve(config)
+    return Run(point, config, planned, planned.folder(), config.pruning.rounds, words)
 
 
-def sweep(found, config, stop=lambda: False, say=lambda line: None):
+def sweep(
+    runs: list[Run],
+    config: Config,
+    stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Outcome]:
     """Runs or continues every run of a sweep that is not finished.
 
     Args:
-      found: list of Runs, of `resolve`.
+      runs: list of Runs, of `resolve`.
       config: the sweep's Config.
       stop: asked a few times a second; when true, the running runs are stopped and StopRequested raised.
       say: takes the lines of progress.
 
     Returns:
-      A list of Outcomes, in the order of `found`. Failed runs do not keep the others from running.
+      A list of Outcomes, in the order of `runs`. Failed runs do not keep the others from running.
 
     Raises:
       StopRequested: the runs that were going have saved their state.
       StateError: the folder of the logs cannot be written.
       UsageError: there is no such cluster, or it has no room for a run; nothing was touched.
     """
-    outcomes = {run.name: Outcome(run, 0, skipped=True) for run in found if run.finished}
-    todo = [run for run in found if run.name not in outcomes]
-    progress = Progress(found, say)
+    outcomes = {run.name: Outcome(run, 0, skipped=True) for run in runs if run.finished}
+    todo = [run for run in runs if run.name not in outcomes]
+    progress = Progress(runs, say)
     for outcome in outcomes.values():
         progress.ended(outcome)
     if todo:
-        with _engine(config, len(found)) as (progress.workers, map_runs):
+        with _engine(config, len(runs)) as (progress.workers, map_runs):
             open_logs(config.run.out)
             for outcome in map_runs(todo, progress, stop):
                 outcomes[outcome.run.name] = outcome
     if any(outcome.status in (None, StopRequested.exit_status) for outcome in outcomes.values()) and stop():
         done = sum(outcome.status == 0 for outcome in outcomes.values())
-        raise StopRequested(f"stopped on request: {done} of {len(found)} runs are finished; run again to continue")
-    return [outcomes[run.name] for run in found]
+        raise StopRequested(f"stopped on request: {done} of {len(runs)} runs are finished; run again to continue")
+    return [outcomes[run.name] for run in runs]
 
 
 def _engine(config, count):
@@ -126,7 +132,7 @@ def _told(progress, run, environment, children):
     return outcome
 
 
-def open_logs(out):
+def open_logs(out: str) -> None:
     """Makes the folder of the logs; StateError, and nothing left behind, where the disk has no room for them.
 
     What is written, `<out>/sweep/session`, also tells whoever reads it elsewhere that this is the same folder.
@@ -146,7 +152,7 @@ def open_logs(out):
         raise
 
 
-def worst(outcomes):
+def worst(outcomes: list[Outcome]) -> int:
     """The exit status of a whole sweep: the worst of its runs', 0 if all finished."""
-    found = {outcome.status for outcome in outcomes}
-    return next((status for status in WORST if status in found), 0)
+    statuses = {outcome.status for outcome in outcomes}
+    return next((status for status in WORST if status in statuses), 0)

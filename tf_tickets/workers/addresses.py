@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, reason
 from tf_tickets.workers.tf_config import Cluster
 
 
@@ -18,20 +18,21 @@ def listeners(cluster: Cluster, backlog: int) -> list:
       UsageError: the port is in use, or the chief's host is another machine.
     """
     host, port = cluster.place(0)
-    found = []
+    listeners = []
     for family, address in own_addresses(cluster):
         try:
-            found.append(socket.create_server(address, family=family, backlog=backlog))
+            listeners.append(socket.create_server(address, family=family, backlog=backlog))
         except OSError as error:
-            for listener in found:
+            for listener in listeners:
                 listener.close()
-            reason = error.strerror or str(error)
-            raise UsageError(f"TF_CONFIG: port {port} of the chief cannot be opened ({reason}); free it") from None
-    if not found:
+            raise UsageError(
+                f"TF_CONFIG: port {port} of the chief cannot be opened ({reason(error)}); free it"
+            ) from None
+    if not listeners:
         raise UsageError(
             f"TF_CONFIG: {host} is no address of this machine, and none leads to the other workers; give the chief's"
         )
-    return found
+    return listeners
 
 
 def own_addresses(cluster: Cluster) -> list:
@@ -47,18 +48,18 @@ def own_addresses(cluster: Cluster) -> list:
     if own and local:
         return own
     routes = [
-        found for worker in range(1, cluster.size) for family, address in _resolved(*cluster.place(worker))
-        for found in _route(family, address, port)
+        route for worker in range(1, cluster.size) for family, address in _resolved(*cluster.place(worker))
+        for route in _route(family, address, port)
     ]  # fmt: skip
     return list(dict.fromkeys([*own, *routes]))
 
 
 def _resolved(host, port):
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        listed = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         return []
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in listed))
 
 
 def _is_own(family, address):
@@ -75,10 +76,10 @@ def _route(family, address, port):
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
-            found = probe.getsockname()
+            own = probe.getsockname()
     except OSError:
         return []
-    return [(family, (found[0], port, *found[2:]))]
+    return [(family, (own[0], port, *own[2:]))]
 
 
 def _is_loopback(address):

@@ -1,23 +1,22 @@
 """How a run's workers come together; on one machine, with nobody to meet, nothing happens."""
 
 import contextlib
-import hashlib
 import os
-
-import numpy as np
+from collections.abc import Callable, Iterator
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
-from tf_tickets.workers import meeting, messages
-from tf_tickets.workers import team as teams
-from tf_tickets.workers import tf_config as clusters
+from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import Run
+from tf_tickets.workers import meeting, messages, tf_config
+from tf_tickets.workers.team import ALONE, Alone, meet
 
 # What every machine may have its own of.
 _OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
 
 
 @contextlib.contextmanager
-def joined(config, command, stop=lambda: False):
+def joined(config: Config, command: str, stop: Callable[[], bool] = lambda: False) -> Iterator[Alone]:
     """The team of a run, for as long as the context lasts; without strategy=multi_worker a team of one.
 
     Args:
@@ -30,24 +29,24 @@ def joined(config, command, stop=lambda: False):
       StopRequested: `stop()` said so.
     """
     if config.run.strategy != "multi_worker":
-        yield teams.ALONE
+        yield ALONE
         return
-    cluster = clusters.read(os.environ)
+    cluster = tf_config.read(os.environ)
     settings = {"command": command} | {
         f"--{name}": str(value) for name, value in config.values().items() if name not in _OWN
     }
-    with teams.meet(cluster, settings, stop) as team:
+    with meet(cluster, settings, stop) as team:
         if team.chief:
             storage.check_writable(config.run.out)
         yield team
 
 
-def agreed(stop, team):
+def agreed(stop: Callable[[], bool], team: Alone) -> Callable[[], bool]:
     """`stop`, to which all workers give the same answer: yes, if one of them was asked to."""
     return lambda: team.any(stop())
 
 
-def devices_of(run, team):
+def devices_of(run: Run, team: Alone):
     """The backend.Devices of a config.Run on this worker; UsageError where the workers' devices do not fit together."""
     from tf_tickets import backend
 
@@ -55,22 +54,13 @@ def devices_of(run, team):
     if team.size > 1:
         team.gather(None)  # from here on everybody's port is open
         meeting.check_reachable(team.cluster, team.stop)
-    mine = {"devices": devices.description, "versions": backend.versions()}
-    for name in mine["versions"]:
-        team.check_same(mine["versions"][name], f"has another {name} than the chief: install the same", UsageError)
-    team.check_same(mine["devices"], f"has other devices than the chief's {mine['devices']}", UsageError)
+    own = {"devices": devices.description, "versions": backend.versions()}
+    for name in own["versions"]:
+        team.check_same(own["versions"][name], f"has another {name} than the chief: install the same", UsageError)
+    team.check_same(own["devices"], f"has other devices than the chief's {own['devices']}", UsageError)
     return devices
 
 
-def are_rounds(value, count):
+def are_rounds(value, count: int) -> bool:
     """Whether a JSON value is a list of rounds, of `count` that there are."""
     return isinstance(value, list) and all(messages.is_whole(index, high=count) for index in value)
-
-
-def digest(arrays):
-    """One hash over named arrays."""
-    found = hashlib.sha256()
-    for name in sorted(arrays):
-        found.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
-        found.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return found.hexdigest()

@@ -13,9 +13,9 @@ import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
 
-from tf_tickets.errors import StopRequested, TicketError, UsageError
+from tf_tickets.errors import StopRequested, TicketError, UsageError, reason
 from tf_tickets.workers import addresses, messages
-from tf_tickets.workers import tf_config as clusters
+from tf_tickets.workers.tf_config import KEY_FILE, Cluster
 from tf_tickets.workers.wire import FAILURE, LOOK_SECONDS, VALUE, Challenge, Wire
 
 # Machines of one job start minutes apart.
@@ -27,7 +27,7 @@ _VERDICT_SECONDS = 10.0
 _REFUSED = (AuthenticationError, AssertionError, EOFError, ValueError)
 
 
-def answer(cluster: clusters.Cluster, settings: dict, until: float, stop) -> dict:
+def answer(cluster: Cluster, settings: dict, until: float, stop) -> dict:
     """The chief's part: listens on its own port until every other worker has called, and tells them all.
 
     Args:
@@ -83,11 +83,11 @@ def answer(cluster: clusters.Cluster, settings: dict, until: float, stop) -> dic
 def _check_agreement(cluster, settings, wanted):
     for worker, theirs in sorted(wanted.items()):
         for name in {**settings, **theirs}:
-            mine, its = settings.get(name), theirs.get(name)
-            if mine != its:
+            own, its = settings.get(name), theirs.get(name)
+            if own != its:
                 raise UsageError(
                     f"{cluster.name(worker)} has {name[:100]}={str(its)[:500]}, the chief {name[:100]}="
-                    f"{str(mine)[:500]}: give all the same"
+                    f"{str(own)[:500]}: give all the same"
                 )
 
 
@@ -207,7 +207,7 @@ def _promptly(function, heed):
             return value
 
 
-def call(cluster: clusters.Cluster, settings: dict, until: float, stop) -> Wire:
+def call(cluster: Cluster, settings: dict, until: float, stop) -> Wire:
     """Another worker's part: calls the chief until it answers, and waits until all are there.
 
     Args:
@@ -254,20 +254,18 @@ def _introduce(cluster, wire, settings, heed):
         raise messages.Malformed("no greeting")
     if greeting["key"] != (cluster.key is not None):
         which = "wants a key and there is none here" if greeting["key"] else "wants no key and there is one here"
-        raise UsageError(f"{clusters.KEY_FILE}: {cluster.name(0)} {which}: set it on all workers, to the same file")
+        raise UsageError(f"{KEY_FILE}: {cluster.name(0)} {which}: set it on all workers, to the same file")
     if cluster.key is not None:
         challenge = Challenge(wire, until, heed)
         try:
             answer_challenge(challenge, cluster.key)
             deliver_challenge(challenge, cluster.key)
         except _REFUSED:
-            raise UsageError(
-                f"{clusters.KEY_FILE}: {cluster.name(0)} has another key: give all workers the same file"
-            ) from None
+            raise UsageError(f"{KEY_FILE}: {cluster.name(0)} has another key: give all workers the same file") from None
     wire.send(VALUE, messages.of_value({"worker": cluster.index, "settings": settings}), _HELLO_SECONDS)
 
 
-def check_reachable(cluster: clusters.Cluster, stop=lambda: False) -> None:
+def check_reachable(cluster: Cluster, stop=lambda: False) -> None:
     """Tries every worker's own port, where TensorFlow listens by now.
 
     Raises:
@@ -283,8 +281,7 @@ def check_reachable(cluster: clusters.Cluster, stop=lambda: False) -> None:
                 lambda: _look(float("inf"), stop, ""),
             )
         except OSError as error:
-            reason = error.strerror or str(error)
             raise UsageError(
-                f"TF_CONFIG: {cluster.name(worker)} cannot be reached from {cluster.name(cluster.index)} ({reason}); "
-                "check address and network"
+                f"TF_CONFIG: {cluster.name(worker)} cannot be reached from {cluster.name(cluster.index)} "
+                f"({reason(error)}); check address and network"
             ) from None

@@ -9,6 +9,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 from tf_tickets import streams
 from tf_tickets.errors import StateError, TicketError, WorkerLost, plain
@@ -28,10 +29,10 @@ class Alone:
 
     chief, index, size, cluster = True, 0, 1, None
 
-    def allow(self, count):
+    def allow(self, count: int) -> None:
         """From now on a message may have `count` bytes, if that is more than before; else it has none of arrays."""
 
-    def from_chief(self, function, fits):
+    def from_chief(self, function: Callable, fits: Callable):
         """What the chief's `function()` returns, a JSON value; nobody else calls it.
 
         Args:
@@ -40,7 +41,7 @@ class Alone:
         """
         return function()
 
-    def arrays_from_chief(self, function, expected):
+    def arrays_from_chief(self, function: Callable, expected: Callable) -> dict:
         """What the chief's `function()` returns, a dict of arrays; nobody else calls it.
 
         Args:
@@ -49,32 +50,32 @@ class Alone:
         """
         return function()
 
-    def from_chief_alone(self, function):
+    def from_chief_alone(self, function: Callable):
         """What `function()` returns on the chief; None on all others, which wait for it."""
         return function()
 
-    def gather(self, value):
+    def gather(self, value) -> list:
         """Everybody's JSON value, in the workers' order; all are of one type."""
         return [value]
 
-    def gathered(self, parts, expected):
+    def gathered(self, parts: list, expected: list[messages.ArraySpec]) -> list:
         """Everybody's arrays as one list, in turns: the first of each worker, then the second of each.
 
         Args:
-          parts: mine.
+          parts: this worker's.
           expected: the messages.ArraySpec of each in that list.
         """
         return parts
 
-    def any(self, flag):
+    def any(self, flag: bool) -> bool:
         """Whether anybody's flag is set: the same answer for all."""
         return bool(flag)
 
-    def check_same(self, value, problem, error=StateError):
+    def check_same(self, value, problem: str, error: type[Exception] = StateError) -> None:
         """Raises `error` on all unless everybody's JSON value is the chief's.
 
         Args:
-          value: mine.
+          value: this worker's.
           problem: what another one's means, as in "holds other masks than the chief; restart it".
           error: class of the error, whose message names the worker.
         """
@@ -106,64 +107,64 @@ class Team(Alone):
             threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         threading.Thread(target=self._ping, daemon=True).start()
 
-    def allow(self, count):
+    def allow(self, count: int) -> None:
         """See Alone."""
         for wire in self._wires.values():
             wire.largest = max(wire.largest, count)
 
-    def from_chief(self, function, fits):
+    def from_chief(self, function: Callable, fits: Callable):
         """See Alone."""
         if not self.chief:
             return self._value(0, fits)
         self._tell(messages.of_value(value := function()))
         return value
 
-    def arrays_from_chief(self, function, expected):
+    def arrays_from_chief(self, function: Callable, expected: Callable) -> dict:
         """See Alone."""
         if not self.chief:
             return self._read(0, messages.to_arrays, expected())
         self._tell(messages.of_arrays(arrays := function()))
         return arrays
 
-    def from_chief_alone(self, function):
+    def from_chief_alone(self, function: Callable):
         """See Alone."""
         result = function() if self.chief else None
         self.from_chief(lambda: None, lambda value: value is None)
         return result
 
-    def gather(self, value):
+    def gather(self, value) -> list:
         """See Alone."""
         if not self.chief:
             self._send(0, messages.of_value(value))
         return self.from_chief(
-            lambda: [value, *(self._value(w, lambda other: type(other) is type(value)) for w in sorted(self._wires))],
-            lambda values: type(values) is list and [type(other) for other in values] == [type(value)] * self.size,
+            lambda: [value, *(self._value(w, lambda answer: type(answer) is type(value)) for w in sorted(self._wires))],
+            lambda values: type(values) is list and [type(answer) for answer in values] == [type(value)] * self.size,
         )
 
-    def gathered(self, parts, expected):
+    def gathered(self, parts: list, expected: list[messages.ArraySpec]) -> list:
         """See Alone."""
         places = [divmod(place, self.size) for place in range(len(expected))]
         names = {f"{turn:06d} {worker:06d}": spec for (turn, worker), spec in zip(places, expected)}
-        mine = {f"{turn:06d} {self.index:06d}": part for turn, part in enumerate(parts)}
+        own = {f"{turn:06d} {self.index:06d}": part for turn, part in enumerate(parts)}
         if not self.chief:
-            self._send(0, messages.of_arrays(mine))
-        return list(self.arrays_from_chief(lambda: self._collected(names, mine), lambda: names).values())
+            self._send(0, messages.of_arrays(own))
+        return list(self.arrays_from_chief(lambda: self._collected(names, own), lambda: names).values())
 
-    def _collected(self, names, mine):
-        found = dict(mine)
+    def _collected(self, names, own):
+        arrays = dict(own)
         for worker in self._wires:
             its = {name: spec for name, spec in names.items() if int(name.split()[1]) == worker}
-            found |= self._read(worker, messages.to_arrays, its)
-        return {name: found[name] for name in names}
+            arrays |= self._read(worker, messages.to_arrays, its)
+        return {name: arrays[name] for name in names}
 
-    def any(self, flag):
+    def any(self, flag: bool) -> bool:
         """See Alone."""
         return any(self.gather(bool(flag)))
 
-    def check_same(self, value, problem, error=StateError):
+    def check_same(self, value, problem: str, error: type[Exception] = StateError) -> None:
         """See Alone."""
         values = self.gather(value)
-        odd = next((worker for worker, other in enumerate(values) if other != values[0]), None)
+        odd = next((worker for worker, answer in enumerate(values) if answer != values[0]), None)
         if odd is not None:
             raise error(f"{self.cluster.name(odd)} {problem}")
 

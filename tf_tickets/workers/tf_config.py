@@ -5,7 +5,7 @@ import json
 import os
 import stat
 
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, reason
 
 # The environment variable that names a file with what all workers know and no stranger.
 KEY_FILE = "TF_TICKETS_KEY_FILE"
@@ -28,15 +28,15 @@ class Cluster:
     key: bytes | None = dataclasses.field(default=None, repr=False)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of workers."""
         return len(self.addresses)
 
-    def name(self, index):
+    def name(self, index: int) -> str:
         """A worker as messages call it."""
         return f"{'the chief' if index == 0 else f'worker {index}'} ({self.addresses[index]})"
 
-    def place(self, index):
+    def place(self, index: int) -> tuple[str, int]:
         """(host, port) of a worker."""
         host, _, port = self.addresses[index].rpartition(":")
         return host.strip("[]"), int(port)
@@ -86,8 +86,7 @@ def _key(path):
         with open(path, "rb") as file:
             key = file.read(_LONGEST_KEY + 1).strip()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{KEY_FILE}={path} cannot be read: {reason}") from None
+        raise UsageError(f"{KEY_FILE}={path} cannot be read: {reason(error)}") from None
     if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
         count = "too many" if len(key) > _LONGEST_KEY else len(key)
         raise UsageError(

@@ -4,7 +4,7 @@ from tf_tickets.backend import keras
 from tf_tickets.models import layers
 
 
-def of(model):
+def of(model: keras.Model) -> list[dict] | None:
     """The program of a network of `models.build`.
 
     Args:

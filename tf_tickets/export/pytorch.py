@@ -4,15 +4,16 @@ import numpy as np
 
 from tf_tickets.data.folder import facts_of
 from tf_tickets.errors import UsageError
-from tf_tickets.export import ticket as tickets
+from tf_tickets.export.ticket import Ticket, data_of, ids_digest, network_of, settings_of
 from tf_tickets.models import architecture, builder, pretrained, state
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.settings.config import Config
 
 _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
 
 
-def read(path, config, rewound=None):
-    """Assembles a Ticket from PyTorch-named files; see `Ticket.from_pytorch`."""
+def read(path: str, config: Config, rewound: str | None = None) -> Ticket:
+    """Assembles a Ticket from PyTorch-named files; see `export.from_pytorch`."""
     data_set = facts_of(config.data)
     if data_set.mean is None:
         raise UsageError(f"--dataset={data_set.name} is measured in each run: import the ticket for another data set")
@@ -21,14 +22,14 @@ def read(path, config, rewound=None):
     masks = {name: array for name, array in arrays.items() if name.endswith(_MASK)}
     if not masks:
         raise UsageError(f"{path} holds no *{_MASK}: it is no pruned PyTorch state")
-    network = tickets.network_of(config, described)
+    network = network_of(config, described)
     model = builder.build(**network | {"image_shape": described.image_shape})
     trained = _state(model, arrays, masks, path)
     start = trained if rewound is None else _state(model, pretrained.read(rewound, said=""), masks, rewound)
     kept = _masks(model, masks, described.prunable(config.pruning.prunable), path)
-    return tickets.Ticket(
-        kept, masked_state(trained, kept), masked_state(start, kept), network, tickets.data_of(data_set),
-        tickets.settings_of(config), tickets.ids_digest([]), 0,
+    return Ticket(
+        kept, masked_state(trained, kept), masked_state(start, kept), network, data=data_of(data_set),
+        settings=settings_of(config), ids_digest=ids_digest([]), round=0,
     )  # fmt: skip
 
 
@@ -61,5 +62,5 @@ def _masks(model, masks, prunable, path):
     _, left_over = state.load_state(model, weights, strict=False)
     if left_over:
         raise UsageError(f"{path}: {left_over[0]}_mask fits no layer of the network")
-    found = state.get_state(model)
-    return {kernel.name: found[f"{kernel.name}/kernel"] > 0.5 for kernel in prunable}
+    kernels = state.get_state(model)
+    return {kernel.name: kernels[f"{kernel.name}/kernel"] > 0.5 for kernel in prunable}
