@@ -9,7 +9,7 @@ import io
 
 import numpy as np
 
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import tf
 
 _BLUR_STEPS = 2048
 _BLUR_LARGEST = 3.0

@@ -8,12 +8,17 @@ import math
 import numpy as np
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import tf
+from tf_tickets.settings.policies import Argument, register
 
 GREY = 128.0
 BLACK = 0.0
 
 
+@register(
+    "crop", "random crop from the image padded with black", Argument("padding", int, 0, 64), levels=False,
+    examples="crop(4)",
+)  # fmt: skip
 def crop(images, keys, slot, padding):
     """Random crop of the original size from the image padded with black on every side.
 
@@ -33,11 +38,13 @@ def crop(images, keys, slot, padding):
     return sampling.take(pixels, rows[:, :, None] + columns[:, None, :])
 
 
+@register("flip", "left-right mirror, probability 1/2", levels=False, examples="flip")
 def flip(images, keys, slot):
     """Mirrors left and right with probability 1/2."""
     return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 2)
 
 
+@register("vertical_flip", "top-bottom mirror, probability 1/2", levels=False, examples="vertical_flip")
 def vertical_flip(images, keys, slot):
     """Mirrors top and bottom with probability 1/2."""
     return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 1)
@@ -128,38 +135,6 @@ def shear_bicubic(images, factor, axis, fill=GREY):
     result = tf.where(inside[..., None], tf.clip_by_value(value, 0.0, 255.0), fill)
     result = tf.cast(tf.round(result) if images.dtype == tf.uint8 else result, images.dtype)
     return tf.transpose(result, [0, 2, 1, 3]) if axis else result
-
-
-def cutout(images, keys, slot, side):
-    """Fills one square per image with the image's mean over pixels and channels (DeVries & Taylor 2017).
-
-    The centre is uniform over all pixels and the square is clipped at all four edges.
-
-    Args:
-      images: [n, height, width, channels].
-      keys: int64 [n].
-      slot: first of the two draws taken.
-      side: pixels.
-    """
-    height, width = images.shape[1], images.shape[2]
-    top = sampling.integers(keys, slot, height) - side // 2
-    left = sampling.integers(keys, slot + 1, width) - side // 2
-    row, column = tf.range(height), tf.range(width)
-    rows = (row >= top[:, None]) & (row < top[:, None] + side)
-    columns = (column >= left[:, None]) & (column < left[:, None] + side)
-    square = rows[:, :, None, None] & columns[:, None, :, None]
-    return tf.where(square, grey_mean(images)[:, None, None, None], images)
-
-
-def grey_mean(images):
-    """The mean over pixels and channels, [n], in the images' type."""
-    count = images.shape[1] * images.shape[2] * images.shape[3]
-    if images.dtype == tf.uint8:
-        # Whole numbers: the sum is the same in any order.
-        total = tf.reduce_sum(tf.cast(images, tf.int32), axis=[1, 2, 3])
-        return tf.cast((2 * total + count) // (2 * count), tf.uint8)
-    total = tf.reduce_sum(tf.cast(images, tf.float64), axis=[1, 2, 3])
-    return tf.cast(total / count, images.dtype)
 
 
 def _centres(size):

@@ -6,7 +6,7 @@
 import numpy as np
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import tf
 
 _LEVELS = np.arange(256)
 

@@ -9,11 +9,14 @@ import functools
 import numpy as np
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import tf
+from tf_tickets.settings.policies import Argument, register
 
 _QUANTILES = 4096
+_SHAPE = Argument("a", float, 0.01, 100.0)
 
 
+@register("mixup", "MixUp, lambda Beta(a, a)", _SHAPE, levels=False, mixing=True, examples="mixup(1)")
 def mixup(images, one_hot, keys, slot, a):
     """The mean of image and partner with weight lambda, Beta(a, a) and at least 1/2, and the same of the labels.
 
@@ -28,6 +31,7 @@ def mixup(images, one_hot, keys, slot, a):
     return tf.cast(mixed, images.dtype), _mixed_labels(one_hot, partner, share)
 
 
+@register("cutmix", "CutMix, lambda Beta(a, a)", _SHAPE, levels=False, mixing=True, examples="cutmix(1)")
 def cutmix(images, one_hot, keys, slot, a):
     """A box of the partner, 1 - lambda of the area, lambda Beta(a, a); labels by the area left after clipping."""
     height, width = images.shape[1], images.shape[2]

@@ -3,23 +3,18 @@
 import functools
 
 from tf_tickets import seeds
-from tf_tickets.augment import custom, geometry, mixing, operations, resized
-from tf_tickets.backend import tf
-from tf_tickets.data import pictures
+
+# In the order in which operations are listed.
+# isort: off
+from tf_tickets.augment import geometry, resized, operations, custom, mixing  # noqa: F401  they register themselves
+
+# isort: on
+from tf_tickets.augment.deferred import tf
 from tf_tickets.errors import UsageError
 from tf_tickets.settings import policies
 
 # Each operation of a policy draws from its own range of slots.
 _SLOTS_PER_OPERATION = 64
-
-_FUNCTIONS = {
-    "crop": geometry.crop, "resized_crop": resized.resized_crop, "flip": geometry.flip,
-    "vertical_flip": geometry.vertical_flip, "cutout": geometry.cutout,
-    "rand": operations.rand, "autoaugment": operations.auto, "jitter": operations.jitter, "grey": operations.grey,
-    "blur": operations.blur, "imgaug": custom.custom, "imgaug_upright": custom.upright,
-    "mixup": mixing.mixup, "cutmix": mixing.cutmix,
-    **operations.SINGLE,
-}  # fmt: skip
 
 
 def keys(order_seed, round_index, epoch, ids):
@@ -74,7 +69,7 @@ def mix(policy, images, one_hot, keys):
         raise UsageError(f"augmentation '{policy}' mixes nothing: end it with mixup(0.2) or cutmix(1), or use apply")
     images = _run(steps[:-1], images, keys)
     last, slot = steps[-1], (len(steps) - 1) * _SLOTS_PER_OPERATION
-    return _FUNCTIONS[last.name](images, one_hot, keys, slot, *last.arguments)
+    return last.operation.function(images, one_hot, keys, slot, *last.arguments)
 
 
 def augmenter(policy, shape=None):
@@ -104,6 +99,8 @@ def resolve(policy, data_set):
 
 
 def _decoded(steps, shape, encoded, one_hot, keys):
+    from tf_tickets.data import pictures
+
     parts = bool(steps) and steps[0].name == "resized_crop"
     images = (
         resized.decoded_crop(encoded, keys, 0, *steps[0].arguments, shape)
@@ -111,12 +108,12 @@ def _decoded(steps, shape, encoded, one_hot, keys):
         else pictures.centre_crop(encoded, shape)
     )
     # The operations keep the slots that their places in the chain give them.
-    mixing = bool(steps) and steps[-1].operation.mixing
-    inner = steps[int(parts) : len(steps) - int(mixing)]
+    mixes = bool(steps) and steps[-1].operation.mixing
+    inner = steps[int(parts) : len(steps) - int(mixes)]
     images = _run(inner, images, keys, int(parts))
-    if mixing:
+    if mixes:
         slot = (len(steps) - 1) * _SLOTS_PER_OPERATION
-        images, one_hot = _FUNCTIONS[steps[-1].name](images, one_hot, keys, slot, *steps[-1].arguments)
+        images, one_hot = steps[-1].operation.function(images, one_hot, keys, slot, *steps[-1].arguments)
     return images, one_hot
 
 
@@ -148,5 +145,5 @@ def _run(steps, images, keys, first=0):
     if any(step.operation.levels for step in steps) and images.dtype != tf.uint8:
         result = tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
     for position, step in enumerate(steps, first):
-        result = _FUNCTIONS[step.name](result, keys, position * _SLOTS_PER_OPERATION, *step.arguments)
+        result = step.operation.function(result, keys, position * _SLOTS_PER_OPERATION, *step.arguments)
     return tf.ensure_shape(tf.cast(result, images.dtype), images.shape)

@@ -3,8 +3,8 @@
 import math
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
-from tf_tickets.data import pictures
+from tf_tickets.augment.deferred import tf
+from tf_tickets.settings.policies import amount, register
 
 _ATTEMPTS = 10
 _RATIO = (3.0 / 4.0, 4.0 / 3.0)
@@ -55,6 +55,7 @@ def decoded_crop(encoded, keys, slot, low, shape):
       keys, slot, low: as in `boxes`.
       shape: (height, width, channels) of the result, uint8.
     """
+    from tf_tickets.data import pictures
 
     def box(index, height, width):
         return tuple(part[0] for part in boxes(keys[index : index + 1], slot, height, width, low))
@@ -62,6 +63,11 @@ def decoded_crop(encoded, keys, slot, low, shape):
     return pictures.crop(encoded, box, shape)
 
 
+@register(
+    "resized_crop",
+    "a random part of the image, its share of the area U(x, 1), its ratio 3/4 to 4/3, resized to the whole",
+    amount("smallest share"),
+)
 def resized_crop(images, keys, slot, low):
     """A random part of each image, resized bilinearly to the image's own size, as Pillow does it, columns first.
 

@@ -5,7 +5,7 @@ any number of threads, and in any batch.
 """
 
 from tf_tickets import seeds
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import tf
 
 
 def _mix(values):
