@@ -18,14 +18,15 @@ from conftest import QUICK, ROOT
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, evaluate, networks, predictions, replicas
 from tf_tickets.export import writer
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings import cli
 from tf_tickets.training import losses
 
 EVALUATORS = "clean,corruptions,fgsm,pgd"
-TINY = dataclasses.replace(catalog.CATALOG["cifar10"], test_counts=(2,) * 10)
+TINY = dataclasses.replace(DATASETS["cifar10"].facts, test_counts=(2,) * 10)
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)
 LABELS = np.tile(np.arange(10), 10)
@@ -252,7 +253,7 @@ def test_pgd_takes_ten_steps_unless_told():
 
 def test_an_attack_s_restarts_are_its_worst(trained, monkeypatch):
     ticket = tt.Ticket.load(f"{trained}/ticket")
-    data_set = catalog.CATALOG["digits"]
+    data_set = DATASETS["digits"].facts
     pixels, labels = sources.load("digits").test()
     images = pipeline.Images(pixels[:60], labels[:60], np.arange(60))
     targets, model, noise = tf.one_hot(images.labels, 10), ticket.build(), attacks._noise

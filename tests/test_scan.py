@@ -15,7 +15,7 @@ from torture.odd_pictures import exif
 import tf_tickets as tt
 from tf_tickets import stopping, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import class_folders, folder, photographs, unlabelled
+from tf_tickets.data import class_folders, folder, photographs, sources, unlabelled
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.experiments import opening, plan, plan_pictures, plan_text
 
@@ -152,7 +152,7 @@ def test_own_pictures_without_the_data_set_are_not_taken_for_cifar10(tmp_path, c
         done = command(tmp_path, "--data_dir=pictures", "--dry_run")
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "add --dataset=folder" in done.stderr
     (root / "cifar10").mkdir()
-    assert folder.facts_of(tt.Config.from_values(data_dir=str(root)).data).name == "cifar10"
+    assert sources.facts_of(tt.Config.from_values(data_dir=str(root)).data).name == "cifar10"
 
 
 def test_prepared_and_empty_folders_are_no_pictures(tmp_path):

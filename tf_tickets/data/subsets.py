@@ -72,6 +72,23 @@ def stratified_counts(counts, total):
     return tuple(int(n) for n in np.bincount(chosen, minlength=len(counts)))
 
 
+def stratified(labels: np.ndarray, total: int, stream: str) -> list[np.ndarray]:
+    """A stratified sample, always the same.
+
+    Args:
+      labels: int [n].
+      total: how many images; all where there are no more.
+      stream: what the sample is for: those of different streams are drawn apart.
+
+    Returns:
+      Positions by class, int [n_c] each, in the order drawn.
+    """
+    labels = np.asarray(labels)
+    counts = stratified_counts(np.bincount(labels), min(total, len(labels)))
+    members = (np.flatnonzero(labels == label) for label in range(len(counts)))
+    return [class_order(each, "0", label, stream)[: counts[label]] for label, each in enumerate(members)]
+
+
 def counts_of(data, counts):
     """Images per class that a `Data` configuration asks for; UsageError where a class has too few.
 

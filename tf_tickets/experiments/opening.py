@@ -6,8 +6,8 @@ import json
 import os
 
 from tf_tickets import storage
-from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, StopRequested, UsageError
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings import config as configs
 
 # Files whose contents are in the run's name: where they lie may change.
@@ -60,7 +60,7 @@ def _open(folder, session, command, rows, here):
     _same_settings(folder, session.plan.config, command)
     _same_environment(folder, session, here)
     facts = session.data_set
-    if facts != catalog.CATALOG.get(facts.name):
+    if facts != DATASETS[facts.name].facts:
         storage.write_json(folder.data, dataclasses.asdict(facts))
     if not os.path.exists(folder.subset):
         storage.write_csv(folder.subset, rows, ("id", "label", "part"))

@@ -1,12 +1,10 @@
-"""What `--dry_run` says of a folder of the user's own pictures, all of which it has decoded."""
+"""What `--dry_run` says of the user's own pictures, all of which it has looked at."""
 
 import collections
 import contextlib
 
-from tf_tickets.data import folder
+from tf_tickets.data import folder, own
 from tf_tickets.errors import plain
-
-_PARTS = ("train", "validation", "test")
 
 
 @contextlib.contextmanager
@@ -20,30 +18,25 @@ def all_problems():
         raise
 
 
-def text(data_dir: str) -> str:
-    """The classes with their counts and sizes, and what is left out.
-
-    Args:
-      data_dir: the folder, which `folder.scan` takes.
-    """
-    scanned = folder.scan(data_dir)
-    pictures, labels = scanned.pictures, scanned.data_set.labels
+def text(looked_at: own.Pictures) -> str:
+    """The classes with their counts and sizes, and what is left out."""
+    pictures, labels = looked_at.pictures, looked_at.data_set.labels
     facts = [picture.facts for picture in pictures]
     kinds = {1: "grey", 3: "colour"}
-    colours = " and ".join(kinds[channels] for channels in sorted({fact.channels for fact in facts}))
+    channels = sorted({fact.channels for fact in facts})
+    colours = " and ".join(kinds.get(count, f"{count} channels") for count in channels)
     width = max(len("class"), *(len(plain(label)) for label in labels))
     lines = [
-        f"pictures    {len(pictures):,} in {plain(data_dir)}, each decoded and found whole: {_sizes(facts)} pixels, "
-        + colours,
+        f"pictures    {len(pictures):,} {looked_at.origin}: {_sizes(facts)} pixels, {colours}",
         "",
-        f"{'class':{width}s}  " + "  ".join(f"{part:>10s}" for part in _PARTS) + "  pixels",
+        f"{'class':{width}s}  " + "  ".join(f"{part:>10s}" for part in own.PARTS) + "  pixels",
     ]
     for label, name in enumerate(labels):
-        mine = [picture for picture in pictures if picture.label == label]
-        counts = collections.Counter(picture.part for picture in mine)
-        numbers = "  ".join(f"{counts[part]:10,d}" for part in _PARTS)
-        lines.append(f"{plain(name):{width}s}  {numbers}  {_sizes([picture.facts for picture in mine])}")
-    return "\n".join([*lines, *(["", *map(plain, scanned.notices)] if scanned.notices else [])])
+        of_class = [picture for picture in pictures if picture.label == label]
+        counts = collections.Counter(picture.part for picture in of_class)
+        numbers = "  ".join(f"{counts[part]:10,d}" for part in own.PARTS)
+        lines.append(f"{plain(name):{width}s}  {numbers}  {_sizes([picture.facts for picture in of_class])}")
+    return "\n".join([*lines, *(["", *map(plain, looked_at.notices)] if looked_at.notices else [])])
 
 
 def _sizes(facts):

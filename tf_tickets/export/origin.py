@@ -7,7 +7,7 @@ training picture may test now, and old and new test pictures would be mixed in o
 import os
 
 from tf_tickets import runs, storage
-from tf_tickets.data import folder
+from tf_tickets.data import sources
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.registry import CONTROLS
@@ -46,7 +46,7 @@ def check_pictures(ticket, run, place, say=lambda line: None):
     """Checks that a folder holds the pictures that a network was made from, as they were.
 
     Args:
-      ticket: the network's Ticket; of another data set than `folder` there is nothing to check.
+      ticket: the network's Ticket; where its pictures are not the user's own there is nothing to check.
       run: the runs.RunFolder it is of, or None.
       place: the folder, as `data_dir` finds it.
       say: function that is told what could not be compared.
@@ -54,15 +54,17 @@ def check_pictures(ticket, run, place, say=lambda line: None):
     Raises:
       UsageError: no folder is given, or it holds other pictures; names the first that differs.
     """
-    if ticket.data["dataset"] != "folder":
-        return
-    if place is None:
+    provider = sources.of(ticket.data["dataset"])
+    if place is None and provider.of_folder:
         was = _recorded_place(run) if run is not None else None
         where = f"they were in {was}, which is not there" if was else "where they are is not known"
         raise UsageError(f"the pictures of {_name(run)} are needed, and {where}: add --data_dir=DIR")
-    pictures = folder.scan(place)
+    pictures = provider.pictures(place)
+    if pictures is None:
+        return
+    flag = f"--data_dir={place}" if provider.of_folder else f"--dataset={ticket.data['dataset']}"
     if run is None:
-        _check_of_ticket(ticket, pictures, place)
+        _check_of_ticket(ticket, pictures, flag)
         return
     recorded = _manifest(run).get("pictures")
     if recorded == pictures.digest:
@@ -76,7 +78,7 @@ def check_pictures(ticket, run, place, say=lambda line: None):
             return
     difference = difference or "at least one has another content, or is new and was not in use"
     raise UsageError(
-        f"--data_dir={place} does not hold the pictures of {run.folder} as they were: {difference}; restore them, or "
+        f"{flag} does not hold the pictures of {run.folder} as they were: {difference}; restore them, or "
         "run imp or train on these, which makes another run"
     )
 
@@ -89,7 +91,7 @@ def _name(run):
     return run.folder if run is not None else "the ticket"
 
 
-def _check_of_ticket(ticket, pictures, place):
+def _check_of_ticket(ticket, pictures, flag):
     """As `check_pictures`, of a ticket outside its run."""
     if ticket.pictures == pictures.digest:
         return
@@ -97,12 +99,11 @@ def _check_of_ticket(ticket, pictures, place):
     difference = next((p.id for p in pictures.pictures if p.part == "test" and p.id in trained), None)
     if ticket.pictures is not None:
         raise UsageError(
-            f"--data_dir={place} does not hold the pictures of the ticket as they were; give those, or label others "
-            "with predict"
+            f"{flag} does not hold the pictures of the ticket as they were; give those, or label others with predict"
         )
     if difference is not None:  # of an earlier version, which kept names alone
         raise UsageError(
-            f"--data_dir={place}: {difference} would test the ticket, which was trained on a picture of that name; "
+            f"{flag}: {difference} would test the ticket, which was trained on a picture of that name; "
             "give the pictures as they were"
         )
 

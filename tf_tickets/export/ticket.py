@@ -18,6 +18,7 @@ from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.registry import DATASETS
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 from tf_tickets.settings import config as configs
 
@@ -220,7 +221,7 @@ def from_round(run, mine):
     return Ticket(
         masks, trained, rewound, network_of(config, described), data_of(data_set), settings,
         ids_digest(ids), summary["round"], ids if all(map(_is_a_line, ids)) else None,
-        storage.read_sealed(run.manifest).get("pictures") if data_set.source == "folder" else None,
+        storage.read_sealed(run.manifest).get("pictures") if data_set.own else None,
     )  # fmt: skip
 
 
@@ -239,7 +240,7 @@ def _is_a_line(name):
 def data_set_of(run, config):
     """The catalog.DataSet of a run: as the run measured it, else the table's."""
     if not os.path.exists(run.data):
-        return catalog.CATALOG[config.data.dataset]
+        return DATASETS[config.data.dataset].facts
     facts = storage.read_json(run.data)
     try:
         return catalog.DataSet(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from tf_tickets.registry import CONTROLS, CRITERIA, NETWORKS
+from tf_tickets.registry import CONTROLS, CRITERIA, DATASETS, NETWORKS
 from tf_tickets.settings import policies
-from tf_tickets.settings.choices import DATASETS, check_probe, check_rewind
+from tf_tickets.settings.choices import check_probe, check_rewind
 from tf_tickets.settings.options import (
     check_address,
     check_choose,
