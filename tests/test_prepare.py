@@ -270,14 +270,14 @@ def test_unwritable_folder_is_a_usage_error(tiny, tmp_path):
 def test_a_failure_while_writing_leaves_nothing(tiny, tmp_path, monkeypatch):
     archive = _write(tmp_path / "archive", _binary(tiny))
 
-    def generators(name, splits, coarse_names):
+    def generators(data_set, splits, coarse_names):
         def failing():
             yield 0, {"id": "train_00000", "image": splits["train"].images[0], "label": 0}
             raise OSError(28, "No space left on device")
 
         return lambda builder: {"train": failing(), "test": failing()}
 
-    monkeypatch.setattr(prepare, "_split_generators", generators)
+    monkeypatch.setattr(cifar, "_split_generators", generators)
     with pytest.raises(UsageError, match="No space left"):
         prepare.prepare("cifar10", archive, str(tmp_path / "data"))
     assert not (tmp_path / "data").exists()

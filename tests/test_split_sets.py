@@ -331,3 +331,14 @@ def test_builders_are_tfds_own(monkeypatch, tmp_path):
     facts, written, data_dir = prepared(monkeypatch, tmp_path, "eurosat_rgb")
     loaded = tfds.load("eurosat_rgb", data_dir=data_dir, split="test")
     assert {str(e["id"].numpy().decode()).split(" ", 1)[1] for e in loaded} == {n for n, _, _ in written["test"]}
+
+
+def test_a_folder_s_name_that_cannot_be_shown_names_no_class(monkeypatch, tmp_path):
+    facts = miniatures.small(monkeypatch, "cub")
+    monkeypatch.setitem(
+        miniatures.STEMS, "cub", lambda label, index: f"{label:03d}.Bird\a_{label}/Bird_{label}_{index}"
+    )
+    miniatures.split_files(tmp_path / "raw", facts)
+    with pytest.raises(UsageError, match=r"trainval.txt: the class '000.Bird\\x07_0' has .*: rename it") as error:
+        prepare.prepare("cub", str(tmp_path / "raw"), str(tmp_path / "prepared"))
+    assert "\n" not in str(error.value) and not (tmp_path / "prepared").exists()

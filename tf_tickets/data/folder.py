@@ -75,12 +75,13 @@ def scan(root: str | None) -> Pictures:
 
 def _listed(root):
     """(class names, [(path, id, part, label)] of all files, notices, a line for each name that cannot be used)."""
-    places, notices = class_folders.find(root)
+    problems, clutter, listed, inner = [], collections.Counter(), [], []
+    places, notices = class_folders.find(root, clutter)
     class_names.check([label for _, label, _ in places], f"--data_dir={root}")
     labels = tuple(sorted({label for part, label, _ in places if part == "train"}))
     if len(labels) < 2:
-        raise UsageError(f"--data_dir={root} holds {len(labels)} class folders, at least 2 are needed")
-    problems, clutter, found = [], collections.Counter(), []
+        count = listing.counted(len(labels), "class folder")
+        raise UsageError(f"--data_dir={root} holds {count}, at least 2 are needed")
     for part, label, folder in places:
         if label not in labels:
             raise UsageError(f"{folder}: class '{label}' has no training pictures; add them, or remove the folder")
@@ -88,10 +89,16 @@ def _listed(root):
         if not files and not problems:
             raise UsageError(f"{folder} holds no picture; put some there, or remove the folder")
         names = [(path, _name(path, root, problems)) for path in files]
-        found += [(path, name, part, labels.index(label)) for path, name in names if name is not None]
+        listed += [(path, name, part, labels.index(label)) for path, name in names if name is not None]
+        inner += [path for path in files if os.path.dirname(path) != folder]
     if clutter:
-        notices.append("left out, as no pictures: " + ", ".join(f"{n} {name}" for name, n in sorted(clutter.items())))
-    return labels, found, notices, problems
+        notices.append(listing.left_out(clutter))
+    if inner:
+        count = listing.counted(len(inner), "picture")
+        notices.append(
+            f"{count} in folders inside of class folders, such as {inner[0]}: used, each of its class folder"
+        )
+    return labels, listed, notices, problems
 
 
 def _name(path, root, problems):
@@ -113,7 +120,7 @@ def _distinct(root, found, notices):
         elif first.part != copy.part:
             problems.append(f"{same}: what is in {first.part}/ must not be in {copy.part}/; remove one")
         else:
-            lines.append(f"{same}; used once")
+            lines.append(f"{same}, which alone is used")
             dropped.add(copy.path)
     if problems:
         raise Unusable(root, problems)
