@@ -8,11 +8,11 @@ from absl import flags
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import augment, main, runs
+from tf_tickets import augment, main, runs, storage
 from tf_tickets.augment import contact_sheet, sampling
 from tf_tickets.backend import tf
 from tf_tickets.data import functions, sources
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.registry import DATASETS, OPERATIONS
 from tf_tickets.settings import cli, config, policies
 
@@ -76,7 +76,7 @@ def test_every_command_takes_a_registered_data_set(tmp_path, capsys):
     settings = quick(tmp_path / "runs")
     assert run(*words_of(settings), "--dry_run") == 0
     plan = capsys.readouterr().out
-    assert "toy: 20 training images, 10 per class; 10 test images" in plan
+    assert "toy: 16 training images, 8 per class; 4 held out; 10 test images" in plan
     assert "30 given by test_own_parts.arrays: 8x8 pixels, grey" in plan and not (tmp_path / "runs").exists()
     result = tt.imp(settings)
     folder, ticket = runs.RunFolder(result.folder), result.best.folder
@@ -93,7 +93,7 @@ def test_every_command_takes_a_registered_data_set(tmp_path, capsys):
 def test_a_run_is_named_after_the_pictures_and_no_other_pictures_evaluate_it(tmp_path):
     registered()
     result = tt.imp(quick(tmp_path))
-    assert "pictures" in runs.RunFolder(result.folder).manifest or os.path.exists(result.folder)
+    assert "pictures" in storage.read_sealed(runs.RunFolder(result.folder).manifest)
     registered(lambda: arrays(changed=True))
     with pytest.raises(UsageError, match="--dataset=toy does not hold the pictures of .* as they were"):
         run("evaluate", result.folder, "--evaluators=clean")
@@ -153,8 +153,10 @@ def test_a_ticket_of_a_data_set_that_is_not_registered_says_so(tmp_path):
     ticket = tt.Ticket.load(result.best.folder)
     ticket.save(str(tmp_path / "ticket"))
     DATASETS._parts.pop("toy")
-    with pytest.raises(UsageError, match="'toy' is no data set: .*import the module that registers it"):
+    with pytest.raises(StateError, match="--dataset=toy is not one of"):
         run("evaluate", str(tmp_path / "ticket"), "--evaluators=clean")
+    with pytest.raises(UsageError, match="'toy' is no data set: .*import the module that registers it"):
+        sources.load("toy")
 
 
 def darken(images, keys, slot, share):

@@ -335,9 +335,8 @@ def test_builders_are_tfds_own(monkeypatch, tmp_path):
 
 def test_a_folder_s_name_that_cannot_be_shown_names_no_class(monkeypatch, tmp_path):
     facts = miniatures.small(monkeypatch, "cub")
-    monkeypatch.setitem(
-        miniatures.STEMS, "cub", lambda label, index: f"{label:03d}.Bird\a_{label}/Bird_{label}_{index}"
-    )
+    stems = {"cub": lambda label, index: f"{label:03d}.Bird\a_{label}/Bird_{label}_{index}"}
+    monkeypatch.setattr(miniatures, "STEMS", stems)
     miniatures.split_files(tmp_path / "raw", facts)
     with pytest.raises(UsageError, match=r"trainval.txt: the class '000.Bird\\x07_0' has .*: rename it") as error:
         prepare.prepare("cub", str(tmp_path / "raw"), str(tmp_path / "prepared"))
