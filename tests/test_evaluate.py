@@ -207,7 +207,7 @@ def test_flags_that_do_not_belong_are_refused(words, expected):
 ON_TWO_DEVICES = """
 import json, sys
 import tf_tickets as tt
-from tf_tickets import backend
+from tf_tickets import columns, backend
 from tf_tickets.evaluation import evaluate
 config = tt.Config.from_values(
     evaluators="clean,fgsm,pgd", attack_eps=0.1, attack_steps=2, restarts=0, strategy="cpu:2")
@@ -294,3 +294,16 @@ def test_rows_are_csv_that_anyone_reads(run, few):
         (row,) = csv.DictReader(file)
     assert row["setting"] == "eps=0.03137,step=0.007843,steps=2,restarts=2" and row["metric"] == "accuracy"
     assert networks.subjects(run.ticket, "all")[0].rows() == [row]
+
+
+def test_the_table_s_columns_stand_under_each_other_also_of_wide_names():
+    row = {
+        "round": "1",
+        "density": "0.8",
+        "evaluator": "clean",
+        "setting": "test",
+        "metric": "accuracy",
+        "value": "0.5",
+    }
+    lines = evaluate.table([row | {"run": name, "n": "10"} for name in ("猫と犬", "plain-run")]).splitlines()
+    assert len({columns.width(line[: line.index("80.00 %")]) for line in lines[1:]}) == 1

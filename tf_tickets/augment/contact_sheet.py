@@ -14,12 +14,13 @@ from tf_tickets.data import pipeline, sources
 from tf_tickets.data.sources import facts_of
 from tf_tickets.registry import OPERATIONS
 from tf_tickets.settings import policies
+from tf_tickets.settings.config import Config
 
 COLUMNS = 8
 _GAP = 2
 
 
-def contact_sheet(config):
+def contact_sheet(config: Config) -> str:
     """Writes `augmentations.png` into `config.run.out`.
 
     Args:
@@ -56,7 +57,7 @@ def _examples(source, data_set):
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8), chosen.labels
 
 
-def drawn(rows, names):
+def drawn(rows: list[tuple[str, np.ndarray]], names: list[str]) -> bytes:
     """Draws lines of images.
 
     Args:

@@ -1,5 +1,10 @@
 """TensorFlow, imported at its first use: operations are registered, and policies checked, without it."""
 
+import typing
+
+# A tf.Tensor, in annotations.
+Tensor = typing.Any
+
 
 class _TensorFlow:
     def __getattr__(self, name):

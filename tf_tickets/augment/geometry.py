@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from tf_tickets.augment import sampling
-from tf_tickets.augment.deferred import tf
+from tf_tickets.augment.deferred import Tensor, tf
 from tf_tickets.settings.policies import Argument, register
 
 GREY = 128.0
@@ -19,7 +19,7 @@ BLACK = 0.0
     "crop", "random crop from the image padded with black", Argument("padding", int, 0, 64), levels=False,
     examples="crop(4)",
 )  # fmt: skip
-def crop(images, keys, slot, padding):
+def crop(images: Tensor, keys: Tensor, slot: int, padding: int) -> Tensor:
     """Random crop of the original size from the image padded with black on every side.
 
     Args:
@@ -39,13 +39,13 @@ def crop(images, keys, slot, padding):
 
 
 @register("flip", "left-right mirror, probability 1/2", levels=False, examples="flip")
-def flip(images, keys, slot):
+def flip(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Mirrors left and right with probability 1/2."""
     return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 2)
 
 
 @register("vertical_flip", "top-bottom mirror, probability 1/2", levels=False, examples="vertical_flip")
-def vertical_flip(images, keys, slot):
+def vertical_flip(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Mirrors top and bottom with probability 1/2."""
     return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 1)
 
@@ -54,7 +54,16 @@ def _mirrored(images, chosen, axis):
     return sampling.select(chosen, tf.reverse(images, [axis]), images)
 
 
-def move(images, fill=BLACK, *, rotate=0.0, shear_x=0.0, shear_y=0.0, translate_x=0.0, translate_y=0.0):
+def move(
+    images: Tensor,
+    fill: float | Tensor = BLACK,
+    *,
+    rotate: float | Tensor = 0.0,
+    shear_x: float | Tensor = 0.0,
+    shear_y: float | Tensor = 0.0,
+    translate_x: float | Tensor = 0.0,
+    translate_y: float | Tensor = 0.0,
+) -> Tensor:
     """Rotates, shears or shifts, nearest neighbour; each image by one of them, the others being 0.
 
     Args:
@@ -75,7 +84,7 @@ def move(images, fill=BLACK, *, rotate=0.0, shear_x=0.0, shear_y=0.0, translate_
     return affine(images, tf.stack(matrix, axis=1), fill)
 
 
-def sine_cosine(angle):
+def sine_cosine(angle: Tensor) -> tuple[Tensor, Tensor]:
     """Sine and cosine for |angle| <= pi/4, to float32's last bit or two.
 
     TensorFlow's own round differently in the vectorised and in the left-over part of a loop, so the pixels of an
@@ -90,7 +99,7 @@ def sine_cosine(angle):
     return sine * angle, cosine
 
 
-def affine(images, matrix, fill=BLACK):
+def affine(images: Tensor, matrix: Tensor, fill: float | Tensor = BLACK) -> Tensor:
     """Nearest-neighbour affine map.
 
     Args:
@@ -110,7 +119,7 @@ def affine(images, matrix, fill=BLACK):
     return sampling.take(_with_fill(images, fill), source)
 
 
-def shear_bicubic(images, factor, axis, fill=GREY):
+def shear_bicubic(images: Tensor, factor: Tensor, axis: int, fill: float | Tensor = GREY) -> Tensor:
     """Shears along x (axis 0) or y (axis 1) with Pillow's bicubic filter (a = -1) along that axis.
 
     Args:

@@ -5,11 +5,12 @@ group, and the images go back to their places.
 """
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets.augment import colour, geometry, levels, sampling, tables
-from tf_tickets.augment.deferred import tf
+from tf_tickets.augment.deferred import Tensor, tf
 from tf_tickets.settings.policies import AUTO_TABLES, Argument, amount, register
 
 _MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -24,7 +25,9 @@ _LEVELS = {
 }  # fmt: skip
 
 
-def operate(name, images, value, fill=geometry.BLACK, bicubic_shear=False):
+def operate(
+    name: str, images: Tensor, value: Tensor, fill: float | Tensor = geometry.BLACK, bicubic_shear: bool = False
+) -> Tensor:
     """One operation on a batch.
 
     Args:
@@ -41,7 +44,14 @@ def operate(name, images, value, fill=geometry.BLACK, bicubic_shear=False):
     return _LEVELS[name](images, value)
 
 
-def operate_each(images, choice, value, names, fill=geometry.BLACK, bicubic_shear=False):
+def operate_each(
+    images: Tensor,
+    choice: Tensor,
+    value: Tensor,
+    names: list[str],
+    fill: float | Tensor = geometry.BLACK,
+    bicubic_shear: bool = False,
+) -> Tensor:
     """Applies to each image its own operation, `names[choice]`, with its own value.
 
     Args:
@@ -68,7 +78,7 @@ def operate_each(images, choice, value, names, fill=geometry.BLACK, bicubic_shea
     return grouped(images, kind, tf.stack([value, tf.cast(choice, tf.float32)], axis=1), functions)
 
 
-def grouped(images, choice, values, functions):
+def grouped(images: Tensor, choice: Tensor, values: Tensor, functions: list[Callable]) -> Tensor:
     """Applies to each image the function that it chose.
 
     Args:
@@ -138,7 +148,16 @@ _drawn("hue", "hue turned by U(-x, x) of the circle", _about_zero, amount("large
     "jitter", "brightness, contrast, saturation and hue in random order", amount("brightness"), amount("contrast"),
     amount("saturation"), amount("hue", 0.5), _PROBABILITY, colours=True, examples="jitter(0.4,0.4,0.4,0.1,1)",
 )  # fmt: skip
-def jitter(images, keys, slot, brightness, contrast, saturation, hue, probability):
+def jitter(
+    images: Tensor,
+    keys: Tensor,
+    slot: int,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    hue: float,
+    probability: float,
+) -> Tensor:
     """Brightness, contrast, saturation and hue in random order, all or none of them (SimCLR's colour jitter)."""
     parts = (("brightness", brightness), ("contrast", contrast), ("color", saturation), ("hue", hue))
     values = [
@@ -154,20 +173,20 @@ def jitter(images, keys, slot, brightness, contrast, saturation, hue, probabilit
     return images
 
 
-def random_order(keys, slot, count):
+def random_order(keys: Tensor, slot: int, count: int) -> Tensor:
     """A random order of 0..count-1 per image, int32 [n, count]; takes `count` slots."""
     return tf.argsort(tf.stack([sampling.uniform(keys, slot + i) for i in range(count)], axis=1), stable=True)
 
 
 @register("grey", "grey image", _PROBABILITY, colours=True, examples="grey(1)")
-def grey(images, keys, slot, probability):
+def grey(images: Tensor, keys: Tensor, slot: int, probability: float) -> Tensor:
     """The grey image, with a probability."""
     chosen = sampling.uniform(keys, slot) < probability
     return sampling.select(chosen, colour.grey(images), images)
 
 
 @register("blur", "Gaussian blur, sigma U(0.1, 2)", _PROBABILITY, examples="blur(1)")
-def blur(images, keys, slot, probability):
+def blur(images: Tensor, keys: Tensor, slot: int, probability: float) -> Tensor:
     """Gaussian blur with sigma U(0.1, 2), with a probability."""
     sigma = sampling.uniform(keys, slot + 1, 0.1, 2.0)
     applied = tf.cast(sampling.uniform(keys, slot) < probability, tf.int32)
@@ -178,7 +197,7 @@ def blur(images, keys, slot, probability):
 @register(
     "cutout", "one square filled with the mean", Argument("side", int, 1, 512), levels=False, examples="cutout(16)"
 )
-def cutout(images, keys, slot, side):
+def cutout(images: Tensor, keys: Tensor, slot: int, side: int) -> Tensor:
     """Fills one square per image with the image's mean over pixels and channels (DeVries & Taylor 2017).
 
     The centre is uniform over all pixels and the square is clipped at all four edges.
@@ -199,7 +218,7 @@ def cutout(images, keys, slot, side):
     return tf.where(square, grey_mean(images)[:, None, None, None], images)
 
 
-def grey_mean(images):
+def grey_mean(images: Tensor) -> Tensor:
     """The mean over pixels and channels, [n], in the images' type."""
     count = images.shape[1] * images.shape[2] * images.shape[3]
     if images.dtype == tf.uint8:
@@ -219,7 +238,7 @@ RAND = (
 )  # fmt: skip
 
 
-def rand_draws(keys, slot):
+def rand_draws(keys: Tensor, slot: int) -> tuple[Tensor, Tensor]:
     """One draw of `rand` per image: (index into RAND, value), int32 [n] and float32 [n]."""
     choice = sampling.integers(keys, slot, len(RAND))
     low, high = (tf.gather(tf.constant([row[i] for row in RAND], tf.float32), choice) for i in (1, 2))
@@ -229,7 +248,7 @@ def rand_draws(keys, slot):
 @register(
     "rand", "operations drawn with replacement from 14", Argument("count", int, 1, 16), colours=True, examples="rand(4)"
 )
-def rand(images, keys, slot, count):
+def rand(images: Tensor, keys: Tensor, slot: int, count: int) -> Tensor:
     """`count` operations drawn with replacement, one after the other."""
     for turn in range(count):
         images = operate_each(images, *rand_draws(keys, slot + 2 * turn), [name for name, _, _ in RAND])
@@ -249,7 +268,7 @@ def _auto_arrays(name):
     return index, probability, value.astype(np.float32)
 
 
-def auto_draws(keys, slot, table):
+def auto_draws(keys: Tensor, slot: int, table: str) -> list[tuple[Tensor, Tensor]]:
     """The draws of `auto`: [(index into AUTO, value)] of the two turns; identity where the probability said no."""
     indices, probabilities, values = _auto_arrays(table)
     policy = sampling.integers(keys, slot, len(indices))
@@ -266,7 +285,7 @@ def auto_draws(keys, slot, table):
     "autoaugment", "one AutoAugment sub-policy", Argument("table", str, choices=AUTO_TABLES), colours=True,
     examples=tuple(f"autoaugment({table})" for table in AUTO_TABLES),
 )  # fmt: skip
-def auto(images, keys, slot, table):
+def auto(images: Tensor, keys: Tensor, slot: int, table: str) -> Tensor:
     """One sub-policy of an AutoAugment table; fill grey, shears bicubic."""
     for choice, value in auto_draws(keys, slot, table):
         images = operate_each(images, choice, value, AUTO, fill=geometry.GREY, bicubic_shear=True)

@@ -1,6 +1,9 @@
 """Policies applied to batches; the language itself is `tf_tickets.settings.policies`."""
 
 import functools
+from collections.abc import Callable
+
+import numpy as np
 
 from tf_tickets import seeds
 
@@ -9,7 +12,8 @@ from tf_tickets import seeds
 from tf_tickets.augment import geometry, resized, operations, custom, mixing  # noqa: F401  they register themselves
 
 # isort: on
-from tf_tickets.augment.deferred import tf
+from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 from tf_tickets.settings import policies
 
@@ -17,12 +21,12 @@ from tf_tickets.settings import policies
 _SLOTS_PER_OPERATION = 64
 
 
-def keys(order_seed, round_index, epoch, ids):
+def keys(order_seed: int, round_index: int, epoch: int, ids: np.ndarray) -> np.ndarray:
     """The key of each image, int64 [n]: a pure function of seed, round, epoch and image id."""
     return seeds.image_keys(order_seed, round_index, epoch, ids)
 
 
-def apply(policy, images, keys):
+def apply(policy: str, images: np.ndarray | Tensor, keys: np.ndarray | Tensor) -> Tensor:
     """Augments a batch.
 
     Args:
@@ -45,7 +49,9 @@ def apply(policy, images, keys):
     return _run(steps, images, keys)
 
 
-def mix(policy, images, one_hot, keys):
+def mix(
+    policy: str, images: np.ndarray | Tensor, one_hot: np.ndarray | Tensor, keys: np.ndarray | Tensor
+) -> tuple[Tensor, Tensor]:
     """Augments a batch and mixes its images and labels.
 
     Args:
@@ -72,7 +78,7 @@ def mix(policy, images, one_hot, keys):
     return last.operation.function(images, one_hot, keys, slot, *last.arguments)
 
 
-def augmenter(policy, shape=None):
+def augmenter(policy: str, shape: tuple[int, int, int] | None = None) -> Callable:
     """The function (images, one_hot, keys) -> (images, one_hot) of a policy, mixing or not.
 
     Args:
@@ -88,7 +94,7 @@ def augmenter(policy, shape=None):
     return lambda images, one_hot, keys: (apply(policy, images, keys), one_hot)
 
 
-def resolve(policy, data_set):
+def resolve(policy: str, data_set: DataSet) -> str:
     """The chain that a policy means on one data set, such as "crop(4)|flip|rand(4)|cutout(16)"; "" for none.
 
     Args:

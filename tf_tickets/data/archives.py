@@ -11,6 +11,7 @@ import lzma
 import os
 import tarfile
 import zipfile
+from collections.abc import Iterable, Iterator
 
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, reason
@@ -29,7 +30,7 @@ class Problem(Exception):
 
 
 @contextlib.contextmanager
-def reading():
+def reading() -> Iterator[None]:
     """Turns what libraries raise for damaged archives, of a dozen kinds, into Problems; OSErrors stay."""
     try:
         yield
@@ -40,7 +41,7 @@ def reading():
         raise Problem(f"is damaged, or no archive that can be read ({words})") from None
 
 
-def read(path, wanted):
+def read(path: str, wanted: Iterable[str]) -> dict[str, bytes]:
     """The bytes of the wanted members.
 
     Args:
@@ -54,20 +55,20 @@ def read(path, wanted):
       Problem: it is none of these, or a member is missing, there twice, too large, encrypted or damaged.
       OSError: a file cannot be read.
     """
-    found = {}
+    members = {}
     with reading():
         for name, data in _members(path, {*wanted, *(f"{name}.gz" for name in wanted)}):
             plain = name.removesuffix(".gz")
-            if plain in found:
+            if plain in members:
                 raise Problem(f"holds {plain} more than once")
-            found[plain] = bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), plain) if name != plain else data
-    missing = [name for name in wanted if name not in found]
+            members[plain] = bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), plain) if name != plain else data
+    missing = [name for name in wanted if name not in members]
     if missing:
         raise Problem(f"holds no {missing[0]}")
-    return found
+    return members
 
 
-def bounded(file, name):
+def bounded(file: io.IOBase, name: str) -> bytes:
     """All bytes of a file object; Problem if they are more than a member may have."""
     parts, size = [], 0
     while part := file.read(1 << 20):
@@ -77,7 +78,7 @@ def bounded(file, name):
     return b"".join(parts)
 
 
-def check_size(name, size):
+def check_size(name: str, size: int) -> None:
     """Problem unless a member may have so many bytes."""
     if not 0 <= size <= LARGEST_MEMBER:
         raise Problem(f"holds {name} of {size:,d} bytes, not of 0 to {LARGEST_MEMBER:,d}")
@@ -141,7 +142,7 @@ def _of_zip(file, names):
 
 
 @contextlib.contextmanager
-def open_tar(file):
+def open_tar(file: io.IOBase) -> Iterator[tarfile.TarFile]:
     """A tar, plain or compressed, as a TarFile that reads no more than `LARGEST_TAR` bytes.
 
     Args:
@@ -161,7 +162,7 @@ def open_tar(file):
             pass
 
 
-def regular_members(archive):
+def regular_members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yields the regular members of a TarFile: no links, folders or devices; Problem for sizes that cannot be."""
     last = -1
     for count, member in enumerate(archive):
@@ -183,9 +184,9 @@ class _Bounded:
         """At most `size` bytes."""
         if not 0 <= size <= _AT_ONCE:
             raise Problem(f"claims a header of {size:,d} bytes")
-        found = self._stream.read(size)
+        data = self._stream.read(size)
         self._check(self._stream.tell())
-        return found
+        return data
 
     def seek(self, place):
         """Goes to a place."""

@@ -26,7 +26,7 @@ def read(path: str, data_set: DataSet) -> dict:
     Raises:
       archives.Problem: a file is missing, damaged, or not of this data set.
     """
-    members, found = archives.read(path, list(NAMES.values())), {}
+    members, splits = archives.read(path, list(NAMES.values())), {}
     for split, name in NAMES.items():
         counts = data_set.train_counts if split == "train" else data_set.test_counts
         images, labels = _arrays(name, members[name])
@@ -36,8 +36,8 @@ def read(path: str, data_set: DataSet) -> dict:
             raise archives.Problem(f"{name} holds labels that are not whole numbers from 0")
         if tuple(np.bincount(labels, minlength=data_set.classes)) != counts:
             raise archives.Problem(f"{name} is not that of {data_set.name}: the images per class differ")
-        found[split] = images, labels.astype(np.int64)
-    return found
+        splits[split] = images, labels.astype(np.int64)
+    return splits
 
 
 def _arrays(name, data):

@@ -28,7 +28,7 @@ class _Reader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def loads(data):
+def loads(data: bytes) -> dict:
     """The dict of one batch, with text keys; archives.Problem if it holds anything but plain data."""
     try:
         # The unpickler makes room for as many objects as an index claims.
@@ -58,14 +58,14 @@ def read(path: str, data_set: DataSet) -> dict:
     """
     members = archives.read(path, NAMES)
     parts = [_arrays(name, loads(members[name]), data_set) for name in NAMES]
-    found = {
+    splits = {
         "train": tuple(np.concatenate(column) for column in zip(*parts[:5])),
         "test": parts[5],
     }
     for split, counts in (("train", data_set.train_counts), ("test", data_set.test_counts)):
-        if tuple(np.bincount(found[split][1], minlength=data_set.classes)) != counts:
+        if tuple(np.bincount(splits[split][1], minlength=data_set.classes)) != counts:
             raise archives.Problem(f"its {split} labels are not those of {data_set.name}: the images per class differ")
-    return found
+    return splits
 
 
 def _arrays(name, batch, data_set):

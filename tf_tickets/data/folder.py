@@ -56,21 +56,21 @@ def scan(root: str | None) -> Pictures:
     if not os.path.isdir(root):
         raise UsageError(f"--data_dir={root} is no folder; give the one that holds one folder of pictures per class")
     labels, files, notices, problems = _listed(root)
-    found = []
+    usable = []
     for (path, name, part, label), facts in zip(files, copies.looks([path for path, *_ in files])):
         if isinstance(facts, UsageError):
             problems.append(str(facts))
         else:
-            found.append(Picture(name, label, part, path, facts))
+            usable.append(Picture(name, label, part, path, facts))
     if problems:
         raise Unusable(root, problems)
-    facts = [picture.facts for picture in found]
-    found = _distinct(root, found, notices)
-    if not any(picture.part == "test" for picture in found):
-        found = _with_test_part(found, labels)
-    found = tuple(sorted(found, key=lambda picture: picture.id))
+    facts = [picture.facts for picture in usable]
+    usable = _distinct(root, usable, notices)
+    if not any(picture.part == "test" for picture in usable):
+        usable = _with_test_part(usable, labels)
+    usable = tuple(sorted(usable, key=lambda picture: picture.id))
     origin = f"in {plain(root)}, each decoded and found whole"
-    return Pictures(_facts(found, labels, facts), found, origin, tuple(notices))
+    return Pictures(_facts(usable, labels, facts), usable, origin, tuple(notices))
 
 
 def _listed(root):
@@ -110,10 +110,10 @@ def _name(path, root, problems):
         return None
 
 
-def _distinct(root, found, notices):
+def _distinct(root, pictures, notices):
     """Drops copies of a picture within its class and part; copies elsewhere are contradictions."""
     problems, dropped, lines = [], set(), []
-    for copy, first, how in copies.pairs(found):
+    for copy, first, how in copies.pairs(pictures):
         same = f"{copy.path} {how} {first.path}"
         if first.label != copy.label:
             problems.append(f"{same}, in another class: remove one")
@@ -125,19 +125,19 @@ def _distinct(root, found, notices):
     if problems:
         raise Unusable(root, problems)
     notices += [listing.few(lines)] if lines else []
-    return [picture for picture in found if picture.path not in dropped]
+    return [picture for picture in pictures if picture.path not in dropped]
 
 
-def _with_test_part(found, labels):
+def _with_test_part(pictures, labels):
     """Moves a fifth of each class, at least one picture, to the test part; which, its content says."""
     result = []
     for label, name in enumerate(labels):
         for part in ("train", "validation"):
-            mine = sorted((p for p in found if p.label == label and p.part == part), key=lambda p: p.sha256)
-            if part == "train" and len(mine) < 2:
+            of_class = sorted((p for p in pictures if p.label == label and p.part == part), key=lambda p: p.sha256)
+            if part == "train" and len(of_class) < 2:
                 raise UsageError(f"class '{name}' has one picture: at least 2 are needed, one to train and one to test")
-            count = max(round(_TEST_SHARE * len(mine)), 1) if part == "train" else 0
-            result += [dataclasses.replace(picture, part="test") for picture in mine[:count]] + mine[count:]
+            count = max(round(_TEST_SHARE * len(of_class)), 1) if part == "train" else 0
+            result += [dataclasses.replace(picture, part="test") for picture in of_class[:count]] + of_class[count:]
     return result
 
 
@@ -164,9 +164,9 @@ def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:
     """
     data_set = pictures.data_set
     if data_set.encoded:
-        found = np.empty(len(paths), object)
-        found[:] = [photographs.encoded(path, data_set.image_shape[2], checked) for path in paths]
-        return found
+        encoded = np.empty(len(paths), object)
+        encoded[:] = [photographs.encoded(path, data_set.image_shape[2], checked) for path in paths]
+        return encoded
     images = np.empty((len(paths), *data_set.image_shape), np.uint8)
     for index, path in enumerate(paths):
         image = photographs.pixels(path, data_set.image_shape[2])

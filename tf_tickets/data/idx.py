@@ -31,7 +31,7 @@ def read(path: str, data_set: DataSet) -> dict:
       archives.Problem: a file is missing, damaged, or not of this data set.
     """
     members = archives.read(path, [name for names in NAMES.values() for name in names])
-    found = {}
+    splits = {}
     for split, (images, labels) in NAMES.items():
         counts = data_set.train_counts if split == "train" else data_set.test_counts
         pixels = _array(members[images], images, 3)[..., np.newaxis]
@@ -40,8 +40,8 @@ def read(path: str, data_set: DataSet) -> dict:
             raise archives.Problem(f"{images} holds {list(pixels.shape)} for {len(numbers)} labels")
         if numbers.max(initial=0) >= data_set.classes or tuple(np.bincount(numbers)) != counts:
             raise archives.Problem(f"{labels} is not that of {data_set.name}: the images per class differ")
-        found[split] = pixels, numbers
-    return found
+        splits[split] = pixels, numbers
+    return splits
 
 
 def _array(data, name, rank):

@@ -2,6 +2,7 @@
 
 import collections
 import os
+from collections.abc import Iterable
 
 from tf_tickets.errors import UsageError
 
@@ -104,7 +105,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
-def few(lines, most: int = 5) -> str:
+def few(lines: Iterable[str], most: int = 5) -> str:
     """Some lines as one: the first five, and how many there are."""
     lines = list(lines)
     return "; ".join(lines[:most]) + (f"; and {len(lines) - most:,} more" if len(lines) > most else "")

@@ -24,7 +24,7 @@ def prepare(name: str, archive: str | None, data_dir: str | None) -> str:
     """
     accepted = DATASETS[name].accepted
     if accepted is None:
-        known = [other for other, provider in DATASETS.items() if provider.accepted]
+        known = [accepting for accepting, provider in DATASETS.items() if provider.accepted]
         raise UsageError(f"prepare {name}: only {' and '.join(known)} are prepared from an archive")
     folder = tfds_folders.prepared_folder(name, data_dir)
     if tfds_folders.is_prepared(name, data_dir):

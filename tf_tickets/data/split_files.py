@@ -55,7 +55,7 @@ def read(folder: str, suffixes: tuple[str, ...], data_set: DataSet, stored=()) -
     entries = {name: _entries(lists, name, data_set.classes, folder) for name in LISTS}
     held = set(dict(entries["val"]))
     _check_parts(entries, held)
-    found = {
+    listed = {
         split: [
             Listed(name, label, _only(pictures, name, suffixes, folder), name in held and split == "train")
             for name, label in entries[key]
@@ -63,8 +63,8 @@ def read(folder: str, suffixes: tuple[str, ...], data_set: DataSet, stored=()) -
         for split, key in (("train", "trainval"), ("test", "test"))
     }
     for split, counts in (("train", data_set.train_counts), ("test", data_set.test_counts)):
-        _check_counts(found[split], counts, data_set, split)
-    return found
+        _check_counts(listed[split], counts, data_set, split)
+    return listed
 
 
 def folder_names(folder: str, entries: list[Listed], classes: int) -> list[str] | None:
@@ -105,7 +105,7 @@ def _entries(lists, name, classes, folder):
             "benchmark"
         )
     (path,) = lists[name]
-    found = {}
+    labels = {}
     try:
         with storage.open_regular(path) as file:
             lines = file.read().decode("utf-8").splitlines()
@@ -117,10 +117,10 @@ def _entries(lists, name, classes, folder):
         stem, _, label = line.strip().rpartition(" ")
         if not stem or not (label.isascii() and label.isdigit()) or int(label) >= classes:
             raise UsageError(f"{path}, line {number}: '{line}' is not a name and a label from 0 to {classes - 1}")
-        if stem in found:
+        if stem in labels:
             raise UsageError(f"{path}, line {number}: '{stem}' stands there twice")
-        found[stem] = int(label)
-    return list(found.items())
+        labels[stem] = int(label)
+    return list(labels.items())
 
 
 def _check_parts(entries, held):
@@ -150,15 +150,15 @@ def _only(pictures, name, suffixes, folder):
 
 def _check_counts(listed, counts, data_set, split):
     given = collections.Counter(entry.label for entry in listed)
-    found = tuple(given[label] for label in range(data_set.classes))
+    counted = tuple(given[label] for label in range(data_set.classes))
     if isinstance(counts, int):
-        fits, wanted = sum(found) == counts and min(found) > 0, f"{counts} in all, every class among them"
+        fits, wanted = sum(counted) == counts and min(counted) > 0, f"{counts} in all, every class among them"
     elif data_set.exact:
-        fits, wanted = found == tuple(counts), f"{min(counts)} to {max(counts)} per class"
+        fits, wanted = counted == tuple(counts), f"{min(counts)} to {max(counts)} per class"
     else:
-        fits, wanted = sorted(found) == sorted(counts), f"{min(counts)} to {max(counts)} per class"
+        fits, wanted = sorted(counted) == sorted(counts), f"{min(counts)} to {max(counts)} per class"
     if not fits:
         raise UsageError(
-            f"the lists hold {sum(found)} {split} images of {data_set.name}, {min(found)} to {max(found)} per class; "
-            f"it has {wanted}: take the benchmark's own lists"
+            f"the lists hold {sum(counted)} {split} images of {data_set.name}, {min(counted)} to {max(counted)} per "
+            f"class; it has {wanted}: take the benchmark's own lists"
         )

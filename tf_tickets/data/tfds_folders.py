@@ -14,7 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Callable
 
-from tf_tickets.data import records, sources
+from tf_tickets.data import class_names, records, sources
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.registry import DATASETS
 
@@ -111,6 +111,9 @@ def _read_prepared(data_set, data_dir):
         raise damaged(data_set.name, data_dir, error) from error
     if data_set.encoded:
         data_set = dataclasses.replace(data_set, labels=tuple(builder.info.features["label"].names))
+        class_names.check(
+            data_set.labels, os.path.join(prepared_folder(data_set.name, data_dir), "label.labels.txt"), "class"
+        )
     return data_set, train, test
 
 
