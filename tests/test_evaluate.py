@@ -16,7 +16,7 @@ from absl import flags
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import errors, runs, storage
+from tf_tickets import columns, errors, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, evaluate, networks, predictions, replicas
@@ -297,13 +297,6 @@ def test_rows_are_csv_that_anyone_reads(run, few):
 
 
 def test_the_table_s_columns_stand_under_each_other_also_of_wide_names():
-    row = {
-        "round": "1",
-        "density": "0.8",
-        "evaluator": "clean",
-        "setting": "test",
-        "metric": "accuracy",
-        "value": "0.5",
-    }
+    row = {"round": "1", "density": "0.8", "evaluator": "clean", "setting": "test", "metric": "accuracy", "value": "1"}
     lines = evaluate.table([row | {"run": name, "n": "10"} for name in ("猫と犬", "plain-run")]).splitlines()
     assert len({columns.width(line[: line.index("80.00 %")]) for line in lines[1:]}) == 1
