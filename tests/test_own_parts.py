@@ -87,7 +87,7 @@ def test_every_command_takes_a_registered_data_set(tmp_path, capsys):
     assert "fgsm" in capsys.readouterr().out
     assert run("analyze", folder.folder, "--what=probe", "--probe=toy", "--probe_images=10") == 0
     assert run("export", folder.folder, f"--out={tmp_path / 'exported'}") == 0
-    assert run("verify", str(tmp_path / "exported")) == 0
+    assert run("verify", str(tmp_path / "exported" / "ticket")) == 0
 
 
 def test_a_run_is_named_after_the_pictures_and_no_other_pictures_evaluate_it(tmp_path):
