@@ -53,8 +53,13 @@ class _Builder(tfds.core.GeneratorBasedBuilder):
             yield index, {"id": f"{index:06d} {name}", "label": label, "image": image, "held": held}
 
 
-for _name, _provider in DATASETS.items():
-    if hasattr(_provider, "rows"):
-        _own = {"name": _name, "__module__": __name__, "__doc__": type(_provider).__doc__,
-                "MANUAL_DOWNLOAD_INSTRUCTIONS": f"{_provider.accepted}."}  # fmt: skip
-        globals()[type(_provider).__name__] = type(type(_provider).__name__, (_Builder,), _own)
+def _made(name, provider):
+    own = {
+        "name": name, "__module__": __name__, "__doc__": type(provider).__doc__,
+        "MANUAL_DOWNLOAD_INSTRUCTIONS": f"{provider.accepted}.",
+    }  # fmt: skip
+    return type(type(provider).__name__, (_Builder,), own)
+
+
+# By name, of every registered data set that has rows.
+BUILDERS = {name: _made(name, provider) for name, provider in DATASETS.items() if hasattr(provider, "rows")}

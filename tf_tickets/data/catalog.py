@@ -1,8 +1,8 @@
 """What is true of a data set: counts, shape, normalisation, augmentation, stem, batch, learning rate.
 
 No TensorFlow here: the plan of a run is made from these facts alone. Those of the program's own data sets stand where
-each is registered, which `data/__init__.py` lists. They are the release's, its defects fixed (docs/science.md, Data; the
-split-file sets: Brigato et al. 2021, "Tune It or Don't Use It").
+each is registered, which `data/__init__.py` lists. They are the release's, its defects fixed (docs/science.md, Data;
+the split-file sets: Brigato et al. 2021, "Tune It or Don't Use It").
 """
 
 import dataclasses
