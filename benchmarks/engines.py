@@ -34,9 +34,9 @@ class Ours:
 
     def __init__(self, kind, width):
         from tf_tickets import backend
-        from tf_tickets.data import catalog
         from tf_tickets.models import builder, winograd
         from tf_tickets.pruning import masks, wrapping
+        from tf_tickets.registry import DATASETS
         from tf_tickets.settings import config
         from tf_tickets.training import losses, objectives, optimizers
         from tf_tickets.training.steps import Steps
@@ -46,7 +46,7 @@ class Ours:
             dataset="cifar10", images=IMAGES, width=width, deterministic=kind != "any_order", epochs=10**6,
             strategy="one_device",
         )  # fmt: skip
-        self.data_set = catalog.CATALOG["cifar10"]
+        self.data_set = DATASETS["cifar10"].facts
         self.devices = backend.start(settings.run)
         if kind == "direct":
             winograd.pays = lambda *_: False

@@ -9,14 +9,14 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from tf_tickets.data import catalog
+from tf_tickets.registry import DATASETS
 
 TRAIN, VAL, TEST = 2, 1, 2
 
 
 # Names as the DEIC lists write them: with folders, without suffix, one the beginning of another.
 def _land(label, index):
-    name = catalog.CATALOG["eurosat_rgb"].labels[label]
+    name = DATASETS["eurosat_rgb"].facts.labels[label]
     return f"{name}/{name}_{(4, 44, 441, 46, 5)[index]}"
 
 
@@ -31,14 +31,14 @@ STEMS = {
 
 def small(monkeypatch, name, classes=3, **changes):
     """Puts a data set of few classes and images into the catalog; returns its facts."""
-    facts = catalog.CATALOG[name]
+    facts = DATASETS[name].facts
     held = (VAL,) * classes if facts.validation_counts else None
     tests = TEST * classes if isinstance(facts.test_counts, int) else (TEST,) * classes
     made = dataclasses.replace(
         facts, labels=facts.labels[:classes], train_counts=(TRAIN + VAL,) * classes, test_counts=tests,
         validation_counts=held, **changes,
     )  # fmt: skip
-    monkeypatch.setitem(catalog.CATALOG, name, made)
+    monkeypatch.setattr(DATASETS[name], "facts", made)
     return made
 
 

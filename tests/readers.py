@@ -11,9 +11,10 @@ import pathlib
 from absl import flags
 
 from tf_tickets import runs, storage
-from tf_tickets.data import catalog, split_files, subsets
+from tf_tickets.data import split_files, subsets
 from tf_tickets.errors import TicketError, UsageError, plain
 from tf_tickets.experiments import opening
+from tf_tickets.registry import DATASETS
 from tf_tickets.report import tables
 from tf_tickets.settings import cli, config, policies
 from tf_tickets.sweeps import grid
@@ -94,7 +95,7 @@ def split_lists(lists, folder):
         _write(os.path.join(folder, f"{name}.jpg"), b"")
     for name, data in zip(("trainval", "val", "test"), lists, strict=True):
         _write(os.path.join(folder, f"{name}.txt"), data)
-    data_set = dataclasses.replace(catalog.CATALOG["cub"], train_counts=(1, 1), test_counts=(0, 1), labels=("a", "b"))
+    data_set = dataclasses.replace(DATASETS["cub"].facts, train_counts=(1, 1), test_counts=(0, 1), labels=("a", "b"))
     try:
         found = split_files.read(str(folder), (".jpg",), data_set)
     except UsageError as error:

@@ -10,13 +10,14 @@ from conftest import QUICK
 import tf_tickets as tt
 from tf_tickets import backend, runs, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, pipeline
+from tf_tickets.data import pipeline
 from tf_tickets.errors import UsageError
 from tf_tickets.models import auxiliary, names, state
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings.groups import Training
 from tf_tickets.training import checkpoints, losses, objectives
 
-DIGITS = catalog.CATALOG["digits"]
+DIGITS = DATASETS["digits"].facts
 VALUES = QUICK | {"adversarial": True, "tensorboard": False, "attack_eps": 0.1, "attack_step": 0.05}
 
 

@@ -7,8 +7,8 @@ from test_parity import formula_weights, wrapped_network
 
 import tf_tickets as tt
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog
 from tf_tickets.evaluation import neighbours
+from tf_tickets.registry import DATASETS
 from tf_tickets.training import adversarial, losses
 
 
@@ -20,7 +20,7 @@ def attacked(fixture_json, fixture_arrays):
     tt.models.load_state(model, formula_weights(order, facts["seed"]), False)
     model.get_layer("linear").bias.assign(np.zeros(10))
     pixels = tf.constant(fixture["x"].transpose(0, 2, 3, 1))
-    normalise = catalog.CATALOG["cifar10"].normalise
+    normalise = DATASETS["cifar10"].facts.normalise
     model(normalise(255.0 * pixels), training=True)
     targets = tf.one_hot(fixture["y"], 10)
 

@@ -14,8 +14,8 @@ import tf_tickets as tt
 from tf_tickets import augment, runs, seeds
 from tf_tickets.augment import sampling
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog
 from tf_tickets.errors import UsageError
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings import policies
 
 COUNT = 24000
@@ -149,20 +149,20 @@ def test_draws_are_uniform_and_slots_independent():
 
 
 def test_base_means_what_the_data_set_allows():
-    assert {name: augment.resolve("base", data_set) for name, data_set in catalog.CATALOG.items()} == {
+    assert {name: augment.resolve("base", part.facts) for name, part in DATASETS.items() if part.facts} == {
         "cifar10": "crop(4)|flip", "cifar100": "crop(4)|flip", "cifair10": "crop(4)|flip", "cifar10_2": "crop(4)|flip",
         "eurosat_rgb": "crop(8)|flip|vertical_flip", "eurosat_all": "crop(8)|flip|vertical_flip",
         "isic2018": "resized_crop(0.4)|flip|vertical_flip", "clamm": "resized_crop(0.2)",
         "cub": "resized_crop(0.08)|flip", "imagenet50": "resized_crop(0.08)|flip", "mnist": "crop(2)",
         "fashion_mnist": "crop(2)|flip", "digits": "crop(1)",
     }  # fmt: skip
-    assert augment.resolve("rand", catalog.CATALOG["digits"]) == "crop(1)|rand(4)|cutout(4)"
-    assert augment.resolve("none", catalog.CATALOG["digits"]) == ""
-    assert augment.resolve("crop(2)|flip", catalog.CATALOG["cifar10"]) == "crop(2)|flip"
+    assert augment.resolve("rand", DATASETS["digits"].facts) == "crop(1)|rand(4)|cutout(4)"
+    assert augment.resolve("none", DATASETS["digits"].facts) == ""
+    assert augment.resolve("crop(2)|flip", DATASETS["cifar10"].facts) == "crop(2)|flip"
 
 
 def test_digits_are_never_flipped():
-    chain = augment.resolve("base", catalog.CATALOG["digits"])
+    chain = augment.resolve("base", DATASETS["digits"].facts)
     images, image_keys = pictures(200, (8, 8, 1)), keys(200)
     np.testing.assert_array_equal(augment.apply(chain, images, image_keys), crop(images, image_keys, 0, 1))
 

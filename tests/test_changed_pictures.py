@@ -12,7 +12,7 @@ from PIL import Image
 import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.analysis.analyze import analyze
-from tf_tickets.data import folder, pipeline
+from tf_tickets.data import folder, pipeline, sources
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import evaluate, generated
 from tf_tickets.experiments import plan as plans
@@ -273,7 +273,7 @@ def test_a_damaged_list_of_contents_is_named(copied, damage):
 def test_corrupted_pictures_are_not_kept_among_the_user_s(made, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     folder.scan.cache_clear()
-    data_set = folder.facts_of(tt.Config.from_values(dataset="folder", data_dir=str(made[0])).data)
+    data_set = sources.facts_of(tt.Config.from_values(dataset="folder", data_dir=str(made[0])).data)
     images = pipeline.Images(np.zeros((2, 12, 12, 3), np.uint8), np.arange(2), np.arange(2))
     found = generated.corrupted(data_set, str(made[0]), lambda: images, print)
     found[0].load()

@@ -11,7 +11,6 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from tf_tickets import main
-from tf_tickets.data import catalog
 from tf_tickets.errors import UsageError
 from tf_tickets.settings import commands, config
 from tf_tickets.settings.config import Config
@@ -208,7 +207,6 @@ def test_a_flag_s_name_is_never_another_switch_s_negation():
 
 
 def test_lists_of_names_agree_with_the_modules_that_own_them():
-    assert (*catalog.CATALOG, "folder") == config.DATASETS
     assert tuple(main._COMMANDS) == tuple(commands.SUMMARIES) == config.COMMANDS
 
 

@@ -16,16 +16,17 @@ from absl import flags
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import errors, runs, storage
+from tf_tickets import columns, errors, runs, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, evaluate, networks, predictions, replicas
 from tf_tickets.export import writer
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings import cli
 from tf_tickets.training import losses
 
 EVALUATORS = "clean,corruptions,fgsm,pgd"
-TINY = dataclasses.replace(catalog.CATALOG["cifar10"], test_counts=(2,) * 10)
+TINY = dataclasses.replace(DATASETS["cifar10"].facts, test_counts=(2,) * 10)
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)
 LABELS = np.tile(np.arange(10), 10)
@@ -206,7 +207,7 @@ def test_flags_that_do_not_belong_are_refused(words, expected):
 ON_TWO_DEVICES = """
 import json, sys
 import tf_tickets as tt
-from tf_tickets import backend
+from tf_tickets import columns, backend
 from tf_tickets.evaluation import evaluate
 config = tt.Config.from_values(
     evaluators="clean,fgsm,pgd", attack_eps=0.1, attack_steps=2, restarts=0, strategy="cpu:2")
@@ -252,7 +253,7 @@ def test_pgd_takes_ten_steps_unless_told():
 
 def test_an_attack_s_restarts_are_its_worst(trained, monkeypatch):
     ticket = tt.Ticket.load(f"{trained}/ticket")
-    data_set = catalog.CATALOG["digits"]
+    data_set = DATASETS["digits"].facts
     pixels, labels = sources.load("digits").test()
     images = pipeline.Images(pixels[:60], labels[:60], np.arange(60))
     targets, model, noise = tf.one_hot(images.labels, 10), ticket.build(), attacks._noise
@@ -293,3 +294,9 @@ def test_rows_are_csv_that_anyone_reads(run, few):
         (row,) = csv.DictReader(file)
     assert row["setting"] == "eps=0.03137,step=0.007843,steps=2,restarts=2" and row["metric"] == "accuracy"
     assert networks.subjects(run.ticket, "all")[0].rows() == [row]
+
+
+def test_the_table_s_columns_stand_under_each_other_also_of_wide_names():
+    row = {"round": "1", "density": "0.8", "evaluator": "clean", "setting": "test", "metric": "accuracy", "value": "1"}
+    lines = evaluate.table([row | {"run": name, "n": "10"} for name in ("猫と犬", "plain-run")]).splitlines()
+    assert len({columns.width(line[: line.index("80.00 %")]) for line in lines[1:]}) == 1

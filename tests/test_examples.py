@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from tf_tickets import runs, storage
-from tf_tickets.data import catalog, pipeline
+from tf_tickets.data import pipeline
 from tf_tickets.evaluation import predictions
+from tf_tickets.registry import DATASETS
 from tf_tickets.report import details, thumbnails
 
 RNG = np.random.default_rng(8)
@@ -52,7 +53,7 @@ def run(tmp_path):
 
 @pytest.mark.parametrize(("name", "channels"), [("isic2018", 3), ("clamm", 1)])
 def test_photographs_are_kept_small_as_evaluation_sees_them(run, name, channels):
-    data_set = dataclasses.replace(catalog.CATALOG[name], labels=CLASSES)
+    data_set = dataclasses.replace(DATASETS[name].facts, labels=CLASSES)
     images = encoded(channels)
     predictions.write_examples(run, lambda: images, data_set)
     found = storage.read_arrays(run.examples)
@@ -69,7 +70,7 @@ def test_photographs_are_kept_small_as_evaluation_sees_them(run, name, channels)
 
 
 def test_the_surest_mistakes_come_first(run):
-    data_set = dataclasses.replace(catalog.CATALOG["cifar10"], labels=CLASSES)
+    data_set = dataclasses.replace(DATASETS["cifar10"].facts, labels=CLASSES)
     pixels = RNG.integers(0, 256, (60, 32, 32, 3), np.uint8)
     images = pipeline.Images(pixels, LABELS, np.arange(60))
     predictions.write_examples(run, lambda: images, data_set)
@@ -84,7 +85,7 @@ def test_the_surest_mistakes_come_first(run):
 
 
 def test_files_of_an_earlier_version_are_made_anew(run):
-    data_set = dataclasses.replace(catalog.CATALOG["cifar10"], labels=CLASSES)
+    data_set = dataclasses.replace(DATASETS["cifar10"].facts, labels=CLASSES)
     images = pipeline.Images(np.zeros((60, 32, 32, 3), np.uint8), LABELS, np.arange(60))
     path = run.round(1).predictions
     kept = storage.read_arrays(path)
@@ -99,7 +100,7 @@ def test_files_of_an_earlier_version_are_made_anew(run):
 
 
 def test_the_page_shows_them(run):
-    data_set, images = dataclasses.replace(catalog.CATALOG["isic2018"], labels=CLASSES), encoded(3)
+    data_set, images = dataclasses.replace(DATASETS["isic2018"].facts, labels=CLASSES), encoded(3)
     predictions.write_examples(run, lambda: images, data_set)
     problems = []
     text = "\n".join(thumbnails.sections(details.examples(run, problems), "a/run"))
@@ -120,6 +121,6 @@ def test_without_differences_mistakes_alone_are_shown(run):
     for index in (0, 1):
         predictions.keep(run.round(index).predictions, logits_of(1 - LABELS, np.full(60, 0.75)), LABELS)
     images = encoded(1)
-    predictions.write_examples(run, lambda: images, dataclasses.replace(catalog.CATALOG["clamm"], labels=CLASSES))
+    predictions.write_examples(run, lambda: images, dataclasses.replace(DATASETS["clamm"].facts, labels=CLASSES))
     text = "\n".join(thumbnails.sections(details.examples(run, []), "a/run"))
     assert "tell apart" not in text and text.count("data:image/png") == 12

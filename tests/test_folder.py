@@ -195,7 +195,7 @@ MESSAGES = {
     "link to folder": "loop is a link to a folder", "link in a circle": "b.png cannot be read",
     "link to nothing": "b.png cannot be read", "name not UTF-8": "holds a name that is not UTF-8",
     "in both classes": "is the same picture as .*, in another class", "empty class": "empty holds no picture",
-    "one picture": "class 'eel' has one picture", "one class": "holds 1 class folders",
+    "one picture": "class 'eel' has one picture", "one class": "holds 1 class folder,",
 }  # fmt: skip
 
 

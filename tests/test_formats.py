@@ -19,13 +19,14 @@ from conftest import QUICK
 import tf_tickets as tt
 from tf_tickets import main, runs, runtime, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, sources
+from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import formats, samples, saved_model, tflite
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
 from tf_tickets.export.verify import verify
 from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings import cli, options
 
 CONFIG = tt.Config.from_values(dataset="digits")
@@ -84,7 +85,7 @@ def bare(monkeypatch, tmp_path):
         draw = np.random.default_rng(0)
         masks = {kernel.name: draw.random(kernel.shape) < 0.5 for kernel in described.prunable()}
         kept = masked_state(kept, masks)
-        facts = dataclasses.replace(catalog.CATALOG[dataset], image_shape=shape, **changes)
+        facts = dataclasses.replace(DATASETS[dataset].facts, image_shape=shape, **changes)
         config = tt.Config.from_values(dataset=dataset, model=model)
         ticket = Ticket(
             masks,
@@ -126,7 +127,7 @@ def interpreted(path, images):
 
 
 def logits_of(ticket, images):
-    facts = catalog.CATALOG["digits"]
+    facts = DATASETS["digits"].facts
     return ticket.build()(facts.normalise(images.astype(np.float32)), training=False).numpy()
 
 

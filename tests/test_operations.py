@@ -95,14 +95,14 @@ def test_flat_images_stay_flat():
 def test_cutout_squares_are_clipped_at_all_four_edges_and_hold_the_mean():
     images = np.random.default_rng(0).integers(0, 256, (4000, 10, 12, 3), dtype=np.uint8)
     keys = tf.range(4000, dtype=tf.int64) * 7919
-    found = geometry.cutout(tf.constant(images), keys, 0, 4).numpy()
+    found = operations.cutout(tf.constant(images), keys, 0, 4).numpy()
     mean = np.floor(images.reshape(4000, -1).mean(axis=1) + 0.5).astype(np.uint8)
     square = (found == mean[:, None, None, None]).all(axis=3)
     np.testing.assert_array_equal(found[~square], images[~square])
     rows, columns = square.any(axis=2).sum(axis=1), square.any(axis=1).sum(axis=1)
     assert set(rows) == {2, 3, 4} and set(columns) == {2, 3, 4}  # centre 0: rows -2..1; last centre: 2 before, itself
     assert square[:, 0].any() and square[:, -1].any() and square[:, :, 0].any() and square[:, :, -1].any()
-    one = geometry.cutout(tf.constant(images[..., :1]), keys, 0, 4)
+    one = operations.cutout(tf.constant(images[..., :1]), keys, 0, 4)
     assert one.shape == (4000, 10, 12, 1)
 
 

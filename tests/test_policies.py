@@ -37,7 +37,7 @@ def test_arguments_are_literals():
 
 @pytest.mark.parametrize(("policy", "message"), [
     ("rnad", "did you mean rand?"),
-    ("rnad", "presets are none, base, contrast, rand, auto, custom, simclr; operations are crop, resized_crop, flip"),
+    ("rnad", "presets are none, base, contrast, rand, auto, custom, simclr; operations are crop, flip, vertical_flip"),
     ("crop(4)|", "empty place"), ("|flip", "empty place"),
     ("crop(4.5)", "padding '4.5' is not a whole number from 0 to 64"),
     ("crop(-1)", "is not a whole number"), ("crop(65)", "is not a whole number from 0 to 64"),

@@ -10,8 +10,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from tf_tickets.data import archives, catalog, prepare, sources
+from tf_tickets.data import archives, cifar, prepare, sources, tfds_folders
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.registry import DATASETS
 
 tf = pytest.importorskip("tensorflow")
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -33,7 +34,7 @@ class Tiny:
     @classmethod
     def of(cls, name, train, test):
         """`train` and `test` images a class."""
-        generator, classes = np.random.default_rng(7), catalog.CATALOG[name].classes
+        generator, classes = np.random.default_rng(7), DATASETS[name].facts.classes
         splits, coarse = {}, {}
         for split, count in (("train", train), ("test", test)):
             labels = generator.permutation(np.repeat(np.arange(classes), count)).astype(np.uint8)
@@ -82,21 +83,21 @@ def _pictures(tiny):
 
 def _binary_100(tiny):
     members = {f"cifar-100-binary/{split}.bin": tiny.records(split, with_coarse=True) for split in ("train", "test")}
-    members["cifar-100-binary/fine_label_names.txt"] = "\n".join(catalog.CATALOG["cifar100"].labels).encode()
+    members["cifar-100-binary/fine_label_names.txt"] = "\n".join(DATASETS["cifar100"].facts.labels).encode()
     members["cifar-100-binary/coarse_label_names.txt"] = ("\n".join(COARSE) + "\n").encode()
     return members
 
 
 def _expect(monkeypatch, name, tiny, train, test):
-    classes = catalog.CATALOG[name].classes
+    classes = DATASETS[name].facts.classes
     counts = {"train_counts": (train,) * classes, "test_counts": (test,) * classes}
-    monkeypatch.setitem(catalog.CATALOG, name, dataclasses.replace(catalog.CATALOG[name], **counts))
+    monkeypatch.setattr(DATASETS[name], "facts", dataclasses.replace(DATASETS[name].facts, **counts))
     hashes = {}
     for split, word in (("train", "training"), ("test", "test")):
         images, labels = tiny.splits[split]
         hashes |= {f"{word} images": _digest(images), f"{word} labels": _digest(labels)}
-    if name in prepare.HASHES:
-        monkeypatch.setitem(prepare.HASHES, name, hashes)
+    if name in cifar.HASHES:
+        monkeypatch.setitem(cifar.HASHES, name, hashes)
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_cifar10_archive_reads_back_through_plain_tfds(tiny, members, tmp_path, 
     assert folder == os.path.join(data_dir, "cifar10", "3.0.2")
     assert os.listdir(data_dir) == ["cifar10"] and os.listdir(os.path.dirname(folder)) == ["3.0.2"]
     names = tfds.builder("cifar10", data_dir=data_dir).info.features["label"].names
-    assert tuple(names) == catalog.CATALOG["cifar10"].labels
+    assert tuple(names) == DATASETS["cifar10"].facts.labels
     output = capsys.readouterr()
     assert output.out == "" and output.err.count("\n") == 1
 
@@ -143,7 +144,7 @@ def test_cifar100_archive_reads_back_with_coarse_labels(monkeypatch, tmp_path):
     prepare.prepare("cifar100", archive, str(tmp_path / "data"))
     _assert_plain_load("cifar100", str(tmp_path / "data"), tiny)
     features = tfds.builder("cifar100", data_dir=str(tmp_path / "data")).info.features
-    assert tuple(features["label"].names) == catalog.CATALOG["cifar100"].labels
+    assert tuple(features["label"].names) == DATASETS["cifar100"].facts.labels
     assert features["coarse_label"].names == COARSE
 
 
@@ -271,14 +272,14 @@ def test_unwritable_folder_is_a_usage_error(tiny, tmp_path):
 def test_a_failure_while_writing_leaves_nothing(tiny, tmp_path, monkeypatch):
     archive = _write(tmp_path / "archive", _binary(tiny))
 
-    def generators(name, splits, coarse_names):
+    def generators(data_set, splits, coarse_names):
         def failing():
             yield 0, {"id": "train_00000", "image": splits["train"].images[0], "label": 0}
             raise OSError(28, "No space left on device")
 
         return lambda builder: {"train": failing(), "test": failing()}
 
-    monkeypatch.setattr(prepare, "_split_generators", generators)
+    monkeypatch.setattr(cifar, "_split_generators", generators)
     with pytest.raises(UsageError, match="No space left"):
         prepare.prepare("cifar10", archive, str(tmp_path / "data"))
     assert not (tmp_path / "data").exists()
@@ -287,7 +288,7 @@ def test_a_failure_while_writing_leaves_nothing(tiny, tmp_path, monkeypatch):
 def test_a_half_made_folder_is_not_taken_for_prepared(tiny, tmp_path):
     archive, data_dir = _write(tmp_path / "archive", _binary(tiny)), tmp_path / "data"
     (data_dir / "cifar10" / "incomplete.ABCDEF_3.0.2").mkdir(parents=True)
-    assert not sources.is_prepared("cifar10", str(data_dir))
+    assert not tfds_folders.is_prepared("cifar10", str(data_dir))
     prepare.prepare("cifar10", archive, str(data_dir))
     _assert_plain_load("cifar10", str(data_dir), tiny)
 

@@ -11,8 +11,9 @@ from safetensors.numpy import load_file
 import tf_tickets as tt
 from tf_tickets import backend, runs, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, pipeline
+from tf_tickets.data import pipeline
 from tf_tickets.errors import UsageError
+from tf_tickets.registry import DATASETS
 from tf_tickets.training import checkpoints, contrastive
 
 VALUES = {name: value for name, value in QUICK.items() if name not in ("validation", "rounds", "rewind")}
@@ -51,7 +52,7 @@ def test_pairs_that_agree_are_all_found():
 
 def test_views_are_drawn_apart_and_by_image_alone():
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
-    load = pipeline.two_views(catalog.CATALOG["digits"], tt.augment.augmenter("simclr"))
+    load = pipeline.two_views(DATASETS["digits"].facts, tt.augment.augmenter("simclr"))
     keys = tf.constant(tt.augment.keys(1, 0, 0, np.arange(6)))
     labels = tf.zeros([6], tf.int64)
     first, second = load(tf.constant(pixels), labels, pipeline.Draws(keys, None, None))

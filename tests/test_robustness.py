@@ -9,8 +9,9 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets.backend import keras, tf
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import attacks, evaluate
+from tf_tickets.registry import DATASETS
 
 # Names of ours -> of ART. ART's PGD without a random start is ours with restarts=0.
 CASES = [
@@ -43,7 +44,7 @@ def art(ticket):
         warnings.simplefilter("ignore")  # ART imports what warns on import
         from art.attacks import evasion
         from art.estimators.classification import TensorFlowV2Classifier
-    model, facts = ticket.build(), catalog.CATALOG["digits"]
+    model, facts = ticket.build(), DATASETS["digits"].facts
     classifier = TensorFlowV2Classifier(
         model=lambda x, training=False: model(facts.standardise(tf.cast(x, tf.float32)), training=False),
         nb_classes=10, input_shape=facts.image_shape, clip_values=(0.0, 1.0),
@@ -67,7 +68,7 @@ def test_accuracy_under_attack_is_art_s(ticket, art, attack):
     found = theirs.generate(pixels, one_hot)
     assert np.abs(found - pixels).max() <= attack.eps + 1e-6 and found.min() >= 0 and found.max() <= 1
     expected = (classifier.predict(found).argmax(axis=1) == images.labels).mean()
-    ours = attacks.logits_of(ticket.build(), images, catalog.CATALOG["digits"], attack)
+    ours = attacks.logits_of(ticket.build(), images, DATASETS["digits"].facts, attack)
     accuracy = (ours.argmax(axis=1) == images.labels).mean()
     clean = (ticket.predict(images.pixels).argmax(axis=1) == images.labels).mean()
     assert clean > 0.7 and clean - expected > 0.02

@@ -15,7 +15,7 @@ from torture.odd_pictures import exif
 import tf_tickets as tt
 from tf_tickets import stopping, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import class_folders, folder, photographs, unlabelled
+from tf_tickets.data import class_folders, folder, photographs, sources, unlabelled
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.experiments import opening, plan, plan_pictures, plan_text
 
@@ -107,7 +107,7 @@ def test_what_systems_and_programs_leave_is_no_picture(tmp_path):
     after = scanned(tmp_path / "x")
     assert after.digest == before.digest and after.pictures == before.pictures
     (notice,) = after.notices
-    assert notice.startswith("left out, as no pictures: ") and "2 @eaDir" in notice and "2 *.json" in notice
+    assert notice.startswith("left out, as no pictures: ") and "3 @eaDir" in notice and "3 *.json" in notice
     assert unlabelled.files(str(tmp_path / "x"), []) == sorted(p.path for p in before.pictures)
 
 
@@ -116,14 +116,27 @@ def test_pictures_that_are_named_like_clutter_are_used(tmp_path):
     names = ("Icon.png", "json.png", "eaDir.png", "thumbs.db.png", "x.json.jpg", "recycle/x.png")
     for number, name in enumerate(names):
         save(tmp_path / "a" / name, noise(500 + number))
-    assert len(scanned(tmp_path).pictures) == 12 and scanned(tmp_path).notices == ()
+    assert len(scanned(tmp_path).pictures) == 12
+    inner = tmp_path / "a" / "recycle" / "x.png"
+    assert scanned(tmp_path).notices == (
+        f"1 picture in folders inside of class folders, such as {inner}: used, each of its class folder",
+    )
+
+
+def test_what_is_left_out_is_counted_also_beside_the_class_folders(tmp_path):
+    for part in ("train", "test"):
+        classes(tmp_path / part, seed=1000 * (part == "test"))
+    (tmp_path / ".DS_Store").write_bytes(b"x")
+    assert scanned(tmp_path).notices == ("left out, as no pictures: 1 hidden file",)
+    (tmp_path / "train" / ".DS_Store").write_bytes(b"x")
+    assert scanned(tmp_path).notices == ("left out, as no pictures: 2 hidden files",)
 
 
 def test_pictures_beside_the_class_folders_are_counted_aloud(tmp_path):
     classes(tmp_path)
     save(tmp_path / "loose.JPG", noise(9), format="JPEG")
     (tmp_path / "README.md").write_text("mine")
-    assert scanned(tmp_path).notices == (f"{tmp_path}: 1 pictures outside of the class folders are not used",)
+    assert scanned(tmp_path).notices == (f"{tmp_path}: 1 picture outside of the class folders is not used",)
 
 
 def test_all_that_cannot_be_used_is_counted_and_the_dry_run_lists_it(tmp_path, command):
@@ -152,7 +165,7 @@ def test_own_pictures_without_the_data_set_are_not_taken_for_cifar10(tmp_path, c
         done = command(tmp_path, "--data_dir=pictures", "--dry_run")
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "add --dataset=folder" in done.stderr
     (root / "cifar10").mkdir()
-    assert folder.facts_of(tt.Config.from_values(data_dir=str(root)).data).name == "cifar10"
+    assert sources.facts_of(tt.Config.from_values(data_dir=str(root)).data).name == "cifar10"
 
 
 def test_prepared_and_empty_folders_are_no_pictures(tmp_path):
@@ -171,12 +184,14 @@ def test_the_dry_run_says_counts_sizes_and_copies(tmp_path):
     save(tmp_path / "x" / "b" / "large.jpg", noise(5, 200, 300))
     save(tmp_path / "x" / "b" / "turned.jpg", noise(6, 100, 400), exif=exif(6))
     shutil.copy(tmp_path / "x" / "a" / "0.png", tmp_path / "x" / "a" / "9.png")
-    text = plan_pictures.text(str(tmp_path / "x")).splitlines()
+    text = plan_pictures.text(folder.scan(str(tmp_path / "x"))).splitlines()
     assert text[0] == f"pictures    8 in {tmp_path}/x, each decoded and found whole: 12x12 to 300x200 pixels, colour"
     assert [line.split() for line in text[2:5]] == [
         ["class", "train", "test", "pixels"], ["a", "2", "1", "12x12"], ["b", "4", "1", "12x12", "to", "300x200"],
     ]  # fmt: skip
-    assert text[-1].endswith("9.png is the same picture as " + str(tmp_path / "x" / "a" / "0.png") + "; used once")
+    assert text[-1].endswith(
+        "9.png is the same picture as " + str(tmp_path / "x" / "a" / "0.png") + ", which alone is used"
+    )
 
 
 def test_the_dry_run_counts_a_validation_part_where_there_is_one(tmp_path):
@@ -247,7 +262,8 @@ def test_the_same_pixels_in_other_bytes_are_named_and_never_in_two_places(tmp_pa
     names = sorted([first.name, second.name])
     assert len(found.pictures) == 13
     assert [
-        f"a/{names[1]} has the same pixels as " in n and f"a/{names[0]}; used once" in n for n in found.notices
+        f"a/{names[1]} has the same pixels as " in n and f"a/{names[0]}, which alone is used" in n
+        for n in found.notices
     ] == [True]
     os.rename(second, tmp_path / "train" / "b" / "moved")
     with pytest.raises(UsageError, match="has the same pixels as .*, in another class: remove one"):

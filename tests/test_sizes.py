@@ -10,12 +10,13 @@ from PIL import Image
 import tf_tickets as tt
 from tf_tickets import runtime
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog, unlabelled
+from tf_tickets.data import unlabelled
 from tf_tickets.errors import UsageError
 from tf_tickets.export import runtime_file, tflite, writer
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
 from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.registry import DATASETS
 
 SIDE = 32
 RNG = np.random.default_rng(5)
@@ -27,7 +28,7 @@ CHANGES = {
 def drawn(name, model="vgg11", **changes):
     """A Ticket of a network that was not trained, of small pictures or, as `isic2018`, of photographs."""
 
-    facts = dataclasses.replace(catalog.CATALOG[name], **CHANGES | changes)
+    facts = dataclasses.replace(DATASETS[name].facts, **CHANGES | changes)
     network = {"name": model, "classes": 2, "image_shape": facts.image_shape, "stem": "small", "head": "linear"}
     network |= {"kappa": 16.0, "width": 2}
     kept = state.get_state(builder.build(**network, seed=1))

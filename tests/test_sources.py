@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tf_tickets.backend import tf
-from tf_tickets.data import archives, catalog, sources
+from tf_tickets.data import sources, tfds_folders
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.registry import DATASETS
 
 pytest.importorskip("tensorflow_datasets")
 
@@ -22,8 +23,8 @@ IMAGES = {
 
 
 def _tiny_catalog(monkeypatch, train=3):
-    tiny = dataclasses.replace(catalog.CATALOG["cifar10"], train_counts=(train,) * 10, test_counts=(2,) * 10)
-    monkeypatch.setitem(catalog.CATALOG, "cifar10", tiny)
+    tiny = dataclasses.replace(DATASETS["cifar10"].facts, train_counts=(train,) * 10, test_counts=(2,) * 10)
+    monkeypatch.setattr(DATASETS["cifar10"], "facts", tiny)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def prepared(tmp_path_factory):
         for index, (image, label) in enumerate(zip(IMAGES[split], LABELS[split])):
             yield index, {"id": f"{split}_{index:05d}", "image": image, "label": int(label)}
 
-    sources.build("cifar10", data_dir, lambda builder: {split: examples(split) for split in LABELS})
+    tfds_folders.build("cifar10", data_dir, lambda builder: {split: examples(split) for split in LABELS})
     return data_dir
 
 
@@ -50,7 +51,7 @@ def copy(prepared, tmp_path):
 def test_prepared_folder_is_read_in_original_order(prepared, monkeypatch):
     _tiny_catalog(monkeypatch)
     source = sources.load("cifar10", prepared)
-    assert source.data_set is catalog.CATALOG["cifar10"]
+    assert source.data_set is DATASETS["cifar10"].facts
     assert source.ids == [f"train_{i:05d}" for i in range(30)]
     assert source.labels.dtype == np.int64
     np.testing.assert_array_equal(source.labels, LABELS["train"])
@@ -125,8 +126,8 @@ def test_damaged_folders_are_named_with_the_fix(copy, damage, monkeypatch):
 
 def test_a_picture_of_another_size_is_damage(prepared, monkeypatch):
     _tiny_catalog(monkeypatch)
-    other = dataclasses.replace(catalog.CATALOG["cifar10"], image_shape=(16, 16, 3))
-    monkeypatch.setitem(catalog.CATALOG, "cifar10", other)
+    other = dataclasses.replace(DATASETS["cifar10"].facts, image_shape=(16, 16, 3))
+    monkeypatch.setattr(DATASETS["cifar10"], "facts", other)
     with pytest.raises(StateError, match="is damaged"):
         sources.load("cifar10", prepared).images([0])
 
@@ -145,7 +146,7 @@ def test_without_a_network_both_ways_out_are_named_and_nothing_is_left(tmp_path,
     message = str(caught.value)
     assert f"cifar10 is not prepared in {data_dir}" in message and "run once where the network is" in message
     assert f"python -m tf_tickets.main prepare cifar10 --archive=FILE --data_dir={data_dir}" in message
-    assert archives.ACCEPTED["cifar10"] in message and "ConnectionError" in message and "\n" not in message
+    assert DATASETS["cifar10"].accepted in message and "ConnectionError" in message and "\n" not in message
     assert not (tmp_path / "deep").exists()
     assert "Traceback" not in capfd.readouterr().err
 
@@ -167,7 +168,7 @@ def test_a_download_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
     def broken(*_, **options):
         raise OSError("connection lost\nhalf way")
 
-    monkeypatch.setattr(sources, "_check_server", lambda name: None)
+    monkeypatch.setattr(tfds_folders, "_check_server", lambda name: None)
     monkeypatch.setattr(downloader, "_open_with_requests", broken)
     with pytest.raises(UsageError, match="connection lost half way"):
         sources.load("cifar10", str(tmp_path / "data"))
@@ -193,7 +194,7 @@ def test_digits_split_and_scale():
 
 @pytest.mark.parametrize("shape", [(5, 8, 9, 3), (8, 9, 3), (4, 3)])
 def test_normalising_is_the_same_bits_by_channel(shape):
-    facts = catalog.CATALOG["cifar10"]
+    facts = DATASETS["cifar10"].facts
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
     mean, deviation = np.float32(facts.mean), np.float32(facts.deviation)
     expected = (pixels / np.float32(255.0) - mean) / deviation
@@ -201,7 +202,7 @@ def test_normalising_is_the_same_bits_by_channel(shape):
 
 
 def test_images_of_unknown_size_are_normalised_too():
-    facts = catalog.CATALOG["cifar10"]
+    facts = DATASETS["cifar10"].facts
     pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.float32)
     unknown = tf.function(facts.normalise, input_signature=[tf.TensorSpec([None, None, None, 3])])
     np.testing.assert_allclose(unknown(pixels), facts.normalise(pixels), rtol=1e-5, atol=1e-6)

@@ -18,9 +18,10 @@ from PIL import Image
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
-from tf_tickets.data import archives, batches, catalog, pipeline, prepare, sources
+from tf_tickets.data import archives, batches, pipeline, prepare, sources
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation import files
+from tf_tickets.registry import DATASETS
 
 SPLIT_SETS = tuple(miniatures.STEMS)
 ONE_ROUND = {
@@ -31,7 +32,7 @@ ONE_ROUND = {
 
 def prepared(monkeypatch, tmp_path, name):
     """A small split-file set, prepared: (facts, written, data_dir)."""
-    changes = {"image_shape": (32, 32, catalog.CATALOG[name].image_shape[2])}
+    changes = {"image_shape": (32, 32, DATASETS[name].facts.image_shape[2])}
     facts = miniatures.small(monkeypatch, name, **({} if "eurosat" in name else changes))
     (tmp_path / "raw").mkdir()
     written = miniatures.split_files(tmp_path / "raw", facts)
@@ -118,7 +119,7 @@ def test_pictures_of_any_size_become_crops(monkeypatch, tmp_path):
 @pytest.mark.parametrize("archive", ["folder", "zip", "tar"])
 def test_cifair_s_batches(monkeypatch, tmp_path, archive):
     miniatures.small(monkeypatch, "cifair10")
-    facts = catalog.CATALOG["cifair10"]
+    facts = DATASETS["cifair10"].facts
     raw = tmp_path / "ciFAIR-10"
     raw.mkdir()
     written, path = miniatures.batches(raw, facts), raw
@@ -158,7 +159,7 @@ def test_cifar_10_2_s_arrays(monkeypatch, tmp_path, archive):
     for found, expected in zip(source.test(), written["test"]):
         np.testing.assert_array_equal(found, expected)
     assert trained_once("cifar10_2", tmp_path).rounds == 1
-    newer, _ = files.shifted(catalog.CATALOG["cifar10"], str(tmp_path / "data"))
+    newer, _ = files.shifted(DATASETS["cifar10"].facts, str(tmp_path / "data"))
     assert {test.setting: len(test.load().labels) for test in newer} == {
         "cifar10.2_test": sum(facts.test_counts), "cifar10.2_train+test": sum(facts.train_counts + facts.test_counts),
     }  # fmt: skip
@@ -221,7 +222,7 @@ def test_idx_files(monkeypatch, tmp_path, name):
     miniatures.small(monkeypatch, name)
     raw = tmp_path / "raw"
     raw.mkdir()
-    written = miniatures.idx(raw, catalog.CATALOG[name])
+    written = miniatures.idx(raw, DATASETS[name].facts)
     for path in sorted(raw.iterdir())[:2]:  # some packages compress them
         (raw / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
@@ -229,7 +230,7 @@ def test_idx_files(monkeypatch, tmp_path, name):
     source = sources.load(name, str(tmp_path / "data"))
     found = {image.tobytes(): label for image, label in zip(source.images(np.arange(len(source.ids))), source.labels)}
     assert found == {image.tobytes(): label for image, label in zip(*written["train"])}
-    assert len(set(source.ids)) == len(source.ids) == sum(catalog.CATALOG[name].train_counts)
+    assert len(set(source.ids)) == len(source.ids) == sum(DATASETS[name].facts.train_counts)
     again = sources.load(name, str(tmp_path / "data"))
     assert again.ids == source.ids
     assert trained_once(name, tmp_path).rounds == 1
@@ -330,3 +331,13 @@ def test_builders_are_tfds_own(monkeypatch, tmp_path):
     facts, written, data_dir = prepared(monkeypatch, tmp_path, "eurosat_rgb")
     loaded = tfds.load("eurosat_rgb", data_dir=data_dir, split="test")
     assert {str(e["id"].numpy().decode()).split(" ", 1)[1] for e in loaded} == {n for n, _, _ in written["test"]}
+
+
+def test_a_folder_s_name_that_cannot_be_shown_names_no_class(monkeypatch, tmp_path):
+    facts = miniatures.small(monkeypatch, "cub")
+    stems = {"cub": lambda label, index: f"{label:03d}.Bird\a_{label}/Bird_{label}_{index}"}
+    monkeypatch.setattr(miniatures, "STEMS", stems)
+    miniatures.split_files(tmp_path / "raw", facts)
+    with pytest.raises(UsageError, match=r"trainval.txt: the class '000.Bird\\x07_0' has .*: rename it") as error:
+        prepare.prepare("cub", str(tmp_path / "raw"), str(tmp_path / "prepared"))
+    assert "\n" not in str(error.value) and not (tmp_path / "prepared").exists()

@@ -9,12 +9,13 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets import errors
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import pipeline, tfds_folders
 from tf_tickets.evaluation import corruptions, evaluate, files, generated, subsample
 from tf_tickets.evaluation.corruption_sheet import corruption_sheet
+from tf_tickets.registry import DATASETS
 from tf_tickets.report import evaluations
 
-TINY = dataclasses.replace(catalog.CATALOG["cifar10"], test_counts=(2,) * 10)
+TINY = dataclasses.replace(DATASETS["cifar10"].facts, test_counts=(2,) * 10)
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)
 LABELS = np.tile(np.arange(10), 10)
@@ -100,7 +101,7 @@ def test_tfds_corrupted_sets_are_found(tmp_path):
         return ((i, {"image": PIXELS[i], "label": int(LABELS[i])}) for i in range(20))
 
     for name in ("elastic_2", "fog_1"):
-        sources.build(f"cifar10_corrupted/{name}", str(tmp_path), lambda builder: {"test": examples()})
+        tfds_folders.build(f"cifar10_corrupted/{name}", str(tmp_path), lambda builder: {"test": examples()})
     sets = {one.setting: one for one in files.corrupted(TINY, str(tmp_path))}
     assert set(sets) == {"elastic_transform:2", "fog:1"}
     images = sets["elastic_transform:2"].load()
@@ -135,7 +136,7 @@ def test_newer_test_sets(tmp_path):
 
 def test_tfds_cifar10_1_is_found(tmp_path):
     examples = ((index, {"image": PIXELS[index], "label": 3}) for index in range(5))
-    sources.build("cifar10_1/v6", str(tmp_path), lambda builder: {"test": examples})
+    tfds_folders.build("cifar10_1/v6", str(tmp_path), lambda builder: {"test": examples})
     found, missing = files.shifted(TINY, str(tmp_path))
     assert [one.setting for one in found] == ["cifar10.1_v6"] and len(missing) == 1
     assert len(found[0].load()) == 5 and (found[0].load().labels == 3).all()

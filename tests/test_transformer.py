@@ -5,8 +5,8 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets.backend import tf
-from tf_tickets.data import catalog
 from tf_tickets.models import architecture, state
+from tf_tickets.registry import DATASETS
 
 
 def built(side, stem):
@@ -30,7 +30,7 @@ def test_small_images_give_the_logits_of_their_enlargement():
 ])  # fmt: skip
 def test_the_automatic_stem_is_full_where_it_is_pretrained(model, pretrained, stem, patch):
     config = tt.Config.from_values(dataset="cifar10", model=model, pretrained=pretrained)
-    found = architecture.from_config(config.network, catalog.CATALOG["cifar10"])
+    found = architecture.from_config(config.network, DATASETS["cifar10"].facts)
     assert found.stem == stem and getattr(found, "patch", None) == patch
 
 

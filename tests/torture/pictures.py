@@ -147,9 +147,9 @@ class Check:
             os.remove(path)
         folder.scan.cache_clear()
         scanned = folder.scan(root)
-        if len(scanned.pictures) + sum("; used once" in n for n in scanned.notices) > 4 + count - len(problems):
+        if len(scanned.pictures) + sum("which alone is used" in n for n in scanned.notices) > 4 + count - len(problems):
             self.wrong.append("the scan has more pictures than there are")
-        if "decoded and found whole" not in plan_pictures.text(root):
+        if "decoded and found whole" not in plan_pictures.text(scanned):
             self.wrong.append("the dry run says nothing of the pictures")
         source = sources.load("folder", root)
         for data in [*source.images(np.arange(len(source.ids))), *source.test()[0]]:

@@ -64,7 +64,7 @@ def commands(run):
 
 def small():
     """Makes the data sets of the archives small, in this process and those forked from it."""
-    patch = types.SimpleNamespace(setitem=dict.__setitem__)
+    patch = types.SimpleNamespace(setattr=setattr)
     return {name: miniatures.small(patch, name) for name in FACTS}
 
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from tf_tickets import backend, seeds
 from tf_tickets.analysis import similarity, taps
-from tf_tickets.data import catalog, pipeline, sources
+from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import evaluate, networks
 from tf_tickets.models import architecture
+from tf_tickets.registry import DATASETS
 
 SAMPLE, BATCH = 1000, 100
 
@@ -41,8 +42,8 @@ class Desk:
         """Where a data set is for an analysis of a subjects.Network: in `--data_dir`, else beside the network's own."""
         if name == network.data_set.name:
             return network.data_dir
-        beside = self.config.data.data_dir is None and network.data_set.source == catalog.CATALOG[name].source == "tfds"
-        return network.data_dir if beside and sources.is_prepared(name, network.data_dir) else self.config.data.data_dir
+        beside = self.config.data.data_dir is None and network.data_set.source == "tfds"
+        return network.data_dir if beside and DATASETS[name].is_there(network.data_dir) else self.config.data.data_dir
 
     def _network(self, subject):
         data_set = functools.partial(self.data_set, subject)
@@ -50,8 +51,7 @@ class Desk:
         return networks.Network(subject.ticket, data_set, self.devices, data_dir=data_dir)
 
     def _test(self, name, data_dir):
-        pixels, labels = self.source(name, data_dir).test()
-        return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
+        return pipeline.Images.of_test(self.source(name, data_dir))
 
     def sample(self, name, data_dir):
         """The test images that similarity and activity look at: always the same 1,000, or all where there are fewer.
@@ -64,8 +64,7 @@ class Desk:
         """
         images = self.test(name, data_dir)
         keys = seeds.spread(seeds.fold("analysis"), images.ids)
-        chosen = np.sort(np.argsort(keys, kind="stable")[:SAMPLE])
-        return pipeline.Images(images.pixels[chosen], images.labels[chosen], images.ids[chosen])
+        return images[np.sort(np.argsort(keys, kind="stable")[:SAMPLE])]
 
     def _directions(self, subject):
         network = self.network(subject)

@@ -126,7 +126,7 @@ def _splits(desk, subject, name, data_dir):
         if not set(ids) <= set(where):
             raise StateError(f"{subject.run.subset} names images that {name} does not have; restore it")
         positions = np.array(sorted(where[one] for one in ids))
-        found["train"] = pipeline.Images(source.images(positions), np.asarray(source.labels)[positions], positions)
+        found["train"] = pipeline.Images.of(source, positions)
     return found
 
 

@@ -7,10 +7,11 @@ import numpy as np
 from tf_tickets import storage
 from tf_tickets.analysis import activity, probe, shot
 from tf_tickets.analysis.activations import SAMPLE, activations, described, outputs
-from tf_tickets.data import catalog, pipeline, subsets
+from tf_tickets.data import pipeline, subsets
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation import networks
 from tf_tickets.evaluation.evaluate import Task
+from tf_tickets.registry import DATASETS
 
 
 def densities(desk, groups):
@@ -49,7 +50,7 @@ def probes(desk, groups):
         own = desk.data_set(one)
         names = chosen.split(",") if chosen else [own.name]
         for name in names:
-            channels = [own.image_shape[2], (own if name == own.name else catalog.CATALOG[name]).image_shape[2]]
+            channels = [own.image_shape[2], (own if name == own.name else DATASETS[name].facts_in(None)).image_shape[2]]
             if channels[0] != channels[1] and 1 not in channels:
                 raise UsageError(
                     f"--probe={name}: images of {channels[1]} channels cannot become those of {own.name}, which have "
@@ -93,17 +94,13 @@ def probe_images(desk, name, data_dir=None):
       runs' subsets it would hold all images that a network was trained on, which it separates too well.
     """
     source, wanted = desk.source(name, data_dir), desk.config.command.probe_images
-    labels = np.asarray(source.labels)
-    counts = subsets.stratified_counts(np.bincount(labels), min(wanted, len(labels)))
     chosen = {"train": [], "held_out": []}
-    for label, count in enumerate(counts):
-        order = subsets.class_order(np.flatnonzero(labels == label), "0", label, "probe")[:count]
-        held = subsets.validation_count("0.2", count)
+    for order in subsets.stratified(source.labels, wanted, "probe"):
+        held = subsets.validation_count("0.2", len(order))
         chosen["held_out"].append(order[:held])
         chosen["train"].append(order[held:])
-    joined = {part: np.sort(np.concatenate(positions)) for part, positions in chosen.items()}
-    found = {part: pipeline.Images(source.images(where), labels[where], where) for part, where in joined.items()}
-    return found | {"test": desk.test(name, data_dir)}
+    drawn = {part: pipeline.Images.of(source, np.sort(np.concatenate(orders))) for part, orders in chosen.items()}
+    return drawn | {"test": desk.test(name, data_dir)}
 
 
 def _features(network, tensors, images, data_set):

@@ -9,7 +9,7 @@ import io
 
 import numpy as np
 
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import Tensor, tf
 
 _BLUR_STEPS = 2048
 _BLUR_LARGEST = 3.0
@@ -29,7 +29,7 @@ def _levels(images):
     return tf.cast(tf.clip_by_value(images, 0.0, 255.0), tf.uint8)
 
 
-def color(images, factor):
+def color(images: Tensor, factor: Tensor) -> Tensor:
     """Blends with the grey image: 0 is grey, 1 the image, above 1 more colourful; float32 [n]."""
     if images.shape[3] == 1:
         return images
@@ -38,7 +38,7 @@ def color(images, factor):
     return _levels(layer.augment_images(pixels, transformations=1.0 - factor[:, None, None, None]))
 
 
-def sharpness(images, factor):
+def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """Blends with the smoothed image: 0 is smooth, 1 the image, above 1 sharper; float32 [n]."""
     layer = _layer("RandomSharpness", 0.5, value_range=(0, 255))
     # One image more, since oneDNN's convolution of no image at all has a wrong shape.
@@ -63,7 +63,7 @@ def _layer(name, *arguments, **settings):
         return getattr(layers, name)(*arguments, **settings)
 
 
-def hue(images, turn):
+def hue(images: Tensor, turn: Tensor) -> Tensor:
     """Turns the hue by `turn` of the full circle, float32 [n] in -1/2..1/2; grey images stay."""
     if images.shape[3] == 1:
         return images
@@ -71,7 +71,7 @@ def hue(images, turn):
     return _rounded(layer.augment_images(tf.cast(images, tf.float32), transformations=turn))
 
 
-def saturate(images, factor):
+def saturate(images: Tensor, factor: Tensor) -> Tensor:
     """Multiplies the saturation (of hue, saturation, value) by `factor`, float32 [n]."""
     if images.shape[3] == 1:
         return images
@@ -79,14 +79,14 @@ def saturate(images, factor):
     return _rounded(255.0 * layer.augment_images(tf.cast(images, tf.float32) / 255.0, transformations=factor))
 
 
-def grey(images):
+def grey(images: Tensor) -> Tensor:
     """The grey image, in as many channels."""
     if images.shape[3] == 1:
         return images
     return _rounded(_layer("Grayscale", output_channels=3).augment_images(tf.cast(images, tf.float32)))
 
 
-def blur(images, sigma):
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur, float32 [n] in (0, 3) pixels; the edge pixel is repeated outside.
 
     keras-cv blurs a whole batch with one sigma, so this is ours: the weights come from a table of 2,048 sigmas, because

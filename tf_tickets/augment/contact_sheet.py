@@ -11,22 +11,16 @@ from matplotlib.figure import Figure
 
 from tf_tickets import augment, storage
 from tf_tickets.data import pipeline, sources
-from tf_tickets.data.folder import facts_of
+from tf_tickets.data.sources import facts_of
+from tf_tickets.registry import OPERATIONS
 from tf_tickets.settings import policies
+from tf_tickets.settings.config import Config
 
 COLUMNS = 8
 _GAP = 2
 
-# One use of each operation; a row whose operation the images rule out (colours on 13 bands) is left out.
-_EXAMPLES = (
-    "crop(4)", "flip", "vertical_flip", "rotate(30)", "shear_x(0.3)", "shear_y(0.3)", "translate_x(0.3)",
-    "translate_y(0.3)", "autocontrast", "equalize", "invert", "solarize", "posterize(4)", "color(0.9)", "contrast(0.9)",
-    "brightness(0.9)", "sharpness(0.9)", "hue(0.5)", "jitter(0.4,0.4,0.4,0.1,1)", "grey(1)", "blur(1)", "cutout(16)",
-    "rand(4)", "autoaugment(cifar10)", "autoaugment(imagenet)", "autoaugment(svhn)", "imgaug", "mixup(1)", "cutmix(1)",
-)  # fmt: skip
 
-
-def contact_sheet(config):
+def contact_sheet(config: Config) -> str:
     """Writes `augmentations.png` into `config.run.out`.
 
     Args:
@@ -40,7 +34,9 @@ def contact_sheet(config):
     images, labels = _examples(sources.load(data_set.name, config.data.data_dir), data_set)
     keys = augment.keys(config.order_seed, 0, 0, np.arange(len(images)))
     rows = [("original", images)]
-    for policy in (*_EXAMPLES, *(preset for preset in policies.PRESETS if preset not in ("none", "auto(cifar10)"))):
+    # A row whose operation the images rule out (colours on 13 bands) is left out.
+    examples = [example for operation in OPERATIONS.values() for example in operation.examples]
+    for policy in (*examples, *(preset for preset in policies.PRESETS if preset not in ("none", "auto(cifar10)"))):
         chain = augment.resolve(policy, data_set)
         if policies.check_channels(policies.parse(chain), images.shape[3]) is None:
             one_hot = np.eye(len(images), dtype=np.float32)
@@ -56,12 +52,12 @@ def _examples(source, data_set):
     labels = np.asarray(source.labels)
     classes = np.linspace(0, labels.max(), COLUMNS).round().astype(int)
     positions = [int(np.flatnonzero(labels == label)[0]) for label in classes]
-    chosen = pipeline.Images(source.images(positions), labels[positions], np.asarray(positions))
+    chosen = pipeline.Images.of(source, positions)
     pixels = pipeline.evaluation_pixels(chosen, slice(None), data_set) * np.float32(255.0 / data_set.scale)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8), chosen.labels
 
 
-def drawn(rows, names):
+def drawn(rows: list[tuple[str, np.ndarray]], names: list[str]) -> bytes:
     """Draws lines of images.
 
     Args:

@@ -17,14 +17,16 @@ its list; here they come in the order above.
 import math
 
 from tf_tickets.augment import colour, geometry, levels, sampling
+from tf_tickets.augment.deferred import Tensor, tf
 from tf_tickets.augment.operations import grouped, random_order
-from tf_tickets.backend import tf
+from tf_tickets.settings.policies import register
 
 _ENTRIES = 14
 _MOST = 5
 
 
-def custom(images, keys, slot):
+@register("imgaug", "the release's imgaug list", colours=True, examples="imgaug")
+def custom(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Applies the list to uint8 [n, height, width, 1 or 3]; takes 43 slots."""
     left_right, top_bottom = (sampling.uniform(keys, slot + i) for i in range(2))
     images = sampling.select(left_right < 0.5, tf.reverse(images, [2]), images)
@@ -32,7 +34,8 @@ def custom(images, keys, slot):
     return upright(images, keys, slot)
 
 
-def upright(images, keys, slot):
+@register("imgaug_upright", "the same without its mirrors", colours=True)
+def upright(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """The list without its two mirrors, for handwriting; as `custom`, with the same draws."""
     draws = [sampling.uniform(keys, slot + i) for i in range(29)]
     zoomed = geometry.affine(images, _zoom(images.shape, draws[2:6]), 255.0 * draws[6])

@@ -8,13 +8,18 @@ import math
 import numpy as np
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.settings.policies import Argument, register
 
 GREY = 128.0
 BLACK = 0.0
 
 
-def crop(images, keys, slot, padding):
+@register(
+    "crop", "random crop from the image padded with black", Argument("padding", int, 0, 64), levels=False,
+    examples="crop(4)",
+)  # fmt: skip
+def crop(images: Tensor, keys: Tensor, slot: int, padding: int) -> Tensor:
     """Random crop of the original size from the image padded with black on every side.
 
     Args:
@@ -33,12 +38,14 @@ def crop(images, keys, slot, padding):
     return sampling.take(pixels, rows[:, :, None] + columns[:, None, :])
 
 
-def flip(images, keys, slot):
+@register("flip", "left-right mirror, probability 1/2", levels=False, examples="flip")
+def flip(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Mirrors left and right with probability 1/2."""
     return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 2)
 
 
-def vertical_flip(images, keys, slot):
+@register("vertical_flip", "top-bottom mirror, probability 1/2", levels=False, examples="vertical_flip")
+def vertical_flip(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Mirrors top and bottom with probability 1/2."""
     return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 1)
 
@@ -47,7 +54,16 @@ def _mirrored(images, chosen, axis):
     return sampling.select(chosen, tf.reverse(images, [axis]), images)
 
 
-def move(images, fill=BLACK, *, rotate=0.0, shear_x=0.0, shear_y=0.0, translate_x=0.0, translate_y=0.0):
+def move(
+    images: Tensor,
+    fill: float | Tensor = BLACK,
+    *,
+    rotate: float | Tensor = 0.0,
+    shear_x: float | Tensor = 0.0,
+    shear_y: float | Tensor = 0.0,
+    translate_x: float | Tensor = 0.0,
+    translate_y: float | Tensor = 0.0,
+) -> Tensor:
     """Rotates, shears or shifts, nearest neighbour; each image by one of them, the others being 0.
 
     Args:
@@ -68,7 +84,7 @@ def move(images, fill=BLACK, *, rotate=0.0, shear_x=0.0, shear_y=0.0, translate_
     return affine(images, tf.stack(matrix, axis=1), fill)
 
 
-def sine_cosine(angle):
+def sine_cosine(angle: Tensor) -> tuple[Tensor, Tensor]:
     """Sine and cosine for |angle| <= pi/4, to float32's last bit or two.
 
     TensorFlow's own round differently in the vectorised and in the left-over part of a loop, so the pixels of an
@@ -83,7 +99,7 @@ def sine_cosine(angle):
     return sine * angle, cosine
 
 
-def affine(images, matrix, fill=BLACK):
+def affine(images: Tensor, matrix: Tensor, fill: float | Tensor = BLACK) -> Tensor:
     """Nearest-neighbour affine map.
 
     Args:
@@ -103,7 +119,7 @@ def affine(images, matrix, fill=BLACK):
     return sampling.take(_with_fill(images, fill), source)
 
 
-def shear_bicubic(images, factor, axis, fill=GREY):
+def shear_bicubic(images: Tensor, factor: Tensor, axis: int, fill: float | Tensor = GREY) -> Tensor:
     """Shears along x (axis 0) or y (axis 1) with Pillow's bicubic filter (a = -1) along that axis.
 
     Args:
@@ -128,38 +144,6 @@ def shear_bicubic(images, factor, axis, fill=GREY):
     result = tf.where(inside[..., None], tf.clip_by_value(value, 0.0, 255.0), fill)
     result = tf.cast(tf.round(result) if images.dtype == tf.uint8 else result, images.dtype)
     return tf.transpose(result, [0, 2, 1, 3]) if axis else result
-
-
-def cutout(images, keys, slot, side):
-    """Fills one square per image with the image's mean over pixels and channels (DeVries & Taylor 2017).
-
-    The centre is uniform over all pixels and the square is clipped at all four edges.
-
-    Args:
-      images: [n, height, width, channels].
-      keys: int64 [n].
-      slot: first of the two draws taken.
-      side: pixels.
-    """
-    height, width = images.shape[1], images.shape[2]
-    top = sampling.integers(keys, slot, height) - side // 2
-    left = sampling.integers(keys, slot + 1, width) - side // 2
-    row, column = tf.range(height), tf.range(width)
-    rows = (row >= top[:, None]) & (row < top[:, None] + side)
-    columns = (column >= left[:, None]) & (column < left[:, None] + side)
-    square = rows[:, :, None, None] & columns[:, None, :, None]
-    return tf.where(square, grey_mean(images)[:, None, None, None], images)
-
-
-def grey_mean(images):
-    """The mean over pixels and channels, [n], in the images' type."""
-    count = images.shape[1] * images.shape[2] * images.shape[3]
-    if images.dtype == tf.uint8:
-        # Whole numbers: the sum is the same in any order.
-        total = tf.reduce_sum(tf.cast(images, tf.int32), axis=[1, 2, 3])
-        return tf.cast((2 * total + count) // (2 * count), tf.uint8)
-    total = tf.reduce_sum(tf.cast(images, tf.float64), axis=[1, 2, 3])
-    return tf.cast(total / count, images.dtype)
 
 
 def _centres(size):

@@ -6,35 +6,35 @@
 import numpy as np
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import Tensor, tf
 
 _LEVELS = np.arange(256)
 
 
-def invert(images):
+def invert(images: Tensor) -> Tensor:
     """255 - level."""
     return 255 - images
 
 
-def solarize(images, threshold):
+def solarize(images: Tensor, threshold: Tensor) -> Tensor:
     """Inverts the levels at or above `threshold`, float32 [n] in 0..256."""
     levels = tf.constant(_LEVELS, tf.float32)
     return look_up(images, tf.where(levels < threshold[:, None], levels, 255.0 - levels))
 
 
-def posterize(images, bits):
+def posterize(images: Tensor, bits: Tensor) -> Tensor:
     """Keeps the upper floor(bits) bits of each level, float32 [n] in 1..8."""
     step = tf.bitwise.left_shift(tf.constant(1, tf.int32), 8 - tf.cast(bits, tf.int32))
     levels = tf.constant(_LEVELS, tf.int32)
     return look_up(images, levels // step[:, None] * step[:, None])
 
 
-def brightness(images, factor):
+def brightness(images: Tensor, factor: Tensor) -> Tensor:
     """Blends with black: 0 is black, 1 the image; float32 [n]."""
     return look_up(images, tf.clip_by_value(tf.constant(_LEVELS, tf.float32) * factor[:, None], 0.0, 255.0))
 
 
-def contrast(images, factor):
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Blends with the mean grey level: 0 is flat, 1 the image; float32 [n]."""
     count = images.shape[1] * images.shape[2]
     total = tf.reduce_sum(luma(images), axis=[1, 2])
@@ -43,7 +43,7 @@ def contrast(images, factor):
     return look_up(images, tf.clip_by_value(mean + factor[:, None] * (levels - mean), 0.0, 255.0))
 
 
-def linear(images, factor, offset):
+def linear(images: Tensor, factor: Tensor, offset: float | Tensor) -> Tensor:
     """Level x factor + offset, rounded and clipped; each [n, channels] or one number."""
     table = tf.constant(_LEVELS, tf.float32) * _last(factor) + _last(offset)
     return look_up(images, tf.clip_by_value(tf.round(table), 0.0, 255.0))
@@ -53,7 +53,7 @@ def _last(value):
     return value if isinstance(value, float) else value[..., None]
 
 
-def autocontrast(images):
+def autocontrast(images: Tensor) -> Tensor:
     """Stretches each channel to 0..255; a flat channel stays."""
     low = tf.cast(tf.reduce_min(images, axis=[1, 2]), tf.int32)[..., None]
     high = tf.cast(tf.reduce_max(images, axis=[1, 2]), tf.int32)[..., None]
@@ -62,7 +62,7 @@ def autocontrast(images):
     return look_up(images, tf.where(high > low, stretched, levels))
 
 
-def equalize(images):
+def equalize(images: Tensor) -> Tensor:
     """Equalises each channel's histogram; a channel with too few levels to spread stays."""
     height, width, channels = images.shape[1:]
     rows = tf.reshape(tf.transpose(images, [0, 3, 1, 2]), [-1, height * width])
@@ -79,7 +79,7 @@ def equalize(images):
     return look_up(images, tf.reshape(table, [-1, channels, 256]))
 
 
-def luma(images):
+def luma(images: Tensor) -> Tensor:
     """Grey levels as Pillow converts RGB, int32 [n, height, width]; one channel is its own, more are averaged."""
     values = tf.cast(images, tf.int32)
     channels = images.shape[3]
@@ -91,7 +91,7 @@ def luma(images):
     return (2 * tf.reduce_sum(values, axis=3) + channels) // (2 * channels)
 
 
-def look_up(images, tables):
+def look_up(images: Tensor, tables: Tensor) -> Tensor:
     """Replaces every level by its entry.
 
     Args:

@@ -9,12 +9,15 @@ import functools
 import numpy as np
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.settings.policies import Argument, register
 
 _QUANTILES = 4096
+_SHAPE = Argument("a", float, 0.01, 100.0)
 
 
-def mixup(images, one_hot, keys, slot, a):
+@register("mixup", "MixUp, lambda Beta(a, a)", _SHAPE, levels=False, mixing=True, examples="mixup(1)")
+def mixup(images: Tensor, one_hot: Tensor, keys: Tensor, slot: int, a: float) -> tuple[Tensor, Tensor]:
     """The mean of image and partner with weight lambda, Beta(a, a) and at least 1/2, and the same of the labels.
 
     Beta(a, a) is symmetric: with lambda below 1/2, image and partner only change places.
@@ -28,7 +31,8 @@ def mixup(images, one_hot, keys, slot, a):
     return tf.cast(mixed, images.dtype), _mixed_labels(one_hot, partner, share)
 
 
-def cutmix(images, one_hot, keys, slot, a):
+@register("cutmix", "CutMix, lambda Beta(a, a)", _SHAPE, levels=False, mixing=True, examples="cutmix(1)")
+def cutmix(images: Tensor, one_hot: Tensor, keys: Tensor, slot: int, a: float) -> tuple[Tensor, Tensor]:
     """A box of the partner, 1 - lambda of the area, lambda Beta(a, a); labels by the area left after clipping."""
     height, width = images.shape[1], images.shape[2]
     partner = _partner(keys, slot)

@@ -1,33 +1,32 @@
 """Policies applied to batches; the language itself is `tf_tickets.settings.policies`."""
 
 import functools
+from collections.abc import Callable
+
+import numpy as np
 
 from tf_tickets import seeds
-from tf_tickets.augment import custom, geometry, mixing, operations, resized
-from tf_tickets.backend import tf
-from tf_tickets.data import pictures
+
+# In the order in which operations are listed.
+# isort: off
+from tf_tickets.augment import geometry, resized, operations, custom, mixing  # noqa: F401  they register themselves
+
+# isort: on
+from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 from tf_tickets.settings import policies
 
 # Each operation of a policy draws from its own range of slots.
 _SLOTS_PER_OPERATION = 64
 
-_FUNCTIONS = {
-    "crop": geometry.crop, "resized_crop": resized.resized_crop, "flip": geometry.flip,
-    "vertical_flip": geometry.vertical_flip, "cutout": geometry.cutout,
-    "rand": operations.rand, "autoaugment": operations.auto, "jitter": operations.jitter, "grey": operations.grey,
-    "blur": operations.blur, "imgaug": custom.custom, "imgaug_upright": custom.upright,
-    "mixup": mixing.mixup, "cutmix": mixing.cutmix,
-    **operations.SINGLE,
-}  # fmt: skip
 
-
-def keys(order_seed, round_index, epoch, ids):
+def keys(order_seed: int, round_index: int, epoch: int, ids: np.ndarray) -> np.ndarray:
     """The key of each image, int64 [n]: a pure function of seed, round, epoch and image id."""
     return seeds.image_keys(order_seed, round_index, epoch, ids)
 
 
-def apply(policy, images, keys):
+def apply(policy: str, images: np.ndarray | Tensor, keys: np.ndarray | Tensor) -> Tensor:
     """Augments a batch.
 
     Args:
@@ -50,7 +49,9 @@ def apply(policy, images, keys):
     return _run(steps, images, keys)
 
 
-def mix(policy, images, one_hot, keys):
+def mix(
+    policy: str, images: np.ndarray | Tensor, one_hot: np.ndarray | Tensor, keys: np.ndarray | Tensor
+) -> tuple[Tensor, Tensor]:
     """Augments a batch and mixes its images and labels.
 
     Args:
@@ -74,10 +75,10 @@ def mix(policy, images, one_hot, keys):
         raise UsageError(f"augmentation '{policy}' mixes nothing: end it with mixup(0.2) or cutmix(1), or use apply")
     images = _run(steps[:-1], images, keys)
     last, slot = steps[-1], (len(steps) - 1) * _SLOTS_PER_OPERATION
-    return _FUNCTIONS[last.name](images, one_hot, keys, slot, *last.arguments)
+    return last.operation.function(images, one_hot, keys, slot, *last.arguments)
 
 
-def augmenter(policy, shape=None):
+def augmenter(policy: str, shape: tuple[int, int, int] | None = None) -> Callable:
     """The function (images, one_hot, keys) -> (images, one_hot) of a policy, mixing or not.
 
     Args:
@@ -93,7 +94,7 @@ def augmenter(policy, shape=None):
     return lambda images, one_hot, keys: (apply(policy, images, keys), one_hot)
 
 
-def resolve(policy, data_set):
+def resolve(policy: str, data_set: DataSet) -> str:
     """The chain that a policy means on one data set, such as "crop(4)|flip|rand(4)|cutout(16)"; "" for none.
 
     Args:
@@ -104,6 +105,8 @@ def resolve(policy, data_set):
 
 
 def _decoded(steps, shape, encoded, one_hot, keys):
+    from tf_tickets.data import pictures
+
     parts = bool(steps) and steps[0].name == "resized_crop"
     images = (
         resized.decoded_crop(encoded, keys, 0, *steps[0].arguments, shape)
@@ -111,12 +114,12 @@ def _decoded(steps, shape, encoded, one_hot, keys):
         else pictures.centre_crop(encoded, shape)
     )
     # The operations keep the slots that their places in the chain give them.
-    mixing = bool(steps) and steps[-1].operation.mixing
-    inner = steps[int(parts) : len(steps) - int(mixing)]
+    mixes = bool(steps) and steps[-1].operation.mixing
+    inner = steps[int(parts) : len(steps) - int(mixes)]
     images = _run(inner, images, keys, int(parts))
-    if mixing:
+    if mixes:
         slot = (len(steps) - 1) * _SLOTS_PER_OPERATION
-        images, one_hot = _FUNCTIONS[steps[-1].name](images, one_hot, keys, slot, *steps[-1].arguments)
+        images, one_hot = steps[-1].operation.function(images, one_hot, keys, slot, *steps[-1].arguments)
     return images, one_hot
 
 
@@ -148,5 +151,5 @@ def _run(steps, images, keys, first=0):
     if any(step.operation.levels for step in steps) and images.dtype != tf.uint8:
         result = tf.cast(tf.clip_by_value(tf.round(images), 0.0, 255.0), tf.uint8)
     for position, step in enumerate(steps, first):
-        result = _FUNCTIONS[step.name](result, keys, position * _SLOTS_PER_OPERATION, *step.arguments)
+        result = step.operation.function(result, keys, position * _SLOTS_PER_OPERATION, *step.arguments)
     return tf.ensure_shape(tf.cast(result, images.dtype), images.shape)

@@ -3,14 +3,16 @@
 import math
 
 from tf_tickets.augment import sampling
-from tf_tickets.backend import tf
-from tf_tickets.data import pictures
+from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.settings.policies import amount, register
 
 _ATTEMPTS = 10
 _RATIO = (3.0 / 4.0, 4.0 / 3.0)
 
 
-def boxes(keys, slot, height, width, low):
+def boxes(
+    keys: Tensor, slot: int, height: int | Tensor, width: int | Tensor, low: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A random box per image: its share of the area uniform, its ratio log-uniform; the first of ten tries that fits.
 
     Args:
@@ -24,7 +26,7 @@ def boxes(keys, slot, height, width, low):
     """
     height, width = (tf.cast(side + tf.zeros_like(keys, tf.int32), tf.float64) for side in (height, width))
     tall, wide = _largest(height, width)
-    found = tf.zeros_like(keys, tf.bool)
+    settled = tf.zeros_like(keys, tf.bool)
     for attempt in range(_ATTEMPTS):
         area = tf.cast(sampling.uniform(keys, slot + 2 * attempt, low, 1.0), tf.float64) * height * width
         logarithm = tf.cast(sampling.uniform(keys, slot + 2 * attempt + 1), tf.float64)
@@ -32,12 +34,12 @@ def boxes(keys, slot, height, width, low):
         ratio = tf.exp(math.log(_RATIO[0]) + logarithm * (math.log(_RATIO[1]) - math.log(_RATIO[0])))
         across, down = tf.round(tf.sqrt(area * ratio)), tf.round(tf.sqrt(area / ratio))
         fits = (across >= 1) & (down >= 1) & (across <= width) & (down <= height)
-        tall, wide = tf.where(fits & ~found, down, tall), tf.where(fits & ~found, across, wide)
-        found |= fits
+        tall, wide = tf.where(fits & ~settled, down, tall), tf.where(fits & ~settled, across, wide)
+        settled |= fits
     starts = []
     for axis, room in enumerate((height - tall, width - wide)):
         drawn = tf.cast(sampling.uniform(keys, slot + 2 * _ATTEMPTS + axis), tf.float64) * (room + 1.0)
-        starts.append(tf.floor(tf.where(found, drawn, room / 2.0)))
+        starts.append(tf.floor(tf.where(settled, drawn, room / 2.0)))
     return tuple(tf.cast(value, tf.int32) for value in (*starts, tall, wide))
 
 
@@ -47,7 +49,7 @@ def _largest(height, width):
     return tf.minimum(height, tf.round(width / ratio)), tf.minimum(width, tf.round(height * ratio))
 
 
-def decoded_crop(encoded, keys, slot, low, shape):
+def decoded_crop(encoded: Tensor, keys: Tensor, slot: int, low: float, shape: tuple[int, int, int]) -> Tensor:
     """A random part of each encoded picture, resized with antialiasing.
 
     Args:
@@ -55,6 +57,7 @@ def decoded_crop(encoded, keys, slot, low, shape):
       keys, slot, low: as in `boxes`.
       shape: (height, width, channels) of the result, uint8.
     """
+    from tf_tickets.data import pictures
 
     def box(index, height, width):
         return tuple(part[0] for part in boxes(keys[index : index + 1], slot, height, width, low))
@@ -62,7 +65,12 @@ def decoded_crop(encoded, keys, slot, low, shape):
     return pictures.crop(encoded, box, shape)
 
 
-def resized_crop(images, keys, slot, low):
+@register(
+    "resized_crop",
+    "a random part of the image, its share of the area U(x, 1), its ratio 3/4 to 4/3, resized to the whole",
+    amount("smallest share"),
+)
+def resized_crop(images: Tensor, keys: Tensor, slot: int, low: float) -> Tensor:
     """A random part of each image, resized bilinearly to the image's own size, as Pillow does it, columns first.
 
     A box is never larger than its image, so nothing shrinks and no antialiasing is needed.

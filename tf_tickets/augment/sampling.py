@@ -5,7 +5,7 @@ any number of threads, and in any batch.
 """
 
 from tf_tickets import seeds
-from tf_tickets.backend import tf
+from tf_tickets.augment.deferred import Tensor, tf
 
 
 def _mix(values):
@@ -15,7 +15,7 @@ def _mix(values):
     return xor(values, shift(values, tf.constant(31, tf.uint64)))
 
 
-def uniform(keys, slot, low=0.0, high=1.0):
+def uniform(keys: Tensor, slot: int, low: float | Tensor = 0.0, high: float | Tensor = 1.0) -> Tensor:
     """One draw per image.
 
     Args:
@@ -33,18 +33,18 @@ def uniform(keys, slot, low=0.0, high=1.0):
     return low + (high - low) * unit
 
 
-def integers(keys, slot, count):
+def integers(keys: Tensor, slot: int, count: int) -> Tensor:
     """One int32 in 0..count-1 per image."""
     return tf.minimum(tf.cast(uniform(keys, slot) * float(count), tf.int32), count - 1)
 
 
-def select(chosen, first, second):
+def select(chosen: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Whole images of `first` where `chosen`, bool [n], else of `second`."""
     # The older Select takes one condition per row and copies rows; tf.where would spread the condition over all pixels.
     return tf.raw_ops.Select(condition=chosen, x=first, y=second)
 
 
-def take(rows, index):
+def take(rows: Tensor, index: Tensor) -> Tensor:
     """rows[i, index[i, ...]] of each i: [n, k] or [n, k, channels] by int32 [n, ...]."""
     # One flat gather is twice as fast as tf.gather with batch_dims.
     offset = tf.range(tf.shape(rows)[0]) * tf.shape(rows)[1]

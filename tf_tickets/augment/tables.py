@@ -99,14 +99,14 @@ _RANGES = {
 }  # fmt: skip
 
 
-def magnitude(operation, level):
+def magnitude(operation: str, level: float) -> float:
     """The value of a level, without its sign; posterize's bits are whole."""
     low, high, _ = _RANGES[operation]
     value = low + (high - low) * level / 9
     return float(round(value)) if operation == "posterize" else value
 
 
-def value(operation, level, sign):
+def value(operation: str, level: float, sign: int) -> float:
     """What the operation is called with, for a random sign of -1 or 1."""
     size = magnitude(operation, level)
     use = _RANGES[operation][2]

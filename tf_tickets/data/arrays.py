@@ -5,12 +5,15 @@ import zipfile
 
 import numpy as np
 
-from tf_tickets.data import archives
+from tf_tickets.data import archives, cifar
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.tfds_folders import BuiltArrays
+from tf_tickets.registry import DATASETS
 
 NAMES = {"train": "cifar102_train.npz", "test": "cifar102_test.npz"}
 
 
-def read(path, data_set):
+def read(path: str, data_set: DataSet) -> dict:
     """Reads both splits.
 
     Args:
@@ -23,7 +26,7 @@ def read(path, data_set):
     Raises:
       archives.Problem: a file is missing, damaged, or not of this data set.
     """
-    members, found = archives.read(path, list(NAMES.values())), {}
+    members, splits = archives.read(path, list(NAMES.values())), {}
     for split, name in NAMES.items():
         counts = data_set.train_counts if split == "train" else data_set.test_counts
         images, labels = _arrays(name, members[name])
@@ -33,8 +36,8 @@ def read(path, data_set):
             raise archives.Problem(f"{name} holds labels that are not whole numbers from 0")
         if tuple(np.bincount(labels, minlength=data_set.classes)) != counts:
             raise archives.Problem(f"{name} is not that of {data_set.name}: the images per class differ")
-        found[split] = images, labels.astype(np.int64)
-    return found
+        splits[split] = images, labels.astype(np.int64)
+    return splits
 
 
 def _arrays(name, data):
@@ -47,3 +50,18 @@ def _arrays(name, data):
         raise
     except Exception as error:  # bytes that are no npz end in a dozen kinds, from zlib's to the parser's of headers
         raise archives.Problem(f"{name} is damaged, or has no 'images' and 'labels' ({error})") from None
+
+
+@DATASETS.register("cifar10_2")
+class Cifar102(BuiltArrays):
+    """CIFAR-10.2: 12,000 newer images of CIFAR-10's classes (Lu et al. 2020)."""
+
+    facts = DataSet(
+        "cifar10_2", cifar.CLASSES, (1000,) * 10, (200,) * 10,
+        image_shape=(32, 32, 3), **cifar.PIXELS, flip=True, stem="small",
+    )  # fmt: skip
+    accepted = "a folder, tar or zip with cifar102_train.npz and cifar102_test.npz"
+
+    def read(self, path: str) -> dict:
+        """The two files."""
+        return read(path, self.facts)

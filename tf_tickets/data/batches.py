@@ -6,7 +6,10 @@ import pickletools
 
 import numpy as np
 
-from tf_tickets.data import archives
+from tf_tickets.data import archives, cifar
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.tfds_folders import BuiltArrays
+from tf_tickets.registry import DATASETS
 
 NAMES = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")
 
@@ -25,7 +28,7 @@ class _Reader(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def loads(data):
+def loads(data: bytes) -> dict:
     """The dict of one batch, with text keys; archives.Problem if it holds anything but plain data."""
     try:
         # The unpickler makes room for as many objects as an index claims.
@@ -40,7 +43,7 @@ def loads(data):
     return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
 
 
-def read(path, data_set):
+def read(path: str, data_set: DataSet) -> dict:
     """Reads the five training batches and the test batch.
 
     Args:
@@ -55,14 +58,14 @@ def read(path, data_set):
     """
     members = archives.read(path, NAMES)
     parts = [_arrays(name, loads(members[name]), data_set) for name in NAMES]
-    found = {
+    splits = {
         "train": tuple(np.concatenate(column) for column in zip(*parts[:5])),
         "test": parts[5],
     }
     for split, counts in (("train", data_set.train_counts), ("test", data_set.test_counts)):
-        if tuple(np.bincount(found[split][1], minlength=data_set.classes)) != counts:
+        if tuple(np.bincount(splits[split][1], minlength=data_set.classes)) != counts:
             raise archives.Problem(f"its {split} labels are not those of {data_set.name}: the images per class differ")
-    return found
+    return splits
 
 
 def _arrays(name, batch, data_set):
@@ -81,3 +84,18 @@ def _arrays(name, batch, data_set):
     if labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= data_set.classes:
         raise archives.Problem(f"{name} holds no label from 0 to {data_set.classes - 1} for each of its images")
     return images, labels
+
+
+@DATASETS.register("cifair10")
+class Cifair10(BuiltArrays):
+    """CIFAR-10 without the test images that nearly repeat training images (Barz & Denzler 2020)."""
+
+    facts = DataSet(
+        "cifair10", cifar.CLASSES, (5000,) * 10, (1000,) * 10,
+        image_shape=(32, 32, 3), **cifar.PIXELS, flip=True, stem="small",
+    )  # fmt: skip
+    accepted = "ciFAIR-10.zip, or a folder or tar of its python batches"
+
+    def read(self, path: str) -> dict:
+        """The batches."""
+        return read(path, self.facts)

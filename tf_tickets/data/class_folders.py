@@ -13,11 +13,12 @@ PARTS = {
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp", ".bmp")
 
 
-def find(root: str) -> tuple[list, list]:
+def find(root: str, clutter: collections.Counter) -> tuple[list, list]:
     """Finds the class folders.
 
     Args:
       root: path of a folder of class folders, or of train, test and perhaps validation folders of such.
+      clutter: counts of what systems and programs left beside them, by name; grows.
 
     Returns:
       ([(part, class, path)] of every class folder, sentences about pictures beside them).
@@ -25,7 +26,7 @@ def find(root: str) -> tuple[list, list]:
     Raises:
       UsageError: the folders are neither, or one cannot be read.
     """
-    top, loose = _folders(root)
+    top, loose = _folders(root, clutter)
     spelt = collections.defaultdict(list)
     for name in top:
         spelt[PARTS.get(name.lower())].append(name)
@@ -46,15 +47,16 @@ def find(root: str) -> tuple[list, list]:
         )
     places, notices = [], _loose(root, loose)
     for part, (name,) in spelt.items():
-        inner, loose = _folders(top[name])
+        inner, loose = _folders(top[name], clutter)
         places += [(part, label, path) for label, path in inner.items()]
         notices += _loose(top[name], loose)
     return places, notices
 
 
-def _folders(path):
+def _folders(path, clutter):
     """({name: path} of the folders in a folder, the files beside them); links to folders are refused."""
-    folders, files, _ = listing.entries(path)
+    folders, files, left = listing.entries(path)
+    clutter.update(map(listing.sort_of, left))
     for entry in folders:
         if problem := listing.link_problem(entry):
             raise UsageError(problem)
@@ -63,7 +65,12 @@ def _folders(path):
 
 def _loose(folder, names):
     names = [name for name in names if name.lower().endswith(_SUFFIXES)]
-    return [f"{folder}: {len(names):,} pictures outside of the class folders are not used"] if names else []
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        [f"{folder}: {listing.counted(len(names), 'picture')} outside of the class folders {verb} not used"]
+        if names
+        else []
+    )
 
 
 def text(name: str, folder: str) -> str:
@@ -75,7 +82,7 @@ def text(name: str, folder: str) -> str:
     return name
 
 
-def resembling(root: str) -> tuple:
+def resembling(root: str) -> tuple[str, ...]:
     """What in a folder looks like pictures of the user's, by names alone.
 
     Returns:

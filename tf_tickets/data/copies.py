@@ -50,20 +50,20 @@ def pairs(pictures: list) -> list[tuple]:
     Raises:
       UsageError: a file was changed meanwhile, and cannot be used any more.
     """
-    first, kept, found = {}, [], {}
+    first, kept, repeats = {}, [], {}
     for picture in pictures:
         earlier = first.setdefault(picture.facts.sha256, picture)
         if earlier is picture:
             kept.append(picture)
         else:
-            found[picture.path] = picture, earlier, "is the same picture as"
+            repeats[picture.path] = picture, earlier, "is the same picture as"
     whole = _whole_pixels(kept)
     first = {}
     for picture in kept:
         earlier = first.setdefault(whole.get(picture.path, picture.path), picture)
         if earlier is not picture:
-            found[picture.path] = picture, earlier, "has the same pixels as"
-    return [found[picture.path] for picture in pictures if picture.path in found]
+            repeats[picture.path] = picture, earlier, "has the same pixels as"
+    return [repeats[picture.path] for picture in pictures if picture.path in repeats]
 
 
 def _whole_pixels(pictures):
@@ -76,9 +76,9 @@ def _whole_pixels(pictures):
         counts = collections.Counter(picture.facts.pixels for picture in scaled)
         mixed = len(scaled) < len(group)
         alike += [picture.path for picture in scaled if mixed or counts[picture.facts.pixels] > 1]
-    found = {p.path: p.facts.pixels for p in pictures if not p.facts.scaled}
+    digests = {p.path: p.facts.pixels for p in pictures if not p.facts.scaled}
     for path, pixels in zip(alike, _each(photographs.pixel_digest, alike)):
         if isinstance(pixels, UsageError):
             raise pixels
-        found[path] = pixels
-    return found
+        digests[path] = pixels
+    return digests

@@ -7,15 +7,15 @@ used is refused with its name. No TensorFlow here.
 import collections
 import dataclasses
 import functools
-import hashlib
 import os
-from collections.abc import Iterable
 
 import numpy as np
 
-from tf_tickets.data import catalog, class_folders, class_names, copies, listing, photographs
-from tf_tickets.errors import UsageError
-from tf_tickets.settings.groups import Data
+from tf_tickets.data import class_folders, class_names, copies, listing, own, photographs, sources
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.own import Picture, Pictures
+from tf_tickets.errors import UsageError, plain
+from tf_tickets.registry import DATASETS
 
 # Pictures of one size up to this side are used as they are, all others through crops of 224 pixels.
 _SMALL_SIDE = 96
@@ -37,49 +37,8 @@ class Unusable(UsageError):
         self.problems = tuple(problems)
 
 
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """One usable file.
-
-    Attributes:
-      id: its path below the folder, with slashes.
-      label: of its class.
-      part: train, validation or test.
-      path: of the file.
-      facts: the photographs.Facts of it.
-    """
-
-    id: str
-    label: int
-    part: str
-    path: str
-    facts: photographs.Facts
-
-    @property
-    def sha256(self):
-        """SHA-256 of the file's bytes."""
-        return self.facts.sha256
-
-
-@dataclasses.dataclass(frozen=True)
-class Pictures:
-    """A folder of pictures.
-
-    Attributes:
-      data_set: the catalog.DataSet made of it.
-      pictures: tuple of Picture, by id.
-      digest: SHA-256 over ids, parts and contents.
-      notices: sentences for the user, about what is left out.
-    """
-
-    data_set: catalog.DataSet
-    pictures: tuple
-    digest: str
-    notices: tuple
-
-
 @functools.cache
-def scan(root):
+def scan(root: str | None) -> Pictures:
     """Looks at every picture below a folder.
 
     Args:
@@ -97,41 +56,32 @@ def scan(root):
     if not os.path.isdir(root):
         raise UsageError(f"--data_dir={root} is no folder; give the one that holds one folder of pictures per class")
     labels, files, notices, problems = _listed(root)
-    found = []
+    usable = []
     for (path, name, part, label), facts in zip(files, copies.looks([path for path, *_ in files])):
         if isinstance(facts, UsageError):
             problems.append(str(facts))
         else:
-            found.append(Picture(name, label, part, path, facts))
+            usable.append(Picture(name, label, part, path, facts))
     if problems:
         raise Unusable(root, problems)
-    facts = [picture.facts for picture in found]
-    found = _distinct(root, found, notices)
-    if not any(picture.part == "test" for picture in found):
-        found = _with_test_part(found, labels)
-    found = tuple(sorted(found, key=lambda picture: picture.id))
-    return Pictures(_facts(found, labels, facts), found, digest_of(map(row_of, found)), tuple(notices))
-
-
-def row_of(picture: Picture) -> dict[str, str]:
-    """A picture as a row of a run's pictures.csv."""
-    return {"id": picture.id, "part": picture.part, "sha256": picture.sha256}
-
-
-def digest_of(rows: Iterable[dict[str, str]]) -> str:
-    """SHA-256 over the rows of all pictures of a folder, by id."""
-    text = "\n".join(f"{row['id']} {row['part']} {row['sha256']}" for row in rows)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    facts = [picture.facts for picture in usable]
+    usable = _distinct(root, usable, notices)
+    if not any(picture.part == "test" for picture in usable):
+        usable = _with_test_part(usable, labels)
+    usable = tuple(sorted(usable, key=lambda picture: picture.id))
+    origin = f"in {plain(root)}, each decoded and found whole"
+    return Pictures(_facts(usable, labels, facts), usable, origin, tuple(notices))
 
 
 def _listed(root):
     """(class names, [(path, id, part, label)] of all files, notices, a line for each name that cannot be used)."""
-    places, notices = class_folders.find(root)
+    problems, clutter, listed, inner = [], collections.Counter(), [], []
+    places, notices = class_folders.find(root, clutter)
     class_names.check([label for _, label, _ in places], f"--data_dir={root}")
     labels = tuple(sorted({label for part, label, _ in places if part == "train"}))
     if len(labels) < 2:
-        raise UsageError(f"--data_dir={root} holds {len(labels)} class folders, at least 2 are needed")
-    problems, clutter, found = [], collections.Counter(), []
+        count = listing.counted(len(labels), "class folder")
+        raise UsageError(f"--data_dir={root} holds {count}, at least 2 are needed")
     for part, label, folder in places:
         if label not in labels:
             raise UsageError(f"{folder}: class '{label}' has no training pictures; add them, or remove the folder")
@@ -139,10 +89,16 @@ def _listed(root):
         if not files and not problems:
             raise UsageError(f"{folder} holds no picture; put some there, or remove the folder")
         names = [(path, _name(path, root, problems)) for path in files]
-        found += [(path, name, part, labels.index(label)) for path, name in names if name is not None]
+        listed += [(path, name, part, labels.index(label)) for path, name in names if name is not None]
+        inner += [path for path in files if os.path.dirname(path) != folder]
     if clutter:
-        notices.append("left out, as no pictures: " + ", ".join(f"{n} {name}" for name, n in sorted(clutter.items())))
-    return labels, found, notices, problems
+        notices.append(listing.left_out(clutter))
+    if inner:
+        count = listing.counted(len(inner), "picture")
+        notices.append(
+            f"{count} in folders inside of class folders, such as {inner[0]}: used, each of its class folder"
+        )
+    return labels, listed, notices, problems
 
 
 def _name(path, root, problems):
@@ -154,90 +110,48 @@ def _name(path, root, problems):
         return None
 
 
-def _distinct(root, found, notices):
+def _distinct(root, pictures, notices):
     """Drops copies of a picture within its class and part; copies elsewhere are contradictions."""
     problems, dropped, lines = [], set(), []
-    for copy, first, how in copies.pairs(found):
+    for copy, first, how in copies.pairs(pictures):
         same = f"{copy.path} {how} {first.path}"
         if first.label != copy.label:
             problems.append(f"{same}, in another class: remove one")
         elif first.part != copy.part:
             problems.append(f"{same}: what is in {first.part}/ must not be in {copy.part}/; remove one")
         else:
-            lines.append(f"{same}; used once")
+            lines.append(f"{same}, which alone is used")
             dropped.add(copy.path)
     if problems:
         raise Unusable(root, problems)
     notices += [listing.few(lines)] if lines else []
-    return [picture for picture in found if picture.path not in dropped]
+    return [picture for picture in pictures if picture.path not in dropped]
 
 
-def _with_test_part(found, labels):
+def _with_test_part(pictures, labels):
     """Moves a fifth of each class, at least one picture, to the test part; which, its content says."""
     result = []
     for label, name in enumerate(labels):
         for part in ("train", "validation"):
-            mine = sorted((p for p in found if p.label == label and p.part == part), key=lambda p: p.sha256)
-            if part == "train" and len(mine) < 2:
+            of_class = sorted((p for p in pictures if p.label == label and p.part == part), key=lambda p: p.sha256)
+            if part == "train" and len(of_class) < 2:
                 raise UsageError(f"class '{name}' has one picture: at least 2 are needed, one to train and one to test")
-            count = max(round(_TEST_SHARE * len(mine)), 1) if part == "train" else 0
-            result += [dataclasses.replace(picture, part="test") for picture in mine[:count]] + mine[count:]
+            count = max(round(_TEST_SHARE * len(of_class)), 1) if part == "train" else 0
+            result += [dataclasses.replace(picture, part="test") for picture in of_class[:count]] + of_class[count:]
     return result
 
 
-def _facts(found, labels, facts):
+def _facts(pictures, labels, facts):
     """The DataSet: small pictures of one size as they are, others through crops."""
-    counts = collections.Counter((picture.part, picture.label) for picture in found)
     channels = max(fact.channels for fact in facts)
     sizes = {(fact.height, fact.width) for fact in facts}
-    small = len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE
-    shape = (*next(iter(sizes)), channels) if small else (_CROP, _CROP, channels)
-    per_class = {
-        part: tuple(counts[part, label] for label in range(len(labels))) for part in ("train", "validation", "test")
-    }
-    return catalog.DataSet(
-        "folder", labels, tuple(t + v for t, v in zip(per_class["train"], per_class["validation"])), per_class["test"],
-        image_shape=shape, mean=None, deviation=None, flip=True, stem="small" if small else "full",
-        crop_padding=max(min(shape[:2]) // 8, 1), crop_low=None if small else 0.08,
-        cutout_side=max(min(shape[:2]) // 2, 1), source="folder",
-        validation_counts=per_class["validation"] if any(per_class["validation"]) else None,
-    )  # fmt: skip
+    if len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE:
+        return own.facts("folder", labels, pictures, (*next(iter(sizes)), channels), "folder")
+    crops = {"stem": "full", "crop_low": 0.08}
+    return own.facts("folder", labels, pictures, (_CROP, _CROP, channels), "folder", **crops)
 
 
-def facts_of(data) -> catalog.DataSet:
-    """The facts of a config.Data: from the catalog, or of the user's own pictures.
-
-    Raises:
-      UsageError: `--dataset=folder` without a folder of pictures that can be used, or a folder of pictures without it.
-    """
-    if data.dataset == "folder":
-        return scan(data.data_dir).data_set
-    if data.data_dir and data.dataset == Data().dataset:
-        _check_no_pictures(data)
-    return catalog.CATALOG[data.dataset]
-
-
-def _check_no_pictures(data):
-    """Own pictures given without --dataset would be planned, and paid for, as the data set that is its default."""
-    if os.path.isdir(data.data_dir) and not os.path.exists(os.path.join(data.data_dir, data.dataset)):
-        if names := class_folders.resembling(data.data_dir):
-            more = ", ..." if len(names) > 3 else ""
-            raise UsageError(
-                f"--data_dir={data.data_dir} holds pictures ({', '.join(names[:3])}{more}), and no prepared "
-                f"{data.dataset}: add --dataset=folder"
-            )
-
-
-def columns(pictures, split):
-    """(ids, labels, paths, held) of the training or test pictures, as data.sources.Source takes them."""
-    chosen = [p for p in pictures.pictures if (p.part == "test") == (split == "test")]
-    paths = np.empty(len(chosen), object)
-    paths[:] = [picture.path for picture in chosen]
-    labels = np.array([picture.label for picture in chosen], np.int64)
-    return [p.id for p in chosen], labels, paths, np.array([p.part == "validation" for p in chosen], bool)
-
-
-def pixels(pictures, paths, checked):
+def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:
     """The pictures as data.sources.Source gives them: uint8 [k, height, width, channels], or PNG bytes, object [k].
 
     Args:
@@ -250,9 +164,9 @@ def pixels(pictures, paths, checked):
     """
     data_set = pictures.data_set
     if data_set.encoded:
-        found = np.empty(len(paths), object)
-        found[:] = [photographs.encoded(path, data_set.image_shape[2], checked) for path in paths]
-        return found
+        encoded = np.empty(len(paths), object)
+        encoded[:] = [photographs.encoded(path, data_set.image_shape[2], checked) for path in paths]
+        return encoded
     images = np.empty((len(paths), *data_set.image_shape), np.uint8)
     for index, path in enumerate(paths):
         image = photographs.pixels(path, data_set.image_shape[2])
@@ -260,3 +174,26 @@ def pixels(pictures, paths, checked):
             raise UsageError(f"{path} was changed while it was in use: start again")
         images[index] = image
     return images
+
+
+@DATASETS.register("folder")
+class Folder(sources.Provider):
+    """The pictures in `--data_dir`."""
+
+    of_folder = True
+
+    def facts_in(self, data_dir: str | None) -> DataSet:
+        """Those of the pictures."""
+        return scan(data_dir).data_set
+
+    def pictures(self, data_dir: str | None) -> Pictures:
+        """The files."""
+        return scan(data_dir)
+
+    def load(self, data_dir: str | None) -> sources.Source:
+        """The files, decoded as they are wanted."""
+        pictures = scan(data_dir)
+        paths = np.array([picture.path for picture in pictures.pictures], object)
+        train, test = (pictures.columns(part, paths) for part in ("train", "test"))
+        decode = functools.partial(pixels, pictures, checked=set())
+        return sources.Source(pictures.data_set, train, test, decode, pictures.notices)

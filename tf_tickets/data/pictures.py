@@ -1,5 +1,7 @@
 """Encoded pictures of any size into arrays of one size, inside TensorFlow."""
 
+from collections.abc import Callable
+
 from tf_tickets.backend import tf
 
 # Evaluation sees the middle of a picture whose shorter side is this many times the crop's (256 for 224):
@@ -7,19 +9,19 @@ from tf_tickets.backend import tf
 MARGIN = 256 / 224
 
 
-def decode(encoded, channels):
+def decode(encoded: tf.Tensor, channels: int) -> tf.Tensor:
     """PNG or JPEG bytes, a scalar string, into uint8 [height, width, channels]."""
     pixels = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
     return tf.ensure_shape(pixels, [None, None, channels])
 
 
-def resize(pixels, height, width):
+def resize(pixels: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
     """Bilinear with antialiasing, uint8 [h, w, channels] to uint8 [height, width, channels]."""
     resized = tf.image.resize(pixels, [height, width], method="bilinear", antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 
 
-def centre_crop(encoded, shape):
+def centre_crop(encoded: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     """What evaluation sees: the shorter side resized to 256 (for a crop of 224), then the middle.
 
     Args:
@@ -32,7 +34,7 @@ def centre_crop(encoded, shape):
     return _map(lambda item: middle(decode(item, shape[2]), shape), encoded, shape)
 
 
-def crop(encoded, boxes, shape):
+def crop(encoded: tf.Tensor, boxes: Callable, shape: tuple[int, int, int]) -> tf.Tensor:
     """One part of each picture, resized.
 
     Args:
@@ -44,16 +46,16 @@ def crop(encoded, boxes, shape):
       uint8 [n, height, width, channels].
     """
 
-    def one(item):
+    def cut(item):
         index, data = item
         pixels = decode(data, shape[2])
         top, left, height, width = boxes(index, tf.shape(pixels)[0], tf.shape(pixels)[1])
         return resize(pixels[top : top + height, left : left + width], shape[0], shape[1])
 
-    return _map(one, (tf.range(tf.shape(encoded)[0]), encoded), shape)
+    return _map(cut, (tf.range(tf.shape(encoded)[0]), encoded), shape)
 
 
-def middle(pixels, shape):
+def middle(pixels: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     """As `centre_crop`, of one decoded picture: uint8 [h, w, channels] to uint8 `shape`."""
     size = tf.cast(tf.shape(pixels)[:2], tf.float64)
     wanted = tf.constant(shape[:2], tf.float64)

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets import seeds
 from tf_tickets.backend import tf
-from tf_tickets.data import lazy, pictures
+from tf_tickets.data import lazy, pictures, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 
 
@@ -26,9 +28,25 @@ class Images:
     labels: np.ndarray
     ids: np.ndarray
 
-    def __len__(self):
+    @classmethod
+    def of(cls, source: sources.Source, positions: np.ndarray, lazy: bool = False) -> "Images":
+        """Training images of a source at positions, integers [n], in that order; `lazy` as in `Source.images`."""
+        positions = np.asarray(positions, np.int64)
+        return cls(source.images(positions, lazy), np.asarray(source.labels)[positions], positions)
+
+    @classmethod
+    def of_test(cls, source: sources.Source, lazy: bool = False) -> "Images":
+        """All test images of a source."""
+        pixels, labels = source.test(lazy=lazy)
+        return cls(pixels, np.asarray(labels), np.arange(len(labels)))
+
+    def __len__(self) -> int:
         """Number of images."""
         return len(self.labels)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "Images":
+        """The images of some rows."""
+        return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +64,7 @@ class Draws:
     shared: object
 
 
-def supervised(data_set, augment):
+def supervised(data_set: DataSet, augment: Callable) -> Callable:
     """Loads (normalised float32 images, float32 one-hot targets).
 
     Args:
@@ -62,7 +80,7 @@ def supervised(data_set, augment):
     return normalised
 
 
-def attacked(data_set, augment, eps, probability=0.8):
+def attacked(data_set: DataSet, augment: Callable, eps: float, probability: float = 0.8) -> Callable:
     """Loads (float32 images in [0, 1], targets, noise that an attack starts from).
 
     The noise is uniform within `eps`, or, for whole batches, nothing (docs/science.md, Robustness).
@@ -78,7 +96,7 @@ def attacked(data_set, augment, eps, probability=0.8):
     return with_noise
 
 
-def two_views(data_set, augment):
+def two_views(data_set: DataSet, augment: Callable) -> Callable:
     """Loads two normalised views of every image, drawn apart, for contrastive learning."""
     load = _augmented(data_set, augment)
 
@@ -100,7 +118,7 @@ def _augmented(data_set, augment):
     return load
 
 
-def evaluation_pixels(images, chosen, data_set):
+def evaluation_pixels(images: Images, chosen: slice | np.ndarray, data_set: DataSet) -> np.ndarray:
     """What evaluation sees of some images.
 
     Args:
@@ -122,7 +140,7 @@ def _centre(shape):
     return tf.function(lambda encoded: pictures.centre_crop(encoded, shape), [tf.TensorSpec([None], tf.string)])
 
 
-def measured(data_set, images):
+def measured(data_set: DataSet, images: Images) -> DataSet:
     """The data set with mean and deviation of these images, per channel, where it has none of its own."""
     if data_set.mean is not None:
         return data_set
@@ -141,12 +159,12 @@ def measured(data_set, images):
     )
 
 
-def steps_per_epoch(count, batch_size):
+def steps_per_epoch(count: int, batch_size: int) -> int:
     """Steps of an epoch; the last, short batch counts."""
     return -(-count // batch_size)
 
 
-def chunks(count, batch_size, replicas):
+def chunks(count: int, batch_size: int, replicas: int) -> np.ndarray:
     """How an epoch's positions are dealt out: one row (start, size, size of the global batch) per step and replica.
 
     A batch is split as evenly as it goes. An empty share would crash a convolution on the CPU and mean nothing to
@@ -174,8 +192,8 @@ def _gathering(pixels):
 
     def read(rows):
         # Stateless, for a reader with state would be called by one thread.
-        found = tf.numpy_function(pixels.__getitem__, [rows], kind, stateful=False)
-        return tf.ensure_shape(found, [None, *pixels.each])
+        pictures_read = tf.numpy_function(pixels.__getitem__, [rows], kind, stateful=False)
+        return tf.ensure_shape(pictures_read, [None, *pixels.each])
 
     return read
 

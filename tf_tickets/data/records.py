@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 
 from tf_tickets.data import lazy
+from tf_tickets.data.catalog import DataSet
 
 _AT_ONCE = 1000
 # Records, which may hold large pictures.
@@ -15,7 +16,7 @@ _FEW_AT_ONCE = 50
 _HEAD = 64
 
 
-def read(builder, split, data_set):
+def read(builder: object, split: str, data_set: DataSet) -> tuple:
     """Reads one split of a prepared tfds builder.
 
     Args:
@@ -85,7 +86,7 @@ def _hashed(images, data_set):
     return np.array(names)
 
 
-def decode(encoded, data_set):
+def decode(encoded: np.ndarray | lazy.Records, data_set: DataSet) -> np.ndarray:
     """The stored images of a data set as pixels.
 
     Args:

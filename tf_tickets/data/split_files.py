@@ -9,6 +9,8 @@ import dataclasses
 import os
 
 from tf_tickets import storage
+from tf_tickets.data import class_names
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 
 LISTS = ("trainval", "train", "val", "test")
@@ -31,7 +33,7 @@ class Listed:
     held: bool = False
 
 
-def read(folder, suffixes, data_set, stored=()):
+def read(folder: str, suffixes: tuple[str, ...], data_set: DataSet, stored=()) -> dict[str, list[Listed]]:
     """Reads trainval.txt, val.txt and test.txt below a folder and finds the pictures they name.
 
     Args:
@@ -53,7 +55,7 @@ def read(folder, suffixes, data_set, stored=()):
     entries = {name: _entries(lists, name, data_set.classes, folder) for name in LISTS}
     held = set(dict(entries["val"]))
     _check_parts(entries, held)
-    found = {
+    listed = {
         split: [
             Listed(name, label, _only(pictures, name, suffixes, folder), name in held and split == "train")
             for name, label in entries[key]
@@ -61,8 +63,24 @@ def read(folder, suffixes, data_set, stored=()):
         for split, key in (("train", "trainval"), ("test", "test"))
     }
     for split, counts in (("train", data_set.train_counts), ("test", data_set.test_counts)):
-        _check_counts(found[split], counts, data_set, split)
-    return found
+        _check_counts(listed[split], counts, data_set, split)
+    return listed
+
+
+def folder_names(folder: str, entries: list[Listed], classes: int) -> list[str] | None:
+    """What the folders of the pictures call the classes, in the order of the labels; None unless each has its own name.
+
+    Raises:
+      UsageError: a name that cannot be shown; see `class_names.check`.
+    """
+    folders = collections.defaultdict(set)
+    for entry in entries:
+        folders[entry.label].add(os.path.dirname(entry.name))
+    names = ["".join(sorted(folders[label])) for label in range(classes)]
+    if not all(names) or len(set(names)) < len(names):
+        return None
+    class_names.check(names, f"--archive={folder}: trainval.txt", "class")
+    return names
 
 
 def _found(folder, suffixes):
@@ -87,7 +105,7 @@ def _entries(lists, name, classes, folder):
             "benchmark"
         )
     (path,) = lists[name]
-    found = {}
+    labels = {}
     try:
         with storage.open_regular(path) as file:
             lines = file.read().decode("utf-8").splitlines()
@@ -99,10 +117,10 @@ def _entries(lists, name, classes, folder):
         stem, _, label = line.strip().rpartition(" ")
         if not stem or not (label.isascii() and label.isdigit()) or int(label) >= classes:
             raise UsageError(f"{path}, line {number}: '{line}' is not a name and a label from 0 to {classes - 1}")
-        if stem in found:
+        if stem in labels:
             raise UsageError(f"{path}, line {number}: '{stem}' stands there twice")
-        found[stem] = int(label)
-    return list(found.items())
+        labels[stem] = int(label)
+    return list(labels.items())
 
 
 def _check_parts(entries, held):
@@ -132,15 +150,15 @@ def _only(pictures, name, suffixes, folder):
 
 def _check_counts(listed, counts, data_set, split):
     given = collections.Counter(entry.label for entry in listed)
-    found = tuple(given[label] for label in range(data_set.classes))
+    counted = tuple(given[label] for label in range(data_set.classes))
     if isinstance(counts, int):
-        fits, wanted = sum(found) == counts and min(found) > 0, f"{counts} in all, every class among them"
+        fits, wanted = sum(counted) == counts and min(counted) > 0, f"{counts} in all, every class among them"
     elif data_set.exact:
-        fits, wanted = found == tuple(counts), f"{min(counts)} to {max(counts)} per class"
+        fits, wanted = counted == tuple(counts), f"{min(counts)} to {max(counts)} per class"
     else:
-        fits, wanted = sorted(found) == sorted(counts), f"{min(counts)} to {max(counts)} per class"
+        fits, wanted = sorted(counted) == sorted(counts), f"{min(counts)} to {max(counts)} per class"
     if not fits:
         raise UsageError(
-            f"the lists hold {sum(found)} {split} images of {data_set.name}, {min(found)} to {max(found)} per class; "
-            f"it has {wanted}: take the benchmark's own lists"
+            f"the lists hold {sum(counted)} {split} images of {data_set.name}, {min(counted)} to {max(counted)} per "
+            f"class; it has {wanted}: take the benchmark's own lists"
         )

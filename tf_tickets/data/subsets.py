@@ -7,11 +7,13 @@ the first n_c of each class, so a smaller subset lies inside a larger one.
 import collections
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
 from tf_tickets import seeds, storage
 from tf_tickets.errors import UsageError
+from tf_tickets.settings.groups import Data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Subset:
         return Subset(np.sort(np.concatenate([self.train, self.validation])), self.validation[:0])
 
 
-def long_tail_counts(counts, factor, profile):
+def long_tail_counts(counts: Sequence[int], factor: float, profile: str) -> tuple[int, ...]:
     """Images per class of a long tail (Cui et al. 2019; docs/science.md: n_c = n mu^(c/(C-1)), rounded down).
 
     Args:
@@ -51,7 +53,7 @@ def long_tail_counts(counts, factor, profile):
     return tuple(min(w, n) for w, n in zip(wanted, counts))
 
 
-def stratified_counts(counts, total):
+def stratified_counts(counts: Sequence[int], total: int) -> tuple[int, ...]:
     """Images per class of a stratified subset of `total` images.
 
     Seats go one by one to the class with the smallest (given + 1/2) / count (Sainte-Lague). For equal classes this
@@ -72,7 +74,24 @@ def stratified_counts(counts, total):
     return tuple(int(n) for n in np.bincount(chosen, minlength=len(counts)))
 
 
-def counts_of(data, counts):
+def stratified(labels: np.ndarray, total: int, stream: str) -> list[np.ndarray]:
+    """A stratified sample, always the same.
+
+    Args:
+      labels: int [n].
+      total: how many images; all where there are no more.
+      stream: what the sample is for: those of different streams are drawn apart.
+
+    Returns:
+      Positions by class, int [n_c] each, in the order drawn.
+    """
+    labels = np.asarray(labels)
+    counts = stratified_counts(np.bincount(labels), min(total, len(labels)))
+    members = (np.flatnonzero(labels == label) for label in range(len(counts)))
+    return [class_order(each, "0", label, stream)[: counts[label]] for label, each in enumerate(members)]
+
+
+def counts_of(data: Data, counts: Sequence[int]) -> tuple[int, ...]:
     """Images per class that a `Data` configuration asks for; UsageError where a class has too few.
 
     Args:
@@ -82,10 +101,10 @@ def counts_of(data, counts):
     Returns:
       A tuple of counts.
     """
-    found = _counts_of(data, counts)
-    if data.validation and not any(validation_count(data.validation, n) for n in found):
-        raise _holds_out_nothing(data, max(found))
-    return found
+    wanted_counts = _counts_of(data, counts)
+    if data.validation and not any(validation_count(data.validation, n) for n in wanted_counts):
+        raise _holds_out_nothing(data, max(wanted_counts))
+    return wanted_counts
 
 
 def _holds_out_nothing(data, largest):
@@ -95,13 +114,13 @@ def _holds_out_nothing(data, largest):
 def _counts_of(data, counts):
     total = sum(counts)
     if data.imbalance is not None:
-        found = long_tail_counts(counts, data.imbalance, data.imbalance_profile)
-        if min(found) == 0:
+        given = long_tail_counts(counts, data.imbalance, data.imbalance_profile)
+        if min(given) == 0:
             raise UsageError(
-                f"--imbalance={data.imbalance} leaves class {found.index(0)} of {data.dataset} without an image: "
+                f"--imbalance={data.imbalance} leaves class {given.index(0)} of {data.dataset} without an image: "
                 "choose it larger"
             )
-        return found
+        return given
     if data.per_class is not None:
         short = [c for c, n in enumerate(counts) if n < data.per_class]
         if short:
@@ -116,14 +135,14 @@ def _counts_of(data, counts):
         wanted = int(np.floor(data.fraction * total + 0.5))
     if wanted is None:
         return tuple(counts)
-    found = stratified_counts(counts, wanted)
-    if min(found) == 0:
+    given = stratified_counts(counts, wanted)
+    if min(given) == 0:
         flag = f"--fraction={data.fraction}" if data.images is None else f"--images={data.images}"
-        raise UsageError(f"{flag} leaves class {found.index(0)} of {data.dataset} without an image: ask for more")
-    return found
+        raise UsageError(f"{flag} leaves class {given.index(0)} of {data.dataset} without an image: ask for more")
+    return given
 
 
-def class_order(positions, subset_seed, label, stream="subset"):
+def class_order(positions: np.ndarray, subset_seed: str, label: int, stream: str = "subset") -> np.ndarray:
     """The order in which a class's images enter subsets; `original` keeps the data set's own."""
     if subset_seed == "original":
         return positions
@@ -131,7 +150,9 @@ def class_order(positions, subset_seed, label, stream="subset"):
     return positions[np.argsort(seeds.spread(key, positions), kind="stable")]
 
 
-def choose(data, labels, ids=None, official=None):
+def choose(
+    data: Data, labels: np.ndarray, ids: Sequence[str] | None = None, official: np.ndarray | None = None
+) -> Subset:
     """Draws the subset and its validation part.
 
     Args:
@@ -159,15 +180,15 @@ def choose(data, labels, ids=None, official=None):
         chosen = [class_order(m, data.subset_seed, c)[:n] for c, (m, n) in enumerate(zip(members, counts))]
     train, held = [], []
     for label, positions in enumerate(chosen):
-        mine = _held_out(data, positions, label)
-        train.append(positions[~mine])
-        held.append(positions[mine])
+        held_out = _held_out(data, positions, label)
+        train.append(positions[~held_out])
+        held.append(positions[held_out])
     if data.validation and not any(map(len, held)):
         raise _holds_out_nothing(data, max(map(len, chosen)))
     return Subset(np.sort(np.concatenate(train)), np.sort(np.concatenate(held)))
 
 
-def validation_count(validation, count):
+def validation_count(validation: str | None, count: int) -> int:
     """How many of a class's `count` images a validation setting holds out; at least one of each kind stays."""
     if not validation or count < 2:
         return 0

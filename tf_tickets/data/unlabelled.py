@@ -29,13 +29,13 @@ def files(path: str, problems: list) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     before = len(problems)
-    found = listing.files(path, problems, collections.Counter())
-    if not found and len(problems) == before:
+    paths = listing.files(path, problems, collections.Counter())
+    if not paths and len(problems) == before:
         raise UsageError(f"{path} holds no picture; give a folder that does")
-    return found
+    return paths
 
 
-def pixels(path, data):
+def pixels(path: str, data: dict) -> np.ndarray:
     """One picture as the network takes it.
 
     A picture of the network's size keeps its pixels. Of a network of crops (`any_size`) it is what evaluation sees:
@@ -58,8 +58,8 @@ def pixels(path, data):
     if data.get("any_size"):
         encoded = tf.constant([photographs.encoded(path, shape[2])])
         return _centre(shape)(encoded).numpy()[0]
-    found = photographs.pixels(path, shape[2])
-    return found if found.shape == shape else _covering(found, shape)
+    picture = photographs.pixels(path, shape[2])
+    return picture if picture.shape == shape else _covering(picture, shape)
 
 
 @functools.cache
@@ -67,11 +67,11 @@ def _centre(shape):
     return tf.function(lambda encoded: pictures.centre_crop(encoded, shape), [tf.TensorSpec([None], tf.string)])
 
 
-def _covering(found, shape):
-    size = np.array(found.shape[:2])
+def _covering(picture, shape):
+    size = np.array(picture.shape[:2])
     wanted = np.array(shape[:2])
     height, width = np.maximum(np.round(size * (wanted / size).max()).astype(int), wanted)
-    resized = pictures.resize(tf.constant(found), height, width).numpy()
+    resized = pictures.resize(tf.constant(picture), height, width).numpy()
     top, left = (height - shape[0]) // 2, (width - shape[1]) // 2
     return resized[top : top + shape[0], left : left + shape[1]]
 
@@ -81,11 +81,11 @@ def _bands(path, shape):
 
     try:
         with storage.open_regular(path) as file:
-            found = tifffile.imread(file)
+            bands = tifffile.imread(file)
     except TicketError:  # also a request to stop
         raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UsageError(f"{path} is no TIFF that can be read ({reason(error)})") from None
-    if found.shape != shape or found.dtype != np.uint16:
-        raise UsageError(f"{path} is {found.dtype}{list(found.shape)}: this ticket takes uint16{list(shape)}")
-    return found
+    if bands.shape != shape or bands.dtype != np.uint16:
+        raise UsageError(f"{path} is {bands.dtype}{list(bands.shape)}: this ticket takes uint16{list(shape)}")
+    return bands

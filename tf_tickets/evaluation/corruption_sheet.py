@@ -6,7 +6,7 @@ import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.augment import contact_sheet
-from tf_tickets.data import catalog, sources
+from tf_tickets.data import sources
 from tf_tickets.evaluation import corruptions
 
 
@@ -20,9 +20,7 @@ def corruption_sheet(config):
       The figure's path.
     """
     storage.check_writable(config.run.out)
-    data_set = catalog.CATALOG[config.data.dataset]
-    images, _ = sources.load(data_set.name, config.data.data_dir).test()
-    image = images[:1]
+    image, _ = sources.load(config.data.dataset, config.data.data_dir).test(slice(1))
     rows = []
     for name in corruptions.names(image.shape[3]):
         line = [corruptions.apply(name, severity, image, np.zeros(1, int)) for severity in corruptions.SEVERITIES]

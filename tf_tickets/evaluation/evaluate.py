@@ -8,7 +8,7 @@ import numpy as np
 from tf_tickets import backend
 from tf_tickets.columns import aligned
 from tf_tickets.data import pipeline, sources
-from tf_tickets.data.folder import facts_of
+from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import (
     accuracy,
@@ -94,7 +94,7 @@ def data_set_of(subject, config):
       UsageError: the user's own pictures are not there, or not as they were when the run was made.
     """
     facts, data_dir = subject.ticket.data, data_dir_of(subject, config)
-    if facts["dataset"] == "folder" and data_dir is None:
+    if sources.of(facts["dataset"]).of_folder and data_dir is None:
         origin.check_pictures(subject.ticket, subject.source_run, None)
     data_set = facts_of(dataclasses.replace(config.data, dataset=facts["dataset"], data_dir=data_dir))
     if data_set.classes != len(facts["labels"]) or list(data_set.image_shape) != list(facts["image_shape"]):
@@ -144,8 +144,7 @@ def tasks_for(data_set, data_dir, config):
 
     @functools.cache
     def test():
-        pixels, labels = sources.load(data_set.name, data_dir).test()
-        return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
+        return pipeline.Images.of_test(sources.load(data_set.name, data_dir))
 
     @functools.cache
     def fewer():

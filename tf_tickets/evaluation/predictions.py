@@ -119,11 +119,10 @@ def write_examples(run, test, data_set):
 
 def _pictures(images, positions, data_set):
     """Some images as evaluation sees them, uint8 [m, height, width, channels], shrunk where they are large."""
-    part = pipeline.Images(images.pixels[positions], images.labels[positions], images.ids[positions])
     height, width, channels = data_set.image_shape
     if not len(positions):
         return np.zeros((0, height, width, channels), np.uint8)
-    pixels = pipeline.evaluation_pixels(part, slice(None), data_set).astype(np.uint8)
+    pixels = pipeline.evaluation_pixels(images, positions, data_set).astype(np.uint8)
     if max(height, width) <= LARGEST_SIDE:
         return pixels
     size = [max(round(side * LARGEST_SIDE / max(height, width)), 1) for side in (width, height)]

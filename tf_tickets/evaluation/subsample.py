@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tf_tickets.data import pipeline, subsets
+from tf_tickets.data import subsets
 
 
 def draw(labels, wanted):
@@ -17,19 +17,12 @@ def draw(labels, wanted):
     Returns:
       int [min(n, wanted)], rising.
     """
-    labels = np.asarray(labels)
-    counts = subsets.stratified_counts(np.bincount(labels), min(wanted, len(labels)))
-    chosen = [
-        subsets.class_order(np.flatnonzero(labels == label), "0", label, "test_images")[:count]
-        for label, count in enumerate(counts)
-    ]
-    return np.sort(np.concatenate(chosen))
+    return np.sort(np.concatenate(subsets.stratified(labels, wanted, "test_images")))
 
 
 def part(images, wanted):
     """A data.pipeline.Images of `draw`."""
-    chosen = draw(images.labels, wanted)
-    return pipeline.Images(images.pixels[chosen], images.labels[chosen], images.ids[chosen])
+    return images[draw(images.labels, wanted)]
 
 
 def limited(test_set, wanted):

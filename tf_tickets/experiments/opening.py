@@ -8,9 +8,8 @@ import typing
 from collections.abc import Callable
 
 from tf_tickets import plugins, runs, storage
-from tf_tickets.data import catalog
-from tf_tickets.data import folder as own_pictures
 from tf_tickets.errors import StateError, StopRequested, UsageError
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings.config import Config, options
 
 if typing.TYPE_CHECKING:  # it needs TensorFlow, which a plan does without
@@ -66,11 +65,11 @@ def _open(folder, session, command, *, rows, here):
     _same_settings(folder, session.plan.config, command)
     _same_environment(folder, session, here)
     facts = session.data_set
-    if facts != catalog.CATALOG.get(facts.name):
+    if facts != DATASETS[facts.name].facts:
         storage.write_json(folder.data, dataclasses.asdict(facts))
-    if facts.source == "folder" and not os.path.exists(folder.pictures):
-        pictures = own_pictures.scan(session.plan.config.data.data_dir).pictures
-        storage.write_csv(folder.pictures, map(own_pictures.row_of, pictures), runs.PICTURE_COLUMNS)
+    pictures = DATASETS[facts.name].pictures(session.plan.config.data.data_dir)
+    if pictures is not None and not os.path.exists(folder.pictures):
+        storage.write_csv(folder.pictures, [picture.row for picture in pictures.pictures], runs.PICTURE_COLUMNS)
     if not os.path.exists(folder.subset):
         storage.write_csv(folder.subset, rows, ("id", "label", "part"))
     elif storage.read_csv(folder.subset) != [{name: str(cell) for name, cell in row.items()} for row in rows]:

@@ -8,14 +8,14 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.data import catalog, subsets
-from tf_tickets.data.folder import facts_of
+from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
 from tf_tickets.models.description import Kernel, Network
 from tf_tickets.pruning import criteria, masks
 from tf_tickets.pruning.strategies import Control
-from tf_tickets.registry import CONTROLS, STARTS
+from tf_tickets.registry import CONTROLS, DATASETS, STARTS
 from tf_tickets.settings import policies
 from tf_tickets.settings.config import Config, rewind_parts
 from tf_tickets.settings.groups import Training
@@ -86,11 +86,8 @@ class Plan:
         The number counts only where rounds are shortened: the last one is not, so a longer run is another run.
         """
         rounds = [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
-        if self.data_set.name != "folder":
-            return rounds
-        from tf_tickets.data import folder
-
-        return [*rounds, ("pictures", folder.scan(self.config.data.data_dir).digest)]
+        pictures = DATASETS[self.data_set.name].pictures(self.config.data.data_dir)
+        return rounds if pictures is None else [*rounds, ("pictures", pictures.digest)]
 
     def folder(self, command: str = "imp", content: Sequence[tuple[str, object]] = ()) -> runs.RunFolder:
         """Where the run of a command is."""
@@ -212,8 +209,8 @@ def _planned(config, data_set, network, *, train_images, **facts):
 
 
 def _with_official_validation(config, data_set):
-    """Own pictures with a validation folder hold it out unless told otherwise; the split must exist when asked for."""
-    if data_set.name == "folder" and data_set.validation_counts and config.data.validation is None:
+    """Own pictures with a validation part hold it out unless told otherwise; the split must exist when asked for."""
+    if data_set.own and data_set.validation_counts and config.data.validation is None:
         return config.replace(validation="official")
     if config.data.validation == "official" and data_set.validation_counts is None:
         fix = "add a folder validation/" if data_set.name == "folder" else "use a fraction, such as --validation=0.2"

@@ -1,14 +1,12 @@
-"""What `--dry_run` says of a folder of the user's own pictures, all of which it has decoded."""
+"""What `--dry_run` says of the user's own pictures, all of which it has looked at."""
 
 import collections
 import contextlib
 from collections.abc import Iterator
 
 from tf_tickets.columns import aligned
-from tf_tickets.data import folder
+from tf_tickets.data import folder, own
 from tf_tickets.errors import plain
-
-_PARTS = ("train", "validation", "test")
 
 
 @contextlib.contextmanager
@@ -22,21 +20,16 @@ def all_problems() -> Iterator[None]:
         raise
 
 
-def text(data_dir: str) -> str:
-    """The classes with their counts and sizes, and what is left out.
-
-    Args:
-      data_dir: the folder, which `folder.scan` takes.
-    """
-    scanned = folder.scan(data_dir)
-    pictures, labels = scanned.pictures, scanned.data_set.labels
+def text(looked_at: own.Pictures) -> str:
+    """The classes with their counts and sizes, and what is left out."""
+    pictures, labels = looked_at.pictures, looked_at.data_set.labels
     facts = [picture.facts for picture in pictures]
     kinds = {1: "grey", 3: "colour"}
-    colours = " and ".join(kinds[channels] for channels in sorted({fact.channels for fact in facts}))
-    parts = [part for part in _PARTS if any(picture.part == part for picture in pictures)]
+    channels = sorted({fact.channels for fact in facts})
+    colours = " and ".join(kinds.get(count, f"{count} channels") for count in channels)
+    parts = [part for part in own.PARTS if any(picture.part == part for picture in pictures)]
     lines = [
-        f"pictures    {len(pictures):,} in {plain(data_dir)}, each decoded and found whole: {_sizes(facts)} pixels, "
-        + colours,
+        f"pictures    {len(pictures):,} {looked_at.origin}: {_sizes(facts)} pixels, {colours}",
         "",
     ]
     rows = [["class", *(f"{part:>10s}" for part in parts), "pixels"]]
@@ -45,7 +38,7 @@ def text(data_dir: str) -> str:
         counts = collections.Counter(picture.part for picture in of_class)
         numbers = [f"{counts[part]:10,d}" for part in parts]
         rows.append([plain(name), *numbers, _sizes([picture.facts for picture in of_class])])
-    return "\n".join([*lines, aligned(rows, "l"), *(["", *map(plain, scanned.notices)] if scanned.notices else [])])
+    return "\n".join([*lines, aligned(rows, "l"), *(["", *map(plain, looked_at.notices)] if looked_at.notices else [])])
 
 
 def _sizes(facts):

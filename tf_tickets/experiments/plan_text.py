@@ -12,6 +12,7 @@ from tf_tickets.experiments import opening, plan_pictures
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings import policies
 from tf_tickets.settings.config import Config
 
@@ -40,8 +41,7 @@ def _is_alike(folder, plan, processor):
     run = runs.RunFolder(folder)
     if storage.read_json(run.manifest)["processor"] != processor:
         return False
-    own = plan.data_set.source == "folder"
-    return not own or tuple(storage.read_json(run.data)["image_shape"]) == plan.data_set.image_shape
+    return not plan.data_set.own or tuple(storage.read_json(run.data)["image_shape"]) == plan.data_set.image_shape
 
 
 def _spread(counts):
@@ -110,7 +110,8 @@ def text(plan: Plan, command: str, ticket: Ticket | None = None) -> str:
         f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
     ]
-    own = ["", plan_pictures.text(config.data.data_dir)] if plan.data_set.source == "folder" else []
+    pictures = DATASETS[plan.data_set.name].pictures(config.data.data_dir)
+    own = [] if pictures is None else ["", plan_pictures.text(pictures)]
     if command == "pretrain":
         return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
                            f"views of every image; minutes {minutes}", *own])  # fmt: skip

@@ -115,7 +115,7 @@ class _Session(Session):
     def _labelled(self, images, stop):
         # Every k-th: the splits' order is that of the data set, whose classes are mixed.
         chosen = slice(None, None, -(-len(images) // _MONITORED))
-        part = pipeline.Images(images.pixels[chosen], images.labels[chosen], images.ids[chosen])
+        part = images[chosen]
         return accuracy.logits_of(lambda x: self._features(x).numpy(), part, self.data_set, stop=stop), part.labels
 
 

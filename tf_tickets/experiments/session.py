@@ -50,10 +50,11 @@ class Session:
         if plan.train_counts is None:
             plan = plan.of_images(len(self.subset.train), len(self.subset.validation))
         self.plan = plan
-        self.train = self._images(self.subset.train)
+        self.train = pipeline.Images.of(self.source, self.subset.train, lazy=True)
         self.data_set = pipeline.measured(self.source.data_set, self.train)
-        self.validation = self._images(self.subset.validation) if len(self.subset.validation) else None
-        self.test = self._test_images()
+        held = self.subset.validation
+        self.validation = pipeline.Images.of(self.source, held, lazy=True) if len(held) else None
+        self.test = pipeline.Images.of_test(self.source, lazy=True)
         self.source.release()
         later = [len(subset.whole.train)] if config.choice.refit else []
         for images in (len(self.train), *later):  # what cannot be shared is refused before anything is trained
@@ -112,15 +113,6 @@ class Session:
             return pipeline.attacked(data_set, augmenter, training.attack_eps)
         return pipeline.supervised(data_set, augmenter)
 
-    def _images(self, positions):
-        positions = np.asarray(positions, np.int64)
-        pixels = self.source.images(positions, lazy=True)
-        return pipeline.Images(pixels, np.asarray(self.source.labels)[positions], positions)
-
-    def _test_images(self):
-        pixels, labels = self.source.test(lazy=True)
-        return pipeline.Images(pixels, np.asarray(labels), np.arange(len(labels)))
-
     @functools.cached_property
     def _training_batches(self):
         config, data_set = self.plan.config, self.data_set
@@ -170,7 +162,7 @@ class Session:
             "identity": identity,
             "replicas": self.devices.replicas,
             **({"workers": self.devices.workers} if self.devices.workers > 1 else {}),
-            **({"pictures": dict(self.plan.content)["pictures"]} if self.data_set.source == "folder" else {}),
+            **({"pictures": dict(self.plan.content)["pictures"]} if self.data_set.own else {}),
             "training_images": len(self.train),
             "network": {
                 "trainable_parameters": self.plan.network.trainable_parameters(),
@@ -227,7 +219,7 @@ class Session:
             for part, positions in parts
             for position in positions
         ]
-        if self.data_set.source == "folder":  # a table's test part is always the same
+        if self.data_set.own:  # the test part of others is always the same
             rows += [
                 {"id": name, "label": int(label), "part": "test"}
                 for name, label in zip(self.source.test_ids, self.source.test_labels)

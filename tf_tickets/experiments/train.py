@@ -10,7 +10,7 @@ from tf_tickets.export.ticket import Ticket
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.strategies import IMP, RETRAIN, TRAIN
-from tf_tickets.registry import CONTROLS
+from tf_tickets.registry import CONTROLS, DATASETS
 from tf_tickets.settings.config import Config
 from tf_tickets.workers.joined import are_rounds, joined
 
@@ -97,11 +97,9 @@ def planned(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
 
 def _tell_of_tested(ticket, plan):
     """Says where pictures test that by their names the ticket was found on; of other pictures names may be the same."""
-    if not ticket.data["dataset"] == plan.data_set.name == "folder":
+    pictures = DATASETS[plan.data_set.name].pictures(plan.config.data.data_dir)
+    if pictures is None or ticket.data["dataset"] != plan.data_set.name:
         return
-    from tf_tickets.data import folder
-
-    pictures = folder.scan(plan.config.data.data_dir)
     trained = set() if ticket.pictures == pictures.digest else set(ticket.ids or ())
     tested = [picture.id for picture in pictures.pictures if picture.part == "test" and picture.id in trained]
     if tested:

@@ -15,6 +15,7 @@ from tf_tickets.export.ticket import DOCUMENT, Ticket, data_of, ids_digest, netw
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
 from tf_tickets.pruning.masks import masked_state
+from tf_tickets.registry import DATASETS
 from tf_tickets.settings.config import Config
 
 
@@ -46,7 +47,7 @@ def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:
     return Ticket(
         masks, trained, rewound, network_of(config, described), data=data_of(data_set), settings=settings,
         ids_digest=ids_digest(ids), round=summary["round"], ids=ids if all(map(_is_a_line, ids)) else None,
-        pictures=storage.read_sealed(run.manifest).get("pictures") if data_set.source == "folder" else None,
+        pictures=storage.read_sealed(run.manifest).get("pictures") if data_set.own else None,
     )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def _is_a_line(name):
 def _data_set_of(run, config):
     """The catalog.DataSet of a run: as the run measured it, else the table's."""
     if not os.path.exists(run.data):
-        return catalog.CATALOG[config.data.dataset]
+        return DATASETS[config.data.dataset].facts
     facts = storage.read_json(run.data)
     try:
         return catalog.DataSet(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 
 from tf_tickets import runs, storage
-from tf_tickets.data import folder
+from tf_tickets.data import own, sources
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export import loading
 from tf_tickets.export.ticket import Ticket
@@ -49,7 +49,7 @@ def check_pictures(
     """Checks that a folder holds the pictures that a network was made from, as they were.
 
     Args:
-      ticket: the network's Ticket; of another data set than `folder` there is nothing to check.
+      ticket: the network's Ticket; where its pictures are not the user's own there is nothing to check.
       run: the runs.RunFolder it is of, or None.
       place: the folder, as `data_dir` finds it.
       say: function that is told what could not be compared.
@@ -57,15 +57,17 @@ def check_pictures(
     Raises:
       UsageError: no folder is given, or it holds other pictures; names the first that differs.
     """
-    if ticket.data["dataset"] != "folder":
-        return
-    if place is None:
+    provider = sources.of(ticket.data["dataset"])
+    if place is None and provider.of_folder:
         was = _recorded_place(run) if run is not None else None
         where = f"they were in {was}, which is not there" if was else "where they are is not known"
         raise UsageError(f"the pictures of {_name(run)} are needed, and {where}: add --data_dir=DIR")
-    pictures = folder.scan(place)
+    pictures = provider.pictures(place)
+    if pictures is None:
+        return
+    flag = f"--data_dir={place}" if provider.of_folder else f"--dataset={ticket.data['dataset']}"
     if run is None:
-        _check_of_ticket(ticket, pictures, place)
+        _check_of_ticket(ticket, pictures, flag)
         return
     recorded = _manifest(run).get("pictures")
     if recorded == pictures.digest:
@@ -79,7 +81,7 @@ def check_pictures(
             return
     difference = difference or "at least one has another content, or is new and was not in use"
     raise UsageError(
-        f"--data_dir={place} does not hold the pictures of {run.folder} as they were: {difference}; restore them, or "
+        f"{flag} does not hold the pictures of {run.folder} as they were: {difference}; restore them, or "
         "run imp or train on these, which makes another run"
     )
 
@@ -92,7 +94,7 @@ def _name(run):
     return run.folder if run is not None else "the ticket"
 
 
-def _check_of_ticket(ticket, pictures, place):
+def _check_of_ticket(ticket, pictures, flag):
     """As `check_pictures`, of a ticket outside its run."""
     if ticket.pictures == pictures.digest:
         return
@@ -100,12 +102,11 @@ def _check_of_ticket(ticket, pictures, place):
     difference = next((p.id for p in pictures.pictures if p.part == "test" and p.id in trained), None)
     if ticket.pictures is not None:
         raise UsageError(
-            f"--data_dir={place} does not hold the pictures of the ticket as they were; give those, or label others "
-            "with predict"
+            f"{flag} does not hold the pictures of the ticket as they were; give those, or label others with predict"
         )
     if difference is not None:  # of an earlier version, which kept names alone
         raise UsageError(
-            f"--data_dir={place}: {difference} would test the ticket, which was trained on a picture of that name; "
+            f"{flag}: {difference} would test the ticket, which was trained on a picture of that name; "
             "give the pictures as they were"
         )
 
@@ -139,13 +140,13 @@ def _difference_of_contents(run, there):
     """As `_difference`, by the run's pictures.csv: of all pictures, in use or not, and of what is in them."""
     rows = storage.read_csv(run.pictures)
     recorded = _manifest(run).get("pictures")
-    if any(set(row) != set(runs.PICTURE_COLUMNS) for row in rows) or recorded not in (None, folder.digest_of(rows)):
+    if any(set(row) != set(runs.PICTURE_COLUMNS) for row in rows) or recorded not in (None, own.digest_of(rows)):
         raise StateError(f"{run.pictures} was changed since its run began; restore it, or delete it to compare by name")
     listed = {row["id"]: row for row in rows}
     for name in [*listed, *there]:
         if name not in there or name not in listed:
             return f"{name} is {'gone' if name in listed else 'new'}"
-        was, now = listed[name], folder.row_of(there[name])
+        was, now = listed[name], there[name].row
         if was["sha256"] != now["sha256"]:
             return f"{name} has another content"
         if was["part"] != now["part"]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_tickets.data.folder import facts_of
+from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import UsageError
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, network_of, settings_of
 from tf_tickets.models import architecture, builder, pretrained, state

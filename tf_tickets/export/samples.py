@@ -7,10 +7,11 @@ import os
 import numpy as np
 
 from tf_tickets import runs, storage
-from tf_tickets.data import catalog, folder, sources
+from tf_tickets.data import sources
 from tf_tickets.errors import UsageError
 from tf_tickets.export import origin
 from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
+from tf_tickets.registry import DATASETS
 
 _CALIBRATED, _COMPARED = 200, 100
 
@@ -43,13 +44,15 @@ def missing(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) ->
       StateError: the prepared data are damaged.
     """
     name = ticket.data["dataset"]
-    if name != "folder":
-        data_set = catalog.CATALOG.get(name)
-        there = data_set is not None and (data_set.source == "digits" or sources.is_prepared(name, data_dir))
-        return None if there else f"{name} is not prepared"
-    if data_dir is None:
+    provider = DATASETS.get(name)
+    if provider is None:
+        return f"{name} is not prepared"
+    if provider.of_folder and data_dir is None:
         return "the folder of its pictures is not given"
-    _check_fits(ticket, folder.scan(data_dir).data_set, data_dir)
+    pictures = provider.pictures(data_dir)
+    if pictures is None:
+        return None if provider.is_there(data_dir) else f"{name} is not prepared"
+    _check_fits(ticket, pictures.data_set, data_dir)
     origin.check_pictures(ticket, run, data_dir)
     return None
 

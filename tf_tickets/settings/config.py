@@ -12,13 +12,12 @@ import typing
 
 from tf_tickets import plugins
 from tf_tickets.errors import UsageError, shown
-from tf_tickets.registry import CONTROLS, NETWORKS, STARTS
+from tf_tickets.registry import CONTROLS, DATASETS, NETWORKS, STARTS
 from tf_tickets.settings import flagfiles
-from tf_tickets.settings.choices import DATASETS
 from tf_tickets.settings.groups import FULL_ROUNDS, Choice, Command, Data, Network, Pruning, Run, Training
 from tf_tickets.settings.options import Option, accepted, checked
 
-__all__ = ["COMMANDS", "DATASETS", "GROUPS", "Config", "options", "rewind_parts"]
+__all__ = ["COMMANDS", "GROUPS", "Config", "options", "rewind_parts"]
 
 COMMANDS = (
     "imp", "train", "pretrain", "evaluate", "analyze", "report", "export", "predict", "verify", "prepare", "sweep",
@@ -240,8 +239,8 @@ def _check_conflicts(config):
          f"--rewind={pruning.rewind} needs --pretrained=FILE"),
         (config.network.head != "tvmf" and config.network.kappa != Network().kappa,
          f"--kappa belongs to --head=tvmf, not {config.network.head}"),
-        (training.adversarial and data.dataset == "eurosat_all",
-         "--adversarial attacks pixels of 8 bits, which --dataset=eurosat_all has not"),
+        (training.adversarial and DATASETS[data.dataset].dtype != "uint8",
+         f"--adversarial attacks pixels of 8 bits, which --dataset={data.dataset} has not"),
         (data.validation == "official" and data.imbalance is not None,
          "--validation=official and --imbalance exclude each other: hold out with --validation=0.2"),
         (training.batch_norm != "per_replica" and not entry.normalises,

@@ -3,9 +3,9 @@
 import dataclasses
 
 from tf_tickets.plugins import check_names
-from tf_tickets.registry import CONTROLS, CRITERIA, NETWORKS
+from tf_tickets.registry import CONTROLS, CRITERIA, DATASETS, NETWORKS
 from tf_tickets.settings import policies
-from tf_tickets.settings.choices import DATASETS, check_probe, check_rewind
+from tf_tickets.settings.choices import check_probe, check_rewind
 from tf_tickets.settings.options import (
     check_address,
     check_choose,
@@ -64,10 +64,7 @@ class Data:
         None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
     )
     imbalance_profile: str = option("exp", "how the long tail falls off", choices=("exp", "step"))
-    augment: str | None = option(
-        None, "none, base, contrast, rand, auto, auto(imagenet), auto(svhn), custom, simclr, or a chain such as "
-        "'crop(4)|flip|rand(4)|cutout(16)'; unset: base, with pretrain simclr", check=policies.check,
-    )  # fmt: skip
+    augment: str | None = option(None, policies.augment_help, check=policies.check)
     batch_size: int = option(100, "images per step over all devices", low=1)
 
 

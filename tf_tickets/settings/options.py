@@ -284,7 +284,7 @@ def accepted(option):
     if limits["choices"]:
         return f"one of {', '.join(limits['choices'])}"
     if option.type is str:
-        return f"text ({limits['help']})"
+        return f"text ({option.help})"
     bounds = [(limits["low"], "at least"), (limits["above"], "above"), (limits["high"], "at most")]
     text = " and ".join(f"{word} {bound:g}" for bound, word in bounds if bound is not None)
     return ("a whole number" if option.type is int else "a number") + (f", {text}" if text else "")

@@ -2,13 +2,17 @@
 
 A policy is a preset, or a chain of operations separated by `|`; of the presets only `none` and `base` may stand in a
 chain. No operation is spelled like a preset, so what a policy expands to means the same wherever it is read again.
-Arguments are literal numbers or names. What the operations do is in `tf_tickets.augment`.
+Arguments are literal numbers or names. Operations are registered beside what they do, in `tf_tickets.augment` or in a
+module of the user's own.
 """
 
 import dataclasses
 import difflib
 import functools
 import re
+import typing
+
+from tf_tickets.registry import OPERATIONS
 
 AUTO_TABLES = ("cifar10", "imagenet", "svhn")
 
@@ -36,74 +40,73 @@ class Argument:
         return value
 
 
-@dataclasses.dataclass(frozen=True)
-class Operation:
-    """How an operation may be used.
-
-    Attributes:
-      help: one sentence.
-      arguments: what stands in its brackets.
-      levels: works on whole grey levels, as Pillow does; float images are rounded first.
-      colours: needs red, green and blue, or one grey channel.
-      mixing: combines images and labels; only `augment.mix` does it, and only as the last of a chain.
-    """
-
-    help: str
-    arguments: tuple = ()
-    levels: bool = True
-    colours: bool = False
-    mixing: bool = False
-
-
-def _amount(name, high=1.0):
+def amount(name: str, high: float = 1.0) -> Argument:
+    """An argument that is a number from 0 to `high`."""
     return Argument(name, float, 0.0, high)
 
 
-_PROBABILITY = _amount("probability")
-_CHANGE = _amount("largest change")
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """An operation: what it does, and how it may be used.
 
-OPERATIONS = {
-    "crop": Operation("random crop from the image padded with black", (Argument("padding", int, 0, 64),), levels=False),
-    "resized_crop": Operation(
-        "a random part of the image, its share of the area U(x, 1), its ratio 3/4 to 4/3, resized to the whole",
-        (_amount("smallest share"),),
-    ),
-    "flip": Operation("left-right mirror, probability 1/2", levels=False),
-    "vertical_flip": Operation("top-bottom mirror, probability 1/2", levels=False),
-    "rand": Operation("operations drawn with replacement from 14", (Argument("count", int, 1, 16),), colours=True),
-    "autoaugment": Operation(
-        "one AutoAugment sub-policy", (Argument("table", str, choices=AUTO_TABLES),), colours=True
-    ),
-    "jitter": Operation(
-        "brightness, contrast, saturation and hue in random order",
-        (
-            _amount("brightness"), _amount("contrast"), _amount("saturation"), _amount("hue", 0.5),
-            _PROBABILITY,
-        ), colours=True,
-    ),
-    "grey": Operation("grey image", (_PROBABILITY,), colours=True),
-    "imgaug": Operation("the release's imgaug list", colours=True),
-    "imgaug_upright": Operation("the same without its mirrors", colours=True),
-    "blur": Operation("Gaussian blur, sigma U(0.1, 2)", (_PROBABILITY,)),
-    "cutout": Operation("one square filled with the mean", (Argument("side", int, 1, 512),), levels=False),
-    "autocontrast": Operation("stretches each channel to 0..255"),
-    "equalize": Operation("equalises each channel's histogram"),
-    "invert": Operation("negative"),
-    "solarize": Operation("inverts levels from a threshold U(0, 256) on"),
-    "posterize": Operation("keeps floor U(bits, 8) bits", (Argument("bits", int, 1, 7),)),
-    "color": Operation("colourfulness U(1 - x, 1 + x)", (_CHANGE,), colours=True),
-    "contrast": Operation("contrast U(1 - x, 1 + x)", (_CHANGE,)),
-    "brightness": Operation("brightness U(1 - x, 1 + x)", (_CHANGE,)),
-    "sharpness": Operation("sharpness U(1 - x, 1 + x)", (_CHANGE,)),
-    "hue": Operation("hue turned by U(-x, x) of the circle", (_amount("largest turn", 0.5),), colours=True),
-    "rotate": Operation("rotation U(-x, x) degrees", (Argument("degrees", float, 0.0, 45.0),), levels=False),
-    "shear_x": Operation("horizontal shear U(-x, x)", (_amount("factor"),), levels=False),
-    "shear_y": Operation("vertical shear U(-x, x)", (_amount("factor"),), levels=False),
-    "translate_x": Operation("shift by U(-x, x) of the width", (_amount("share"),), levels=False),
-    "translate_y": Operation("shift by U(-x, x) of the height", (_amount("share"),), levels=False),
-    "mixup": Operation("MixUp, lambda Beta(a, a)", (Argument("a", float, 0.01, 100.0),), levels=False, mixing=True),
-    "cutmix": Operation("CutMix, lambda Beta(a, a)", (Argument("a", float, 0.01, 100.0),), levels=False, mixing=True),
-}  # fmt: skip
+    Attributes:
+      function: (images, keys, slot, *arguments) -> images; of a mixing one (images, one_hot, keys, slot, *arguments) ->
+        (images, one_hot). Images are uint8 or float32 [n, height, width, channels] tensors in 0..255 and keep type and
+        shape; keys are int64 [n]; an image's draws, `augment.sampling`, take slots from `slot` to `slot + 63`.
+      help: one sentence.
+      arguments: what stands in its brackets.
+      levels: works on whole grey levels, as Pillow does, and sees uint8 alone; float images are rounded first.
+      colours: needs red, green and blue, or one grey channel.
+      mixing: combines images and labels; only `augment.mix` does it, and only as the last of a chain.
+      examples: uses that `analyze --what=augment` draws, such as "crop(4)".
+    """
+
+    function: typing.Callable
+    help: str
+    arguments: tuple[Argument, ...] = ()
+    levels: bool = True
+    colours: bool = False
+    mixing: bool = False
+    examples: tuple[str, ...] = ()
+
+
+def register(
+    name: str, text: str, *arguments: Argument, examples: str | tuple[str, ...] = (), **traits: bool
+) -> typing.Callable:
+    """A decorator that makes the function it decorates an operation of `--augment`.
+
+    Args:
+      name: as chains spell it, of lower-case letters, digits and _.
+      text: one sentence for `--help`.
+      arguments: what stands in its brackets.
+      examples: one use, or several, for `analyze --what=augment`.
+      traits: `levels`, `colours` and `mixing` of the Operation.
+
+    Raises:
+      ValueError: the name is taken, is no such name, or a chain could not tell it from a preset.
+    """
+    if not re.fullmatch("[a-z_0-9]+", name):
+        raise ValueError(f"{name!r} is no name of an operation: use lower-case letters, digits and _")
+    if any(preset.startswith(f"{name}(") if arguments else preset == name for preset in PRESETS):
+        raise ValueError(f"{name!r} is a preset, which an operation cannot be called")
+    examples = (examples,) if isinstance(examples, str) else examples
+
+    def put(function):
+        OPERATIONS.register(name)(Operation(function, text, arguments, examples=examples, **traits))
+        return function
+
+    return put
+
+
+def augment_help() -> str:
+    """What `--help` says of `--augment`."""
+    spelt = (f"{name}({', '.join(argument.name for argument in operation.arguments)})" if operation.arguments else name
+             for name, operation in OPERATIONS.items())  # fmt: skip
+    return (
+        "none, base, contrast, rand, auto, auto(imagenet), auto(svhn), custom, simclr, or a chain such as "
+        f"'crop(4)|flip|rand(4)|cutout(16)'; unset: base, with pretrain simclr; operations: {', '.join(spelt)}"
+    )
+
 
 # {base} and {side} are the data set's.
 PRESETS = {
@@ -127,7 +130,7 @@ class Step:
     arguments: tuple
 
     @property
-    def operation(self):
+    def operation(self) -> Operation:
         """The Operation that `name` means."""
         return OPERATIONS[self.name]
 
