@@ -26,8 +26,8 @@ _LEVELS = {
 
 
 def operate(
-    name: str, images: Tensor, value: Tensor, fill: float | Tensor = geometry.BLACK, bicubic_shear: bool = False
-) -> Tensor:
+    name: str, images: Tensor, value: Tensor, fill: float | Tensor = geometry.BLACK, bicubic_shear: bool = False,
+) -> Tensor:  # fmt: skip
     """One operation on a batch.
 
     Args:
@@ -45,13 +45,9 @@ def operate(
 
 
 def operate_each(
-    images: Tensor,
-    choice: Tensor,
-    value: Tensor,
-    names: list[str],
-    fill: float | Tensor = geometry.BLACK,
+    images: Tensor, choice: Tensor, value: Tensor, names: list[str], fill: float | Tensor = geometry.BLACK,
     bicubic_shear: bool = False,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Applies to each image its own operation, `names[choice]`, with its own value.
 
     Args:
@@ -124,59 +120,30 @@ def _drawn(name, text, between, *arguments, **traits):
     return operation
 
 
-rotate = _drawn(
-    "rotate",
-    "rotation U(-x, x) degrees",
-    _about_zero,
-    Argument("degrees", float, 0.0, 45.0),
-    levels=False,
-    examples="rotate(30)",
-)
-shear_x = _drawn(
-    "shear_x", "horizontal shear U(-x, x)", _about_zero, amount("factor"), levels=False, examples="shear_x(0.3)"
-)
-shear_y = _drawn(
-    "shear_y", "vertical shear U(-x, x)", _about_zero, amount("factor"), levels=False, examples="shear_y(0.3)"
-)
-translate_x = _drawn(
-    "translate_x",
-    "shift by U(-x, x) of the width",
-    _about_zero,
-    amount("share"),
-    levels=False,
-    examples="translate_x(0.3)",
-)
-translate_y = _drawn(
-    "translate_y",
-    "shift by U(-x, x) of the height",
-    _about_zero,
-    amount("share"),
-    levels=False,
-    examples="translate_y(0.3)",
-)
+# fmt: off
+rotate = _drawn("rotate", "rotation U(-x, x) degrees", _about_zero, Argument("degrees", float, 0.0, 45.0), levels=False,
+                examples="rotate(30)")
+shear_x = _drawn("shear_x", "horizontal shear U(-x, x)", _about_zero, amount("factor"), levels=False,
+                 examples="shear_x(0.3)")
+shear_y = _drawn("shear_y", "vertical shear U(-x, x)", _about_zero, amount("factor"), levels=False,
+                 examples="shear_y(0.3)")
+translate_x = _drawn("translate_x", "shift by U(-x, x) of the width", _about_zero, amount("share"), levels=False,
+                     examples="translate_x(0.3)")
+translate_y = _drawn("translate_y", "shift by U(-x, x) of the height", _about_zero, amount("share"), levels=False,
+                     examples="translate_y(0.3)")
 autocontrast = _drawn("autocontrast", "stretches each channel to 0..255", _none, examples="autocontrast")
 equalize = _drawn("equalize", "equalises each channel's histogram", _none, examples="equalize")
 invert = _drawn("invert", "negative", _none, examples="invert")
 solarize = _drawn("solarize", "inverts levels from a threshold U(0, 256) on", lambda: (0.0, 256.0), examples="solarize")
-posterize = _drawn(
-    "posterize",
-    "keeps floor U(bits, 8) bits",
-    lambda bits: (float(bits), 8.0),
-    Argument("bits", int, 1, 7),
-    examples="posterize(4)",
-)
+posterize = _drawn("posterize", "keeps floor U(bits, 8) bits", lambda bits: (float(bits), 8.0),
+                   Argument("bits", int, 1, 7), examples="posterize(4)")
 color = _drawn("color", "colourfulness U(1 - x, 1 + x)", _about_one, _CHANGE, colours=True, examples="color(0.9)")
 contrast = _drawn("contrast", "contrast U(1 - x, 1 + x)", _about_one, _CHANGE, examples="contrast(0.9)")
 brightness = _drawn("brightness", "brightness U(1 - x, 1 + x)", _about_one, _CHANGE, examples="brightness(0.9)")
 sharpness = _drawn("sharpness", "sharpness U(1 - x, 1 + x)", _about_one, _CHANGE, examples="sharpness(0.9)")
-hue = _drawn(
-    "hue",
-    "hue turned by U(-x, x) of the circle",
-    _about_zero,
-    amount("largest turn", 0.5),
-    colours=True,
-    examples="hue(0.5)",
-)
+hue = _drawn("hue", "hue turned by U(-x, x) of the circle", _about_zero, amount("largest turn", 0.5), colours=True,
+             examples="hue(0.5)")
+# fmt: on
 
 
 @register(
@@ -184,15 +151,9 @@ hue = _drawn(
     amount("saturation"), amount("hue", 0.5), _PROBABILITY, colours=True, examples="jitter(0.4,0.4,0.4,0.1,1)",
 )  # fmt: skip
 def jitter(
-    images: Tensor,
-    keys: Tensor,
-    slot: int,
-    brightness: float,
-    contrast: float,
-    saturation: float,
-    hue: float,
+    images: Tensor, keys: Tensor, slot: int, brightness: float, contrast: float, saturation: float, hue: float,
     probability: float,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Brightness, contrast, saturation and hue in random order, all or none of them (SimCLR's colour jitter)."""
     parts = (("brightness", brightness), ("contrast", contrast), ("color", saturation), ("hue", hue))
     values = [
