@@ -9,7 +9,7 @@ import functools
 import itertools
 import pathlib
 
-from tf_tickets.analysis import activity
+from tf_tickets.analysis.analyses import activity
 from tf_tickets.experiments import plan as plans
 from tf_tickets.models import architecture
 from tf_tickets.settings import config as configs

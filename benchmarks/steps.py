@@ -34,7 +34,7 @@ PRODUCT = 2 * bench.SIDE**3
 
 def work(width):
     """Floating-point operations of training on one image: forward, and twice that backward."""
-    from tf_tickets.analysis import activity
+    from tf_tickets.analysis.analyses import activity
     from tf_tickets.models import architecture, builder
 
     facts = {"classes": 10, "image_shape": (32, 32, 3), "stem": "small", "width": width}

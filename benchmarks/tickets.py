@@ -18,7 +18,7 @@ import zipfile
 import numpy as np
 
 import tf_tickets as tt
-from tf_tickets.analysis import activity
+from tf_tickets.analysis.analyses import activity
 from tf_tickets.models import architecture
 
 ENGINES = ("saved_model", "tflite", "runtime", "runtime_sparse", "runtime_dense", "runtime_compiled")

@@ -12,8 +12,8 @@ from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
-from tf_tickets.analysis import comparisons, probe, stability
 from tf_tickets.analysis.activations import Desk
+from tf_tickets.analysis.analyses import probe, stability
 from tf_tickets.analysis.analyze import analyze
 from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import networks
@@ -158,7 +158,7 @@ def test_a_network_and_itself_have_no_barrier(trained):
     images = pipeline.Images(pixels[:100], np.asarray(labels[:100]), np.arange(100))
     desk = Desk(settings("stability"))
     network = desk.network(networks.subjects(trained[2], "ticket")[0])
-    found = {m: value for m, value, _ in comparisons._errors_between(network, network.ticket.trained, {"test": images})}
+    found = {m: value for m, value, _ in stability.errors_between(network, network.ticket.trained, {"test": images})}
     assert found["barrier_test"] == pytest.approx(0.0, abs=1e-12) and len(found) == 12
 
 
@@ -169,14 +169,14 @@ def test_runs_of_two_seeds_cannot_be_joined(trained):
 
 def test_pairs_are_told_apart_by_what_differs(trained):
     ticket = tt.Ticket.load(f"{trained[2]}/ticket")
-    comparisons.check_pair(ticket, dataclasses.replace(ticket, trained={}))
+    stability.check_pair(ticket, dataclasses.replace(ticket, trained={}))
     masks = {name: ~mask for name, mask in ticket.masks.items()}
     for change, word in (
         ({"masks": masks}, "masks"), ({"ids_digest": "other"}, "training images"), ({"rewound": {}}, "rewind points"),
         ({"network": {}}, "networks"),
     ):  # fmt: skip
         with pytest.raises(errors.UsageError, match=f"different {word}"):
-            comparisons.check_pair(ticket, dataclasses.replace(ticket, **change))
+            stability.check_pair(ticket, dataclasses.replace(ticket, **change))
 
 
 def test_what_cannot_be_analysed_is_refused_and_nothing_changes(copies, tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 from trees import tree
 
 import tf_tickets as tt
-from tf_tickets import errors, main, stopping
+from tf_tickets import errors, main, notices, stopping
 from tf_tickets.data import folder as data_folder
 from tf_tickets.settings import cli
 
@@ -173,7 +173,7 @@ def test_bad_input_is_one_line_and_touches_nothing(made, tmp_path, number, monke
         status = main._run(request)
     except errors.UsageError as error:
         status = error.exit_status
-        main._complain(error)
+        notices.say(errors.plain(error))
     out, err = capfd.readouterr()
     assert (status, out) == (2, ""), err
     assert err.startswith("tf-tickets: ") and err.count("\n") == 1, err

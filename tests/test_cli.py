@@ -11,6 +11,7 @@ from conftest import ROOT
 from trees import tree
 
 from tf_tickets.errors import UsageError
+from tf_tickets.registry import COMMANDS
 from tf_tickets.settings import cli, config
 
 # kind -> [(files, words, what the message must hold)]; {folder} stands for the folder in which the command runs.
@@ -238,7 +239,7 @@ def test_help_lists_every_command_and_flag_with_default_and_sentence(command, tm
         )
         position = lines.index(f"--{name}  (default: {default})")
         assert lines[position + 1].startswith(option.help)
-    assert all(any(line.split()[:1] == [name] for line in lines) for name in config.COMMANDS)
+    assert all(any(line.split()[:1] == [name] for line in lines) for name in COMMANDS)
 
 
 def test_the_readme_s_table_of_flags_is_the_settings_own():

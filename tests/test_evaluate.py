@@ -16,7 +16,7 @@ from absl import flags
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import columns, errors, runs, storage
+from tf_tickets import columns, errors, registry, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, evaluate, networks, predictions, replicas
@@ -245,10 +245,10 @@ def test_a_batch_that_does_not_divide_is_filled_up_and_cut(count):
 
 
 def test_pgd_takes_ten_steps_unless_told():
-    assert evaluate.attack_of("pgd", settings(attack_steps=1)).steps == 10
-    found = evaluate.attack_of("pgd", settings(attack_steps=7, attack_eps=0.1, restarts=0))
+    assert registry.EVALUATORS["pgd"].attack(settings(attack_steps=1)).steps == 10
+    found = registry.EVALUATORS["pgd"].attack(settings(attack_steps=7, attack_eps=0.1, restarts=0))
     assert found.setting == "eps=0.1,step=0.007843,steps=7,restarts=0"
-    assert evaluate.attack_of("fgsm", settings()).setting == "eps=0.03137"
+    assert registry.EVALUATORS["fgsm"].attack(settings()).setting == "eps=0.03137"
 
 
 def test_an_attack_s_restarts_are_its_worst(trained, monkeypatch):

@@ -9,8 +9,11 @@ from test_page import fill, made, measured_rows  # noqa: F401
 from test_report import make_run, no_figures  # noqa: F401
 
 from tf_tickets import storage
+from tf_tickets.analysis.analyses import similarity
+from tf_tickets.analysis.analyses.density import by_round
 from tf_tickets.errors import UsageError
-from tf_tickets.report import command, evaluations, tables
+from tf_tickets.registry import ANALYSES
+from tf_tickets.report import command, tables
 
 
 def test_the_csv_draws_the_figures_of_the_runs(made, tmp_path):  # noqa: F811
@@ -22,8 +25,8 @@ def test_the_csv_draws_the_figures_of_the_runs(made, tmp_path):  # noqa: F811
     assert not problems and "evaluations.csv" in text
     assert (rows / "evaluations.csv").read_bytes() == (first / "evaluations.csv").read_bytes()
     ours, theirs = (set(os.listdir(folder / "figures")) for folder in (rows, first))
-    # Training curves, weights by layer and CKA of runs that were not analysed are in no CSV.
-    assert {name.partition("_")[2] for name in theirs - ours} == {"training.svg", "layers.svg", "cka_dense_ticket.svg"}
+    # Training curves, and weights by layer of runs that were not analysed, are in no CSV.
+    assert {name.partition("_")[2] for name in theirs - ours} == {"training.svg", "layers.svg"}
     assert any("robustness" in name for name in ours) and any("confusion" in name for name in ours)
     for name in ours:
         assert (rows / "figures" / name).read_bytes() == (first / "figures" / name).read_bytes(), name
@@ -124,14 +127,18 @@ def test_layers_and_cka_of_analyses():
             for pair, value in (("x>y", 0.2 + shift), ("x>x", 1.0), ("y>y", 1.0), ("y>x", 0.2 + shift)):
                 rows.append(facts | {"evaluator": "similarity", "setting": "round_00,images=9", "metric": f"cka:{pair}",
                                      "value": value})  # fmt: skip
-    table = evaluations.densities(pandas.DataFrame(rows))
+    frame = pandas.DataFrame(rows)
+    table = by_round(frame[frame["evaluator"] == "density"])
     assert list(table.index) == ["second", "first"] and list(table.columns) == [0, 2]
     assert table[2].to_list() == pytest.approx([0.3, 0.3]) and table[0].to_list() == [1.0, 1.0]
-    matrices = evaluations.similarities(pandas.DataFrame(rows))
-    assert [name for name, _ in matrices] == ["cka_round_00_round_00", "cka_round_00_round_02"]
-    assert matrices[1][1].loc["x", "y"] == 0.2
-    assert evaluations.similarities(pandas.DataFrame(rows).iloc[:2]) == []
-    assert evaluations.densities(pandas.DataFrame(rows).iloc[2:6]) is None
+    assert by_round(frame[frame["evaluator"] == "similarity"]) is None
+    compared = [row for row in rows if row["evaluator"] == "similarity" and row["run"] == "a/seed_0"]
+    matrices = similarity.matrices(compared)
+    assert [name for name, *_ in matrices] == ["cka_round_00_round_00", "cka_round_00_round_02"]
+    assert matrices[1][2].loc["x", "y"] == 0.2
+    shown = ANALYSES["similarity"].page(frame[frame["evaluator"] == "similarity"])
+    assert [figure.name for figure in shown] == [name for name, *_ in matrices]
+    assert "the dense network (rows) and the ticket of round 2 (columns)" in shown[1].caption
 
 
 def test_damaged_rows_of_similarity_are_named(published, tmp_path):

@@ -21,7 +21,7 @@ from PIL import Image
 from trees import tree
 
 import tf_tickets as tt
-from tf_tickets import errors, main, stopping, storage
+from tf_tickets import errors, main, notices, stopping, storage
 from tf_tickets.backend import keras
 from tf_tickets.data import archives
 from tf_tickets.runtime import files
@@ -225,7 +225,7 @@ def test_nothing_is_executed_or_written(made, tmp_path, case, monkeypatch, capfd
         status = main._run(cli.parse(["tf-tickets", *words], flags.FlagValues()))
     except errors.TicketError as error:
         status = error.exit_status
-        main._complain(error)
+        notices.say(errors.plain(error))
     out, err = capfd.readouterr()
     assert status == wanted, err
     assert out == "" and err.count("\n") == 1 and err.startswith("tf-tickets: "), err

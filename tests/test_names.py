@@ -14,7 +14,8 @@ from tf_tickets import columns
 from tf_tickets.data import class_names
 from tf_tickets.errors import UsageError
 from tf_tickets.export import card
-from tf_tickets.report import figures_robustness, html, plots, tables
+from tf_tickets.plotting import canvas, maps
+from tf_tickets.report import html, tables
 
 
 @pytest.mark.parametrize("kind", names.REFUSED)
@@ -65,23 +66,23 @@ def test_markdown_shows_a_name_as_code(text, shown):
 
 def test_figures_show_dollars_and_scripts_that_the_font_lacks(tmp_path, recwarn):
     def draw():
-        drawn = plots.canvas(2.0, 2.0)
+        drawn = canvas.canvas(2.0, 2.0)
         drawn.add_subplot(title="$5 and $10", xlabel=label)
         return drawn
 
     for label, text in (("plain", False), ("中文", True)):
-        _, svg = plots.write(draw, str(tmp_path / "a"))
+        _, svg = canvas.write(draw, str(tmp_path / "a"))
         assert (f">{label}</text>" in pathlib.Path(svg).read_text("utf-8")) == text
-    assert "text.parse_math" in plots.LOOK and matplotlib.rcParams["text.parse_math"] and not recwarn.list
+    assert "text.parse_math" in canvas.LOOK and matplotlib.rcParams["text.parse_math"] and not recwarn.list
 
 
 def test_names_are_cut_where_they_still_differ():
-    assert figures_robustness.shortened(["airplane", "automobile"]) == ["airplane", "automobile"]
-    assert figures_robustness.shortened(["x" * 30, "y"]) == ["x" * 20 + "…", "y"]
+    assert maps.shortened(["airplane", "automobile"]) == ["airplane", "automobile"]
+    assert maps.shortened(["x" * 30, "y"]) == ["x" * 20 + "…", "y"]
     same = ["x" * 30 + "a", "x" * 30 + "b"]
-    assert figures_robustness.shortened(same) == ["x" * 10 + "…" + "x" * 9 + end for end in "ab"]
+    assert maps.shortened(same) == ["x" * 10 + "…" + "x" * 9 + end for end in "ab"]
     middle = ["x" * 20 + end + "x" * 20 for end in "ab"]
-    assert figures_robustness.shortened(middle) == middle
+    assert maps.shortened(middle) == middle
 
 
 def test_pages_hold_no_controls():

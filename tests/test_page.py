@@ -65,10 +65,17 @@ def fill(folder, accuracies, evaluated=(0, 2)):
     return folder
 
 
+def add_rows(folder, measured):
+    """Adds (evaluator, setting, metric, value, n) to the rows of a round's folder."""
+    rows = [dict(zip(COLUMNS, ("a/b", folder.index, 0.5, *row))) for row in measured]
+    storage.write_csv(folder.evaluations, storage.read_csv(folder.evaluations) + rows, COLUMNS)
+
+
 def fill_extras(folder):
-    """CKA matrices and examples."""
-    lines = ["layer," + ",".join(LAYERS)] + [f"{name},1,0.5,0.25" for name in LAYERS]
-    storage.write_bytes(folder.path("analysis/cka_dense_ticket.csv"), "\n".join(lines).encode())
+    """A CKA matrix and examples."""
+    names = [name.rstrip(">") for name in LAYERS]
+    values = {f"cka:{a}>{b}": value for a in names for b, value in zip(names, (1.0, 0.5, 0.25))}
+    add_rows(folder.round(2), [("similarity", "round_00,images=100", *item, 100) for item in values.items()])
     images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
     storage.write_arrays(folder.examples, {
         "images": images, "positions": np.array([3, 5, 8]), "labels": np.array([0, 1, 2], np.uint16),
@@ -163,7 +170,7 @@ def test_every_figure_is_a_file_too(made):
     assert len(files) == text.count("<figure>") == text.count("<figcaption>") >= 9
     assert all((out / "report" / "figures" / name).read_bytes().startswith(b"<?xml") for name in files)
     kinds = {re.sub(r"^[0-9a-f]{8}_|\.svg$", "", name) for name in files}
-    assert {"accuracy", "robustness", "classes", "layers", "training", "cka_dense_ticket"} <= kinds
+    assert {"accuracy", "robustness", "classes", "layers", "training", "cka_round_00_round_02"} <= kinds
 
 
 def test_the_same_runs_make_the_same_bytes(made):
@@ -202,9 +209,9 @@ def test_damaged_details_are_named(tmp_path, no_figures):  # noqa: F811
     storage.write_bytes(folder.round(0).evaluations, b"evaluator\nclean\n")
     storage.write_bytes(folder.examples, b"PK")
     storage.write_bytes(folder.manifest, b"{")
-    storage.write_bytes(folder.path("analysis/cka_broken.csv"), b"layer,a\nfirst\n")
+    add_rows(folder.round(2), [("similarity", "round_02,images=100", "cka:stem", 0.5, 100)])
     problems = command.report([str(tmp_path)])[1]
-    broken = ("density.csv", "epochs.csv", "evaluations.csv", "examples.npz", "manifest.json", "cka_broken.csv")
+    broken = ("density.csv", "epochs.csv", "round_00/evaluations.csv", "examples.npz", "manifest.json", "of similarity")
     for name in broken:
         assert len([line for line in problems if name in line and "left out" in line]) == 1, name
     assert len(problems) == len(broken) and "Left out" in (tmp_path / "report.html").read_text()

@@ -12,8 +12,10 @@ import pytest
 from scipy import stats
 
 from tf_tickets import runs, storage
+from tf_tickets.analysis.analyses import similarity
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import command, details, pairing, plots, statistics, tables
+from tf_tickets.plotting import canvas
+from tf_tickets.report import command, pairing, plots, statistics, tables
 from tf_tickets.settings.config import Config
 
 TOTAL = 10_000
@@ -233,7 +235,7 @@ class TestFigures:
     @pytest.mark.parametrize("rounds, rate", [(1, 0.8), (5, 0.98), (16, 0.8), (16, 0.99), (20, 0.5), (9, 0.1)])
     def test_tick_labels_have_room(self, rounds, rate):
         densities = pandas.Series([rate**k for k in range(rounds)])
-        ticks = plots._ticks(densities)
+        ticks = canvas._ticks(densities)
         assert min(rounds, 3) <= len(ticks) <= 9 and ticks[0] == pytest.approx(1.0)
         assert (-np.diff(np.log(ticks)) > 0.07 * np.log(1 / densities.min())).all()
 
@@ -349,7 +351,7 @@ def test_no_tensorflow():
 
 
 def test_cka_matrices_are_named_in_words():
-    assert details.compared_networks("cka_round_00_round_00") == "of the dense network with each other"
+    assert similarity.compared_networks("cka_round_00_round_00") == "of the dense network with each other"
     words = "of the dense network (rows) and the ticket of round 7 (columns)"
-    assert details.compared_networks("cka_round_00_round_07") == words
-    assert details.compared_networks("cka_other") == "(cka_other)"
+    assert similarity.compared_networks("cka_round_00_round_07") == words
+    assert similarity.compared_networks("cka_other") == "(cka_other)"

@@ -35,7 +35,7 @@ def test_requests_do_what_the_moment_asks_for(number, code, status):
 def test_a_report_that_is_asked_to_stop_says_so_in_one_line():
     code = (
         "import os, signal, sys\nfrom tf_tickets import main, stopping\nstopping.listen()\n"
-        "main._COMMANDS['report'] = lambda request: os.kill(os.getpid(), signal.SIGTERM)\nmain.entry_point()\n"
+        "main.COMMANDS['report'].run = lambda request: os.kill(os.getpid(), signal.SIGTERM)\nmain.entry_point()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, "report", "tests"], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stdout, done.stderr) == (75, "", "tf-tickets: stopped on request\n")

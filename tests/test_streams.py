@@ -46,7 +46,7 @@ def prints(request):
             print(f"printed {number}", flush=True)
             print(f"warned {number}", file=sys.stderr)
     return STATUS
-main._COMMANDS.update(imp=prints, report=prints)
+main.COMMANDS["imp"].run = main.COMMANDS["report"].run = prints
 main.entry_point()
 """
 FULL, CLOSED = "No space left on device", "it is closed"
@@ -114,7 +114,7 @@ def says(request):
     os.write(2, {WORDS!r}.encode() * TIMES)
     END
     return 0
-main._COMMANDS["imp"] = says
+main.COMMANDS["imp"].run = says
 main.entry_point()
 """
 
@@ -204,7 +204,7 @@ def waits(request):
         time.sleep(0.05)
     open("ticket", "w").close()
     return 0
-main._COMMANDS["imp"] = waits
+main.COMMANDS["imp"].run = waits
 main.entry_point()
 """
 

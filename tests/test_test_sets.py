@@ -11,8 +11,7 @@ import tf_tickets as tt
 from tf_tickets import errors
 from tf_tickets.data import pipeline, tfds_folders
 from tf_tickets.evaluation import corruptions, evaluate, files, generated, subsample
-from tf_tickets.evaluation.corruption_sheet import corruption_sheet
-from tf_tickets.registry import DATASETS
+from tf_tickets.registry import ANALYSES, DATASETS
 from tf_tickets.report import evaluations
 
 TINY = dataclasses.replace(DATASETS["cifar10"].facts, test_counts=(2,) * 10)
@@ -185,7 +184,7 @@ def test_nothing_is_kept_without_a_data_folder(tmp_path, capsys):
 
 
 def test_the_sheet_of_corruptions(tmp_path):
-    path = corruption_sheet(tt.Config.from_values(dataset="digits", out=str(tmp_path / "sheet")))
+    path = ANALYSES["corruptions"].sheet(tt.Config.from_values(dataset="digits", out=str(tmp_path / "sheet")))
     assert path == str(tmp_path / "sheet" / "corruptions.png") and os.path.getsize(path) > 10_000
 
 

@@ -1,5 +1,6 @@
-"""Text in the columns of a terminal, where a character is not always one column wide."""
+"""Text in the columns of a terminal, where a character is not always one column wide; shares in per cent."""
 
+import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -26,3 +27,10 @@ def aligned(rows: Iterable[Sequence[str]], sides: str) -> str:
         spaces = [" " * (widest - width(cell)) for cell in cells]
         padded.append([cell + space if side == "l" else space + cell for cell, space in zip(cells, spaces)])
     return "\n".join("  ".join(line).rstrip() for line in zip(*padded))
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as text in per cent, blank where missing; tiny densities keep their digits."""
+    if fraction is None or math.isnan(fraction):
+        return ""
+    return f"{100 * fraction:.2f} %" if fraction == 0 or fraction >= 1e-3 else f"{100 * fraction:.3g} %"

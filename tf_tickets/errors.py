@@ -1,12 +1,21 @@
 """What can go wrong, by exit status. Every message is one line for a person: what, where, how to fix."""
 
+import re
+
 # Characters of a value that a message repeats, and of what a library says: some repeat kilobytes of a damaged file.
 _SHOWN, _SAID = 100, 300
+# What XML and HTML cannot hold: controls, halves of characters, and two that are none.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def plain(text):
     """The text as one plain line: line breaks and terminal codes, which words and file names can hold, are escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+def plain_xml(text: str) -> str:
+    """Text in which characters that XML cannot hold are written out, by their codes."""
+    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def shown(value):

@@ -13,201 +13,29 @@ import sys  # noqa: E402
 from absl import app, flags, logging  # noqa: E402
 
 from tf_tickets.errors import StateError, TicketError, plain  # noqa: E402
-from tf_tickets.settings import cli, commands  # noqa: E402
+from tf_tickets.notices import say  # noqa: E402
+from tf_tickets.registry import COMMANDS  # noqa: E402
+from tf_tickets.settings import cli  # noqa: E402
 
 
-def main(request):
+def main(request: cli.Request) -> int:
     """Runs one parsed request; returns the exit status."""
-    if request.config.run.dry_run and request.command != "sweep":
+    command = COMMANDS[request.command]
+    if request.config.run.dry_run and command.plan is not None:
         from tf_tickets.experiments import plan_pictures
 
         with plan_pictures.all_problems():
             print(plan_text(request.command, request.config))
         return 0
-    return _COMMANDS[request.command](request)
+    return command.run(request)
 
 
-def plan_text(command, config):
+def plan_text(command: str, config) -> str:
     """What `--dry_run` prints of imp, train or pretrain. No TensorFlow, nothing touched."""
     from tf_tickets.experiments import plan
-    from tf_tickets.experiments.plan_text import text
 
     plan.check_writable(config)
-    if command == "train":
-        from tf_tickets.experiments import train
-
-        planned, ticket, _ = train.planned(config)
-        return text(planned, command, ticket)
-    if command == "pretrain":
-        from tf_tickets.experiments import backbone
-
-        config = backbone.resolved(config)
-    return text(plan.resolve(config), command)
-
-
-def _imp(request):
-    from tf_tickets.experiments.imp import imp
-
-    return _finish(imp(request.config, stopping.requested))
-
-
-def _train(request):
-    from tf_tickets.experiments.train import train
-
-    return _finish(train(request.config, stopping.requested))
-
-
-def _pretrain(request):
-    from tf_tickets import runs
-    from tf_tickets.experiments import backbone
-
-    backbone.resolved(request.config)  # refuses bad flags before TensorFlow loads
-    from tf_tickets.experiments.pretrain import pretrain
-    from tf_tickets.report import pretraining
-
-    print(pretraining.finish(runs.RunFolder(pretrain(request.config, stopping.requested).folder)))
-    return 0
-
-
-def _finish(result):
-    if result is None:
-        return 0  # a worker that is not the chief has nothing to show
-    from tf_tickets import runs
-    from tf_tickets.report import command
-
-    folder = runs.RunFolder(result.folder)
-    print(command.finish_run(folder, result.chosen))
-    if result.refits:
-        print("\nThe same rounds on all images of the subset, of which the ticket is:")
-        print(command.finish_run(folder.refit, result.chosen))
-    return 0
-
-
-def _evaluate(request):
-    from tf_tickets.evaluation import evaluate
-
-    print(evaluate.table(evaluate.evaluate(request.paths, request.config, stopping.requested)))
-    return 0
-
-
-def _analyze(request):
-    if request.config.command.what == "corruptions":
-        from tf_tickets.evaluation.corruption_sheet import corruption_sheet as draw
-    elif request.config.command.what == "augment":
-        from tf_tickets.augment.contact_sheet import contact_sheet as draw
-    else:
-        return _studies(request)
-    print(draw(request.config))
-    return 0
-
-
-def _studies(request):
-    from tf_tickets.analysis.analyze import analyze
-    from tf_tickets.report import analyses
-
-    found = analyze(request.paths, request.config, stopping.requested)
-    print(analyses.finish(found, request.config.command.what.split(",")))
-    return 0
-
-
-def _report(request):
-    from tf_tickets.report import command
-
-    asked, out = request.config.command, request.config.run.out if request.given("out") else None
-    text, problems = command.report(request.paths, out, latex=asked.latex, pdf=asked.pdf)
-    print(text)
-    for problem in problems:
-        _complain(problem)
-    return 3 if problems else 0
-
-
-def _export(request):
-    from tf_tickets.export import formats
-
-    wanted = request.config.command.format
-    out = request.config.run.out if request.given("out") else None
-    quiet = request.config.run.progress == "none"
-    say = (lambda line: None) if quiet else (lambda line: streams.say(f"tf-tickets: {line}"))
-    print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say))
-    return 0
-
-
-def _predict(request):
-    from tf_tickets.export import predict
-
-    text, problems = predict.predict(request.paths[0], request.paths[1:], request.config.command)
-    print(text)
-    for problem in problems:
-        _complain(problem)
-    return 2 if problems else 0
-
-
-def _verify(request):
-    from tf_tickets.export.verify import verify
-
-    for path in request.paths:
-        print(verify(path))
-    return 0
-
-
-def _prepare(request):
-    from tf_tickets.data.prepare import prepare
-
-    print(prepare(request.paths[0], request.config.command.archive, request.config.data.data_dir))
-    return 0
-
-
-def _sweep(request):
-    from tf_tickets.report import sweeps
-    from tf_tickets.sweeps import sweep
-
-    config = request.config
-    found = sweep.resolve(config, request.names, commands.check_command)
-    entries = [{"run": run.name, "folder": run.folder, "swept": run.point.texts, "rounds": run.rounds} for run in found]
-    if config.run.dry_run:
-        states = [
-            {"recipe": run.recipe, "finished": run.finished, "complete": run.complete, "steps": run.steps_left}
-            for run in found
-        ]
-        print(sweeps.listing([entry | state for entry, state in zip(entries, states)]))
-        return 0
-    if config.command.engine == "slurm":
-        return _print_script(found, config)
-    say = streams.say if config.run.progress != "none" else lambda line: None
-    outcomes = sweep.sweep(found, config, stopping.requested, say)
-    ends = [{"state": outcome.state, "chosen": outcome.chosen} for outcome in outcomes]
-    print(sweeps.finish(config.run.out, [entry | end for entry, end in zip(entries, ends)]))
-    for outcome in outcomes:
-        if outcome.status != 0:
-            _complain(outcome)
-    return sweep.worst(outcomes)
-
-
-def _print_script(found, config):
-    from tf_tickets.sweeps import slurm
-
-    text = slurm.script(found, config)
-    if text is None:
-        streams.say("tf-tickets: all runs are finished: there is nothing to submit")
-    else:
-        print(text, end="")
-    return 0
-
-
-def _complain(problem):
-    streams.say(f"tf-tickets: {plain(problem)}")
-
-
-_COMMANDS = {
-    "imp": _imp, "train": _train, "pretrain": _pretrain, "evaluate": _evaluate, "analyze": _analyze, "report": _report,
-    "export": _export, "predict": _predict, "verify": _verify, "prepare": _prepare, "sweep": _sweep,
-}  # fmt: skip
-
-# Commands that heed a request themselves, because they have something to save; the others are left at once.
-_HEEDING = ("imp", "train", "pretrain", "evaluate", "analyze", "sweep")
-
-# Commands whose result is what they print; the others leave it in files too.
-_PRINTING = ("evaluate", "report", "predict", "verify")
+    return COMMANDS[command].plan(config)
 
 
 def _run(request):
@@ -216,14 +44,15 @@ def _run(request):
     from tf_tickets import storage
 
     try:
-        if request.command not in _HEEDING:
+        command = COMMANDS[request.command]
+        if not command.heeds_stop:
             stopping.leave_at_once()
         with storage.disk_faults():
             status = main(request)
-        return _printed(status, _is_printing(request))
+        return _printed(status, request.config.run.dry_run or command.prints(request.config))
     except TicketError as error:
         streams.end_recording()
-        _complain(error)
+        say(plain(error))
         return error.exit_status
     except Exception:
         streams.end_recording(show=True)
@@ -233,13 +62,6 @@ def _run(request):
         streams.end_recording()
 
 
-def _is_printing(request):
-    """Whether all that a command gives is its output."""
-    command = request.config.command
-    scripted = request.command == "sweep" and command.engine == "slurm"
-    return request.command in _PRINTING or request.config.run.dry_run or scripted
-
-
 def _printed(status, needed):
     """The exit status once all is printed; where the output is `needed` and was not written, that is a failure."""
     problem = streams.unprinted()
@@ -247,7 +69,7 @@ def _printed(status, needed):
         return status  # what reads our output, such as head, has seen enough
     reason = "it is closed" if problem.errno == errno.EBADF else problem.strerror
     remedy = "give it another place and run again" if needed else "the files that the command writes are whole"
-    _complain(f"standard output cannot be written: {reason}; {remedy}")
+    say(f"standard output cannot be written: {reason}; {remedy}")
     return status or (StateError.exit_status if needed else 0)
 
 
@@ -257,11 +79,11 @@ def _parse(argv):
     except SystemExit as helped:
         sys.exit(_printed(helped.code, needed=True))
     except TicketError as error:
-        _complain(error)
+        say(plain(error))
         sys.exit(error.exit_status)
 
 
-def entry_point():
+def entry_point() -> None:
     """The console script."""
     stopping.listen()
     streams.take_over()

@@ -1,20 +1,21 @@
 """Tables of parts by name: each part of a kind registers itself, and says on its own all that is asked of it."""
 
 import importlib
+import pkgutil
 import typing
 from collections.abc import Callable, Iterator, Mapping
 
 
 class Registry(Mapping):
-    """Parts of one kind by name, in the order in which they were registered.
+    """Parts of one kind by name: by their `order`, where they have one, else as they were registered.
 
-    The module that holds the program's own parts is imported when the table is first looked at, so that settings, which
-    stand below it, can offer the names.
+    The module that holds the program's own parts, or every module of the package that does, is imported when the table
+    is first looked at, so that settings, which stand below it, can offer the names.
     """
 
     def __init__(self, kind: str, home: str):
-        """`kind`: what a part is called in messages; `home`: the module that registers the program's own parts."""
-        self._kind, self._home, self._parts = kind, home, {}
+        """`kind`: what a part is called in messages; `home`: the module or package of the program's own parts."""
+        self._kind, self._home, self._parts, self._complete = kind, home, {}, False
 
     def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
         """A decorator that puts what it decorates, a class as an instance of it, under a name; ValueError if taken."""
@@ -30,8 +31,12 @@ class Registry(Mapping):
 
     @property
     def _all(self) -> dict:
-        importlib.import_module(self._home)
-        return self._parts
+        if not self._complete:
+            home = importlib.import_module(self._home)
+            for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
+                importlib.import_module(f"{self._home}.{module.name}")
+            self._complete = True
+        return dict(sorted(self._parts.items(), key=lambda item: getattr(item[1], "order", 0)))
 
     def __getitem__(self, name: str) -> typing.Any:
         """The part; a KeyError says what there is."""
@@ -55,3 +60,13 @@ STARTS = Registry("kind of rewinding", "tf_tickets.pruning.starts")
 NETWORKS = Registry("network", "tf_tickets.models.families")
 DATASETS = Registry("data set", "tf_tickets.data")
 OPERATIONS = Registry("augmentation", "tf_tickets.augment")
+EVALUATORS = Registry("evaluator", "tf_tickets.evaluation.evaluators")
+ANALYSES = Registry("analysis", "tf_tickets.analysis.analyses")
+COMMANDS = Registry("command", "tf_tickets.commands")
+
+
+def measured_by(row_name: str) -> typing.Any:
+    """The evaluator or analysis whose rows have a name, with or without `,images=N`; None where none is registered."""
+    name = row_name.partition(",images=")[0]
+    named = (evaluator for evaluator in EVALUATORS.values() if name in evaluator.row_names)
+    return EVALUATORS.get(name) or ANALYSES.get(name) or next(named, None)

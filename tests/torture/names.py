@@ -113,7 +113,8 @@ def journey(folder, classes):
     from tf_tickets import runtime, storage
     from tf_tickets.evaluation import evaluate
     from tf_tickets.export import formats, predict, verify
-    from tf_tickets.report import command, figures_robustness
+    from tf_tickets.plotting import maps
+    from tf_tickets.report import command
     from tf_tickets.settings.config import Command, Config
 
     root, wrong = folder / "pictures", []
@@ -148,7 +149,7 @@ def journey(folder, classes):
     check(f"report: {problems}", not problems)
     page = Text((folder / "report" / "report.html").read_text())
     check("report.html", not page.tags & {"script", "i"} and "b" in page.tags)
-    cut = set(figures_robustness.shortened(classes))
+    cut = set(maps.shortened(classes))
     check("confusion figures", len(list((folder / "report").rglob("*confusion*.svg"))) == 3)
     for path in sorted((folder / "report").rglob("*.svg")):
         found = words(path)

@@ -5,7 +5,6 @@ import functools
 import numpy as np
 
 from tf_tickets import backend, seeds
-from tf_tickets.analysis import similarity, taps
 from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import evaluate, networks
 from tf_tickets.models import architecture
@@ -20,10 +19,9 @@ class Desk:
     Attributes:
       config: the Config of the command.
       devices: function () -> backend.Devices.
-      network: function subjects.Subject -> subjects.Network; the last two are kept.
+      network: function networks.Subject -> networks.Network; the last two are kept.
       source: function (name of a data set, where it is) -> data.sources.Source.
       test: function (name of a data set, where it is) -> data.pipeline.Images, all test images.
-      directions: function subjects.Subject -> what analysis.similarity.directions gives, of `taps.compared` layers.
     """
 
     def __init__(self, config):
@@ -32,14 +30,13 @@ class Desk:
         self.network = functools.lru_cache(maxsize=2)(self._network)
         self.source = functools.cache(lambda name, data_dir: sources.load(name, data_dir))
         self.test = functools.cache(self._test)
-        self.directions = functools.cache(self._directions)
 
     def data_set(self, subject):
         """The catalog.DataSet of a network."""
         return evaluate.data_set_of(subject, self.config)
 
     def data_dir(self, network, name):
-        """Where a data set is for an analysis of a subjects.Network: in `--data_dir`, else beside the network's own."""
+        """Where a data set is for an analysis of a networks.Network: in `--data_dir`, else beside the network's own."""
         if name == network.data_set.name:
             return network.data_dir
         beside = self.config.data.data_dir is None and network.data_set.source == "tfds"
@@ -65,12 +62,6 @@ class Desk:
         images = self.test(name, data_dir)
         keys = seeds.spread(seeds.fold("analysis"), images.ids)
         return images[np.sort(np.argsort(keys, kind="stable")[:SAMPLE])]
-
-    def _directions(self, subject):
-        network = self.network(subject)
-        tensors = [network.model.get_layer(name).output for name in taps.compared(described(subject.ticket))]
-        batches = activations(network, tensors, self.sample(network.data_set.name, network.data_dir))
-        return similarity.directions(layers for layers in batches if len(layers[0]) >= similarity.LEAST)
 
 
 def described(ticket):
@@ -98,7 +89,7 @@ def outputs(network, tensors, batches):
     """Values inside a network in inference mode.
 
     Args:
-      network: a subjects.Network.
+      network: a networks.Network.
       tensors: list of Keras tensors of its model.
       batches: iterable of normalised images.
 
@@ -110,8 +101,8 @@ def outputs(network, tensors, batches):
     inner = keras.Model(network.model.input, tensors)
     compute = tf.function(lambda images: inner(images, training=False), reduce_retracing=True, autograph=False)
     for images in batches:
-        found = compute(images)
-        yield [part.numpy() for part in (found if isinstance(found, (list, tuple)) else [found])]
+        values = compute(images)
+        yield [part.numpy() for part in (values if isinstance(values, (list, tuple)) else [values])]
 
 
 def activations(network, tensors, images):

@@ -5,20 +5,13 @@ import itertools
 import os
 
 from tf_tickets import storage
-from tf_tickets.analysis import comparisons, measures
 from tf_tickets.analysis.activations import Desk
 from tf_tickets.evaluation import evaluate, networks
-
-_OF_MASKS = ("density", "overlap")
-STUDIES = {
-    "density": measures.densities, "similarity": comparisons.similarities, "probe": measures.probes,
-    "overlap": comparisons.overlaps, "stability": comparisons.stabilities, "activity": measures.activities,
-    "shot": measures.shots,
-}  # fmt: skip
+from tf_tickets.registry import ANALYSES
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Analysed:
     """The analyses of one run.
 
     Attributes:
@@ -32,7 +25,7 @@ class Found:
     rows: list
 
 
-def analyze(paths, config, stop=lambda: False):
+def analyze(paths, config, stop=lambda: False) -> list[Analysed]:
     """Analyses networks and adds the rows to their evaluations.csv; what is there already is not computed again.
 
     Args:
@@ -41,27 +34,27 @@ def analyze(paths, config, stop=lambda: False):
       stop: function asked between tasks; when true, StopRequested is raised.
 
     Returns:
-      List of Found, one per run or ticket folder.
+      List of Analysed, one per run or ticket folder.
 
     Raises:
       UsageError, StateError, LockedError, StopRequested: see `errors`.
     """
-    wanted = config.command.what.split(",")
+    names = config.command.what.split(",")
     groups = [networks.subjects(path, config.command.which) for path in _distinct(paths)]
     desk = Desk(config)
     # Everything that can be refused is refused before anything is computed.
-    if not set(wanted) <= set(_OF_MASKS):
-        for one in itertools.chain.from_iterable(groups):
-            desk.data_set(one)
-    work = [(one, tasks) for name in wanted for one, tasks in STUDIES[name](desk, groups)]
-    for _, mine in itertools.groupby(sorted(work, key=_place), _place):
-        for one, tasks in (mine := list(mine)):
-            with one.locked():
-                evaluate.run_tasks(one, desk.network(one), tasks, desk.devices, stop)
-        for one, _ in mine:
+    if not all(ANALYSES[name].of_masks for name in names):
+        for subject in itertools.chain.from_iterable(groups):
+            desk.data_set(subject)
+    work = [(subject, tasks) for name in names for subject, tasks in ANALYSES[name].tasks(desk, groups)]
+    for _, of_folder in itertools.groupby(sorted(work, key=_place), _place):
+        for subject, tasks in (of_folder := list(of_folder)):
+            with subject.locked():
+                evaluate.run_tasks(subject, desk.network(subject), tasks, desk.devices, stop)
+        for subject, _ in of_folder:
             # Read again where it is asked for: the tickets of all rounds of many runs would fill the memory.
-            vars(one).pop("ticket", None)
-    return [_found(group[0], wanted) for group in {_folder(group[0]): group for group in groups}.values()]
+            vars(subject).pop("ticket", None)
+    return [_analysed(group[0], names) for group in {_folder(group[0]): group for group in groups}.values()]
 
 
 def _place(item):
@@ -77,10 +70,8 @@ def _folder(subject):
     return subject.run.path("analysis") if subject.run else f"{subject.folder}.analysis"
 
 
-def _found(subject, wanted):
+def _analysed(subject, names):
     folder = storage.subfolder(*os.path.split(_folder(subject)))
-    if subject.run is None:
-        rows = subject.rows()
-    else:
-        rows = [row for one in networks.of_run(subject.run, "all") for row in one.rows()]
-    return Found(folder, subject.name, [row for row in rows if row["evaluator"] in wanted])
+    subjects = [subject] if subject.run is None else networks.of_run(subject.run, "all")
+    rows = [row for each in subjects for row in each.rows()]
+    return Analysed(folder, subject.name, [row for row in rows if row["evaluator"] in names])

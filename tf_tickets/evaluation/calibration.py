@@ -27,6 +27,12 @@ def expected_calibration_error(confidence, correct, bins=BINS):
     return float(np.abs(gap).sum() / len(index))
 
 
+def metric(logits, images) -> tuple[str, float, int]:
+    """The row of the calibration error of logits, float [n, classes], of a data.pipeline.Images."""
+    correct = logits.argmax(axis=1) == images.labels
+    return "calibration_error", expected_calibration_error(confidences(logits), correct), len(images)
+
+
 def confusion(logits, labels, classes):
     """How often images of one class were taken for another: int64 [true class, predicted class]."""
     pairs = np.asarray(labels) * classes + logits.argmax(axis=1)

@@ -146,8 +146,8 @@ def of_run(run, which):
 
 
 def _of_round(run, index):
-    mine = run.round(index)
-    return Subject(mine.folder, run.name, mine.evaluations, run, mine.predictions)
+    folder = run.round(index)
+    return Subject(folder.folder, run.name, folder.evaluations, run, folder.predictions)
 
 
 def _chosen(run, which):

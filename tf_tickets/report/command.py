@@ -5,7 +5,8 @@ import os
 
 import pandas
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
+from tf_tickets.columns import percent
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import details, evaluation_rows, naming, page, pairing, papers, plots, rewinds, rivals, tables
 
@@ -86,6 +87,17 @@ def _gathered(paths, out):
     rows = evaluation_rows.gather(paths, folders, pairing.pooled(frame), problems)
     _refuse_losing(rows, os.path.join(out, evaluation_rows.FILE), paths)
     return frame, rows, folders, problems
+
+
+def print_run(result):
+    """Prints what came of a run: an experiments.imp.Result, or None of a worker that is not the chief."""
+    if result is None:
+        return
+    folder = runs.RunFolder(result.folder)
+    print(finish_run(folder, result.chosen))
+    if result.refits:
+        print("\nThe same rounds on all images of the subset, of which the ticket is:")
+        print(finish_run(folder.refit, result.chosen))
 
 
 def finish_run(folder, chosen):
@@ -187,4 +199,4 @@ def _headline(frame, digest, last, found):
     reached = frame[(frame["digest"] == digest) & (frame["round"] == last)]["run"].nunique()
     part = "" if reached == found else f" (reached by {reached} of {found} runs)"
     part = " (of each run its own)" if part and naming.is_refit(digest) else part
-    return f"Last round {last}{part}, density {tables.percent(result[0])}: {result[3].sentence()}."
+    return f"Last round {last}{part}, density {percent(result[0])}: {result[3].sentence()}."

@@ -1,10 +1,7 @@
 """What the page reads of run folders beside their summaries; a damaged file is named and left out."""
 
-import functools
-import glob
 import math
 import os
-import re
 
 import numpy as np
 import pandas
@@ -143,25 +140,6 @@ def _epochs(path, problems):
     return tolerant(read, path, problems) if os.path.exists(path) else None
 
 
-def similarities(folder, problems):
-    """The matrices of `analysis/cka_*.csv` of a run: list of (file name without suffix, frame of layers x layers)."""
-    found = []
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder.folder), "analysis", "cka_*.csv"))):
-        table = tolerant(functools.partial(_matrix, path), path, problems)
-        if table is not None:
-            found.append((os.path.basename(path)[: -len(".csv")], table))
-    return found
-
-
-def _matrix(path):
-    rows = storage.read_csv(path)
-    if not rows:
-        raise ValueError("it has no rows")
-    first, *columns = rows[0]
-    values = [[_within(row, name, line, -2.0, 2.0) for name in columns] for line, row in enumerate(rows, 1)]
-    return pandas.DataFrame(values, index=[row[first] for row in rows], columns=columns)
-
-
 def examples(folder, problems):
     """The arrays of the run's examples.npz, or None."""
 
@@ -206,16 +184,6 @@ def changed_settings(folder, problems):
         }  # fmt: skip
 
     return tolerant(read, folder.config, problems) or {}
-
-
-def compared_networks(name):
-    """Which networks a CKA matrix compares, in words, from the name of its file, such as cka_round_00_round_07."""
-    found = re.fullmatch(r"cka_round_(\d+)_round_(\d+)", name)
-    if not found:
-        return f"({name})"
-    rounds = [int(part) for part in found.groups()]
-    rows, columns = (f"the ticket of round {index}" if index else "the dense network" for index in rounds)
-    return f"of {rows} with each other" if rows == columns else f"of {rows} (rows) and {columns} (columns)"
 
 
 def versions(folder, problems):

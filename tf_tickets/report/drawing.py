@@ -4,15 +4,14 @@ import os
 import re
 
 from tf_tickets import storage
-from tf_tickets.report import html, plots
+from tf_tickets.plotting.canvas import BLUE, GRID, INK, LOOK, PAPER, SOFT, look, saved
+from tf_tickets.report import html
 
-# Colours that the page replaces by its own, so that one drawing serves light, dark and paper.
-INK, SOFT, GRID, PAPER, BLUE = "#1c1c1d", "#6e6e73", "#e4e4e4", "#fefefe", "#0072b2"
 _IN_PAGE = {
     INK: "var(--ink)", "#444444": "var(--ink)", SOFT: "var(--soft)", GRID: "var(--line)", PAPER: "var(--paper)",
     BLUE: "var(--blue)",
 }  # fmt: skip
-_LOOK = plots.LOOK | {
+_LOOK = LOOK | {
     "svg.fonttype": "none", "font.size": 9.5, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": SOFT,
     "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
     "figure.facecolor": PAPER, "savefig.facecolor": PAPER, "axes.facecolor": "none", "grid.color": GRID,
@@ -53,13 +52,13 @@ class Figures:
 
 def render(draw, formats):
     """What `draw` returns as a dict from each format, svg or pdf, to bytes, which depend on the drawing alone."""
-    with plots.look(_LOOK):
+    with look(_LOOK):
         drawn, files = draw(), {}
         # Laid out once here: saving would do it again, and draw everything twice for that.
         drawn.get_layout_engine().execute(drawn)
         drawn.set_layout_engine("none")
         for name in formats:
-            files[name] = plots.saved(drawn, name)
+            files[name] = saved(drawn, name)
     return files
 
 

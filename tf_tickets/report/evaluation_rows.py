@@ -7,8 +7,7 @@ import re
 import pandas
 
 from tf_tickets import storage
-from tf_tickets.errors import StateError
-from tf_tickets.report import html
+from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.report.details import MOST, number, tolerant
 
 FILE = "evaluations.csv"
@@ -104,7 +103,7 @@ def _rows(path, place):
         lacking = [name for name in (*(() if place else _PLACE), *WHAT, *_NUMBERS) if row.get(name) is None]
         if lacking:
             raise ValueError(f"row {line} lacks {lacking[0]}")
-        texts = [name for name in ("run", *WHAT) if row.get(name) and html.plain_xml(row[name]) != row[name]]
+        texts = [name for name in ("run", *WHAT) if row.get(name) and plain_xml(row[name]) != row[name]]
         if texts:
             raise ValueError(f"row {line}: {texts[0]} is {ascii(row[texts[0]])}, which no page can show")
         value, n = number(row, "value", line), number(row, "n", line, int)

@@ -4,7 +4,9 @@ import re
 
 import pandas
 
-from tf_tickets.report import analyses, analysis_rows, evaluation_rows, pairing, statistics, tables
+from tf_tickets.columns import percent
+from tf_tickets.registry import EVALUATORS, measured_by
+from tf_tickets.report import evaluation_rows, pairing, statistics, tables
 
 _PAIR = ["seed", "subset_seed"]
 _NETWORKS = ("dense", "ticket")
@@ -12,7 +14,7 @@ _NETWORKS = ("dense", "ticket")
 _SEVERITY = r":\d{1,2}$"
 
 
-def compared(rows):
+def compared(rows: pandas.DataFrame) -> pandas.DataFrame:
     """Dense and ticket side by side.
 
     The ticket of a run is its last round that `evaluate` looked at. A training run writes its test accuracy for every
@@ -37,7 +39,7 @@ def compared(rows):
     return both.groupby([*_PAIR, *evaluation_rows.WHAT], sort=False)[columns].mean().reset_index()
 
 
-def measures(both, metric="accuracy"):
+def measures(both: pandas.DataFrame, metric: str = "accuracy") -> list[dict]:
     """Whole test sets of `compared`, one entry per (evaluator, setting), with intervals over pairs.
 
     Returns:
@@ -45,59 +47,49 @@ def measures(both, metric="accuracy"):
       statistics.PairedDifference) and n (images).
     """
     chosen = both[(both["metric"] == metric) & ~both["setting"].str.contains(_SEVERITY, regex=True)]
-    found = []
+    entries = []
     for (evaluator, setting), rows in chosen.groupby(["evaluator", "setting"], sort=False):
         dense, ticket = rows["dense"].to_numpy(), rows["ticket"].to_numpy()
-        found.append({
+        entries.append({
             "title": title(evaluator, setting), "evaluator": evaluator, "setting": setting,
             "dense": statistics.mean_interval(dense), "ticket": statistics.mean_interval(ticket),
             "difference": statistics.paired_difference(dense, ticket), "n": int(rows["n"].iloc[0]),
         })  # fmt: skip
-    return found
+    return entries
 
 
-def cells(both):
+def cells(both: pandas.DataFrame) -> dict[str, list[str]]:
     """Accuracies on whole test sets and under attack of `compared`, as columns of text."""
-    found = measures(both)
-    errors = {(one["evaluator"], one["setting"]): one for one in measures(both, "calibration_error")}
-    known = [errors.get((one["evaluator"], one["setting"])) for one in found]
-    differences = [one["difference"] for one in found]
+    measured = measures(both)
+    errors = {(entry["evaluator"], entry["setting"]): entry for entry in measures(both, "calibration_error")}
+    known = [errors.get((entry["evaluator"], entry["setting"])) for entry in measured]
+    differences = [entry["difference"] for entry in measured]
     columns = {
-        "test set": [one["title"] for one in found],
-        **{f"{name}, mean ± sd": [tables.mean_sd(one[name].mean, one[name].sd) for one in found] for name in _NETWORKS},
-        "difference, points": [statistics.points(one.mean, 2) for one in differences],
-        "95 % interval": [tables.interval(pairing.bounds(one)) for one in differences],
-        "pairs": [str(one.n) for one in differences],
-        "p": [statistics.probability(one.p_value) for one in differences],
+        "test set": [entry["title"] for entry in measured],
+        **{
+            f"{name}, mean ± sd": [tables.mean_sd(entry[name].mean, entry[name].sd) for entry in measured]
+            for name in _NETWORKS
+        },
+        "difference, points": [statistics.points(difference.mean, 2) for difference in differences],
+        "95 % interval": [tables.interval(pairing.bounds(difference)) for difference in differences],
+        "pairs": [str(difference.n) for difference in differences],
+        "p": [statistics.probability(difference.p_value) for difference in differences],
     }
     if any(known):
         for name in _NETWORKS:
-            columns[f"ECE, {name}"] = [tables.percent(one[name].mean) if one else "" for one in known]
+            columns[f"ECE, {name}"] = [percent(entry[name].mean) if entry else "" for entry in known]
     return columns
 
 
-def title(evaluator, setting):
+def title(evaluator: str, setting: str) -> str:
     """What an evaluator's setting is called on the page."""
+    measure = measured_by(evaluator)
     evaluator, _, images = evaluator.partition(",images=")
-    text = _title(evaluator, setting)
+    text = measure.title(evaluator, setting) if measure else f"{evaluator}, {setting}"
     return f"{text}, {int(images):,d} images" if re.fullmatch("[0-9]{1,15}", images) else text
 
 
-def _title(evaluator, setting):
-    kind, _, count = setting.partition("_")
-    if kind in ("standard", "all") and re.fullmatch("[0-9]{1,15}", count):
-        made = "generated corruptions" if evaluator.startswith("generated") else evaluator
-        return f"{made}, mean of {count}"
-    if evaluator == "clean":
-        return f"clean, {setting}"
-    strength = re.match(r"eps=(\d+\.?\d*)", setting)
-    steps = re.search(r"steps=(\d+)", setting)
-    if strength:
-        return f"{evaluator.upper()}, eps {float(strength[1]):.3g}" + (f", {steps[1]} steps" if steps else "")
-    return f"{evaluator}, {setting}"
-
-
-def by_severity(both):
+def by_severity(both: pandas.DataFrame) -> dict[str, pandas.DataFrame]:
     """Accuracy differences by kind of corruption and severity.
 
     Returns:
@@ -111,21 +103,25 @@ def by_severity(both):
         kind=parts.str[0], severity=parts.str[1].astype(int), difference=100 * (rows["ticket"] - rows["dense"])
     )
     return {
-        evaluator: mine.pivot_table(index="kind", columns="severity", values="difference", sort=False).sort_index(
+        evaluator: of_one.pivot_table(index="kind", columns="severity", values="difference", sort=False).sort_index(
             axis=1
         )
-        for evaluator, mine in rows.groupby("evaluator", sort=False)
+        for evaluator, of_one in rows.groupby("evaluator", sort=False)
     }
 
 
-def by_class(both):
+def _in_classes():
+    return [name for name, evaluator in EVALUATORS.items() if evaluator.in_classes]
+
+
+def by_class(both: pandas.DataFrame) -> pandas.DataFrame:
     """Accuracy by class, averaged over pairs: a frame with the columns dense and ticket, fractions, by class name."""
-    rows = both[(both["evaluator"] == "clean") & both["metric"].str.startswith("accuracy:")]
+    rows = both[both["evaluator"].isin(_in_classes()) & both["metric"].str.startswith("accuracy:")]
     names = rows["metric"].str.slice(len("accuracy:"))
     return rows.assign(name=names).groupby("name", sort=False)[["dense", "ticket"]].mean()
 
 
-def confusions(rows, both):
+def confusions(rows: pandas.DataFrame, both: pandas.DataFrame) -> tuple[pandas.DataFrame, pandas.DataFrame] | None:
     """Confusion of dense and of ticket, averaged over runs.
 
     Args:
@@ -137,11 +133,11 @@ def confusions(rows, both):
       (dense, ticket): frames of true x predicted class, shares of the true class's images; None without rows.
     """
     classes = list(by_class(both).index)
-    mine = rows[(rows["evaluator"] == "clean") & rows["metric"].str.startswith("confusion:")]
-    if not classes or mine.empty:
+    confused = rows[rows["evaluator"].isin(_in_classes()) & rows["metric"].str.startswith("confusion:")]
+    if not classes or confused.empty:
         return None
-    last = mine[mine["round"] > 0].groupby("run")["round"].max()
-    chosen = mine[mine["run"].isin(last.index)]
+    last = confused[confused["round"] > 0].groupby("run")["round"].max()
+    chosen = confused[confused["run"].isin(last.index)]
     parts = chosen[chosen["round"] == 0], chosen[chosen["round"] == chosen["run"].map(last)]
     if any(part.empty for part in parts):
         return None
@@ -163,28 +159,3 @@ def _pair(text, classes):
     return next(
         ((text[:at], text[at + 1 :]) for at in cuts if text[:at] in classes and text[at + 1 :] in classes), None
     )
-
-
-def densities(rows):
-    """Density by layer and round of the rows of one digest, mean over runs: as `details.density_means`."""
-    mine = rows[(rows["evaluator"] == "density") & rows["metric"].str.startswith("density:")]
-    if mine.empty:
-        return None
-    layers = mine["metric"].str.slice(len("density:"))
-    return (
-        mine.assign(layer=layers)
-        .pivot_table(index="layer", columns="round", values="value", sort=False)
-        .sort_index(axis=1)
-    )
-
-
-def similarities(rows):
-    """The CKA matrices of the first run of one digest that has some: as `details.similarities`."""
-    mine, found = rows[rows["evaluator"] == "similarity"], []
-    for _, part in mine.groupby(["run", "round", "setting"], sort=False):
-        if part["run"].iloc[0] == mine["run"].iloc[0]:
-            records = part.to_dict("records")
-            lines, columns, values = analysis_rows.matrix(records)
-            table = pandas.DataFrame([[values[line, one] for one in columns] for line in lines], lines, columns)
-            found.append((f"cka_{analyses.pair_name(records)}", table))
-    return sorted(found, key=lambda pair: pair[0])

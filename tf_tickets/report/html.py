@@ -1,11 +1,9 @@
 """The parts of an HTML page that needs nothing but itself; every text that comes in is escaped here."""
 
 import html
-import re
 import string
 
-# What XML and HTML cannot hold: controls, halves of characters, and two that are none.
-_NONE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+from tf_tickets.errors import plain_xml
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1c1d;--soft:#63636a;--line:#dedee2;--paper:#ffffff;--back:#f6f6f4;--blue:#0072b2;
@@ -57,11 +55,6 @@ _PAGE = string.Template(
     '<link rel="icon" href="data:,">\n<style>$style</style>\n</head>\n<body>\n<main>\n$body\n</main>\n</body>\n'
     "</html>\n"
 )
-
-
-def plain_xml(text):
-    """Text in which characters that XML cannot hold are written out, by their codes."""
-    return _NONE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def escape(text):

@@ -3,8 +3,9 @@
 import os
 import re
 
+from tf_tickets.registry import COMMANDS
 from tf_tickets.runs import REFIT
-from tf_tickets.settings.config import COMMANDS, Config
+from tf_tickets.settings.config import Config
 
 _REFIT = f"-{REFIT}"
 

@@ -3,10 +3,12 @@
 import os
 
 from tf_tickets import storage
+from tf_tickets.columns import percent
 from tf_tickets.report import (
     details,
     figures_robustness,
     html,
+    others,
     pairing,
     plots,
     recipe,
@@ -15,7 +17,6 @@ from tf_tickets.report import (
     sections,
     sentences,
     statistics,
-    tables,
 )
 from tf_tickets.report.drawing import Figures
 
@@ -189,7 +190,9 @@ def _group(group, alone):
     facts = [run, str(first["data"]), f"augment {first['augment']}", f"rewind {first['rewind']}"]
     parts.append(html.paragraph(", ".join(facts), "soft"))
     made = (sections.accuracy, sections.robustness, sections.classes, sections.examples, sections.inside)
-    return "\n".join([*parts, *(part(group) for part in (*made, sections.training, recipe.section))])
+    parts += [part(group) for part in made]
+    parts += filter(None, [others.section(group)])
+    return "\n".join([*parts, sections.training(group), recipe.section(group)])
 
 
 def _all_rows(frame):
@@ -208,7 +211,7 @@ def _all_rows(frame):
 
 def _cell(name, value):
     if name == "density" or name.endswith("accuracy"):
-        return tables.percent(value)
+        return percent(value)
     if name == "train_loss":
         return "" if value != value else f"{value:.4f}"
     return f"{value:,}" if name.startswith("weights") else str(value)

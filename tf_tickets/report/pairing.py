@@ -3,6 +3,7 @@
 import numpy as np
 import pandas
 
+from tf_tickets.columns import percent
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming, statistics, tables
 
@@ -132,7 +133,7 @@ def cells(group, pairs):
     counts = rounds["run"].nunique()
     columns = {
         "round": [str(index) for index in means],
-        "density": [tables.percent(value) for value in rounds["density"].mean()],
+        "density": [percent(value) for value in rounds["density"].mean()],
         "mean test accuracy ± sd (runs)": [
             f"{tables.mean_sd(mean.mean, mean.sd)} ({counts[index]})" for index, mean in means.items()
         ],

@@ -3,7 +3,8 @@
 import os
 
 from tf_tickets import storage
-from tf_tickets.report import naming, plots
+from tf_tickets.plotting.canvas import COLOURS, canvas, write
+from tf_tickets.report import naming
 
 
 def finish(folder):
@@ -46,18 +47,18 @@ def curves(rows, path_without_suffix, title):
     """
 
     def draw():
-        drawn = plots.canvas(5.6, 3.2)
+        drawn = canvas(5.6, 3.2)
         loss = drawn.add_subplot(title=title, xlabel="epoch", ylabel="contrastive loss")
-        loss.plot([int(r["epoch"]) for r in rows], [float(r["train_loss"]) for r in rows], color=plots.COLOURS[0])
-        loss.yaxis.label.set_color(plots.COLOURS[0])
+        loss.plot([int(r["epoch"]) for r in rows], [float(r["train_loss"]) for r in rows], color=COLOURS[0])
+        loss.yaxis.label.set_color(COLOURS[0])
         seen, right = [row for row in rows if row["neighbour_accuracy"]], loss.twinx()
         right.grid(False)
         right.spines["right"].set_visible(True)
         right.plot(
             [int(r["epoch"]) for r in seen], [100 * float(r["neighbour_accuracy"]) for r in seen],
-            color=plots.COLOURS[1], marker="o", markersize=3.5,
+            color=COLOURS[1], marker="o", markersize=3.5,
         )  # fmt: skip
-        right.set_ylabel("nearest-neighbour accuracy (%)", color=plots.COLOURS[1])
+        right.set_ylabel("nearest-neighbour accuracy (%)", color=COLOURS[1])
         return drawn
 
-    return plots.write(draw, path_without_suffix)
+    return write(draw, path_without_suffix)

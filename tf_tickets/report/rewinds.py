@@ -4,7 +4,9 @@ import re
 
 import pandas
 
-from tf_tickets.report import pairing, plots, statistics, tables
+from tf_tickets.columns import percent
+from tf_tickets.plotting.canvas import COLOURS, canvas
+from tf_tickets.report import pairing, statistics, tables
 
 COLUMNS = (
     "rewind_epoch", "digest", "round", "density", "n", "dense_accuracy", "ticket_accuracy", "difference", "low", "high",
@@ -125,7 +127,7 @@ def heading(found):
     """What the table of `cells` is about."""
     row = found.iloc[0]
     over = f"over {row['n']} pair{'s' if row['n'] != 1 else ''} that all have"
-    return f"Rewind points compared after round {row['round']}, density {tables.percent(row['density'])}, {over}"
+    return f"Rewind points compared after round {row['round']}, density {percent(row['density'])}, {over}"
 
 
 def cells(found):
@@ -141,7 +143,7 @@ def cells(found):
     for name in ("dense", "ticket"):
         measured = found[f"{name}_barriers"]
         if measured.any():
-            columns[f"barrier, {name}"] = [tables.percent(value) for value in found[f"{name}_barrier"]]
+            columns[f"barrier, {name}"] = [percent(value) for value in found[f"{name}_barrier"]]
             columns[f"pairs with it, {name}"] = [str(value) for value in measured]
     return columns
 
@@ -153,9 +155,9 @@ def figure(found):
       found: frame of `compared`, not empty.
     """
     known = [name for name in ("dense", "ticket") if found[f"{name}_barriers"].any()]
-    drawn = plots.canvas(5.2, 4.6 if known else 2.8)
+    drawn = canvas(5.2, 4.6 if known else 2.8)
     panels = drawn.subplots(2 if known else 1, 1, sharex=True, squeeze=False)[:, 0]
-    looks = {"dense": {"color": "#444444", "marker": "s", "linestyle": "--"}, "ticket": {"color": plots.COLOURS[0]}}
+    looks = {"dense": {"color": "#444444", "marker": "s", "linestyle": "--"}, "ticket": {"color": COLOURS[0]}}
     for name, look in looks.items():
         look = {"marker": "o", "markersize": 4.5, "linewidth": 1.6, "label": name, **look}
         panels[0].plot(found["rewind_epoch"], 100 * found[f"{name}_accuracy"], **look)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas
 
+from tf_tickets.columns import percent
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import pairing, plots, statistics, tables
 
@@ -65,8 +66,8 @@ def cells(found):
     """The frame of `compared` as columns of text."""
     return {
         "against": list(found["name"]),
-        "density": [tables.percent(value) for value in found["density"]],
-        "its density": [tables.percent(value) for value in found["rival_density"]],
+        "density": [percent(value) for value in found["density"]],
+        "its density": [percent(value) for value in found["rival_density"]],
         "ticket, mean ± sd": list(map(tables.mean_sd, found["ticket_accuracy"], found["ticket_sd"])),
         "rival, mean ± sd": list(map(tables.mean_sd, found["rival_accuracy"], found["rival_sd"])),
         "ticket - rival, points": [statistics.points(value / 100, 2) for value in found["difference"]],

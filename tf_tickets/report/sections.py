@@ -5,11 +5,13 @@ import functools
 
 import pandas
 
+from tf_tickets.plotting import maps
+from tf_tickets.registry import measured_by
 from tf_tickets.report import (
     details,
     evaluations,
-    figures_networks,
     figures_robustness,
+    figures_training,
     html,
     pairing,
     plots,
@@ -17,7 +19,7 @@ from tf_tickets.report import (
     thumbnails,
 )
 
-_CURVE_ROUNDS, _CURVE_RUNS, _CONFUSION_CLASSES, _CLASSES, _MATRICES = 3, 12, 20, 40, 4
+_CURVE_ROUNDS, _CURVE_RUNS, _CONFUSION_CLASSES, _CLASSES = 3, 12, 20, 40
 _LETTERS_ACROSS = 40
 
 
@@ -56,7 +58,7 @@ class Group:
 
     def draw(self, kind, draw, caption, alt):
         """Adds a figure of this group to the page."""
-        return self.figures.add(f"{_plain(self.digest)}_{kind}", draw, caption, alt)
+        return self.figures.add(f"{_plain(self.digest)}_{_plain(kind)}", draw, caption, alt)
 
     @functools.cached_property
     def result(self):
@@ -66,16 +68,16 @@ class Group:
 
     def headline(self):
         """The result in words."""
-        found = self.result
-        if found is None:
+        result = self.result
+        if result is None:
             return "No ticket to compare: no run has both a dense round 0 and a later round."
-        text = sentences.headline(*found)
+        text = sentences.headline(*result)
         runs, last = self.frame["run"].nunique(), self.rounds[-1]
         reached = self.frame[self.frame["round"] == last]["run"].nunique()
         return text + sentences.reached(self.digest, last, reached, runs)
 
 
-def accuracy(group):
+def accuracy(group: Group) -> str:
     """Accuracy against density, and the table of rounds."""
     runs = sentences.count(group.frame["run"].nunique(), "run")
     caption = f"Test accuracy after the last epoch against the share of prunable weights left, {runs}; dashed: dense. "
@@ -97,7 +99,7 @@ def accuracy(group):
     return "\n".join(parts)
 
 
-def robustness(group):
+def robustness(group: Group) -> str:
     """Accuracy on every test set and under attack, and the difference by corruption and severity."""
     measures = evaluations.measures(group.both)
     if len(measures) < 2 and not evaluations.by_severity(group.both):
@@ -105,19 +107,21 @@ def robustness(group):
     parts = [html.heading(3, "Robustness")]
     drawn = [_bars(group, measures)] if measures else []
     for evaluator, table in evaluations.by_severity(group.both).items():
-        most = "generated here, not CIFAR-10-C" if evaluator.startswith("generated") else evaluator
+        measure = measured_by(evaluator)
+        source = measure.source(evaluator) if measure else evaluator
         drawn.append(group.draw(
-            f"{_plain(evaluator)}_severity",
-            functools.partial(figures_robustness.differences, table, label="ticket - dense (points)", x="severity"),
-            f"Accuracy of the ticket minus that of its dense network by kind of corruption and severity ({most}), mean "
-            "over pairs. Orange: the ticket is better. Single cells carry no test; noise of a point or more is usual.",
+            f"{evaluator}_severity",
+            functools.partial(maps.differences, table, label="ticket - dense (points)", x="severity"),
+            f"Accuracy of the ticket minus that of its dense network by kind of corruption and severity ({source}), "
+            "mean over pairs. Orange: the ticket is better. Single cells carry no test; noise of a point or more is "
+            "usual.",
             "heat map of accuracy differences by corruption and severity",
         ))  # fmt: skip
     return "\n".join([*parts, html.figures(drawn), _measures_table(group)])
 
 
 def _bars(group, measures):
-    pairs = max(one["difference"].n for one in measures)
+    pairs = max(entry["difference"].n for entry in measures)
     spread = f" Mean over {sentences.count(pairs, 'pair')}"
     spread += "; lines: its 95 % interval, wide below four pairs." if pairs > 1 else ", so without interval."
     return group.draw(
@@ -137,7 +141,7 @@ def _measures_table(group):
     return html.table(evaluations.cells(group.both)) + "\n" + html.paragraph(text, "soft")
 
 
-def classes(group):
+def classes(group: Group) -> str:
     """Accuracy by class and confusion."""
     table = evaluations.by_class(group.both)
     if table.empty:
@@ -152,22 +156,22 @@ def classes(group):
         "description, not as a test.",
         "accuracy by class, dense and ticket",
     )]  # fmt: skip
-    found = evaluations.confusions(group.rows, group.both) if len(table) <= _CONFUSION_CLASSES else None
-    if found:
-        drawn += _confusions(group, *found)
+    confusions = evaluations.confusions(group.rows, group.both) if len(table) <= _CONFUSION_CLASSES else None
+    if confusions:
+        drawn += _confusions(group, *confusions)
     return html.heading(3, "Classes") + "\n" + html.figures(drawn)
 
 
 def _confusions(group, dense, ticket):
     # Names of more than a few letters stand upright, below cells as large as those of short ones.
-    longest = max(map(len, figures_robustness.shortened(dense.columns)))
+    longest = max(map(len, maps.shortened(dense.columns)))
     upright = longest * len(dense) > _LETTERS_ACROSS
     side = (5.2, 1.5 + 0.34 * len(dense) + (0.075 * longest if upright else 0.0))
     words = {"x": "predicted", "y": "true", "size": side, "upright": upright}
     # One scale for both, so that colours compare.
-    norm = figures_robustness.Normalize(0.0, 100 * max(table.to_numpy().max() for table in (dense, ticket)))
+    norm = maps.Normalize(0.0, 100 * max(table.to_numpy().max() for table in (dense, ticket)))
     plain = functools.partial(
-        figures_robustness.heat_map, text=lambda value: f"{value:.0f}", norm=norm, label="% of the true class", **words
+        maps.heat_map, text=lambda value: f"{value:.0f}", norm=norm, label="% of the true class", **words
     )
     return [
         group.draw(
@@ -181,66 +185,49 @@ def _confusions(group, dense, ticket):
         ),
         group.draw(
             "confusion_difference",
-            lambda: figures_robustness.differences(100 * (ticket - dense), label="points", **words),
+            lambda: maps.differences(100 * (ticket - dense), label="points", **words),
             "Ticket minus dense, in points of the true class. On the diagonal orange is better, off it purple is. "
             "Cells are not independent: each row adds up to zero.", "difference of the two confusion matrices",
         ),
     ]  # fmt: skip
 
 
-def examples(group):
+def examples(group: Group) -> str:
     """Test images that only one of the two networks has right, and sure mistakes, of the first run that kept some."""
     for name, folder in group.folders.items():
-        found = details.examples(folder, group.problems)
-        parts = thumbnails.sections(found, name) if found else []
+        kept = details.examples(folder, group.problems)
+        parts = thumbnails.sections(kept, name) if kept else []
         if parts:
             return "\n".join(parts)
     return ""
 
 
-def inside(group):
-    """Density by layer and round, and CKA."""
-    drawn, table = [], details.density_means(group.folders.values(), group.rounds, group.problems)
-    table = evaluations.densities(group.rows) if table is None else table
-    if table is not None and table.shape[1] > 1:
-        drawn.append(group.draw(
-            "layers", lambda: figures_networks.densities(table),
-            "Weights left in each layer after each round of pruning, in per cent on a log scale, mean over runs; an "
-            "empty cell is a layer without a weight. It shows where weights survive, not which layers matter.",
-            "heat map of density by layer and round",
-        ))  # fmt: skip
-    for read in _similarities(group):
-        found = read()
-        for name, matrix in found[:_MATRICES]:
-            drawn.append(group.draw(
-                _plain(name), functools.partial(figures_networks.similarity, matrix),
-                f"Linear CKA between layers {details.compared_networks(name)}, one run: 1 where two layers' features "
-                "agree up to rotation and scale. Similar features are not the same predictions.",
-                "heat map of CKA between layers",
-            ))  # fmt: skip
-        if found:
-            break
+def inside(group: Group) -> str:
+    """What there is to see of masks and layers: weights left, and what analyses show."""
+    # The weights left that training wrote go before those that were analysed.
+    shown = maps.weights_left(details.density_means(group.folders.values(), group.rounds, group.problems))
+    rows = [(measured_by(name), name, rows) for name, rows in group.rows.groupby("evaluator", sort=False)]
+    for measure, name, measured in sorted((item for item in rows if item[0]), key=lambda item: item[0].order):
+        read, file = functools.partial(measure.page, measured), f"what evaluations.csv has of {name}"
+        shown += details.tolerant(read, file, group.problems) or []
+    figures = {}
+    for figure in shown:
+        figures.setdefault(figure.name, figure)
+    drawn = [group.draw(name, figure.draw, figure.caption, figure.alt) for name, figure in figures.items()]
     return html.heading(3, "Inside the networks") + "\n" + html.figures(drawn) if drawn else ""
 
 
-def _similarities(group):
-    """Functions -> CKA matrices, one for each run folder, or one of the rows where there is none."""
-    rows, file = functools.partial(evaluations.similarities, group.rows), "what evaluations.csv has of similarity"
-    found = [functools.partial(details.similarities, folder, group.problems) for folder in group.folders.values()]
-    return found or [lambda: details.tolerant(rows, file, group.problems) or []]
-
-
-def training(group):
+def training(group: Group) -> str:
     """Training curves of some rounds."""
     later = [index for index in group.rounds if index]
     step = max(1, -(-len(later) // _CURVE_ROUNDS))
     chosen = [0, *later[::-1][::step][::-1]] if 0 in group.rounds else later[::-1][::step][::-1]
     folders = list(group.folders.values())[:_CURVE_RUNS]
-    found = details.curves(folders, chosen, group.problems)
-    if not found or max(map(len, found.values())) < 2:
+    curves = details.curves(folders, chosen, group.problems)
+    if not curves or max(map(len, curves.values())) < 2:
         return ""
     drawing = group.draw(
-        "training", lambda: figures_networks.curves(found),
+        "training", lambda: figures_training.curves(curves),
         f"Training loss by epoch of some rounds, mean over {sentences.count(len(folders), 'run')}, with test accuracy "
         "where at least three epochs were evaluated; grey: dense. A lower training loss is no better network.",
         "training curves by round",

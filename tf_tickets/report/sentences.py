@@ -1,6 +1,7 @@
 """The comparison of dense and ticket in words."""
 
-from tf_tickets.report import naming, statistics, tables
+from tf_tickets.columns import percent
+from tf_tickets.report import naming, statistics
 
 ENOUGH = statistics.pairs_needed()
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
@@ -85,7 +86,7 @@ def _density(fraction):
 
 
 def _accuracy(fraction):
-    return tables.percent(fraction) if fraction < 1e-3 else f"{100 * fraction:.1f} %"
+    return percent(fraction) if fraction < 1e-3 else f"{100 * fraction:.1f} %"
 
 
 def reached(digest, last, count, runs):

@@ -3,6 +3,7 @@
 import os
 
 from tf_tickets import storage
+from tf_tickets.columns import percent
 from tf_tickets.errors import StateError
 from tf_tickets.report import sentences, statistics, tables
 
@@ -33,9 +34,9 @@ def finish(out, found):
         **{name: [row[name] for row in rows] for name in swept},
         "state": [row["state"] for row in rows],
         "rounds done": [str(row["rounds_done"]) for row in rows],
-        "test, round 0": [tables.percent(row["test_accuracy_round_0"]) for row in rows],
+        "test, round 0": [percent(row["test_accuracy_round_0"]) for row in rows],
         "chosen": ["" if row["chosen"] is None else str(row["chosen"]) for row in rows],
-        "test, chosen": [tables.percent(row["test_accuracy"]) for row in rows],
+        "test, chosen": [percent(row["test_accuracy"]) for row in rows],
         "to round 0, points": [
             "" if row["difference"] is None else statistics.points(row["difference"] / 100, 2) for row in rows
         ],

@@ -11,10 +11,10 @@ import re
 import pandas
 
 from tf_tickets import runs, storage
-from tf_tickets.columns import aligned
-from tf_tickets.errors import StateError, UsageError
+from tf_tickets.columns import aligned, percent
+from tf_tickets.errors import StateError, UsageError, plain_xml
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import html, naming, statistics
+from tf_tickets.report import naming, statistics
 
 _TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe")
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])
@@ -55,13 +55,6 @@ def run_table(folder, chosen=None):
     frame["difference_to_dense"] = (100 * (frame["test_accuracy"] - dense)).where(frame["searched"] == 0)
     frame["chosen"] = frame["round"] == chosen
     return frame
-
-
-def percent(fraction):
-    """A fraction as text in per cent, blank where missing; tiny densities keep their digits."""
-    if pandas.isna(fraction):
-        return ""
-    return f"{100 * fraction:.2f} %" if fraction == 0 or fraction >= 1e-3 else f"{100 * fraction:.3g} %"
 
 
 def mean_sd(mean, sd):
@@ -268,7 +261,7 @@ def _problem(name, value):
             return f", not one of {', '.join(CONTROLS)}"
         if name == "digest" and not re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII):
             return ", no digest: figures could not be named after it"
-        return None if html.plain_xml(value) == value else ", which no page can show"
+        return None if plain_xml(value) == value else ", which no page can show"
     if name in _FRACTIONS and not 0.0 <= value <= 1.0:
         return ", not a fraction from 0 to 1"
     if name in _WHOLE:

@@ -2,16 +2,17 @@
 
 import dataclasses
 import difflib
-import os
 import sys
 
 from absl import flags
 
 from tf_tickets import plugins
 from tf_tickets.errors import UsageError, plain
+from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS
 from tf_tickets.settings import config as configs
 from tf_tickets.settings import flagfiles
-from tf_tickets.settings.commands import SUMMARIES, check_analyze, check_command
+from tf_tickets.settings.commands import check_command
+from tf_tickets.settings.options import studies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Request:
     """One parsed command line.
 
     Attributes:
-      command: one of config.COMMANDS.
+      command: a name in registry.COMMANDS.
       paths: its further words.
       config: the resolved Config.
       names: the flags that were set.
@@ -52,7 +53,7 @@ class _Parser(flags.ArgumentParser):
         return self._option.type.__name__
 
 
-def define_flags(flag_values):
+def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines one absl flag per Config field, once."""
     for name, option in configs.options().items():
         if name in flag_values:
@@ -63,13 +64,18 @@ def define_flags(flag_values):
             flags.DEFINE(_Parser(option), name, option.default, option.help, flag_values, flags.ArgumentSerializer())
 
 
-def help_text():
+def help_text() -> str:
     """Every command and flag with its default and one sentence."""
     lines = [
         "usage: python -m tf_tickets.main [COMMAND] [PATH ...] [--flagfile=FILE ...] [--flag=value ...]", "",
         "Finds sparse winning tickets from few labelled images. Later flags win.", "", "commands:",
     ]  # fmt: skip
-    lines += [f"  {name:10s}{text}" for name, text in SUMMARIES.items()]
+    lines += [f"  {name:10s}{command.summary}" for name, command in COMMANDS.items()]
+    for title, names in (
+        ("evaluators (evaluate --evaluators=LIST)", EVALUATORS),
+        ("analyses (analyze --what=LIST)", {name: ANALYSES[name] for name in studies()}),
+    ):
+        lines += ["", f"{title}:", *(f"  {name:12s}{part.text}" for name, part in names.items())]
     for group, cls in configs.GROUPS.items():
         lines += ["", f"{cls.__doc__} ({group})"]
         for name, option in configs.options().items():
@@ -89,7 +95,7 @@ def help_text():
     return "\n".join(lines)
 
 
-def flags_table():
+def flags_table() -> str:
     """The flags as the README's Markdown table."""
     lines = ["| flag | default | meaning |", "|---|---|---|"]
     for name, option in configs.options().items():
@@ -101,7 +107,7 @@ def flags_table():
     return "\n".join(lines)
 
 
-def parse(argv, flag_values):
+def parse(argv: list[str], flag_values: flags.FlagValues) -> Request:
     """Parses a command line.
 
     Args:
@@ -152,9 +158,7 @@ def _parse(argv, flag_values):
     config = configs.Config.unchecked(**values) if command == "sweep" else configs.Config.from_values(**values)
     for name, value in config.values().items():
         flag_values[name].value = value
-    check_command(command, config)
-    if command == "analyze":
-        check_analyze(paths, config.command)
+    check_command(command, config, paths)
     return Request(command, tuple(paths), config, frozenset(values))
 
 
@@ -184,26 +188,14 @@ def _set_absl(token, flag_values):
 
 
 def _command(words):
-    command = words[0] if words and words[0] in configs.COMMANDS else "imp"
-    paths = words[1:] if words and words[0] in configs.COMMANDS else words
-    if command in ("imp", "train", "pretrain", "sweep") and paths:
-        close = difflib.get_close_matches(paths[0], configs.COMMANDS, 1)
-        known = f"commands are {', '.join(configs.COMMANDS)}; flags begin with --"
-        hint = f"did you mean {close[0]}?" if close else known
+    command, paths = (words[0], words[1:]) if words and words[0] in COMMANDS else ("imp", words)
+    takes = COMMANDS[command].paths
+    if takes is None and paths:
+        close = difflib.get_close_matches(paths[0], COMMANDS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"commands are {', '.join(COMMANDS)}; flags begin with --"
         raise UsageError(f"'{paths[0]}' is a stray word: {hint}")
-    if command == "predict" and len(paths) < 2:
-        raise UsageError(f"predict needs a ticket and pictures: {SUMMARIES[command]}")
-    if command == "export" and len(paths) > 1:
-        raise UsageError(f"'{paths[1]}' is a stray word: export takes one path")
-    if command in ("evaluate", "report", "verify", "prepare", "export") and not paths:
-        raise UsageError(f"{command} needs {'a data set' if command == 'prepare' else 'a path'}: {SUMMARIES[command]}")
-    if command == "prepare" and len(paths) > 1:
-        raise UsageError(
-            f"'{paths[1]}' is a stray word: prepare takes one data set; give the archive as --archive=FILE"
-        )
-    for path in paths if command in ("evaluate", "analyze", "report", "export", "predict", "verify") else ():
-        if not os.path.exists(path) and not (command == "predict" and path == "-"):
-            raise UsageError(f"{path} does not exist: {SUMMARIES[command]}")
+    for problem in takes.problems(command, paths) if takes else ():
+        raise UsageError(problem)
     return command, paths
 
 

@@ -17,11 +17,7 @@ from tf_tickets.settings import flagfiles
 from tf_tickets.settings.groups import FULL_ROUNDS, Choice, Command, Data, Network, Pruning, Run, Training
 from tf_tickets.settings.options import Option, accepted, checked
 
-__all__ = ["COMMANDS", "GROUPS", "Config", "options", "rewind_parts"]
-
-COMMANDS = (
-    "imp", "train", "pretrain", "evaluate", "analyze", "report", "export", "predict", "verify", "prepare", "sweep",
-)  # fmt: skip
+__all__ = ["GROUPS", "Config", "options", "rewind_parts"]
 
 GROUPS = {
     "data": Data, "network": Network, "training": Training, "pruning": Pruning, "choice": Choice, "run": Run,
@@ -206,7 +202,7 @@ def _check_conflicts(config):
     rules = [
         (len(sizes) > 1, f"{' and '.join('--' + s for s in sizes)} exclude each other: keep one"),
         (data.imbalance is not None and sizes,
-         f"--imbalance and --{sizes[0] if sizes else ''} exclude each other: keep one"),
+         f"--imbalance and --{', '.join(sizes)} exclude each other: keep one"),
         (data.imbalance is None and data.imbalance_profile != Data().imbalance_profile,
          f"--imbalance_profile={data.imbalance_profile} needs --imbalance, such as --imbalance=0.01"),
         (data.subset_seed == "original" and data.validation and not data.validation.startswith(("fold:", "official")),

@@ -3,7 +3,7 @@
 import dataclasses
 
 from tf_tickets.plugins import check_names
-from tf_tickets.registry import CONTROLS, CRITERIA, DATASETS, NETWORKS
+from tf_tickets.registry import ANALYSES, CONTROLS, CRITERIA, DATASETS, EVALUATORS, NETWORKS
 from tf_tickets.settings import policies
 from tf_tickets.settings.choices import check_probe, check_rewind
 from tf_tickets.settings.options import (
@@ -21,6 +21,8 @@ from tf_tickets.settings.options import (
     check_validation,
     check_what,
     option,
+    sheets,
+    studies,
 )
 
 # The rounds that are trained in full where others are shortened.
@@ -34,6 +36,12 @@ def _controls():
         if control.place:
             places.setdefault(control.place.partition("=")[0], []).append(f"{name} ({control.what})")
     return "; ".join(f"{place}: {', '.join(texts)}" for place, texts in places.items())
+
+
+def _analyses():
+    """The analyses, as `--help` lists them."""
+    alone = " or ".join(f"{name} ({ANALYSES[name].text})" for name in sheets())
+    return f"with analyze: a list of {', '.join(studies())}; alone: {alone}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,11 +239,7 @@ class Command:
     """Inputs of single commands."""
 
     archive: str | None = option(None, "with prepare: the archive to read", digest=False)
-    what: str | None = option(
-        None, "with analyze: a list of density, similarity, probe, overlap, stability, activity, shot; alone: augment "
-        "(a sheet of every operation and preset) or corruptions (a sheet of evaluate's)", check=check_what,
-        digest=False,
-    )  # fmt: skip
+    what: str | None = option(None, _analyses, check=check_what, digest=False)
     probe: str | None = option(
         None, "with analyze --what=probe: a list of data sets that the classifier is trained and tested on; unset: the "
         "run's own, its full training set", check=check_probe, digest=False,
@@ -245,7 +249,7 @@ class Command:
         "choose its penalty; a smaller data set gives all", low=10, digest=False,
     )  # fmt: skip
     evaluators: str = option(
-        "clean", "with evaluate: a list of clean, corruptions, shift, fgsm, pgd", check=check_evaluators, digest=False
+        "clean", lambda: f"with evaluate: a list of {', '.join(EVALUATORS)}", check=check_evaluators, digest=False
     )
     format: str | None = option(
         None, "with export: a list of ticket, runtime, tflite, tflite_float16, tflite_int8, unset: all of them; with "

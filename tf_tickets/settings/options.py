@@ -8,6 +8,8 @@ import os
 import re
 import typing
 
+from tf_tickets.registry import ANALYSES, EVALUATORS
+
 # Digits of a whole number: more are no setting, and folders could not be named after them.
 _DIGITS = 100
 _TOO_LARGE = f"has more than {_DIGITS} digits"
@@ -85,22 +87,28 @@ def check_full_rounds(text):
 
 def check_evaluators(text):
     """The problem with a list of evaluators, or None."""
-    known, chosen = ("clean", "corruptions", "shift", "fgsm", "pgd"), text.split(",")
-    if set(chosen) - set(known) or len(set(chosen)) < len(chosen):
-        return f"is not a list of {', '.join(known)}, each at most once"
+    chosen = text.split(",")
+    if set(chosen) - set(EVALUATORS) or len(set(chosen)) < len(chosen):
+        return f"is not a list of {', '.join(EVALUATORS)}, each at most once"
     return None
 
 
-SHEETS = ("augment", "corruptions")
-ANALYSES = ("density", "similarity", "probe", "overlap", "stability", "activity", "shot")
+def sheets() -> list[str]:
+    """The values of `what` that stand alone, take no path and draw a sheet."""
+    return [name for name, analysis in ANALYSES.items() if analysis.sheet is not None]
+
+
+def studies() -> list[str]:
+    """The values of `what` that may be listed, and measure networks."""
+    return [name for name, analysis in ANALYSES.items() if analysis.sheet is None]
 
 
 def check_what(text):
     """The problem with a list of analyses, or None; a sheet stands alone."""
     chosen = text.split(",")
-    if text in SHEETS or (set(chosen) <= set(ANALYSES) and len(set(chosen)) == len(chosen)):
+    if text in sheets() or (set(chosen) <= set(studies()) and len(set(chosen)) == len(chosen)):
         return None
-    return f"is not a list of {', '.join(ANALYSES)}, each at most once, nor {' or '.join(SHEETS)} alone"
+    return f"is not a list of {', '.join(studies())}, each at most once, nor {' or '.join(sheets())} alone"
 
 
 EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8")

@@ -13,10 +13,10 @@ import os
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
+from tf_tickets.settings.commands import makers
 from tf_tickets.settings.config import options
 from tf_tickets.settings.options import integer
 
-COMMANDS = ("imp", "train")
 # Of the sweep as a whole; none of them tells one run from another.
 OF_THE_SWEEP = (
     "out", "progress", "dry_run", "sweep", "workers", "engine", "address", "cpus_per_run", "gpus_per_run",
@@ -199,8 +199,8 @@ def _range(low, high, part, name, place):
 
 def _value(name, text, place):
     if name == "command":
-        if text not in COMMANDS:
-            raise _fail(f"command={text} is not one of {', '.join(COMMANDS)}", place)
+        if text not in makers():
+            raise _fail(f"command={text} is not one of {', '.join(makers())}", place)
         return text
     try:
         return options()[name].parse(text)

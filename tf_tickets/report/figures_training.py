@@ -1,37 +1,8 @@
-"""What is inside: density by layer and round, similarity of layers, training curves."""
+"""Training curves by round."""
 
 import numpy as np
-from matplotlib.colors import LogNorm, Normalize
 
-from tf_tickets.report import plots
-from tf_tickets.report.drawing import BLUE, SOFT
-from tf_tickets.report.figures_robustness import heat_map
-
-
-def densities(table):
-    """Density by layer and round on a log scale; an empty cell is a layer without a weight.
-
-    Args:
-      table: frame of `details.density_means`.
-    """
-    percent = (100 * table).where(table > 0)
-    percent.columns = [str(index) for index in percent.columns]
-    text = (lambda value: f"{value:.0f}" if value >= 9.95 else f"{value:.2g}") if table.shape[1] <= 12 else None
-    return heat_map(
-        percent, text=text, norm=LogNorm(min(float(np.nanmin(percent.to_numpy())), 99.0), 100.0),
-        label="weights left (%)", x="round",
-    )  # fmt: skip
-
-
-def similarity(table):
-    """Linear CKA of layers against layers, from 0 to 1.
-
-    Args:
-      table: frame of one matrix of `details.similarities`.
-    """
-    shown = table.set_axis([str(number) for number in range(1, table.shape[1] + 1)], axis=1)
-    text = (lambda value: f"{value:.2f}") if table.shape[1] <= 8 else None
-    return heat_map(shown, text=text, norm=Normalize(0.0, 1.0), label="CKA", x="layer, in the order of the rows")
+from tf_tickets.plotting.canvas import BLUE, SOFT, canvas
 
 
 def curves(found, least=3):
@@ -47,7 +18,7 @@ def curves(found, least=3):
         rows.append("test_accuracy")
     across = min(len(later), 3)
     blocks = -(-len(later) // across)
-    drawn = plots.canvas(5.4, 0.3 + 1.35 * len(rows) * blocks)
+    drawn = canvas(5.4, 0.3 + 1.35 * len(rows) * blocks)
     grid = drawn.subplots(len(rows) * blocks, across, squeeze=False, sharex=True, sharey=False)
     for place, axes in enumerate(grid.T.reshape(across, blocks, len(rows)).transpose(1, 0, 2).reshape(-1, len(rows))):
         if place >= len(later):

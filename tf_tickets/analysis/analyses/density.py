@@ -1,0 +1,79 @@
+"""Density and weights left of every layer, in every complete round of the runs."""
+
+import numpy as np
+
+from tf_tickets.analysis.analysis import Analysis
+from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.registry import ANALYSES
+
+
+@ANALYSES.register("density")
+class Density(Analysis):
+    """What of each layer is left."""
+
+    order = 1
+    text = "weights left by layer and round: a heat map"
+    of_masks = True
+    plain = False
+
+    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+        """Of all complete rounds, whatever `--which` says."""
+        from tf_tickets.evaluation import networks
+
+        firsts = {first.run.folder if first.run else first.folder: first for first, *_ in groups}
+        every = [networks.of_run(first.run, "all") if first.run else [first] for first in firsts.values()]
+        return [(subject, [Task("density", "mask", "kept", _measure)]) for group in every for subject in group]
+
+    def tables(self, name: str, rows: list[dict]) -> dict[str, list[dict]]:
+        """A line for each round: densities, and weights left."""
+        return {"density": _lines(rows, "density"), "weights_left": _lines(rows, "kept")}
+
+    def figures(self, name: str, rows: list[dict], title: str) -> dict:
+        """Layers against rounds."""
+        import pandas
+
+        from tf_tickets.plotting import maps
+
+        table = by_round(pandas.DataFrame(rows).astype({"round": int, "value": float}))
+        return {name: lambda: maps.densities(table, title)}
+
+    def page(self, rows) -> list:
+        """Layers against rounds, mean over runs."""
+        from tf_tickets.plotting import maps
+
+        return maps.weights_left(by_round(rows))
+
+
+def _measure(network, rows):
+    metrics, kept, total = [], 0, 0
+    for name, mask in network.ticket.masks.items():
+        left = int(np.count_nonzero(mask))
+        metrics += [(f"density:{name}", left / mask.size, mask.size), (f"kept:{name}", left, mask.size)]
+        kept, total = kept + left, total + mask.size
+    return [*metrics, ("kept", kept, total)]
+
+
+def _lines(rows, metric):
+    from tf_tickets.plotting.rows import by_layer, grouped
+
+    return [
+        {"round": index, "total_density": of_round[0]["density"]} | by_layer(of_round, metric)
+        for (index,), of_round in grouped(rows, "round").items()
+    ]
+
+
+def by_round(rows):
+    """Density by layer and round, mean over runs.
+
+    Args:
+      rows: frame with metric, round and value, of this analysis.
+
+    Returns:
+      A frame, one row per layer in network order and one column per round, fractions; None without any row.
+    """
+    rows = rows[rows["metric"].str.startswith("density:")]
+    if rows.empty:
+        return None
+    layers = rows["metric"].str.slice(len("density:"))
+    table = rows.assign(layer=layers).pivot_table(index="layer", columns="round", values="value", sort=False)
+    return table.sort_index(axis=1)

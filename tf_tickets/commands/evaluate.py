@@ -1,0 +1,38 @@
+"""`evaluate`: how good networks are."""
+
+from collections.abc import Iterator
+
+from tf_tickets import stopping
+from tf_tickets.registry import COMMANDS, EVALUATORS
+from tf_tickets.settings.commands import Command, Paths, changed
+
+
+@COMMANDS.register("evaluate")
+class Evaluate(Command):
+    """Measures networks with the evaluators that are asked for."""
+
+    order = 4
+    summary = "PATH...: accuracy of run, round or ticket folders under --evaluators, as rows beside them"
+    paths = Paths(least=1)
+    flags = ("evaluators", "which", "restarts", "test_images")
+    heeds_stop = True
+
+    def prints(self, config) -> bool:
+        """Its table is what it is run for."""
+        return True
+
+    def problems(self, paths, config) -> Iterator[str]:
+        """Flags that none of the evaluators reads."""
+        asked = config.command.evaluators.split(",")
+        read = dict.fromkeys(name for evaluator in EVALUATORS.values() for name in evaluator.flags)
+        for name in changed(config, read):
+            readers = [reader for reader, evaluator in EVALUATORS.items() if name in evaluator.flags]
+            if not set(readers) & set(asked):
+                yield f"--{name} belongs to --evaluators={' or '.join(readers)}, not {config.command.evaluators}"
+
+    def run(self, request) -> int:
+        """Prints a table of the rows."""
+        from tf_tickets.evaluation import evaluate
+
+        print(evaluate.table(evaluate.evaluate(request.paths, request.config, stopping.requested)))
+        return 0

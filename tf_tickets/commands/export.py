@@ -1,0 +1,32 @@
+"""`export`: a ticket as files."""
+
+from collections.abc import Iterator
+
+from tf_tickets import notices
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.commands import Command, Paths, format_problems
+from tf_tickets.settings.options import EXPORTS
+
+
+@COMMANDS.register("export")
+class Export(Command):
+    """Writes a ticket in other formats."""
+
+    order = 7
+    summary = "PATH: a ticket, or a run's, as --format=ticket,runtime,tflite,... into a folder beside it, or --out=DIR"
+    paths = Paths(1, 1)
+    flags = ("format",)
+
+    def problems(self, paths, config) -> Iterator[str]:
+        """Formats that `predict` prints."""
+        return format_problems("export", config.command.format, EXPORTS)
+
+    def run(self, request) -> int:
+        """Prints what it wrote."""
+        from tf_tickets.export import formats
+
+        wanted = request.config.command.format
+        out = request.config.run.out if request.given("out") else None
+        say = (lambda line: None) if request.config.run.progress == "none" else notices.say
+        print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say))
+        return 0

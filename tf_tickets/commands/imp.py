@@ -1,0 +1,31 @@
+"""`imp`: the rounds."""
+
+from tf_tickets import stopping
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.commands import Command
+
+
+@COMMANDS.register("imp")
+class Imp(Command):
+    """Runs or continues the rounds."""
+
+    order = 1
+    summary = "run or continue the rounds (the default)"
+    flags = ("dry_run",)
+    makes_rounds = locks = heeds_stop = True
+
+    def plan(self, config) -> str:
+        """The rounds."""
+        from tf_tickets.experiments import plan, plan_text
+
+        return plan_text.text(plan.resolve(config), "imp")
+
+    def run(self, request) -> int:
+        """Prints the table of rounds."""
+        from tf_tickets.experiments.imp import imp
+
+        result = imp(request.config, stopping.requested)
+        from tf_tickets.report import command
+
+        command.print_run(result)
+        return 0

@@ -1,0 +1,37 @@
+"""`predict`: what a ticket says of pictures."""
+
+from collections.abc import Iterator
+
+from tf_tickets.errors import plain
+from tf_tickets.notices import say
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.commands import Command, Paths, format_problems
+from tf_tickets.settings.options import ANSWERS
+
+
+@COMMANDS.register("predict")
+class Predict(Command):
+    """Labels pictures."""
+
+    order = 8
+    summary = "TICKET IMAGE...: labels and probabilities of picture files and folders; - is standard input"
+    paths = Paths(least=2, needs="a ticket and pictures", standard_input=True)
+    flags = ("format", "top_k")
+
+    def prints(self, config) -> bool:
+        """It leaves no files."""
+        return True
+
+    def problems(self, paths, config) -> Iterator[str]:
+        """Formats that `export` writes."""
+        return format_problems("predict", config.command.format, ANSWERS)
+
+    def run(self, request) -> int:
+        """Prints labels and probabilities; 2 where pictures could not be read, which it names."""
+        from tf_tickets.export import predict
+
+        text, problems = predict.predict(request.paths[0], request.paths[1:], request.config.command)
+        print(text)
+        for problem in problems:
+            say(plain(problem))
+        return 2 if problems else 0

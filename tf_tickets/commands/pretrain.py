@@ -1,0 +1,33 @@
+"""`pretrain`: a backbone."""
+
+from tf_tickets import stopping
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.commands import Command
+
+
+@COMMANDS.register("pretrain")
+class Pretrain(Command):
+    """Trains a backbone from unlabelled images."""
+
+    order = 3
+    summary = "a self-supervised backbone (SimCLR) from unlabelled images, for --pretrained"
+    flags = ("dry_run",)
+    locks = heeds_stop = True
+
+    def plan(self, config) -> str:
+        """The training of the backbone."""
+        from tf_tickets.experiments import backbone, plan, plan_text
+
+        return plan_text.text(plan.resolve(backbone.resolved(config)), "pretrain")
+
+    def run(self, request) -> int:
+        """Prints what came of it."""
+        from tf_tickets import runs
+        from tf_tickets.experiments import backbone
+
+        backbone.resolved(request.config)  # refuses bad flags before TensorFlow loads
+        from tf_tickets.experiments.pretrain import pretrain
+        from tf_tickets.report import pretraining
+
+        print(pretraining.finish(runs.RunFolder(pretrain(request.config, stopping.requested).folder)))
+        return 0

@@ -1,0 +1,31 @@
+"""`report`: finished runs compared."""
+
+from tf_tickets.errors import plain
+from tf_tickets.notices import say
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.commands import Command, Paths
+
+
+@COMMANDS.register("report")
+class Report(Command):
+    """Compares runs in tables, figures and a page."""
+
+    order = 6
+    summary = "PATH...: one table and figure of all runs below the paths"
+    paths = Paths(least=1)
+    flags = ("latex", "pdf")
+
+    def prints(self, config) -> bool:
+        """Its table is what it is run for."""
+        return True
+
+    def run(self, request) -> int:
+        """Prints the tables; 3 where runs were left out, which it names."""
+        from tf_tickets.report import command
+
+        asked, out = request.config.command, request.config.run.out if request.given("out") else None
+        text, problems = command.report(request.paths, out, latex=asked.latex, pdf=asked.pdf)
+        print(text)
+        for problem in problems:
+            say(plain(problem))
+        return 3 if problems else 0

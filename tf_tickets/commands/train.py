@@ -1,0 +1,32 @@
+"""`train`: one round."""
+
+from tf_tickets import stopping
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.commands import Command
+
+
+@COMMANDS.register("train")
+class Train(Command):
+    """Trains one round."""
+
+    order = 2
+    summary = "one round: dense, or --ticket=DIR retrained, or a --control"
+    flags = ("dry_run", "ticket")
+    makes_rounds = locks = heeds_stop = True
+
+    def plan(self, config) -> str:
+        """The round, and its ticket."""
+        from tf_tickets.experiments import plan_text, train
+
+        planned, ticket, _ = train.planned(config)
+        return plan_text.text(planned, "train", ticket)
+
+    def run(self, request) -> int:
+        """Prints the table of the round."""
+        from tf_tickets.experiments.train import train
+
+        result = train(request.config, stopping.requested)
+        from tf_tickets.report import command
+
+        command.print_run(result)
+        return 0

@@ -1,0 +1,25 @@
+"""`verify`: tickets checked."""
+
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.commands import Command, Paths
+
+
+@COMMANDS.register("verify")
+class Verify(Command):
+    """Checks tickets."""
+
+    order = 9
+    summary = "TICKET...: check every hash, count and invariant of a ticket"
+    paths = Paths(least=1)
+
+    def prints(self, config) -> bool:
+        """It leaves no files."""
+        return True
+
+    def run(self, request) -> int:
+        """Prints a line of each ticket."""
+        from tf_tickets.export.verify import verify
+
+        for path in request.paths:
+            print(verify(path))
+        return 0

@@ -1,0 +1,1 @@
+"""Drawing: what analyses and reports share. Knows tables and rows, no runs."""
