@@ -156,8 +156,8 @@ def _cosine_filters(step, shape):
     def compute(maps, in_place):
         seen = convolutions.windows(convolutions.padded(maps, size // 2), size, stride)
         flat = seen.reshape(len(maps), size**2, -1)
-        found = np.matmul(filters, flat).reshape(count, *seen.shape[3:])
-        return found * _wide(scale) + _wide(shift)
+        filtered = np.matmul(filters, flat).reshape(count, *seen.shape[3:])
+        return filtered * _wide(scale) + _wide(shift)
 
     sides = tuple((side + 2 * (size // 2) - size) // stride + 1 for side in shape[1:])
     return compute, (count, *sides), 4 * count * sides[0] * sides[1]
