@@ -103,7 +103,7 @@ class Network:
         except (ValueError, IndexError, MemoryError) as error:
             raise Damaged(f"the ticket's program does not fit together ({error}); export it again") from None
         if self._operations[-1].shape != (len(self.labels),):
-            raise Damaged("the ticket's program does not end in operation logit per label; export it again")
+            raise Damaged("the ticket's program does not end in one logit per label; export it again")
         self._fixed, self._chosen = None, {}
         self._largest = max(operation.unfolded for operation in self._operations)
 
@@ -171,7 +171,7 @@ class Network:
         return self._chosen[images]
 
     def _fastest(self, operation, images):
-        """Dense or sparse for operation convolution."""
+        """Dense or sparse for one convolution."""
         convolution = operation.compute
         if not _SURELY_SPARSE < convolution.density < _SURELY_DENSE:
             return "sparse" if convolution.density <= _SURELY_SPARSE else "dense"
