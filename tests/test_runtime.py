@@ -1,5 +1,6 @@
 """The runtime without TensorFlow gives the network's logits, sparse, dense or compiled, and loads nothing hostile."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -20,6 +21,7 @@ import tf_tickets as tt
 from tf_tickets import runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import sources
+from tf_tickets.errors import StateError
 from tf_tickets.export import keras_program
 from tf_tickets.export.ticket import Ticket, canonical, to_arrays
 from tf_tickets.models import architecture, builder, state
@@ -315,6 +317,19 @@ def test_images_of_another_kind_are_refused(ticket_folder):
     for images in (np.zeros((1, 8, 8, 1)), np.zeros((8, 8, 1), np.uint8), np.zeros((1, 8, 9, 1), np.uint8)):
         with pytest.raises(ValueError, match=r"this ticket takes uint8\[n, 8, 8, 1\]"):
             network.predict(images)
+
+
+def test_weights_that_are_too_large_give_no_answer(ticket_folder, tmp_path):
+    """They are finite numbers, and fit the network; what comes out of it is none."""
+    ticket = Ticket.load(ticket_folder)
+    shifts = {n: np.full_like(array, 3e38) for n, array in ticket.trained.items() if n.endswith("/beta")}
+    large = dataclasses.replace(ticket, trained=ticket.trained | shifts)
+    images = np.zeros((1, 8, 8, 1), np.uint8)
+    with pytest.raises(StateError, match="gives no finite numbers"):
+        large.predict(images)
+    large.save(str(tmp_path / "ticket"))
+    with pytest.raises(runtime.Damaged, match="gives no finite numbers"), np.errstate(all="ignore"):
+        runtime.load(str(tmp_path / "ticket")).predict(images)
 
 
 def test_the_largest_kernels_and_sides_are_bounded():

@@ -118,6 +118,10 @@ class Ticket:
 
         Returns:
           float32 [n, classes], rows summing to one.
+
+        Raises:
+          UsageError: images of another type or shape.
+          StateError: the weights are so large that the answer is no number.
         """
         images = np.asarray(images)
         shape = tuple(self.data["image_shape"])
@@ -130,6 +134,8 @@ class Ticket:
         for start in range(0, len(images), BATCH):
             pixels = images[start : start + BATCH].astype(np.float32)
             logits = self._compute((pixels / scale - mean) / deviation).numpy()
+            if not np.isfinite(logits).all():
+                raise StateError(f"{self!r} gives no finite numbers: its weights are too large for float32; restore it")
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
             parts.append(powers / powers.sum(axis=1, keepdims=True))
         return np.concatenate(parts)

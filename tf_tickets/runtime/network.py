@@ -118,6 +118,7 @@ class Network:
 
         Raises:
           ValueError: images of another type or shape.
+          Damaged: the weights are so large that the answer is no number.
         """
         logits = self.logits(images)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
@@ -138,7 +139,10 @@ class Network:
                 parts = list(pool.map(self._run, chunks))
         else:
             parts = [self._run(part) for part in chunks]
-        return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *parts])
+        logits = np.concatenate([np.zeros((0, len(self.labels)), np.float32), *parts])
+        if not np.isfinite(logits).all():
+            raise Damaged("the ticket's network gives no finite numbers: its weights are too large for float32")
+        return logits
 
     def method(self, images: int = 1) -> dict[str, str]:
         """How each convolution is executed on that many images at once: dict from its name to the method."""
