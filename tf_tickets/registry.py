@@ -9,13 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 class Registry(Mapping):
     """Parts of one kind by name: by their `order`, where they have one, else as they were registered.
 
-    The module that holds the program's own parts, or every module of the package that does, is imported when the table
-    is first looked at, so that settings, which stand below it, can offer the names.
+    What registers the program's own parts is imported when the table is first looked at, so that settings, which stand
+    below it, can offer the names.
     """
 
-    def __init__(self, kind: str, home: str):
-        """`kind`: what a part is called in messages; `home`: the module or package of the program's own parts."""
-        self._kind, self._home, self._parts, self._complete = kind, home, {}, False
+    def __init__(self, kind: str, home: str, each_module: bool = False):
+        """What is in a table.
+
+        Args:
+          kind: what a part is called in messages.
+          home: the module that registers the program's own parts, or imports those that do.
+          each_module: whether it is a package of which every module registers parts.
+        """
+        self._kind, self._home, self._parts = kind, home, {}
+        self._each_module, self._complete = each_module, False
 
     def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
         """A decorator that puts what it decorates, a class as an instance of it, under a name; ValueError if taken."""
@@ -33,7 +40,7 @@ class Registry(Mapping):
     def _all(self) -> dict:
         if not self._complete:
             home = importlib.import_module(self._home)
-            for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
+            for module in pkgutil.iter_modules(home.__path__ if self._each_module else ()):
                 importlib.import_module(f"{self._home}.{module.name}")
             self._complete = True
         return dict(sorted(self._parts.items(), key=lambda item: getattr(item[1], "order", 0)))
@@ -60,9 +67,9 @@ STARTS = Registry("kind of rewinding", "tf_tickets.pruning.starts")
 NETWORKS = Registry("network", "tf_tickets.models.families")
 DATASETS = Registry("data set", "tf_tickets.data")
 OPERATIONS = Registry("augmentation", "tf_tickets.augment")
-EVALUATORS = Registry("evaluator", "tf_tickets.evaluation.evaluators")
-ANALYSES = Registry("analysis", "tf_tickets.analysis.analyses")
-COMMANDS = Registry("command", "tf_tickets.commands")
+EVALUATORS = Registry("evaluator", "tf_tickets.evaluation.evaluators", each_module=True)
+ANALYSES = Registry("analysis", "tf_tickets.analysis.analyses", each_module=True)
+COMMANDS = Registry("command", "tf_tickets.commands", each_module=True)
 
 
 def measured_by(row_name: str) -> typing.Any:

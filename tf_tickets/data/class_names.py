@@ -5,7 +5,6 @@ import collections.abc
 import unicodedata
 
 from tf_tickets.errors import UsageError
-from tf_tickets.runtime import characters
 
 
 def check(names: collections.abc.Iterable[str], place: str, noun: str = "class folder") -> None:
@@ -19,6 +18,8 @@ def check(names: collections.abc.Iterable[str], place: str, noun: str = "class f
       place: what holds them, such as --data_dir=pictures.
       noun: what a person has to rename.
     """
+    from tf_tickets.runtime import characters  # with which SciPy comes, for which `--help` need not wait
+
     names, alike, plural = sorted(set(names)), {}, noun + ("es" if noun.endswith("s") else "s")
     for name in names:
         character = characters.refused(name)
