@@ -114,8 +114,8 @@ def test_test_images_have_no_say_in_the_probe(copies, monkeypatch):
     first = analyze([folder], settings("probe"))[0].rows
     honest = sources.Source.test
 
-    def shuffled(self):
-        pixels, labels = honest(self)
+    def shuffled(self, *given, **named):
+        pixels, labels = honest(self, *given, **named)
         return pixels, (labels + 1) % 10
 
     monkeypatch.setattr(sources.Source, "test", shuffled)

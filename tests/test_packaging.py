@@ -110,7 +110,7 @@ def defines_names(node):
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.If):
-        return ast.unparse(node.test) == "__name__ == '__main__'"
+        return ast.unparse(node.test) in ("__name__ == '__main__'", "typing.TYPE_CHECKING")
     return isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.ClassDef)
 
 

@@ -14,6 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Callable
 
+from tf_tickets import storage
 from tf_tickets.data import class_names, records, sources
 from tf_tickets.errors import StateError, TicketError, UsageError, reason
 from tf_tickets.registry import DATASETS
@@ -176,11 +177,7 @@ def _other_way(name, data_dir):
 def check_writable(data_dir: str | None, name: str) -> None:
     """Raises UsageError unless `sources.data_root` is, or can become, a folder for a data set; creates nothing."""
     root = sources.data_root(data_dir)
-    existing = os.path.abspath(root)
-    while not os.path.lexists(existing):
-        existing = os.path.dirname(existing)
-    if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"--data_dir={root} cannot be written: {existing} is not a writable folder; choose another")
+    storage.check_writable(root, "--data_dir")
     path = os.path.join(root, name)
     if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
         raise UsageError(f"--data_dir={root} cannot be written: {path} is a link, or no folder; remove it")
