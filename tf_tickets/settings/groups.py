@@ -29,6 +29,11 @@ from tf_tickets.settings.options import (
 FULL_ROUNDS = "0,last"
 
 
+def _parts():
+    """What of a network may be all that the ranking sees."""
+    return dict.fromkeys(part for network in NETWORKS.values() for part in network.parts)
+
+
 def _controls():
     """The controls by the command that they belong to, as `--help` says it."""
     places = {}
@@ -141,7 +146,7 @@ class Pruning:
     criterion: str = option("magnitude", "score by which weights are ranked", choices=CRITERIA)
     scope: str = option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
     prunable: str = option(
-        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=("all", "feed_forward")
+        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=_parts
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
     control: str = option("none", _controls, choices=CONTROLS)

@@ -18,7 +18,7 @@ _TOO_LARGE = f"has more than {_DIGITS} digits"
 def option(default, text, *, choices=None, low=None, high=None, above=None, check=None, digest=True):
     """A field that is a flag; `low`/`high` are inclusive bounds, `above` an exclusive one, `check(text) -> problem`.
 
-    `text`, what `--help` says, may be a function, and `choices` a registry: both are looked at when they are needed.
+    `text`, what `--help` says, may be a function, and `choices` one or a registry: both are looked at when needed.
     """
     return dataclasses.field(
         default=default,
@@ -183,7 +183,8 @@ class Option:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values that it can have; empty where others are possible."""
-        return tuple(self.metadata["choices"] or ())
+        choices = self.metadata["choices"]
+        return tuple(choices() if callable(choices) else choices or ())
 
     def parse(self, text):
         """Text to a checked value; raises ValueError with the problem, without the flag's name."""
@@ -289,7 +290,7 @@ def accepted(option):
     limits = option.metadata
     if option.type is bool:
         return "True or False"
-    if limits["choices"]:
+    if option.choices:
         return f"one of {', '.join(limits['choices'])}"
     if option.type is str:
         return f"text ({option.help})"
