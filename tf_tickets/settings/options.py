@@ -291,7 +291,7 @@ def accepted(option):
     if option.type is bool:
         return "True or False"
     if option.choices:
-        return f"one of {', '.join(limits['choices'])}"
+        return f"one of {', '.join(option.choices)}"
     if option.type is str:
         return f"text ({option.help})"
     bounds = [(limits["low"], "at least"), (limits["above"], "above"), (limits["high"], "at most")]
