@@ -6,6 +6,7 @@ A file names a part where, outside of comments and docstrings, a string is its n
 """
 
 import ast
+import functools
 import pathlib
 import re
 
@@ -21,15 +22,15 @@ SETTINGS = "settings/"
 
 def files(part: str, root: pathlib.Path = PACKAGE) -> tuple[list[str], list[str]]:
     """(files that name a part, those below `SETTINGS` that do), paths below the package, the part's own first."""
-    trees = {path.relative_to(root).as_posix(): ast.parse(path.read_text()) for path in sorted(root.rglob("*.py"))}
+    facts = _facts(root)
     ((home, registered),) = [
-        (path, node.name) for path, tree in trees.items() for node in ast.walk(tree) if _registers(node, part)
+        (path, name) for path, (registrations, _, _) in facts.items() for name, of in registrations if part in of
     ]
     module = f"{root.name}.{home.removesuffix('.py').replace('/', '.')}"
-    named = [home]
-    for path, tree in trees.items():
-        imports = {f"{module}.{registered}", *([module] if path.endswith("__init__.py") else [])}
-        if path != home and (_spells(tree, part) or _imported(tree) & imports):
+    spelt, named = re.compile(rf"^{part}$|--\w+={part}\b|(?<!\w){part}\("), [home]
+    for path, (_, texts, imports) in facts.items():
+        wanted = {f"{module}.{registered}", *([module] if path.endswith("__init__.py") else [])}
+        if path != home and (any(map(spelt.search, texts)) or imports & wanted):
             named.append(path)
     return [path for path in named if not path.startswith(SETTINGS)], [p for p in named if p.startswith(SETTINGS)]
 
@@ -43,32 +44,33 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def _registers(node, part):
-    """Whether a node is a class or function under a decorator `register` with the part's name."""
-    for call in getattr(node, "decorator_list", ()):
-        called = getattr(getattr(call, "func", None), "attr", getattr(getattr(call, "func", None), "id", None))
-        if called == "register" and any(getattr(argument, "value", None) == part for argument in call.args):
-            return True
-    return False
+@functools.cache
+def _facts(root):
+    """Of each file: what it registers, as (name in Python, registered names), its strings, and its imports in full."""
+    facts = {}
+    for path in sorted(root.rglob("*.py")):
+        tree, registrations, texts, imports, docstrings = ast.parse(path.read_text()), [], {}, set(), set()
+        for node in ast.walk(tree):
+            registrations += [(node.name, names) for names in map(_registered, getattr(node, "decorator_list", ()))]
+            if isinstance(node, ast.Expr):
+                docstrings.add(id(node.value))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts[id(node)] = node.value
+            elif isinstance(node, ast.Import):
+                imports |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imports |= {f"{node.module}.{alias.name}" for alias in node.names}
+        strings = [text for key, text in texts.items() if key not in docstrings]
+        facts[path.relative_to(root).as_posix()] = registrations, strings, imports
+    return facts
 
 
-def _spells(tree, part):
-    """Whether a string outside of docstrings is the part's name, or has it as a flag's value or an operation."""
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    spelt = re.compile(rf"^{part}$|--\w+={part}\b|(?<!\w){part}\(")
-    return any(spelt.search(node.value) for node in texts if id(node) not in docstrings)
-
-
-def _imported(tree):
-    """Everything that is imported anywhere, by full names."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+def _registered(decorator):
+    """The names that a decorator `register` is given; none of another."""
+    function = getattr(decorator, "func", None)
+    if "register" not in (getattr(function, "attr", None), getattr(function, "id", None)):
+        return ()
+    return [getattr(argument, "value", None) for argument in decorator.args]
 
 
 if __name__ == "__main__":

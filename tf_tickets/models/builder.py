@@ -111,10 +111,11 @@ def _check_kernels(model, network):
     built = {layer.name: tuple(layer.kernel.shape) for layer in model.layers if hasattr(layer, "kernel")}
     described = {kernel.name: kernel.shape for kernel in network.kernels()}
     for name in [*described, *built]:
-        if built.get(name) != described.get(name):
+        shapes = [of.get(name, "none") for of in (described, built)]
+        if shapes[0] != shapes[1]:
             raise UsageError(
-                f"--model={network.model}: its layer {name} has a kernel of {described.get(name, 'no shape')} in body() "
-                f"and of {built.get(name, 'no shape')} in build(); let them agree"
+                f"--model={network.model}: of its layer {name} the kernel is {shapes[0]} in body() and {shapes[1]} in "
+                "build(); let them agree"
             )
 
 
