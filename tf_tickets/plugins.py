@@ -20,6 +20,10 @@ ENTRY_POINTS = "tf_tickets.plugins"
 _LOADED: dict[str, types.ModuleType] = {}
 
 
+class NotLoaded(UsageError):
+    """What a file or a setting names as a plugin is not imported; the message names the flag to add."""
+
+
 def check_names(text: str) -> str | None:
     """The problem with a list of plugins, or None."""
     names = text.split(",")
@@ -46,11 +50,11 @@ def load(text: str) -> None:
 
 
 def require(text: str, place: str = "") -> None:
-    """UsageError unless plugins that a file or a setting names are loaded."""
+    """NotLoaded unless plugins that a file or a setting names are loaded."""
     missing = [name for name in text.split(",") if name not in _LOADED]
     if missing:
         named = f"{place} names the plugin {missing[0]}" if place else f"the plugin {missing[0]} is named"
-        raise UsageError(
+        raise NotLoaded(
             f"{named}, which settings alone do not import: add --plugins={text} to the command, or in Python call "
             f"tf_tickets.plugins.load({text!r}) first"
         )

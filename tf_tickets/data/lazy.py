@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
+from tf_tickets.registry import DATASETS
 
 # Bytes of pixels, or of encoded pictures, up to which a split is held in memory; at the peak four times that is.
 IN_MEMORY = 2**29
@@ -95,4 +96,4 @@ def size_of(stored: object, data_set: DataSet) -> int:
     if isinstance(stored, Records):
         return int(stored.places[:, 2].sum())
     # Encoded images are in memory already.
-    return sum(os.path.getsize(path) for path in stored) if data_set.name == "folder" else 0
+    return sum(os.path.getsize(path) for path in stored) if DATASETS[data_set.name].of_folder else 0

@@ -101,7 +101,7 @@ def of(name: str) -> Provider:
     try:
         return DATASETS[name]
     except KeyError as error:
-        raise UsageError(f"{error.args[0]}; import the module that registers it") from None
+        raise UsageError(f"{error.args[0]}; import the module that registers it: --plugins=MODULE") from None
 
 
 def load(name: str, data_dir: str | None = None) -> Source:

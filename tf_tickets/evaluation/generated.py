@@ -31,7 +31,7 @@ def corrupted(data_set, data_dir, test, say):
       List of TestSet, named like gaussian_noise:1.
     """
     # Among the user's own pictures they would be a class.
-    root = sources.data_root(None if data_set.source == "folder" else data_dir)
+    root = sources.data_root(None if sources.of(data_set.name).of_folder else data_dir)
 
     @functools.cache
     def folder():

@@ -213,7 +213,8 @@ def _with_official_validation(config, data_set):
     if data_set.own and data_set.validation_counts and config.data.validation is None:
         return config.replace(validation="official")
     if config.data.validation == "official" and data_set.validation_counts is None:
-        fix = "add a folder validation/" if data_set.name == "folder" else "use a fraction, such as --validation=0.2"
+        of_folder = DATASETS[data_set.name].of_folder
+        fix = "add a folder validation/" if of_folder else "use a fraction, such as --validation=0.2"
         raise UsageError(f"--validation=official: {data_set.name} has no validation part; {fix}")
     return config
 

@@ -7,7 +7,7 @@ training picture may test now, and old and new test pictures would be mixed in o
 import os
 from collections.abc import Callable
 
-from tf_tickets import runs, storage
+from tf_tickets import plugins, runs, storage
 from tf_tickets.data import own, sources
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export import loading
@@ -39,6 +39,8 @@ def data_dir(run: runs.RunFolder | None, given: str | None) -> str | None:
 def _recorded_place(run):
     try:
         return Config.from_flagfile(run.config).data.data_dir
+    except plugins.NotLoaded:
+        raise
     except UsageError as error:
         raise StateError(f"{error}; restore {run.config}") from None
 

@@ -1,6 +1,7 @@
 """Keras networks from descriptions: convolutions padded as in PyTorch, normalisation, the head, initial weights."""
 
 from tf_tickets.backend import keras, tf
+from tf_tickets.errors import UsageError
 from tf_tickets.models import architecture, initial, layers, winograd
 from tf_tickets.models.description import Kernel, Network
 
@@ -105,6 +106,19 @@ def _head(x, network, dtype):
     return layers.SimilarityHead(network.classes, network.head, network.kappa, name="linear", dtype=dtype)(x)
 
 
+def _check_kernels(model, network):
+    """UsageError unless the layers that a Network builds are those that its kernels describe."""
+    built = {layer.name: tuple(layer.kernel.shape) for layer in model.layers if hasattr(layer, "kernel")}
+    described = {kernel.name: kernel.shape for kernel in network.kernels()}
+    for name in [*described, *built]:
+        shapes = [of.get(name, "none") for of in (described, built)]
+        if shapes[0] != shapes[1]:
+            raise UsageError(
+                f"--model={network.model}: of its layer {name} the kernel is {shapes[0]} in body() and {shapes[1]} in "
+                "build(); let them agree"
+            )
+
+
 def build(
     name: str,
     *,
@@ -132,6 +146,9 @@ def build(
 
     Returns:
       A keras.Model: float32 [n, height, width, channels] -> float32 logits [n, classes].
+
+    Raises:
+      UsageError: an unknown name, a size that the network cannot have, or layers other than it describes.
     """
     network: Network = architecture.describe(
         name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa
@@ -141,5 +158,6 @@ def build(
     images = keras.Input(network.image_shape, dtype=logits_type, name="images")
     features = network.build(images, Builder(keras.mixed_precision.Policy(precision)))
     model = keras.Model(images, _head(features, network, logits_type), name=name)
+    _check_kernels(model, network)
     initial.draw(model, network, seed)
     return model

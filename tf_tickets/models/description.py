@@ -82,17 +82,17 @@ class Network(abc.ABC):
     shortcut_first: typing.ClassVar[bool] = False
 
     @property
-    @abc.abstractmethod
     def features(self) -> int:
         """Length of the vector that the head sees."""
+        return self.body()[-1].outputs
 
     @abc.abstractmethod
     def body(self) -> list[Kernel]:
         """The kernels before the head, in the order in which ties are broken."""
 
-    @abc.abstractmethod
     def other_parameters(self) -> int:
-        """How many trainable numbers are neither kernels nor biases: normalisation scale and shift, tokens."""
+        """How many trainable numbers are neither kernels nor biases: scale and shift of a normalisation for each."""
+        return sum(2 * kernel.outputs for kernel in self.body())
 
     @abc.abstractmethod
     def build(self, images: Tensor, builder) -> Tensor:
@@ -106,9 +106,9 @@ class Network(abc.ABC):
           The output of the layer `features`, [n, features].
         """
 
-    @abc.abstractmethod
     def stages(self) -> tuple[list[str], list[str]]:
         """Names of the Keras layers whose outputs analyses compare: (stem, blocks), in order, the logits left out."""
+        return [], self.probed()
 
     def probed(self) -> list[str]:
         """Names of the Keras layers on whose outputs, averaged over positions, probes are trained; last `features`."""

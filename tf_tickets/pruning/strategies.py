@@ -19,7 +19,7 @@ from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.given import Plan, Ticket
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.groups import Training
+from tf_tickets.settings.groups import Pruning, Training
 
 Gradients = Callable[[], dict[str, np.ndarray]]
 
@@ -42,7 +42,7 @@ class Control:
     """
 
     place: str | None = None
-    title: str = "magnitude"
+    title: str = Pruning.criterion
     what: str = ""
     trained_rounds: int = 1
     in_one_run: bool = False

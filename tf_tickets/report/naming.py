@@ -3,7 +3,7 @@
 import os
 import re
 
-from tf_tickets.registry import COMMANDS
+from tf_tickets.registry import COMMANDS, DATASETS
 from tf_tickets.runs import REFIT
 from tf_tickets.settings.config import Config
 
@@ -56,7 +56,7 @@ def data_text(data, whole):
         text = f"{data.images} images"
     elif data.subset_file is not None:
         text = f"images of {os.path.basename(data.subset_file)}"
-    if data.dataset == "folder" and data.data_dir:
+    if DATASETS[data.dataset].of_folder and data.data_dir:
         text += f" in {os.path.basename(os.path.abspath(data.data_dir))}"
     if data.imbalance is not None:
         text += f", long tail {data.imbalance:g}" + (" in one step" if data.imbalance_profile == "step" else "")

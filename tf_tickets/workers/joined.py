@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
-from tf_tickets import storage
+from tf_tickets import plugins, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Run
@@ -54,7 +54,7 @@ def devices_of(run: Run, team: Alone):
     if team.size > 1:
         team.gather(None)  # from here on everybody's port is open
         meeting.check_reachable(team.cluster, team.stop)
-    own = {"devices": devices.description, "versions": backend.versions()}
+    own = {"devices": devices.description, "versions": backend.versions() | plugins.versions(run.plugins)}
     for name in own["versions"]:
         team.check_same(own["versions"][name], f"has another {name} than the chief: install the same", UsageError)
     team.check_same(own["devices"], f"has other devices than the chief's {own['devices']}", UsageError)

@@ -71,20 +71,11 @@ class MobileNet(Network):
     blocks: tuple[Inverted, ...]
     last: int
 
-    @property
-    def features(self) -> int:
-        """Length of the vector that the head sees."""
-        return self.last
-
     def body(self) -> list[Kernel]:
         """Stem, blocks, last convolution."""
         stem = Kernel("conv1", (3, 3, self.image_shape[2], self.width), True)
         last = Kernel("conv2", (1, 1, self.blocks[-1].channels_out, self.last), True)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels()), last]
-
-    def other_parameters(self) -> int:
-        """Scale and shift after each convolution."""
-        return sum(2 * kernel.outputs for kernel in self.body())
 
     def build(self, images: Tensor, builder) -> Tensor:
         """Stem, blocks, last convolution."""

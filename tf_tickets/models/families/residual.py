@@ -94,11 +94,6 @@ class ResNet(Network):
     convolution: str
 
     @property
-    def features(self) -> int:
-        """Length of the vector that the head sees."""
-        return self.blocks[-1].channels_out
-
-    @property
     def stem_size(self) -> int:
         """The side of the first filters: 3, or 7 of a full stem."""
         return 3 if self.stem == "small" else 7
@@ -111,10 +106,6 @@ class ResNet(Network):
         shape = (1, 1, channels * size**2, self.width) if harmonic else (size, size, channels, self.width)
         stem = Kernel("pre_conv.0", shape, True, "plain", start)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels(start))]
-
-    def other_parameters(self) -> int:
-        """Scale and shift after each convolution; the harmonic stem's own normalisation has none."""
-        return sum(2 * kernel.outputs for kernel in self.body())
 
     def build(self, images: Tensor, builder) -> Tensor:
         """Stem, then blocks."""

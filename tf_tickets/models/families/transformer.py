@@ -47,11 +47,6 @@ class VisionTransformer(Network):
         """Attention heads of a block."""
         return self.width // _HEAD_WIDTH
 
-    @property
-    def features(self) -> int:
-        """Length of the vector that the head sees."""
-        return self.width
-
     def body(self) -> list[Kernel]:
         """Patch embedding, then the four dense kernels of each block."""
         width = self.width

@@ -28,11 +28,6 @@ class VGG(Network):
 
     head_start = "small"
 
-    @property
-    def features(self) -> int:
-        """Length of the vector that the head sees."""
-        return self.parts[-1][2]
-
     def body(self) -> list[Kernel]:
         """The convolutions."""
         return [
@@ -40,10 +35,6 @@ class VGG(Network):
             for position, channels_in, channels in self.parts
             if channels
         ]
-
-    def other_parameters(self) -> int:
-        """Scale and shift after each convolution."""
-        return sum(2 * channels for _, _, channels in self.parts)
 
     def build(self, images: Tensor, builder) -> Tensor:
         """A map of one pixel is not pooled further."""
