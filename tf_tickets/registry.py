@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 class Registry(Mapping):
     """Parts of one kind by name: by their `order`, where they have one, else as they were registered.
 
-    The module that holds the program's own parts, or every module of the package that does, is imported when the table
-    is first looked at, so that settings, which stand below it, can offer the names.
+    The module that holds the program's own parts, or the package, with every module where it lists none in `__all__`,
+    is imported when the table is first looked at, so that settings, which stand below it, can offer the names.
     """
 
     def __init__(self, kind: str, home: str):
@@ -33,7 +33,8 @@ class Registry(Mapping):
     def _all(self) -> dict:
         if not self._complete:
             home = importlib.import_module(self._home)
-            for module in pkgutil.iter_modules(getattr(home, "__path__", ())):
+            listed = hasattr(home, "__all__") or not hasattr(home, "__path__")
+            for module in () if listed else pkgutil.iter_modules(home.__path__):
                 importlib.import_module(f"{self._home}.{module.name}")
             self._complete = True
         return dict(sorted(self._parts.items(), key=lambda item: getattr(item[1], "order", 0)))
