@@ -110,7 +110,9 @@ def _across(run, cluster):
     from tensorflow.python.eager import context
 
     # TensorFlow's own watch over its peers aborts the process, or takes half a minute; `team` notices at once.
-    context.context().configure_coordination_service(service_type="")
+    context.context().configure_coordination_service(  # pyright: ignore[reportOptionalMemberAccess]  made at import
+        service_type=""
+    )
     CollectiveAllReduceExtended._enable_check_health = False
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()

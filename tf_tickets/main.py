@@ -88,7 +88,7 @@ def entry_point() -> None:
     stopping.listen()
     streams.take_over()
     # absl was loaded with what was standard error then: where that is closed None, which setStream would flush.
-    logging.get_absl_handler().python_handler.stream = sys.stderr
+    logging.get_absl_handler().python_handler.stream = sys.stderr  # pyright: ignore[reportOptionalMemberAccess]  made at import
     app.run(_run, flags_parser=_parse)
 
 

@@ -293,6 +293,6 @@ def usable_place(path: str) -> Place:
         raise UsageError(
             f"{recognised.path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0"
         )
-    if recognised.kind == "round" and not recognised.round.complete:
+    if recognised.round is not None and not recognised.round.complete:
         raise UsageError(f"{recognised.path} is not complete: run its command again to finish it")
     return recognised

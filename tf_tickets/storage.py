@@ -18,7 +18,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -228,7 +228,7 @@ def read_sealed(path: str) -> dict:
     return bare
 
 
-def write_csv(path: str, rows: Iterable[dict], columns: Iterable[str]) -> None:
+def write_csv(path: str, rows: Iterable[dict], columns: Collection[str]) -> None:
     """Writes dict rows as CSV; a missing or None value is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="raise")
@@ -246,10 +246,10 @@ def read_csv(path: str) -> list[dict[str, str]]:
         raise StateError(f"{path} cannot be read: {reason(error)}; {_REDO}") from None
 
 
-def write_arrays(path: str, arrays: dict[str, np.ndarray], compress: bool = False) -> None:
+def write_arrays(path: str, arrays: Mapping[str, np.ndarray | np.generic], compress: bool = False) -> None:
     """Writes named arrays as npz. The bytes depend on names and contents alone."""
     buffer = io.BytesIO()
-    (np.savez_compressed if compress else np.savez)(buffer, **arrays)
+    (np.savez_compressed if compress else np.savez)(buffer, **arrays)  # pyright: ignore[reportArgumentType]  none is called allow_pickle
     write_bytes(path, buffer.getvalue())
 
 

@@ -5,7 +5,7 @@ group, and the images go back to their places.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def operate(
 
 
 def operate_each(
-    images: Tensor, choice: Tensor, value: Tensor, names: list[str], fill: float | Tensor = geometry.BLACK,
+    images: Tensor, choice: Tensor, value: Tensor, names: Sequence[str], fill: float | Tensor = geometry.BLACK,
     bicubic_shear: bool = False,
 ) -> Tensor:  # fmt: skip
     """Applies to each image its own operation, `names[choice]`, with its own value.

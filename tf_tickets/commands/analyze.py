@@ -29,7 +29,7 @@ class Analyze(Command):
                 yield f"--what={what} takes no path: remove {path}"
         elif not paths:
             yield f"analyze --what={what} needs a path: {self.summary}"
-        asked = what.split(",")
+        asked = (what or "").split(",")
         for name in asked:
             yield from ANALYSES[name].problems(paths)
         read = dict.fromkeys(name for analysis in ANALYSES.values() for name in analysis.flags)

@@ -38,7 +38,7 @@ class DataSet:
     name: str
     labels: tuple
     train_counts: tuple
-    test_counts: tuple
+    test_counts: tuple | int
     _: dataclasses.KW_ONLY
     image_shape: tuple
     mean: tuple | None

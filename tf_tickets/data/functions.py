@@ -68,9 +68,8 @@ class _Function(sources.Provider):
     def load(self, data_dir: str | None) -> sources.Source:
         """The arrays."""
         pictures, images = self._looked_at
-        return sources.Source(
-            pictures.data_set, *(pictures.columns(part, images) for part in ("train", "test")), np.copy
-        )
+        train, test = (pictures.columns(part, images) for part in ("train", "test"))
+        return sources.Source(pictures.data_set, train, test, np.copy)
 
     @functools.cached_property
     def _looked_at(self):

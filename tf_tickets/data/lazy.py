@@ -83,7 +83,7 @@ class Records:
         return images
 
 
-def size_of(stored: object, data_set: DataSet) -> int:
+def size_of(stored: "np.ndarray | Records", data_set: DataSet) -> int:
     """Bytes that stored images take up once they are in memory as `Source.images` gives them.
 
     Args:

@@ -24,7 +24,7 @@ class Images:
       ids: int64 [n], positions in the data set's original order; they seed order and augmentation.
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | lazy.Pixels
     labels: np.ndarray
     ids: np.ndarray
 
@@ -144,7 +144,7 @@ def measured(data_set: DataSet, images: Images) -> DataSet:
     """The data set with mean and deviation of these images, per channel, where it has none of its own."""
     if data_set.mean is not None:
         return data_set
-    count, total, squares = 0, 0.0, 0.0
+    count, total, squares = 0, np.zeros(()), np.zeros(())
     for start in range(0, len(images), 100):
         pixels = evaluation_pixels(images, slice(start, start + 100), data_set).astype(np.float64) / data_set.scale
         pixels = pixels.reshape(-1, pixels.shape[-1])
@@ -268,7 +268,7 @@ class TrainingBatches:
 
     def _element(self, order, keys, noise, row):
         start, _, size = tf.unstack(row)
-        fold_in = tf.random.experimental.stateless_fold_in
+        fold_in = tf.random.experimental.stateless_fold_in  # pyright: ignore[reportAttributeAccessIssue]  not in the stubs
         draws = Draws(keys, fold_in(noise, 2 * start), fold_in(noise, 2 * (start // self._batch_size) + 1))
         batch = self._load(self._pixels(order), tf.gather(self._labels, order), draws)
         return 1.0 / tf.cast(size, tf.float32), *batch

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import typing
 import zlib
 
 import numpy as np
@@ -16,7 +17,7 @@ _FEW_AT_ONCE = 50
 _HEAD = 64
 
 
-def read(builder: object, split: str, data_set: DataSet) -> tuple:
+def read(builder: typing.Any, split: str, data_set: DataSet) -> tuple:
     """Reads one split of a prepared tfds builder.
 
     Args:

@@ -32,6 +32,8 @@ class Provider:
 
     def facts_in(self, data_dir: str | None) -> catalog.DataSet:
         """Its facts; UsageError where they are made from pictures that cannot be used."""
+        if self.facts is None:
+            raise NotImplementedError
         return self.facts
 
     def pictures(self, data_dir: str | None) -> Pictures | None:
@@ -82,13 +84,13 @@ class Source:
         """
         return self._given(self._stored[np.asarray(positions, np.int64)], lazy)
 
-    def test(self, positions=slice(None), lazy: bool = False):
+    def test(self, positions: slice | np.ndarray = slice(None), lazy: bool = False):
         """Test images as `images` gives them, and their int64 labels: all in original order, or some positions'."""
         return self._given(self._test_stored[positions], lazy), self.test_labels[positions]
 
     def release(self):
         """Lets go of the stored images, of which few may be in use; ids and labels stay, `images` and `test` end."""
-        self._stored = self._test_stored = None
+        del self._stored, self._test_stored
 
     def _given(self, stored, lazy):
         if not lazy or lazily.size_of(stored, self.data_set) <= lazily.IN_MEMORY:

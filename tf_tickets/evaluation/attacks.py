@@ -62,29 +62,26 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
 
     def attacked(pixels, targets, noise):
         if attack.kind == "fgsm":
-            found = adversarial.fgsm(gradient_of(targets), pixels, attack.eps)
+            adversarial_pixels = adversarial.fgsm(gradient_of(targets), pixels, attack.eps)
         else:
-            found = adversarial.pgd(
+            adversarial_pixels = adversarial.pgd(
                 gradient_of(targets), pixels, eps=attack.eps, step=attack.step, steps=attack.steps, start=noise
             )
-        logits = model(data_set.standardise(found), training=False)
+        logits = model(data_set.standardise(adversarial_pixels), training=False)
         return logits, loss(targets, logits)
 
-    attacked = replicas.spread(attacked, strategy)
+    attack_batch = replicas.spread(attacked, strategy)
     parts = []
     for start in range(0, len(images), batch):
         chosen = slice(start, start + batch)
         pixels = pipeline.evaluation_pixels(images, chosen, data_set) / np.float32(data_set.scale)
         targets = np.eye(data_set.classes, dtype=np.float32)[images.labels[chosen]]
-        best, worst = None, None
-        for restart in range(max(attack.restarts, 1)):
-            noise = _noise(images.ids[chosen], pixels.shape[1:], attack, seed, restart)
-            logits, value = attacked(pixels, targets, noise)
-            if best is None:
-                best, worst = logits, value
-            else:
-                higher = value > worst
-                best[higher], worst[higher] = logits[higher], value[higher]
+        place = images.ids[chosen], pixels.shape[1:], attack, seed
+        best, worst = attack_batch(pixels, targets, _noise(*place, restart=0))
+        for restart in range(1, attack.restarts):
+            logits, value = attack_batch(pixels, targets, _noise(*place, restart=restart))
+            higher = value > worst
+            best[higher], worst[higher] = logits[higher], value[higher]
         parts.append(best)
     return np.concatenate(parts)
 

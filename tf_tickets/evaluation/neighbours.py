@@ -18,7 +18,8 @@ def accuracy(features, labels, test_features, test_labels, neighbours=20):
     """
     # Of unit vectors, the nearest by angle are the nearest in space; exp(cosine / 0.07) = exp(-distance^2 / 0.14) x c.
     vote = KNeighborsClassifier(
-        n_neighbors=min(neighbours, len(labels)), weights=lambda distance: np.exp(-(distance**2) / 0.14)
+        n_neighbors=min(neighbours, len(labels)),
+        weights=lambda distance: np.exp(-(distance**2) / 0.14),  # pyright: ignore[reportArgumentType]  may be a function
     )
     vote.fit(normalize(features), labels)
     return float(np.mean(vote.predict(normalize(test_features)) == test_labels))

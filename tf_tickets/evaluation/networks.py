@@ -26,7 +26,7 @@ class Subject:
     folder: str
     name: str
     file: str
-    run: object = None
+    run: runs.RunFolder | None = None
     predictions: str | None = None
 
     def locked(self):
@@ -133,9 +133,9 @@ def subjects(path, which):
       UsageError: the path is nothing of these, or holds nothing that is complete.
     """
     place = runs.usable_place(path)
-    if place.kind == "ticket":
+    if place.kind == "ticket" or place.run is None:
         return [Subject(place.path, "/".join(place.path.split(os.sep)[-2:]), f"{place.path}.evaluations.csv")]
-    if place.kind == "run":
+    if place.round is None:
         return of_run(place.run.of_ticket, which)
     return [_of_round(place.run, place.round.index)]
 

@@ -90,8 +90,8 @@ def write_examples(run, test, data_set):
     `mistaken_labels`, `mistaken_predictions` and `mistaken_confidences`, and `mistakes`, how many there are in all. Of
     the user's own pictures it has `names` and `mistaken_names`.
     """
-    exported = run.exported() if run is not None else None
-    if exported is None or exported[1] != run.refits:
+    exported = None if run is None else run.exported()
+    if run is None or exported is None or exported[1] != run.refits:
         return
     index = exported[0]
     files = [run.round(number).predictions for number in (0, index)] if index else []
@@ -126,7 +126,7 @@ def _pictures(images, positions, data_set):
     if max(height, width) <= LARGEST_SIDE:
         return pixels
     size = [max(round(side * LARGEST_SIDE / max(height, width)), 1) for side in (width, height)]
-    pictures = (Image.fromarray(one[..., 0] if channels == 1 else one) for one in pixels)
+    pictures = (Image.fromarray(image[..., 0] if channels == 1 else image) for image in pixels)
     shrunk = [np.asarray(picture.resize(size, Image.Resampling.BILINEAR)) for picture in pictures]
     return np.stack(shrunk).reshape(len(positions), size[1], size[0], channels)
 

@@ -97,7 +97,7 @@ def _relief(wet):
     border = wet & beside
     # Images lie a thousand pixels apart, and distances end at 20; a last, full border answers where there is none.
     stack = np.concatenate([~border, np.zeros_like(border[:1])])
-    distance = ndimage.distance_transform_edt(stack, sampling=(1000.0, 1.0, 1.0))[:-1]
+    distance = np.asarray(ndimage.distance_transform_edt(stack, sampling=(1000.0, 1.0, 1.0)))[:-1]
     levels = np.floor(filters.box(np.minimum(distance, 20.0)) + 1e-9).astype(int)
     relief = np.rint(np.clip(filters.correlate(_equalised(levels), _EMBOSS), 0.0, 255.0))
     return filters.box(relief)

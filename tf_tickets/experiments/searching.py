@@ -28,7 +28,7 @@ def next_round(session: Session, run: runs.RunFolder, index: int) -> Round:
     plan = session.plan
 
     def begun():
-        masks = round_masks.begun(run, index, plan, session.gradients_at)
+        masks = round_masks.begun(run, index, plan, session.gradients_at)  # pyright: ignore[reportArgumentType]  only read
         artefacts.name_empty_layers(masks, index)
         return masks
 

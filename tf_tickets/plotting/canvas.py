@@ -12,6 +12,7 @@ from collections.abc import Callable
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tf_tickets import storage
@@ -57,8 +58,7 @@ class Shown:
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure of so many inches that no window shows."""
-    drawn = Figure(figsize=(width, height), layout="constrained")
-    drawn.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    drawn = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     FigureCanvasAgg(drawn)
     return drawn
 

@@ -44,7 +44,7 @@ def heat_map(
     bar = drawn.colorbar(mesh, ax=axes, shrink=0.9, aspect=30, pad=0.02)
     bar.set_label(label)
     bar.outline.set_visible(False)
-    if isinstance(norm, LogNorm):
+    if isinstance(norm, LogNorm) and norm.vmin is not None and norm.vmax is not None:
         ticks = [tick for tick in (0.01, 0.1, 1, 2, 5, 10, 20, 50, 100) if norm.vmin <= tick <= norm.vmax]
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.minorticks_off()

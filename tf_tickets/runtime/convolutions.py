@@ -59,7 +59,8 @@ class Convolution:
       slot: where in the workspace the result lies; no two results that are needed at once have the same.
     """
 
-    rectified, slot = False, None
+    rectified: bool = False
+    slot: int | None = None
 
     def __init__(self, weights, bias, stride, padding, workspace):
         self.size, self.stride, self.padding = weights.shape[0], stride, padding

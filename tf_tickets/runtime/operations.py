@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Operation:
 
     name: str
     inputs: tuple
-    compute: object
+    compute: Callable
     input_shape: tuple
     shape: tuple
     unfolded: int = 0
@@ -90,7 +91,11 @@ def _rectified(operations):
     for operation in operations:
         operation.inputs = tuple(renamed.get(name, name) for name in operation.inputs)
         before = made.get(operation.inputs[0])
-        if operation.compute is _relu_of and isinstance(getattr(before, "compute", None), convolutions.Convolution):
+        if (
+            before is not None
+            and operation.compute is _relu_of
+            and isinstance(before.compute, convolutions.Convolution)
+        ):
             if uses[before.name] == 1 and not before.compute.rectified:
                 before.compute.rectified = True
                 renamed[operation.name] = before.name
@@ -109,13 +114,13 @@ def run(ready: list[Operation], maps: np.ndarray, methods: dict[str, str]) -> np
       maps: float32 [channels, images, height, width].
       methods: dict from a convolution's name to dense, sparse or compiled.
     """
-    values = {None: maps}
+    values: dict[str | None, np.ndarray] = {None: maps}
     for operation in ready:
         given = [values[name] for name in operation.inputs]
         for name in operation.last:
             values.pop(name, None)
         if isinstance(operation.compute, convolutions.Convolution):
-            values[operation.name] = operation.compute(*given, methods[operation.name])
+            values[operation.name] = operation.compute(given[0], methods[operation.name])
         else:
             # A value that nothing else takes may be overwritten.
             values[operation.name] = operation.compute(*given, operation.last >= set(operation.inputs))

@@ -18,7 +18,7 @@ def check_rewind(text):
     start = STARTS.get(kind)
     if start is not None and not colon and start.usual is not None:
         return None
-    least = {"epochs": 0, "steps": 1}.get(start.counts if start else None)
+    least = {"epochs": 0, "steps": 1}.get(start.counts) if start else None
     number = integer(amount)
     if least is not None and number is not None and number >= least:
         return None

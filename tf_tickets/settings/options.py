@@ -36,8 +36,8 @@ def integer(text):
 
 def check_folder(text):
     """The problem with a folder that has to be one of this machine's file system, or None."""
-    scheme, found, _ = text.partition("://")
-    if not found:
+    scheme, separator, _ = text.partition("://")
+    if not separator:
         return None
     return (
         f"is no folder: locks, renames and hashed files need a POSIX file system, which {scheme}:// is not; give a "
@@ -76,11 +76,16 @@ def check_choose(text):
     return "is not validation, last or the number of a round"
 
 
+def _rises(before, parts):
+    """Whether all parts are whole numbers, each above the one before it."""
+    numbers = [number for number in map(integer, parts) if number is not None]
+    return len(numbers) == len(parts) and all(a < b for a, b in zip([before, *numbers], numbers))
+
+
 def check_full_rounds(text):
     """The problem with a list of rounds, or None."""
     parts = text.split(",")
-    numbers = [integer(part) for part in parts if part != "last"]
-    if None in numbers or parts.count("last") > 1 or any(b <= a for a, b in zip([-1, *numbers], numbers)):
+    if parts.count("last") > 1 or not _rises(-1, [part for part in parts if part != "last"]):
         return "is not a rising list of rounds such as 0,5,last"
     return None
 
@@ -141,8 +146,7 @@ def check_gpus(value):
 
 def check_milestones(text):
     """The problem with a list of milestones, or None."""
-    numbers = [integer(part) for part in text.split(",")]
-    if None in numbers or any(b <= a for a, b in zip([0, *numbers], numbers)):
+    if not _rises(0, text.split(",")):
         return "is not a rising list of epochs such as 100,150"
     return None
 
@@ -172,13 +176,13 @@ class Option:
     type: type
     optional: bool
     default: object
-    metadata: typing.Mapping
+    metadata: typing.Mapping[str, typing.Any]
 
     @property
     def help(self) -> str:
         """What `--help` says of it, without its choices."""
         text = self.metadata["help"]
-        return text() if callable(text) else text
+        return text if isinstance(text, str) else text()
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -266,7 +270,7 @@ def checked(option, value):
     """
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
-    if isinstance(value, os.PathLike) and option.type is str:
+    if option.type is str and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, str):
         return option.parse(value)

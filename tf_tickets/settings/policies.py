@@ -11,6 +11,7 @@ import difflib
 import functools
 import re
 import typing
+from collections.abc import Callable
 
 from tf_tickets.registry import OPERATIONS
 
@@ -22,7 +23,7 @@ class Argument:
     """One argument of an operation: a name among `choices`, else a number in [low, high]."""
 
     name: str
-    type: type = float
+    type: Callable[[str], typing.Any] = float
     low: float = 0.0
     high: float = 1.0
     choices: tuple = ()
@@ -169,10 +170,10 @@ def expand(policy, base="crop(4)|flip", side=16):
 
 
 def _step(part):
-    found = re.fullmatch(r"([a-z_0-9]+)\s*(?:\(([^()|]*)\))?", part)
-    if not found:
+    match = re.fullmatch(r"([a-z_0-9]+)\s*(?:\(([^()|]*)\))?", part)
+    if not match:
         raise ValueError(f"has '{part}' where an operation such as crop(4) is wanted")
-    name, inner = found[1], (found[2] or "").strip()
+    name, inner = match[1], (match[2] or "").strip()
     if part in PRESETS:
         meaning = PRESETS[part].format(base="base", side=16)
         raise ValueError(f"has the preset '{part}' inside a chain: alone it means {meaning}")

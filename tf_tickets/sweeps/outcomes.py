@@ -97,8 +97,8 @@ class Run:
             return False
         try:
             exported = self.folder.exported()
-            fits = exported is not None and exported[0] == self.chosen
-            return fits and exported[1] >= self.config.choice.refit
+            fits = exported is not None and exported[0] == self.chosen and exported[1] >= self.config.choice.refit
+            return fits
         except (StateError, KeyError):
             return False
 

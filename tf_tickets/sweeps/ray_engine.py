@@ -100,7 +100,7 @@ def engine(config: Config) -> Iterator[tuple]:
         try:
             demand = ray_cluster.demand(ray, config.command)
             yield demand.slots, functools.partial(_map_runs, ray, demand)
-        except ray.exceptions.RayError as error:
+        except ray.exceptions.RayError as error:  # pyright: ignore[reportAttributeAccessIssue]  imported by ray
             raise StopRequested(f"the Ray cluster is lost ({reason(error)}); run again to continue") from error
         finally:
             ray.shutdown()
@@ -202,7 +202,7 @@ def _watch(name, board, children, ended, first):
         while not ended.wait(_HEED):
             if ray.get(board.stopping.remote()):
                 break
-    except ray.exceptions.RayError:
+    except ray.exceptions.RayError:  # pyright: ignore[reportAttributeAccessIssue]
         first.put(None)  # the sweep is gone: nobody waits for this run
     children.stop()
 

@@ -9,7 +9,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Run
 from tf_tickets.workers import meeting, messages, tf_config
-from tf_tickets.workers.team import ALONE, Alone, meet
+from tf_tickets.workers.team import ALONE, Alone, Team, meet
 
 # What every machine may have its own of.
 _OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
@@ -51,7 +51,7 @@ def devices_of(run: Run, team: Alone):
     from tf_tickets import backend
 
     devices = backend.start(run, team.cluster)
-    if team.size > 1:
+    if isinstance(team, Team):
         team.gather(None)  # from here on everybody's port is open
         meeting.check_reachable(team.cluster, team.stop)
     own = {"devices": devices.description, "versions": backend.versions()}
@@ -61,6 +61,6 @@ def devices_of(run: Run, team: Alone):
     return devices
 
 
-def are_rounds(value, count: int) -> bool:
+def are_rounds(value, count: float) -> bool:
     """Whether a JSON value is a list of rounds, of `count` that there are."""
     return isinstance(value, list) and all(messages.is_whole(index, high=count) for index in value)

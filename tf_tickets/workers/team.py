@@ -14,6 +14,7 @@ from collections.abc import Callable
 from tf_tickets import streams
 from tf_tickets.errors import StateError, TicketError, WorkerLost, plain
 from tf_tickets.workers import meeting, messages
+from tf_tickets.workers.tf_config import Cluster
 from tf_tickets.workers.wire import BYE, FAILURE, SMALL, VALUE
 
 # A worker from which nothing came for so long is lost; each says something far more often than that.
@@ -27,7 +28,8 @@ _SPREADING_SECONDS = 1.0  # for what is said last
 class Alone:
     """A run on one machine: its own chief, with nobody to tell."""
 
-    chief, index, size, cluster = True, 0, 1, None
+    chief, index, size = True, 0, 1
+    cluster: Cluster | None = None
 
     def allow(self, count: int) -> None:
         """From now on a message may have `count` bytes, if that is more than before; else it has none of arrays."""
@@ -94,12 +96,15 @@ class Team(Alone):
       stop: asked by who waits for others before there is anything to save.
     """
 
+    cluster: Cluster
+
     def __init__(self, cluster, wires, stop=lambda: False):
         """`wires`: {worker: wire.Wire}; the chief has one to each other worker, those to the chief alone."""
         self.cluster, self.index, self.size, self.stop = cluster, cluster.index, cluster.size, stop
         self.chief = cluster.index == 0
         self._wires, self._inboxes = wires, {worker: queue.Queue() for worker in wires}
-        self._failure, self._failed = None, threading.Event()
+        self._failure: TicketError | None = None
+        self._failed = threading.Event()
         self._known, self._leaving = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         for worker, wire in wires.items():
@@ -204,6 +209,7 @@ class Team(Alone):
 
     def _raise(self):
         self._known.set()
+        assert self._failure is not None, "an inbox ends after a failure"
         raise self._failure
 
     def _lost(self, worker, why="is gone"):
@@ -276,7 +282,7 @@ class Team(Alone):
                     wire.send(BYE, seconds=_SPREADING_SECONDS)
         for wire in self._wires.values():
             wire.close()
-        if lost:
+        if lost and self._failure is not None:
             raise self._failure from None
 
 

@@ -145,12 +145,12 @@ class Silent:
     """Counts the channels of a rectified layer that never fire on a sample, batch by batch."""
 
     def __init__(self):
-        self._peaks = None
+        self._peaks: np.ndarray = np.array([])
 
     def add(self, outputs):
         """Looks at one batch, float [n, ..., channels]."""
         peaks = outputs.reshape(-1, outputs.shape[-1]).max(axis=0)
-        self._peaks = peaks if self._peaks is None else np.maximum(self._peaks, peaks)
+        self._peaks = np.maximum(self._peaks, peaks) if self._peaks.size else peaks
 
     @property
     def count(self):

@@ -1,6 +1,7 @@
 """Transfer probe: a linear classifier on frozen features (Alain & Bengio 2017; Chen et al. 2020, ticket transfer)."""
 
 import dataclasses
+import typing
 import warnings
 
 import numpy as np
@@ -9,6 +10,9 @@ from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES, DATASETS
+
+if typing.TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 # Inverse strengths of the squared penalty, weakest last, on standardised features and the sum of the losses.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -147,7 +151,7 @@ class Probe:
     held_out_accuracy: float
     mean: np.ndarray
     deviation: np.ndarray
-    classifier: object
+    classifier: "LogisticRegression"
 
     def accuracy(self, features, labels):
         """The share of images, float [n, features] and int [n], that are classified correctly."""
