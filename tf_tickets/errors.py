@@ -15,7 +15,7 @@ def plain(text):
 
 def plain_xml(text: str) -> str:
     """Text in which characters that XML cannot hold are written out, by their codes."""
-    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _NOT_XML.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def shown(value):

@@ -46,12 +46,12 @@ class Analysis(Measure):
         return {name: lambda: plotted.by_density(rows, title)} if len(plotted.densities(rows)) > 1 else {}
 
 
-def label(other, subject) -> str:
+def label(counterpart, subject) -> str:
     """How rows of a networks.Subject name another one: by its round, with the run's name if it is another run."""
-    part = f"round_{other.ticket.round:02d}"
-    return part if other.name == subject.name else f"{other.name}/{part}"
+    part = f"round_{counterpart.ticket.round:02d}"
+    return part if counterpart.name == subject.name else f"{counterpart.name}/{part}"
 
 
 def same_round(subject, groups: list[list]) -> list:
     """The networks.Subjects of some groups that are of the same round as one."""
-    return [other for group in groups for other in group if other.ticket.round == subject.ticket.round]
+    return [network for group in groups for network in group if network.ticket.round == subject.ticket.round]

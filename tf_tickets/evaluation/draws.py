@@ -52,8 +52,8 @@ class Draws:
         table = special.pdtr(np.arange(most), np.arange(256)[:, np.newaxis] * (rate / 255.0))
         # Row v of the table, moved up by v, continues row v - 1: one sorted list answers for every level.
         table = np.minimum(table, 1.0 - 2.0**-40) + np.arange(256)[:, np.newaxis]
-        found = np.searchsorted(table.ravel(), levels + self.uniform(what, *levels.shape[1:]), side="right")
-        return np.minimum(found - levels.astype(np.int64) * most, most - 1).astype(np.float64)
+        places = np.searchsorted(table.ravel(), levels + self.uniform(what, *levels.shape[1:]), side="right")
+        return np.minimum(places - levels.astype(np.int64) * most, most - 1).astype(np.float64)
 
 
 def plasma(draws, what, shape, decay):
@@ -69,7 +69,7 @@ def plasma(draws, what, shape, decay):
       float64 [count, height, width].
     """
     size = 1 << (max(shape) - 1).bit_length()
-    found = np.zeros((draws.count, size, size))
+    maps = np.zeros((draws.count, size, size))
     step, reach = size, 1.0
 
     def noisy(total, part):
@@ -77,15 +77,15 @@ def plasma(draws, what, shape, decay):
 
     while step >= 2:
         half = step // 2
-        corners = found[:, ::step, ::step]
+        corners = maps[:, ::step, ::step]
         pairs = corners + np.roll(corners, -1, axis=1)
         centres = noisy(pairs + np.roll(pairs, -1, axis=2), "centres")
-        found[:, half::step, half::step] = centres
+        maps[:, half::step, half::step] = centres
         above = centres + np.roll(centres, 1, axis=1)
         left = centres + np.roll(centres, 1, axis=2)
-        found[:, ::step, half::step] = noisy(above + corners + np.roll(corners, -1, axis=2), "across")
-        found[:, half::step, ::step] = noisy(left + pairs, "down")
+        maps[:, ::step, half::step] = noisy(above + corners + np.roll(corners, -1, axis=2), "across")
+        maps[:, half::step, ::step] = noisy(left + pairs, "down")
         step, reach = half, reach / decay**2
-    found -= found.min(axis=(1, 2), keepdims=True)
-    found /= found.max(axis=(1, 2), keepdims=True)
-    return found[:, : shape[0], : shape[1]]
+    maps -= maps.min(axis=(1, 2), keepdims=True)
+    maps /= maps.max(axis=(1, 2), keepdims=True)
+    return maps[:, : shape[0], : shape[1]]

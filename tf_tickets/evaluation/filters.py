@@ -20,10 +20,10 @@ def correlate(images, kernel):
     rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
     height, width = images.shape[1:3]
     ends = [(0, 0), (rows, rows), (columns, columns)] + [(0, 0)] * (images.ndim - 3)
-    padded, found = np.pad(images, ends, mode="reflect"), np.zeros_like(images)
+    padded, total = np.pad(images, ends, mode="reflect"), np.zeros_like(images)
     for row, column in np.argwhere(kernel):
-        found += kernel[row, column] * padded[:, row : row + height, column : column + width]
-    return found
+        total += kernel[row, column] * padded[:, row : row + height, column : column + width]
+    return total
 
 
 def disk(radius, sigma):
@@ -47,15 +47,15 @@ def motion(images, radius, sigma, degrees):
     """
     distances = np.arange(2 * int(np.ceil(radius)) + 1)
     weights = np.exp(-(distances**2) / (2.0 * sigma**2))
-    angles, found = np.deg2rad(degrees), np.zeros_like(images)
+    angles, smeared = np.deg2rad(degrees), np.zeros_like(images)
     height, width = images.shape[1:3]
     which = np.arange(len(images))[:, np.newaxis, np.newaxis]
     for distance, weight in zip(distances, weights / weights.sum()):
         down, right = (np.ceil(distance * part - 0.5).astype(int) for part in (np.sin(angles), np.cos(angles)))
         rows = np.clip(np.arange(height) + down[:, np.newaxis], 0, height - 1)
         columns = np.clip(np.arange(width) + right[:, np.newaxis], 0, width - 1)
-        found += weight * images[which, rows[:, :, np.newaxis], columns[:, np.newaxis, :]]
-    return found
+        smeared += weight * images[which, rows[:, :, np.newaxis], columns[:, np.newaxis, :]]
+    return smeared
 
 
 def zoom(images, factor):
@@ -91,12 +91,12 @@ def sample(images, rows, columns, repeat):
     which = np.arange(len(images))[:, np.newaxis, np.newaxis]
     top, left = np.floor(rows), np.floor(columns)
     down, right = (rows - top)[..., np.newaxis], (columns - left)[..., np.newaxis]
-    found = 0.0
+    pixels = 0.0
     for row, row_share in ((top, 1.0 - down), (top + 1, down)):
         for column, column_share in ((left, 1.0 - right), (left + 1, right)):
             place = _mirrored(row, images.shape[1], repeat), _mirrored(column, images.shape[2], repeat)
-            found = found + row_share * column_share * images[which, place[0], place[1]]
-    return found
+            pixels = pixels + row_share * column_share * images[which, place[0], place[1]]
+    return pixels
 
 
 def _mirrored(positions, size, repeat):

@@ -27,9 +27,9 @@ def spread(function, strategy=None):
         count, each = len(arrays[0]), -(-len(arrays[0]) // replicas)
         rows = np.minimum(np.arange(each * replicas), count - 1)
         shares = [_share(strategy, np.asarray(array)[rows], each) for array in arrays]
-        found = shared(*shares)
-        whole = [_joined(strategy, part)[:count] for part in (found if isinstance(found, tuple) else (found,))]
-        return tuple(whole) if isinstance(found, tuple) else whole[0]
+        parts = shared(*shares)
+        whole = [_joined(strategy, part)[:count] for part in (parts if isinstance(parts, tuple) else (parts,))]
+        return tuple(whole) if isinstance(parts, tuple) else whole[0]
 
     return call
 

@@ -91,8 +91,11 @@ def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Samp
     if len(training):
         calibration, kind = source.images(_spread(training, _CALIBRATED)), "training images of the run"
     else:
-        others = np.setdiff1d(everywhere, compared)
-        calibration, kind = source.test(_spread(others if len(others) else compared, _CALIBRATED))[0], "test images"
+        uncompared = np.setdiff1d(everywhere, compared)
+        calibration, kind = (
+            source.test(_spread(uncompared if len(uncompared) else compared, _CALIBRATED))[0],
+            "test images",
+        )
     pixels = functools.partial(_pixels, data_set=source.data_set, dtype=ticket.data.get("dtype", "uint8"))
     return Sample(pixels(calibration), kind, pixels(source.test(compared)[0]), "test images")
 

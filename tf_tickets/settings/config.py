@@ -28,14 +28,14 @@ GROUPS = {
 @functools.cache
 def options():
     """All options by name, in the order in which they are declared."""
-    found = {}
+    by_name = {}
     for group, cls in GROUPS.items():
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
             kinds = [kind for kind in typing.get_args(hints[field.name]) or (hints[field.name],)]
             kind = next(k for k in kinds if k is not type(None))
-            found[field.name] = Option(field.name, group, kind, type(None) in kinds, field.default, field.metadata)
-    return found
+            by_name[field.name] = Option(field.name, group, kind, type(None) in kinds, field.default, field.metadata)
+    return by_name
 
 
 @dataclasses.dataclass(frozen=True)

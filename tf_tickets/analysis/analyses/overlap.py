@@ -29,12 +29,12 @@ class Overlap(Analysis):
         work = []
         for number, group in enumerate(groups):
             for subject in group:
-                others = same_round(subject, groups[number + 1 :]) if subject.ticket.density < 1 else []
-                for other in others:
-                    if described(other.ticket).kernels() != described(subject.ticket).kernels():
-                        names = f"{subject.name} and {other.name}"
+                counterparts = same_round(subject, groups[number + 1 :]) if subject.ticket.density < 1 else []
+                for counterpart in counterparts:
+                    if described(counterpart.ticket).kernels() != described(subject.ticket).kernels():
+                        names = f"{subject.name} and {counterpart.name}"
                         raise UsageError(f"--what=overlap: {names} are different networks; give others")
-                work.append((subject, [_task(subject, other) for other in others]))
+                work.append((subject, [_task(subject, counterpart) for counterpart in counterparts]))
         if not any(tasks for _, tasks in work):
             raise UsageError("--what=overlap: no two paths share a pruned round; give runs that do, or add --which=all")
         return work
@@ -44,11 +44,11 @@ class Overlap(Analysis):
         return {name: lambda: _by_layer(rows, title)}
 
 
-def _task(subject, other):
+def _task(subject, counterpart):
     def measure(network, rows):
-        return compare(subject.ticket.masks, other.ticket.masks)
+        return compare(subject.ticket.masks, counterpart.ticket.masks)
 
-    return Task("overlap", label(other, subject), "iou", measure)
+    return Task("overlap", label(counterpart, subject), "iou", measure)
 
 
 def _by_layer(rows, title):

@@ -39,9 +39,11 @@ class Similarity(Analysis):
         work = []
         for number, group in enumerate(groups):
             for subject in group:
-                others = [subject, group[0], *same_round(subject, groups[:number])]
-                others = [o for o in {id(o): o for o in others}.values() if o.ticket.data == subject.ticket.data]
-                work.append((subject, [_task(desk, of_subject, other, subject) for other in others]))
+                counterparts = [subject, group[0], *same_round(subject, groups[:number])]
+                counterparts = [
+                    o for o in {id(o): o for o in counterparts}.values() if o.ticket.data == subject.ticket.data
+                ]
+                work.append((subject, [_task(desk, of_subject, counterpart, subject) for counterpart in counterparts]))
         return work
 
     def tables(self, name: str, rows: list[dict]) -> dict[str, list[dict]]:
@@ -91,18 +93,18 @@ def _directions(desk, subject):
     return directions(layers for layers in batches if len(layers[0]) >= LEAST)
 
 
-def _task(desk, of_subject, other, subject):
+def _task(desk, of_subject, counterpart, subject):
     from tf_tickets.analysis import activations, taps
 
     def measure(network, rows):
-        first, second = (taps.compared(activations.described(compared.ticket)) for compared in (other, subject))
-        values = cka(of_subject(other), of_subject(subject))
+        first, second = (taps.compared(activations.described(compared.ticket)) for compared in (counterpart, subject))
+        values = cka(of_subject(counterpart), of_subject(subject))
         count = len(desk.sample(network.data_set.name, network.data_dir))
         metrics = [(f"cka:{a}>{b}", values[i, j], count) for i, a in enumerate(first) for j, b in enumerate(second)]
         shared = [values[first.index(name), second.index(name)] for name in first if name in second]
         return [*metrics, ("cka", float(np.mean(shared)), count)]
 
-    setting = f"{label(other, subject)},images={activations.SAMPLE},batch={activations.BATCH}"
+    setting = f"{label(counterpart, subject)},images={activations.SAMPLE},batch={activations.BATCH}"
     return Task("similarity", setting, "cka", measure)
 
 
