@@ -71,3 +71,29 @@ def test_circles_are_found_over_packages_functions_and_relative_names(tmp_path):
         ("tf_tickets.a", "tf_tickets.b"), ("tf_tickets.b", "tf_tickets.room.c"), ("tf_tickets.room.c", "tf_tickets.a"),
         ("one", "two"), ("two", "one"),
     }  # fmt: skip
+
+
+def bindings(tree):
+    """(name, line) of every variable, parameter, attribute and caught error that a module binds."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node.lineno
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            yield node.name, node.lineno
+
+
+def package_modules():
+    """(path below the root, syntax tree) of the package's modules."""
+    for path in sorted((ROOT / "tf_tickets").rglob("*.py")):
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def test_variables_are_named_after_what_they_hold():
+    saying_nothing = {"found", "mine", "one", "other", "others"}
+    bound = [f"{path}:{line} {name}" for path, tree in package_modules() for name, line in bindings(tree)
+             if name in saying_nothing]  # fmt: skip
+    assert not bound

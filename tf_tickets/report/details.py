@@ -29,12 +29,12 @@ def sources(paths, frame, problems):
     Returns:
       dict from run name to runs.RunFolder; runs that came from a CSV file are not in it.
     """
-    known, found = set(frame["run"]), {}
+    known, folders = set(frame["run"]), {}
     for folder in (folder for path in paths if os.path.isdir(path) for folder in tables.run_folders(path)):
         name = runs.RunFolder(folder).name
         if name in known and not any(line.startswith(f"{folder} is left out") for line in problems):
-            found.setdefault(name, runs.RunFolder(folder))
-    return found
+            folders.setdefault(name, runs.RunFolder(folder))
+    return folders
 
 
 def tolerant(read, path, problems):
@@ -84,15 +84,15 @@ def density_means(folders, rounds, problems):
     Returns:
       A frame, one row per layer in network order and one column per round, fractions; None without any file.
     """
-    found = []
+    frames = []
     for folder in folders:
         columns = {index: _layer_densities(folder.round(index).density, problems) for index in rounds}
         columns = {index: column for index, column in columns.items() if column is not None}
         if columns:
-            found.append(pandas.DataFrame(columns))
-    if not found:
+            frames.append(pandas.DataFrame(columns))
+    if not frames:
         return None
-    same = [table for table in found if list(table.index) == list(found[0].index)]
+    same = [table for table in frames if list(table.index) == list(frames[0].index)]
     mean = pandas.concat(same, keys=range(len(same))).groupby(level=1, sort=False).mean()
     return mean[sorted(mean.columns)]
 
@@ -118,13 +118,13 @@ def curves(folders, rounds, problems):
       dict from round to a frame with the index epoch and the columns train_loss and test_accuracy (a fraction, NaN
       where an epoch was not evaluated); rounds without any file are missing.
     """
-    found = {}
+    by_round = {}
     for index in rounds:
         parts = [_epochs(folder.round(index).epochs, problems) for folder in folders]
         parts = [part for part in parts if part is not None and len(part)]
         if parts:
-            found[index] = pandas.concat(parts).groupby(level=0).mean()
-    return found
+            by_round[index] = pandas.concat(parts).groupby(level=0).mean()
+    return by_round
 
 
 def _epochs(path, problems):
@@ -190,8 +190,8 @@ def versions(folder, problems):
     """The versions and threads that a run's manifest.json records, as dict of text."""
 
     def read():
-        found = storage.read_json(folder.manifest)
-        facts = {name: str(value) for name, value in found.get("versions", {}).items()}
-        return facts | {name: str(found[name]) for name in ("devices", "processor", "replicas") if name in found}
+        manifest = storage.read_json(folder.manifest)
+        facts = {name: str(value) for name, value in manifest.get("versions", {}).items()}
+        return facts | {name: str(manifest[name]) for name in ("devices", "processor", "replicas") if name in manifest}
 
     return (tolerant(read, folder.manifest, problems) or {}) if os.path.exists(folder.manifest) else {}

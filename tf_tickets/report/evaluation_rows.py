@@ -43,20 +43,20 @@ def gather(paths, folders, frame, problems):
             text = f"{len(rows) - len(ours)} of its rows are of rounds that no report.csv or run folder given has"
             problems.append(f"{path} is left out in part: {text}")
         first = [known.setdefault(key_of(row), row) for row in ours]
-        other = sum(any(one[name] != row[name] for name in _NUMBERS) for one, row in zip(first, ours))
-        if other:
-            problems.append(f"{path} is left out in part: {other} of its rows have other values in an earlier file")
+        differing = sum(any(earlier[name] != row[name] for name in _NUMBERS) for earlier, row in zip(first, ours))
+        if differing:
+            problems.append(f"{path} is left out in part: {differing} of its rows have other values in an earlier file")
     return pandas.DataFrame(list(known.values()), columns=[*_FACTS, *WHAT, *_NUMBERS])
 
 
 def beside(paths):
     """The CSVs of rows that lie beside the report.csv files among `paths`, each once."""
-    found = {}
+    by_path = {}
     for path in paths:
         rows = os.path.join(os.path.dirname(path), FILE)
         if os.path.isfile(path) and os.path.isfile(rows):
-            found.setdefault(os.path.realpath(rows), rows)
-    return list(found.values())
+            by_path.setdefault(os.path.realpath(rows), rows)
+    return list(by_path.values())
 
 
 def key_of(row):
@@ -98,7 +98,7 @@ def _rows(path, place):
     Raises:
       ValueError: a row lacks a column or has a value that cannot be; it says which.
     """
-    found = []
+    rows = []
     for line, row in enumerate(storage.read_csv(path), 1):
         lacking = [name for name in (*(() if place else _PLACE), *WHAT, *_NUMBERS) if row.get(name) is None]
         if lacking:
@@ -115,5 +115,5 @@ def _rows(path, place):
             raise ValueError(f"row {line}: n is {row['n']}")
         run, index = place or (row["run"], number(row, "round", line, int))
         numbers = {"run": run, "round": index, "value": value, "n": n}
-        found.append(((run, index), numbers | {name: row[name] for name in WHAT}))
-    return found
+        rows.append(((run, index), numbers | {name: row[name] for name in WHAT}))
+    return rows

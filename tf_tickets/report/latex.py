@@ -60,7 +60,7 @@ def _lines(columns, titles):
 
 def _cell(text):
     """A cell; numbers get a true minus and a thin space before the per cent sign, a dash alone is a long one."""
-    found = escape(text)
+    cell = escape(text)
     if _NUMBERS.fullmatch(text):
-        found = re.sub(r"([+-])(?=\d)", r"$\1$", found).replace(r" \%", r"\,\%")
-    return "--" if text == "-" else found
+        cell = re.sub(r"([+-])(?=\d)", r"$\1$", cell).replace(r" \%", r"\,\%")
+    return "--" if text == "-" else cell

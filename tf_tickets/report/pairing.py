@@ -19,10 +19,10 @@ def pair(frame, digest, index):
       Each refit ends with the round that was chosen for it: of refits, whatever their last rounds are, those count for
       the last one.
     """
-    found = accuracies(frame, digest, index)
-    if found is None:
+    sides = accuracies(frame, digest, index)
+    if sides is None:
         return None
-    density, dense, ticket = found
+    density, dense, ticket = sides
     return density, dense.mean(), ticket.mean(), statistics.paired_difference(dense, ticket)
 
 
@@ -30,7 +30,7 @@ def accuracies(frame, digest, index):
     """What `pair` compares: (density, dense, ticket), the last two float64 [pairs], fractions; or None."""
     records = _records(frame[frame["digest"] == digest])
     if naming.is_refit(digest) and index == max((row.round for row in records), default=0):
-        last = {row.run: max(other.round for other in records if other.run == row.run) for row in records}
+        last = {row.run: max(record.round for record in records if record.run == row.run) for row in records}
         records = [row._replace(round=index) if 0 < row.round == last[row.run] else row for row in records
                    if row.round in (0, last[row.run])]  # fmt: skip
     return _paired(records, index)
@@ -104,16 +104,16 @@ def paired(frame):
     """
     rows, groups = [], {digest: _records(group) for digest, group in frame.groupby("digest")}
     for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
-        found = _paired(groups[digest], index) if index else None
-        if found:
-            density, dense, ticket = found
+        sides = _paired(groups[digest], index) if index else None
+        if sides:
+            density, dense, ticket = sides
             result = statistics.paired_difference(dense, ticket)
             rows.append((
                 digest, index, density, result.n, dense.mean(), ticket.mean(), *in_points(result), result.p_value, None,
                 *deviations(dense, ticket),
             ))  # fmt: skip
-    found = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_MISSING, "float64"))
-    return found.assign(p_holm=found.groupby("digest")["p_value"].transform(statistics.holm))
+    table = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_MISSING, "float64"))
+    return table.assign(p_holm=table.groupby("digest")["p_value"].transform(statistics.holm))
 
 
 def deviations(*accuracies):

@@ -32,7 +32,7 @@ def write(frame, pairs, against, rewound, rows, out):
         both = evaluations.compared(rows[rows["digest"] == digest])
         if evaluations.measures(both):
             measured.append((name, evaluations.cells(both)))
-    found = {
+    texts = {
         "paired.tex": latex.table(rounds, "paired.csv, and report.csv for round 0"),
         "rivals.tex": "" if against.empty else latex.table(
             [("", rivals.cells(against))], "rivals.csv", rivals.note(against)
@@ -42,10 +42,10 @@ def write(frame, pairs, against, rewound, rows, out):
         ),
         "evaluations.tex": latex.table(measured, "evaluations.csv") if measured else "",
     }  # fmt: skip
-    for name, text in found.items():
+    for name, text in texts.items():
         path = os.path.join(os.path.abspath(out), name)
         if text:
             storage.write_bytes(path, text.encode("utf-8"))
         else:
             storage.remove(path)
-    return [name for name, text in found.items() if text]
+    return [name for name, text in texts.items() if text]

@@ -57,7 +57,7 @@ def figure(frame, title):
     for number, (digest, group) in enumerate(groups):
         name = "" if len(names) == 1 else names[digest]
         # Searches that differ in what they do after the dense round share its line.
-        sharing = [other for other, level in levels.items() if level == levels.get(digest)]
+        sharing = [candidate for candidate, level in levels.items() if level == levels.get(digest)]
         if digest in sharing[:1]:
             _draw_dense(axes, group, number, name if len(sharing) == 1 else "")
         _draw_group(axes, group, number, name, crowded)
@@ -169,9 +169,9 @@ def _draw_point(axes, group, name, look):
 def _draw_run(axes, rows, name, look):
     axes.plot(rows["density"], 100 * rows["test_accuracy"], label=name or "after pruning", **look)
     if "chosen" in rows and rows["chosen"].any():
-        one = rows[rows["chosen"]]
+        chosen = rows[rows["chosen"]]
         axes.plot(
-            one["density"], 100 * one["test_accuracy"], linestyle="none", marker="o", markersize=11,
+            chosen["density"], 100 * chosen["test_accuracy"], linestyle="none", marker="o", markersize=11,
             markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.3, zorder=4, label="chosen round",
         )  # fmt: skip
 

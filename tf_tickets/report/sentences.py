@@ -22,38 +22,38 @@ def interval(low, high):
     return "–" if low is None else f"[{statistics.points(low)}, {statistics.points(high)}]"
 
 
-def numbers(found):
+def numbers(difference):
     """Interval, pairs and p of a statistics.PairedDifference, as the inside of brackets."""
-    bounds = "no interval" if found.low is None else f"95 % interval {interval(found.low, found.high)}"
-    test = f"{'exact ' if found.exact else ''}sign-flip p = {statistics.probability(found.p_value)}"
-    return f"{bounds}, {count(found.n, 'pair')}, {test}"
+    bounds = "no interval" if difference.low is None else f"95 % interval {interval(difference.low, difference.high)}"
+    test = f"{'exact ' if difference.exact else ''}sign-flip p = {statistics.probability(difference.p_value)}"
+    return f"{bounds}, {count(difference.n, 'pair')}, {test}"
 
 
-def headline(density, dense, ticket, found):
+def headline(density, dense, ticket, difference):
     """The result at one density.
 
     Args:
       density: fraction of the weights left.
       dense, ticket: mean accuracies, fractions.
-      found: the statistics.PairedDifference.
+      difference: the statistics.PairedDifference.
 
     Returns:
-      One or two sentences; a difference is claimed only where `found.shown`.
+      One or two sentences; a difference is claimed only where `difference.shown`.
     """
     where = f"At {_density(density)} of the weights"
-    size = abs(100 * found.mean)
-    if found.shown:
+    size = abs(100 * difference.mean)
+    if difference.shown:
         amount = f"{size:.1f}" if size >= 0.05 else f"{size:.2g}"
         return (
-            f"{where} the ticket is {amount} points {'better' if found.mean > 0 else 'worse'} than its dense network: "
-            f"{_accuracy(ticket)} against {_accuracy(dense)}, {numbers(found)}."
+            f"{where} the ticket is {amount} points {'better' if difference.mean > 0 else 'worse'} than its dense "
+            f"network: {_accuracy(ticket)} against {_accuracy(dense)}, {numbers(difference)}."
         )
     text = (
         f"{where} no difference between the ticket and its dense network is shown: {_accuracy(ticket)} against "
-        f"{_accuracy(dense)}, {statistics.points(found.mean)} points, {numbers(found)}."
+        f"{_accuracy(dense)}, {statistics.points(difference.mean)} points, {numbers(difference)}."
     )
-    if found.n < ENOUGH:
-        few = count(found.n, "pair").capitalize()
+    if difference.n < ENOUGH:
+        few = count(difference.n, "pair").capitalize()
         text += f" {few} cannot show one, whatever the numbers: that takes at least {number(ENOUGH)}."
     return text
 

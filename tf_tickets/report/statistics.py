@@ -157,9 +157,9 @@ def holm(p_values):
     """
     values = np.asarray(p_values, np.float64)
     order = np.argsort(values, kind="stable")
-    found = np.empty(len(values))
-    found[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    return np.minimum(found, 1.0)
+    corrected = np.empty(len(values))
+    corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    return np.minimum(corrected, 1.0)
 
 
 def _sign_flip(differences):

@@ -165,13 +165,13 @@ def _told(rows):
 
 def run_folders(path):
     """The run folders at and below `path`, in the order of their names."""
-    found = []
+    folders = []
     for folder, inner, files in os.walk(path):
         inner.sort()
         if "config.cfg" in files and "round_00" in inner:
-            found.append(folder)
+            folders.append(folder)
             inner[:] = [name for name in inner if name == runs.REFIT]
-    return found
+    return folders
 
 
 def committed(path):
@@ -188,13 +188,13 @@ def _sources(path):
         for run in dict.fromkeys(row["run"] for row in rows):
             yield f"{run} in {path}", lambda run=run: _some_in_full([row for row in rows if row["run"] == run], run)
         return
-    found = run_folders(path)
-    if not found:
+    folders = run_folders(path)
+    if not folders:
         problem = "holds no run: no config.cfg beside a round_00"
         if not os.path.isdir(path):
             problem = "is neither a folder nor a CSV file"
         raise UsageError(f"{path} {problem}; give run folders, a folder above them, or a report.csv")
-    for folder in found:
+    for folder in folders:
         yield folder, lambda folder=folder: _run_rows(runs.RunFolder(folder))
 
 
