@@ -28,5 +28,5 @@ class Export(Command):
         wanted = request.config.command.format
         out = request.config.run.out if request.given("out") else None
         say = (lambda line: None) if request.config.run.progress == "none" else notices.say
-        print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say))
+        print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say=say))
         return 0

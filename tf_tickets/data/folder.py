@@ -146,9 +146,9 @@ def _facts(pictures, labels, facts):
     channels = max(fact.channels for fact in facts)
     sizes = {(fact.height, fact.width) for fact in facts}
     if len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE:
-        return own.facts("folder", labels, pictures, (*next(iter(sizes)), channels), "folder")
+        return own.facts("folder", labels, pictures, (*next(iter(sizes)), channels), source="folder")
     crops = {"stem": "full", "crop_low": 0.08}
-    return own.facts("folder", labels, pictures, (_CROP, _CROP, channels), "folder", **crops)
+    return own.facts("folder", labels, pictures, (_CROP, _CROP, channels), source="folder", **crops)
 
 
 def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:

@@ -92,7 +92,7 @@ class _Function(sources.Provider):
         )
         shape = tuple(map(int, shapes.pop()))
         usual = {"stem": "small" if max(shape[:2]) <= _SMALL_SIDE else "full"}
-        data_set = own.facts(self._name, self._classes, pictures, shape, "function", **usual | self._changes)
+        data_set = own.facts(self._name, self._classes, pictures, shape, source="function", **usual | self._changes)
         origin = f"given by {self._function.__module__}.{self._function.__qualname__}"
         return own.Pictures(data_set, pictures, origin), np.concatenate([images for images, _ in columns.values()])
 

@@ -82,7 +82,7 @@ def _settling(session, index, masks):
     def would_be():
         kernels = wrapping.kernel_variables(session.steps.model)
         weights = {name: kernels[name].numpy() for name in masks}
-        return plan.control.removed(plan, weights, masks, index + 1, session.gradients)
+        return plan.control.removed(plan, weights, masks, index + 1, gradients=session.gradients)
 
     return Settling(would_be, pruning.mask_distance, pruning.mask_patience)
 
@@ -93,7 +93,7 @@ def _gradual(session):
     first = -(-plan.rewind_step // plan.steps_per_epoch)
 
     def remove(weights, masks, amount):
-        scores = plan.control.scores(plan.config, weights, masks, 0, session.gradients)
+        scores = plan.control.scores(plan.config, weights, masks, 0, gradients=session.gradients)
         return pruning_masks.remove_smallest(
             scores, masks, min_per_layer=plan.config.pruning.min_per_layer, amount=amount
         )

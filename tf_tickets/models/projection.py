@@ -17,8 +17,8 @@ def add(model, seed):
     projected = keras.Model(model.input, keras.layers.Dense(SIZE, name="projection.2", dtype="float32")(x))
     for name, outputs in (("projection.0", size), ("projection.2", SIZE)):
         layer = projected.get_layer(name)
-        layer.kernel.assign(initial.uniform_fan_in(seed, name, "kernel", (size, outputs), size))
-        layer.bias.assign(initial.uniform_fan_in(seed, name, "bias", (outputs,), size))
+        layer.kernel.assign(initial.uniform_fan_in(seed, name, "kernel", (size, outputs), fan_in=size))
+        layer.bias.assign(initial.uniform_fan_in(seed, name, "bias", (outputs,), fan_in=size))
     return projected
 
 

@@ -79,7 +79,7 @@ class Control:
 
     def scores(
         self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        gradients: Gradients,
+        *, gradients: Gradients,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
         return criteria.scores(config.pruning.criterion, weights, masks, gradients)
@@ -90,7 +90,7 @@ class Control:
 
     def removed(
         self, plan: Plan, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        gradients: Gradients,
+        *, gradients: Gradients,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """The masks of round `round_index`.
 
@@ -101,7 +101,7 @@ class Control:
           gradients: function -> the gradient of the training loss by `weights`, for criteria that want it.
         """
         pruning, amount = plan.config.pruning, self.amount(plan.weights)
-        scores = self.scores(plan.config, weights, masks, round_index, gradients)
+        scores = self.scores(plan.config, weights, masks, round_index, gradients=gradients)
         amounts = {} if amount is None else {"amount": amount}
         return pruning_masks.SCOPES[pruning.scope](scores, masks, pruning.rate, pruning.min_per_layer, **amounts)
 
@@ -151,7 +151,7 @@ class Random(Control):
 
     def scores(
         self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        gradients: Gradients,
+        *, gradients: Gradients,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """Uniform draws of the run's seed, the round and the layer: nested and the same on every machine."""
         return pruning_masks.random_scores(weights, config.run.seed, round_index)

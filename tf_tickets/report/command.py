@@ -2,6 +2,8 @@
 
 import io
 import os
+import typing
+from collections.abc import Sequence
 
 import pandas
 
@@ -16,7 +18,9 @@ _RULE = (
 )
 
 
-def report(paths, out=None, latex=False, pdf=False):
+def report(
+    paths: Sequence[str], out: str | None = None, latex: bool = False, pdf: bool = False
+) -> tuple[str, list[str]]:
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
     The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
@@ -58,7 +62,7 @@ def report(paths, out=None, latex=False, pdf=False):
         "rivals.csv": against, "rewinds.csv": rewound, evaluation_rows.FILE: evaluation_rows.kept(rows),
     })  # fmt: skip
     if latex:
-        tabled += papers.write(frame, pairs, against, rewound, rows, out)
+        tabled += papers.write(frame, pairs, against=against, rewound=rewound, rows=rows, out=out)
     apart = rivals.left_out(rival_frame, against)
     parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
     parts += [*_rivals_text(rival_frame, against), *([apart] if apart else [])]
@@ -66,7 +70,10 @@ def report(paths, out=None, latex=False, pdf=False):
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
     if not pairs.empty:
         parts.append(_RULE)
-    files = page.write(frame, pairs, against, rewound, rows, folders, out, problems, apart=apart, pdf=pdf)
+    files = page.write(
+        frame, pairs, against=against, rewound=rewound, rows=rows, folders=folders, out=out, problems=problems,
+        apart=apart, pdf=pdf,
+    )  # fmt: skip
     written = [*tabled, *(f"accuracy.{name}" for name in formats), "report.html"]
     parts.append(
         f"Wrote {', '.join(written)} and {len(files) - 1} figure{'s' if len(files) != 2 else ''} below figures to {out}"
@@ -89,7 +96,7 @@ def _gathered(paths, out):
     return frame, rows, folders, problems
 
 
-def print_run(result):
+def print_run(result: typing.Any) -> None:
     """Prints what came of a run: an experiments.imp.Result, or None of a worker that is not the chief."""
     if result is None:
         return
@@ -100,7 +107,7 @@ def print_run(result):
         print(finish_run(folder.refit, result.chosen))
 
 
-def finish_run(folder, chosen):
+def finish_run(folder: runs.RunFolder, chosen: int) -> str:
     """Writes table.csv, accuracy.png and accuracy.svg into a run folder, unless it cannot be written.
 
     Args:

@@ -2,6 +2,8 @@
 
 import math
 import os
+import typing
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas
@@ -18,7 +20,7 @@ _OF_THE_PAIR = ("seed", "order_seed", "subset_seed")
 _UNUSABLE = (StateError, UsageError, ValueError, KeyError, TypeError, IndexError)
 
 
-def sources(paths, frame, problems):
+def sources(paths: Sequence[str], frame: pandas.DataFrame, problems: list[str]) -> dict[str, runs.RunFolder]:
     """The folders of the runs that a frame of `tables.collect` holds.
 
     Args:
@@ -37,7 +39,7 @@ def sources(paths, frame, problems):
     return folders
 
 
-def tolerant(read, path, problems):
+def tolerant(read: Callable[[], typing.Any], path: str, problems: list[str]) -> typing.Any:
     """What `read()` returns; None, and a line in `problems`, where the file at `path` is damaged."""
     try:
         return read()
@@ -47,7 +49,7 @@ def tolerant(read, path, problems):
         return None
 
 
-def number(row, column, line, kind=float):
+def number(row: dict[str, str], column: str, line: int, kind: Callable[[str], typing.Any] = float) -> typing.Any:
     """A cell of a CSV file as a number; ValueError names the row, the column and what stands there.
 
     Args:
@@ -73,7 +75,9 @@ def _within(row, column, line, low, high):
     return value
 
 
-def density_means(folders, rounds, problems):
+def density_means(
+    folders: Iterable[runs.RunFolder], rounds: Sequence[int], problems: list[str]
+) -> pandas.DataFrame | None:
     """Density by layer and round, averaged over runs.
 
     Args:
@@ -106,7 +110,9 @@ def _layer_densities(path, problems):
     return tolerant(read, path, problems) if os.path.exists(path) else None
 
 
-def curves(folders, rounds, problems):
+def curves(
+    folders: Iterable[runs.RunFolder], rounds: Sequence[int], problems: list[str]
+) -> dict[int, pandas.DataFrame]:
     """Training curves averaged over runs.
 
     Args:
@@ -140,7 +146,7 @@ def _epochs(path, problems):
     return tolerant(read, path, problems) if os.path.exists(path) else None
 
 
-def examples(folder, problems):
+def examples(folder: runs.RunFolder, problems: list[str]) -> dict[str, np.ndarray] | None:
     """The arrays of the run's examples.npz, or None."""
 
     def read():
@@ -167,7 +173,7 @@ def _check_pictures(arrays, images, names):
         raise ValueError("its arrays differ in length")
 
 
-def changed_settings(folder, problems):
+def changed_settings(folder: runs.RunFolder, problems: list[str]) -> dict[str, str]:
     """Settings of a run that differ from the defaults, as dict from flag name to the flag as it is written.
 
     Data set and network are always there.
@@ -186,7 +192,7 @@ def changed_settings(folder, problems):
     return tolerant(read, folder.config, problems) or {}
 
 
-def versions(folder, problems):
+def versions(folder: runs.RunFolder, problems: list[str]) -> dict[str, str]:
     """The versions and threads that a run's manifest.json records, as dict of text."""
 
     def read():

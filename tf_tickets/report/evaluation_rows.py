@@ -3,12 +3,17 @@
 import math
 import os
 import re
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas
 
 from tf_tickets import storage
 from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.report.details import MOST, number, tolerant
+
+if typing.TYPE_CHECKING:
+    from tf_tickets import runs
 
 FILE = "evaluations.csv"
 WHAT = ["evaluator", "setting", "metric"]
@@ -18,7 +23,9 @@ _FACTS = ["run", "digest", "seed", "subset_seed", "round", "density"]
 _FRACTION = re.compile(r"(balanced_)?accuracy|calibration_error|(error|barrier)_|density")
 
 
-def gather(paths, folders, frame, problems):
+def gather(
+    paths: Sequence[str], folders: "dict[str, runs.RunFolder]", frame: pandas.DataFrame, problems: list[str]
+) -> pandas.DataFrame:
     """The rows of all complete rounds: from run folders, then from the CSV beside each report.csv.
 
     What is there twice is kept once, as it comes first.
@@ -49,7 +56,7 @@ def gather(paths, folders, frame, problems):
     return pandas.DataFrame(list(known.values()), columns=[*_FACTS, *WHAT, *_NUMBERS])
 
 
-def beside(paths):
+def beside(paths: Iterable[str]) -> list[str]:
     """The CSVs of rows that lie beside the report.csv files among `paths`, each once."""
     by_path = {}
     for path in paths:
@@ -59,17 +66,17 @@ def beside(paths):
     return list(by_path.values())
 
 
-def key_of(row):
+def key_of(row: Mapping) -> tuple:
     """What is measured: run, round, evaluator, setting and metric of a row."""
     return tuple(row[name] for name in (*_PLACE, *WHAT))
 
 
-def looked(rows):
+def looked(rows: pandas.DataFrame) -> pandas.DataFrame:
     """The rows that training itself does not write."""
     return rows[(rows["evaluator"] != "clean") | (rows["metric"] == "calibration_error")]
 
 
-def kept(rows):
+def kept(rows: pandas.DataFrame) -> pandas.DataFrame:
     """The rows of `gather` for a CSV: all of the rounds that `evaluate` or `analyze` looked at.
 
     What training writes of the others stands in report.csv.
@@ -78,7 +85,7 @@ def kept(rows):
     return rows.merge(places, on=_PLACE)[[*_PLACE, "density", *WHAT, *_NUMBERS]]
 
 
-def missing(rows, path):
+def missing(rows: pandas.DataFrame, path: str) -> int | None:
     """How many rows of the CSV at `path` are not among `rows`; None where it is damaged."""
     try:
         there = [row for _, row in _rows(path, None)]

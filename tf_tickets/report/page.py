@@ -1,6 +1,7 @@
 """report.html: everything about some runs on one page that needs no network."""
 
 import os
+import typing
 
 from tf_tickets import storage
 from tf_tickets.columns import percent
@@ -20,6 +21,11 @@ from tf_tickets.report import (
 )
 from tf_tickets.report.drawing import Figures
 
+if typing.TYPE_CHECKING:
+    import pandas
+
+    from tf_tickets import runs
+
 # Beyond these the page names what it leaves out; report.csv and paired.csv hold all of it.
 MOST_FIGURES, MOST_OPEN, MOST_ROWS, _MOST_IN_FOREST = 30, 12, 3000, 40
 
@@ -31,7 +37,19 @@ _READING = (
 )
 
 
-def write(frame, pairs, against, rewound, rows, folders, out, problems, *, apart="", pdf=False):
+def write(
+    frame: "pandas.DataFrame",
+    pairs: "pandas.DataFrame",
+    against: "pandas.DataFrame",
+    rewound: "pandas.DataFrame",
+    rows: "pandas.DataFrame",
+    folders: "dict[str, runs.RunFolder]",
+    out: str,
+    problems: list[str],
+    *,
+    apart: str = "",
+    pdf: bool = False,
+) -> list[str]:
     """Writes report.html and figures/*.svg.
 
     Args:

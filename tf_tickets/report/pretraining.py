@@ -1,13 +1,17 @@
 """What a finished `pretrain` run prints and draws."""
 
 import os
+import typing
 
 from tf_tickets import storage
 from tf_tickets.plotting.canvas import COLOURS, canvas, write
 from tf_tickets.report import naming
 
+if typing.TYPE_CHECKING:
+    from tf_tickets import runs
 
-def finish(folder):
+
+def finish(folder: "runs.RunFolder") -> str:
     """Writes pretraining.png and .svg into the folder of a finished `pretrain` run, unless it cannot be written.
 
     Args:
@@ -34,7 +38,7 @@ def finish(folder):
     ])  # fmt: skip
 
 
-def curves(rows, path_without_suffix, title):
+def curves(rows: list[dict[str, str]], path_without_suffix: str, title: str) -> list[str]:
     """Writes the curves of a `pretrain` run as PNG and SVG: loss left, nearest-neighbour accuracy right.
 
     Args:

@@ -1,12 +1,16 @@
 """Searches that differ in their rewind point alone: accuracy, and the barrier of copies trained from it, by epoch."""
 
 import re
+import typing
 
 import pandas
 
 from tf_tickets.columns import percent
 from tf_tickets.plotting.canvas import COLOURS, canvas
 from tf_tickets.report import pairing, statistics, tables
+
+if typing.TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = (
     "rewind_epoch", "digest", "round", "density", "n", "dense_accuracy", "ticket_accuracy", "difference", "low", "high",
@@ -17,13 +21,13 @@ _PAIR = ["seed", "subset_seed"]
 _FEWEST = 3
 
 
-def epoch(rewind):
+def epoch(rewind: str) -> int | None:
     """The epoch that a `--rewind` goes back to: 0 for `init`, K for `epoch:K`, None for every other kind."""
     match = re.fullmatch(r"init|epoch:(\d+)", rewind)
     return int(match[1] or 0) if match else None
 
 
-def compared(frame, rows):
+def compared(frame: pandas.DataFrame, rows: pandas.DataFrame) -> pandas.DataFrame:
     """Tickets by rewind epoch, where at least three searches differ in nothing else that the frame tells.
 
     All have the same data, network, epochs of the dense round and weights left after each round. They are compared over
@@ -107,7 +111,7 @@ def _barriers(frame, rows, search, pairs, density):
     return _of(barriers, pairs).groupby(_PAIR)["value"].mean()
 
 
-def without(frame, rows, rewound):
+def without(frame: pandas.DataFrame, rows: pandas.DataFrame, rewound: pandas.DataFrame) -> pandas.DataFrame:
     """The frame for a comparison with rivals: of the searches in `rewound` the first alone, and no copies.
 
     Copies were trained for a barrier: recipes of one round with rows of `stability`.
@@ -123,14 +127,14 @@ def without(frame, rows, rewound):
     return frame[~copies & ~frame["digest"].isin(dropped)]
 
 
-def heading(table):
+def heading(table: pandas.DataFrame) -> str:
     """What the table of `cells` is about."""
     row = table.iloc[0]
     over = f"over {row['n']} pair{'s' if row['n'] != 1 else ''} that all have"
     return f"Rewind points compared after round {row['round']}, density {percent(row['density'])}, {over}"
 
 
-def cells(table):
+def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
     """The frame of `compared` as columns of text."""
     columns = {
         "rewind epoch": [str(value) for value in table["rewind_epoch"]],
@@ -148,7 +152,7 @@ def cells(table):
     return columns
 
 
-def figure(table):
+def figure(table: pandas.DataFrame) -> "Figure":
     """Accuracy of dense network and ticket above, and their barriers below, against the rewind epoch.
 
     Args:

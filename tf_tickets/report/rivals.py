@@ -14,7 +14,7 @@ COLUMNS = (
 _SAME = ["dataset", "model", "data"]
 
 
-def compared(frame):
+def compared(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Compares the ticket of the first recipe that searched by magnitude, and has rivals, with every other recipe.
 
     Others of the same data set, part, model and number of weights are its rivals, and small dense networks are. Pairs
@@ -39,7 +39,7 @@ def compared(frame):
     )
 
 
-def subjects(frame):
+def subjects(frame: pandas.DataFrame) -> tuple[pandas.DataFrame, dict[str, pandas.DataFrame]]:
     """The rows of the ticket's recipe and, by digest, of its rivals, shortened rounds left out; (empty, {}) without."""
     whole = pairing.comparable(frame)
     searches = whole[pairing.of_controls(whole, "is_search") & (whole["round"] > 0)]
@@ -64,7 +64,7 @@ def _only_begun(rows):
     return not (control.is_search or control.other_network) and (rows["density"] == 1.0).all()
 
 
-def cells(table):
+def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
     """The frame of `compared` as columns of text."""
     return {
         "against": list(table["name"]),
@@ -80,7 +80,7 @@ def cells(table):
     }
 
 
-def note(table):
+def note(table: pandas.DataFrame) -> str:
     """The sentence below the table of `cells` that says over what it corrects and what its dash means."""
     text = "p, Holm is corrected over the rivals"
     if table["p_holm"].notna().all():
@@ -91,7 +91,7 @@ def note(table):
     )
 
 
-def left_out(frame, table):
+def left_out(frame: pandas.DataFrame, table: pandas.DataFrame) -> str:
     """The sentence that names the rivals which `compared` leaves out; nothing where it has all."""
     names = plots.labels(frame)[1]
     apart = [names[digest] for digest in subjects(frame)[1] if digest not in set(table["rival"])]
@@ -100,7 +100,7 @@ def left_out(frame, table):
     return f"Not compared with the ticket, since no (seed, subset_seed) is in common: {', '.join(apart)}"
 
 
-def results(table):
+def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDifference]]:
     """(name, statistics.PairedDifference) of the meeting with each rival that is corrected for."""
     chosen = table[table["p_holm"].notna()].rename(columns={"name": "name_"})
     return [(row.name_, _difference(row)) for row in chosen.itertuples(index=False)]

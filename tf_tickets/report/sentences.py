@@ -1,13 +1,18 @@
 """The comparison of dense and ticket in words."""
 
+import typing
+
 from tf_tickets.columns import percent
 from tf_tickets.report import naming, statistics
+
+if typing.TYPE_CHECKING:
+    import pandas
 
 ENOUGH = statistics.pairs_needed()
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 
 
-def count(amount, noun):
+def count(amount: int, noun: str) -> str:
     """A number with its noun: `six pairs`, `one pair`, `13 pairs`."""
     return f"{number(amount)} {noun}{'' if amount == 1 else 's'}"
 
@@ -17,19 +22,19 @@ def number(amount: int) -> str:
     return _NUMBERS[amount] if amount < len(_NUMBERS) else f"{amount:,}"
 
 
-def interval(low, high):
+def interval(low: float | None, high: float | None) -> str:
     """`[+0.3, +2.8]` of two fractions as points, or a dash."""
     return "–" if low is None else f"[{statistics.points(low)}, {statistics.points(high)}]"
 
 
-def numbers(difference):
+def numbers(difference: statistics.PairedDifference) -> str:
     """Interval, pairs and p of a statistics.PairedDifference, as the inside of brackets."""
     bounds = "no interval" if difference.low is None else f"95 % interval {interval(difference.low, difference.high)}"
     test = f"{'exact ' if difference.exact else ''}sign-flip p = {statistics.probability(difference.p_value)}"
     return f"{bounds}, {count(difference.n, 'pair')}, {test}"
 
 
-def headline(density, dense, ticket, difference):
+def headline(density: float, dense: float, ticket: float, difference: statistics.PairedDifference) -> str:
     """The result at one density.
 
     Args:
@@ -58,7 +63,7 @@ def headline(density, dense, ticket, difference):
     return text
 
 
-def over_rounds(pairs):
+def over_rounds(pairs: "pandas.DataFrame") -> tuple[list[float], str]:
     """What is left when all rounds of a group are looked at together.
 
     Args:
@@ -89,7 +94,7 @@ def _accuracy(fraction):
     return percent(fraction) if fraction < 1e-3 else f"{100 * fraction:.1f} %"
 
 
-def reached(digest, last, count, runs):
+def reached(digest: str, last: int, count: int, runs: int) -> str:
     """A sentence where not all runs of a digest have its last round."""
     if count == runs:
         return ""

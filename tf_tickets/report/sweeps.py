@@ -10,7 +10,7 @@ from tf_tickets.report import sentences, statistics, tables
 _MEASURED = ("rounds_done", "chosen", "test_accuracy_round_0", "test_accuracy", "difference")
 
 
-def finish(out, entries):
+def finish(out: str, entries: list[dict]) -> str:
     """Writes `<out>/sweep/table.csv` and tells what became of the runs.
 
     Args:
@@ -65,7 +65,7 @@ def _row(entry):
     }  # fmt: skip
 
 
-def listing(entries):
+def listing(entries: list[dict]) -> str:
     """The runs of a sweep before it starts.
 
     Args:

@@ -142,7 +142,7 @@ def _depthwise(step, shape):
         raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
 
     def compute(maps, in_place):
-        return convolutions.depthwise(maps, step.weights, step.bias, stride, padding)
+        return convolutions.depthwise(maps, step.weights, step.bias, stride=stride, padding=padding)
 
     sides = tuple((side + 2 * padding - size) // stride + 1 for side in shape[1:])
     return compute, (shape[0], *sides), 4 * shape[0] * sides[0] * sides[1]

@@ -137,7 +137,13 @@ class Outcome:
 
 
 def run_words(
-    words: tuple, log: str, environment: dict, children: Children, program: tuple = PROGRAM, folder: str | None = None
+    words: tuple,
+    log: str,
+    environment: dict,
+    children: Children,
+    *,
+    program: tuple = PROGRAM,
+    folder: str | None = None,
 ) -> tuple[int | None, str]:
     """Runs one point in a process of its own, to its end.
 

@@ -226,7 +226,7 @@ def _run(order, children, patience):
     folder = order.folder if os.path.isdir(order.folder) else None
     deadline = time.monotonic() + patience
     while True:
-        status, message = run_words(order.words, order.log, order.environment, children, program, folder)
+        status, message = run_words(order.words, order.log, order.environment, children, program=program, folder=folder)
         if status != LockedError.exit_status or children.stopping or time.monotonic() > deadline:
             return status, message
         time.sleep(_HEED)

@@ -129,7 +129,7 @@ def _by_layer(rows, title):
     for number, ((setting,), of_setting) in enumerate(panels.items()):
         axes = drawn.add_subplot(1, len(panels), number + 1, title=setting.split(",")[0])
         for index, of_round in enumerate(grouped(of_setting, "round").values()):
-            line(axes, by_layer(of_round, "accuracy"), index, network(of_round), 100)
+            line(axes, by_layer(of_round, "accuracy"), index, network(of_round), scale=100)
         axes.set_ylabel("accuracy of a linear probe (%)" if number == 0 else "")
         axes.legend()
     drawn.suptitle(title, fontsize=10)
