@@ -1,10 +1,10 @@
 """What a file is that cannot be used as a picture, in words."""
 
-from typing import IO, TYPE_CHECKING
+import typing
 
 from tf_tickets.errors import TicketError
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from PIL.TiffImagePlugin import TiffImageFile
 
 _UNKNOWN = "no picture: remove it, or save it as PNG or JPEG"
@@ -21,7 +21,7 @@ _STARTS = {
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _SUBFILE, _DNG_VERSION = 262, 258, 339, 254, 50706
 
 
-def name(file: IO[bytes]) -> str:
+def name(file: typing.IO[bytes]) -> str:
     """What follows `is` in the sentence about a file that Pillow does not read as one of our formats.
 
     Args:

@@ -1,5 +1,8 @@
 """Clean accuracy from logits, weighted by examples."""
 
+import typing
+from collections.abc import Callable
+
 import numpy as np
 
 from tf_tickets.data import pipeline
@@ -7,10 +10,21 @@ from tf_tickets.errors import StopRequested
 from tf_tickets.workers import messages
 from tf_tickets.workers import team as teams
 
+if typing.TYPE_CHECKING:
+    from tf_tickets.data.catalog import DataSet
+
 BATCH = 500
 
 
-def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False, team=teams.ALONE):
+def logits_of(
+    compute: Callable[[np.ndarray], np.ndarray],
+    images: pipeline.Images,
+    data_set: "DataSet",
+    batch: int = BATCH,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    team: teams.Alone = teams.ALONE,
+) -> np.ndarray:
     """Logits of a split, batch by batch, the last one short.
 
     Args:
@@ -40,7 +54,7 @@ def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False, team=t
     return np.concatenate(team.gathered(parts, expected))
 
 
-def metrics(logits, labels, classes, loss="cross_entropy"):
+def metrics(logits: np.ndarray, labels: np.ndarray, classes: int, loss: str = "cross_entropy") -> dict[str, float]:
     """Accuracy, balanced accuracy (mean of per-class recall over the classes present) and mean loss.
 
     Args:

@@ -1,6 +1,8 @@
 """Accuracy under attack: FGSM and PGD in pixel space on a network that normalises (docs/science.md, Robustness)."""
 
 import dataclasses
+import typing
+from collections.abc import Callable
 
 import numpy as np
 
@@ -8,6 +10,10 @@ from tf_tickets import seeds
 from tf_tickets.data import pipeline
 from tf_tickets.evaluation import replicas
 from tf_tickets.training import adversarial, losses
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.backend import keras, tf
+    from tf_tickets.data.catalog import DataSet
 
 BATCH = 500
 
@@ -30,7 +36,7 @@ class Attack:
     restarts: int = 0
 
     @property
-    def setting(self):
+    def setting(self) -> str:
         """The attack in words, such as eps=0.0314,step=0.00784,steps=10,restarts=1."""
         text = f"eps={self.eps:.4g}"
         if self.kind == "fgsm":
@@ -38,7 +44,17 @@ class Attack:
         return f"{text},step={self.step:.4g},steps={self.steps},restarts={self.restarts}"
 
 
-def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, seed=0, batch=BATCH, strategy=None):
+def logits_of(
+    model: "keras.Model",
+    images: pipeline.Images,
+    data_set: "DataSet",
+    attack: Attack,
+    *,
+    loss: Callable = losses.cross_entropy,
+    seed: int = 0,
+    batch: int = BATCH,
+    strategy: "tf.distribute.Strategy | None" = None,
+) -> np.ndarray:
     """Logits of attacked images, of several restarts those of the highest loss.
 
     Args:

@@ -39,12 +39,12 @@ class Corruption:
     colour: bool = False
 
 
-def names(channels=3):
+def names(channels: int = 3) -> tuple[str, ...]:
     """The names of the corruptions that change images of so many channels, standard ones first."""
     return tuple(name for name, corruption in CORRUPTIONS.items() if channels == 3 or not corruption.colour)
 
 
-def apply(name, severity, images, ids):
+def apply(name: str, severity: int, images: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Corrupts images.
 
     Args:

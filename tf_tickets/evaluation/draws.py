@@ -20,7 +20,7 @@ class Draws:
         self._parts, self._ids = ("corruption", SEED, name, severity), np.asarray(ids)
         self.count = len(self._ids)
 
-    def uniform(self, what, *shape):
+    def uniform(self, what: str, *shape: int) -> np.ndarray:
         """Float64 [count, *shape] in [0, 1); `what` names the draw within the corruption."""
         keys = seeds.spread(seeds.fold(*self._parts, what), self._ids)
         steps = np.arange(1, int(np.prod(shape)) + 1).astype(np.uint64)
@@ -28,16 +28,16 @@ class Draws:
             bits = seeds.mix(keys[:, np.newaxis] + steps * seeds.GOLDEN)
         return ((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(self.count, *shape)
 
-    def between(self, low, high, what, *shape):
+    def between(self, low: float, high: float, what: str, *shape: int) -> np.ndarray:
         """Float64 [count, *shape], uniform in [low, high)."""
         return low + (high - low) * self.uniform(what, *shape)
 
-    def normal(self, what, *shape):
+    def normal(self, what: str, *shape: int) -> np.ndarray:
         """Standard normal float64 [count, *shape], by the inverse of the distribution function."""
         # Half a step above the grid of uniform draws: never 0, whose inverse is infinite.
         return special.ndtri(self.uniform(what, *shape) + 2.0**-54)
 
-    def poisson(self, what, levels, rate):
+    def poisson(self, what: str, levels: np.ndarray, rate: float) -> np.ndarray:
         """Poisson draws whose mean is `levels / 255 * rate`.
 
         Args:
@@ -56,7 +56,7 @@ class Draws:
         return np.minimum(places - levels.astype(np.int64) * most, most - 1).astype(np.float64)
 
 
-def plasma(draws, what, shape, decay):
+def plasma(draws: Draws, what: str, shape: tuple[int, int], decay: float) -> np.ndarray:
     """Cloudy maps by the diamond-square method on a torus (Fournier et al. 1982), each scaled to 0..1.
 
     Args:

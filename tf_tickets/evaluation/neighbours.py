@@ -5,7 +5,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 
-def accuracy(features, labels, test_features, test_labels, neighbours=20):
+def accuracy(
+    features: np.ndarray,
+    labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    neighbours: int = 20,
+) -> float:
     """Accuracy of a k-nearest-neighbour vote, neighbours by cosine similarity and weighted by it (Wu et al. 2018).
 
     Args:

@@ -1,6 +1,8 @@
 """What the networks of a run predict on the test set; images on which dense and ticket differ, and sure mistakes."""
 
 import os
+import typing
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -9,12 +11,16 @@ from tf_tickets import storage
 from tf_tickets.data import pipeline
 from tf_tickets.evaluation import calibration
 
+if typing.TYPE_CHECKING:
+    from tf_tickets import runs
+    from tf_tickets.data.catalog import DataSet
+
 MOST_EXAMPLES, MOST_MISTAKES = 24, 12
 # Of a kept picture: 36 of them are a megabyte at most, whatever the network sees.
 LARGEST_SIDE = 96
 
 
-def keep(path, logits, labels):
+def keep(path: str, logits: np.ndarray, labels: np.ndarray) -> None:
     """Writes predictions.npz: uint16 [n] `predictions` and `labels`, float32 [n] `confidences`, in test order.
 
     Args:
@@ -30,12 +36,14 @@ def keep(path, logits, labels):
     }, compress=True)  # fmt: skip
 
 
-def are_kept(path):
+def are_kept(path: str) -> bool:
     """Whether predictions.npz is there with all that this version keeps."""
     return os.path.exists(path) and "confidences" in storage.read_arrays(path)
 
 
-def choose_examples(labels, dense, ticket, most=MOST_EXAMPLES):
+def choose_examples(
+    labels: np.ndarray, dense: np.ndarray, ticket: np.ndarray, most: int = MOST_EXAMPLES
+) -> tuple[np.ndarray, np.ndarray]:
     """Test images on which exactly one of the two networks is right, spread evenly over the test set.
 
     Both directions have half the places each, so that the pictures do not make the ticket look better than it is;
@@ -51,7 +59,7 @@ def choose_examples(labels, dense, ticket, most=MOST_EXAMPLES):
     gained = np.flatnonzero((dense != labels) & (ticket == labels))
     lost = np.flatnonzero((dense == labels) & (ticket != labels))
     places = max(most // 2, most - len(lost)), max(most // 2, most - len(gained))
-    return tuple(_spread(positions, count) for positions, count in zip((gained, lost), places))
+    return _spread(gained, places[0]), _spread(lost, places[1])
 
 
 def _spread(positions, count):
@@ -60,7 +68,9 @@ def _spread(positions, count):
     return positions[(np.arange(count) * len(positions)) // count]
 
 
-def choose_mistakes(labels, predicted, confidences, most=MOST_MISTAKES):
+def choose_mistakes(
+    labels: np.ndarray, predicted: np.ndarray, confidences: np.ndarray, most: int = MOST_MISTAKES
+) -> np.ndarray:
     """Test images on which a network is wrong and surest of it, the surest first.
 
     Args:
@@ -75,7 +85,7 @@ def choose_mistakes(labels, predicted, confidences, most=MOST_MISTAKES):
     return wrong[np.argsort(-confidences[wrong], kind="stable")[:most]]
 
 
-def write_examples(run, test, data_set):
+def write_examples(run: "runs.RunFolder | None", test: Callable[[], pipeline.Images], data_set: "DataSet") -> None:
     """Writes the run's examples.npz once round 0 and the ticket's round both have predictions; else does nothing.
 
     Args:

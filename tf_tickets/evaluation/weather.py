@@ -1,10 +1,15 @@
 """Corruptions that lie over the image: snow, frost, fog and spatter (Hendrycks and Dietterich 2019)."""
 
+import typing
+
 import numpy as np
 from scipy import ndimage
 
 from tf_tickets.evaluation import filters
 from tf_tickets.evaluation.draws import plasma
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.evaluation.draws import Draws
 
 # Mean and deviation of the flakes, zoom, threshold, radius and sigma of their smear, share of the image that stays.
 SNOW = (
@@ -25,7 +30,7 @@ _ICE, _GLASS = (235, 242, 255), (60, 78, 98)
 _EMBOSS = np.array([[-2.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 2.0]])
 
 
-def luma(images):
+def luma(images: np.ndarray) -> np.ndarray:
     """Brightness as ITU-R 601 weighs the channels: float64 [n, height, width, 1]."""
     if images.shape[-1] == 1:
         return images
@@ -39,7 +44,7 @@ def _colour(levels, channels):
     return colour if channels == 3 else luma(colour)
 
 
-def snow(images, constants, draws):
+def snow(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
     """Brighter, paler images under flakes that fall at an angle, and the same flakes turned round."""
     mean, deviation, zoom, threshold, radius, sigma, share = constants
     flakes = mean + deviation * draws.normal("flakes", *images.shape[1:3])
@@ -50,7 +55,7 @@ def snow(images, constants, draws):
     return pale + flakes + flakes[:, ::-1, ::-1]
 
 
-def frost_synthetic(images, constants, draws):
+def frost_synthetic(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
     """Ice over the image; the texture stands in for the published photographs, which are no constants.
 
     Thin bright crystals run along the contours where a cloudy map passes its middle, in two sizes, over frosted glass
@@ -66,7 +71,7 @@ def frost_synthetic(images, constants, draws):
     return keep * images + amount * (glass + ice * (white - glass))
 
 
-def fog(images, constants, draws):
+def fog(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
     """A cloudy map added, and the whole scaled back to the image's range."""
     amount, decay = constants
     brightest = images.max(axis=(1, 2, 3), keepdims=True)
@@ -74,7 +79,7 @@ def fog(images, constants, draws):
     return (images + amount * clouds) * brightest / (brightest + amount)
 
 
-def spatter(images, constants, draws):
+def spatter(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
     """Drops of water, which shine along their borders, or of mud, which cover."""
     mean, deviation, blur, threshold, strength, mud = constants
     liquid = filters.gaussian(mean + deviation * draws.normal("liquid", *images.shape[1:3]), blur)

@@ -103,7 +103,7 @@ def look(settings: dict) -> Iterator[Callable[[], bool]]:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def density_axis(axes: "Axes", densities: "pandas.Series") -> None:
+def density_axis(axes: "Axes", densities: "pandas.Series | list[float]") -> None:
     """A log axis of densities (positive fractions), sparser to the right, with ticks in per cent."""
     axes.set_xscale("log")
     least = min(densities)

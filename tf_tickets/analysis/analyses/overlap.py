@@ -1,11 +1,17 @@
 """How far two masks agree: intersection over union, against the level of chance."""
 
+import typing
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from tf_tickets.analysis.analysis import Analysis, label, same_round
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.analysis.activations import Desk
 
 
 @ANALYSES.register("overlap")
@@ -17,12 +23,12 @@ class Overlap(Analysis):
     of_masks = True
     plain = False
 
-    def problems(self, paths):
+    def problems(self, paths: Sequence[str]) -> Iterator[str]:
         """Fewer than two paths."""
         if len(paths) < 2:
             yield "--what=overlap compares masks: give two paths or more"
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each pair of runs."""
         from tf_tickets.analysis.activations import described
 
@@ -81,7 +87,7 @@ def _means(rows, metric):
     return {name: float(np.mean([values[name] for values in pairs if name in values])) for name in names}
 
 
-def intersection_over_union(first, second):
+def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float | None:
     """The share of the weights that either mask keeps which both keep; None where neither keeps any.
 
     Args:
@@ -91,7 +97,7 @@ def intersection_over_union(first, second):
     return np.count_nonzero(first & second) / either if either else None
 
 
-def chance(first, second):
+def chance(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float | None:
     """The expected overlap of independent uniformly random masks with as many weights in each layer.
 
     Of a layer of N weights, masks that keep a and b share a b / N on average (hypergeometric), so the expected
@@ -112,7 +118,7 @@ def chance(first, second):
     return both / either if either else None
 
 
-def compare(first, second):
+def compare(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[tuple[str, float, int]]:
     """Overlap and chance level, in total and per layer.
 
     Args:
