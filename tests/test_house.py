@@ -1,4 +1,4 @@
-"""How files import each other: in no circle, function-level imports included."""
+"""How files import each other: in no circle, function-level imports included. How their names and functions read."""
 
 import ast
 import textwrap
@@ -97,3 +97,43 @@ def test_variables_are_named_after_what_they_hold():
     bound = [f"{path}:{line} {name}" for path, tree in package_modules() for name, line in bindings(tree)
              if name in saying_nothing]  # fmt: skip
     assert not bound
+
+
+# Called by position from a table, or compiled by numba, which knows no arguments by name.
+BY_POSITION = {
+    "tf_tickets/augment/mixing.py": {"mixup", "cutmix"},
+    "tf_tickets/augment/operations.py": {"jitter"},
+    "tf_tickets/runtime/compiled.py": {"convolve"},
+}
+
+
+def public_functions(body, in_class=False):
+    """(function, its parameters without self or cls, those that can be given by position) of a module or class body."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body, in_class=True)
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            static = any(ast.unparse(decorator) == "staticmethod" for decorator in node.decorator_list)
+            by_place = [*node.args.posonlyargs, *node.args.args][in_class and not static :]
+            named = [*node.args.kwonlyargs, *filter(None, [node.args.vararg, node.args.kwarg])]
+            yield node, [*by_place, *named], by_place
+
+
+def test_public_functions_say_their_types():
+    untyped = [
+        f"{path}:{function.lineno} {function.name}"
+        for path, tree in package_modules()
+        for function, parameters, _ in public_functions(tree.body)
+        if function.returns is None or any(parameter.annotation is None for parameter in parameters)
+    ]
+    assert not untyped
+
+
+def test_more_than_four_arguments_go_by_name():
+    crowded = [
+        f"{path}:{function.lineno} {function.name}"
+        for path, tree in package_modules()
+        for function, _, by_place in public_functions(tree.body)
+        if len(by_place) > 4 and function.name not in BY_POSITION.get(path, ())
+    ]
+    assert not crowded

@@ -18,8 +18,8 @@ import secrets
 import shutil
 import stat
 import time
+import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import BinaryIO
 
 import numpy as np
 
@@ -37,7 +37,7 @@ _KINDS = {
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def open_regular(path: str, error: type[Exception] = UsageError) -> BinaryIO:
+def open_regular(path: str, error: type[Exception] = UsageError) -> typing.BinaryIO:
     """Opens a regular file, or a link to one, for reading.
 
     Args:
@@ -193,17 +193,17 @@ def sync_tree(path: str) -> None:
         sync_folder(folder)
 
 
-def json_bytes(value) -> bytes:
+def json_bytes(value: object) -> bytes:
     """A JSON document with sorted keys; non-finite numbers are refused."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8")
 
 
-def write_json(path: str, value) -> None:
+def write_json(path: str, value: object) -> None:
     """Writes `json_bytes`."""
     write_bytes(path, json_bytes(value))
 
 
-def read_json(path: str):
+def read_json(path: str) -> typing.Any:
     """Reads a JSON document; a damaged one is a StateError that names the file."""
     try:
         with open_regular(path, StateError) as file:

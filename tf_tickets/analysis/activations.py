@@ -83,7 +83,6 @@ def pixels_of(
     """Batches of a split as the network's input, normalised by `data_set`.
 
     Args:
-      images: a data.pipeline.Images.
       data_set: the catalog.DataSet of the network.
       adapt: changes stored pixel values, float32 [n, height, width, channels], beforehand.
 
@@ -98,7 +97,6 @@ def outputs(network: networks.Network, tensors: list, batches: Iterable[np.ndarr
     """Values inside a network in inference mode.
 
     Args:
-      network: a networks.Network.
       tensors: list of Keras tensors of its model.
       batches: iterable of normalised images.
 

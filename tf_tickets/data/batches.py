@@ -48,7 +48,6 @@ def read(path: str, data_set: DataSet) -> dict:
 
     Args:
       path: a folder or archive, see `archives.read`.
-      data_set: the catalog.DataSet.
 
     Returns:
       {"train": (images, labels), "test": (images, labels)}, uint8 [n, height, width, channels] and int64 [n].

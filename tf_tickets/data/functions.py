@@ -9,6 +9,7 @@ return {"train": (images, labels), "test": (test_images, test_labels)}
 
 import functools
 import hashlib
+import typing
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +24,7 @@ _SMALL_SIDE = 96
 _CHANGES = {"mean", "deviation", "flip", "vertical_flip", "stem", "crop_padding", "cutout_side"}
 
 
-def register(name: str, classes: tuple[str, ...], **changes) -> Callable[[Callable], Callable]:
+def register(name: str, classes: tuple[str, ...], **changes: typing.Any) -> Callable[[Callable], Callable]:
     """A decorator that makes a function the data set `--dataset=name`.
 
     The function takes nothing and returns a dict of "train", "test" and, where there is one, "validation" to (images,

@@ -10,6 +10,7 @@ import hashlib
 import io
 import typing
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -79,7 +80,7 @@ class _Decoded:
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Pillow warns of sizes, of odd EXIF and of palettes; what matters of that is refused here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -93,9 +94,6 @@ def look(path: str) -> Facts:
 
     Args:
       path: of the file.
-
-    Returns:
-      Its Facts.
 
     Raises:
       UsageError: it is no picture that can be used; names the file and the fix.

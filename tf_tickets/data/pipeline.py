@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -68,7 +68,6 @@ def supervised(data_set: DataSet, augment: Callable) -> Callable:
     """Loads (normalised float32 images, float32 one-hot targets).
 
     Args:
-      data_set: a catalog.DataSet.
       augment: function (uint8 images, float32 one-hot labels, int64 keys) -> (images, labels).
     """
     load = _augmented(data_set, augment)
@@ -122,9 +121,7 @@ def evaluation_pixels(images: Images, chosen: slice | np.ndarray, data_set: Data
     """What evaluation sees of some images.
 
     Args:
-      images: Images.
       chosen: a slice of them.
-      data_set: a catalog.DataSet.
 
     Returns:
       float32 [k, height, width, channels] of stored pixel values; of pictures of any size the middle.
@@ -218,7 +215,7 @@ class TrainingBatches:
         self._wanted = np.zeros(4, np.int64)
         self._batches = devices.strategy.distribute_datasets_from_function(self._make)
 
-    def iterate(self, round_index, first_step, epochs):
+    def iterate(self, round_index: int, first_step: int, epochs: int) -> Iterator[tuple]:
         """The batches of a round, from a step on.
 
         Args:

@@ -23,7 +23,6 @@ def read(builder: typing.Any, split: str, data_set: DataSet) -> tuple:
     Args:
       builder: the tfds.core.DatasetBuilder.
       split: its name.
-      data_set: the catalog.DataSet.
 
     Returns:
       (ids, labels, encoded images, held): a list of str, int64 [n], lazy.Records and bool [n], sorted by id: the
@@ -92,7 +91,6 @@ def decode(encoded: np.ndarray | lazy.Records, data_set: DataSet) -> np.ndarray:
 
     Args:
       encoded: object [k] or lazy.Records, as in the records.
-      data_set: a catalog.DataSet.
 
     Returns:
       uint8 or uint16 [k, height, width, channels]; pictures of any size stay as they are.

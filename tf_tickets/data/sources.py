@@ -1,6 +1,7 @@
 """Where the images of a data set come from: what is registered for it, and the images, opened, in original order."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Source:
         self.test_ids, self.test_labels, self._test_stored, _ = test
         self._decode, self.notices = decode, notices
 
-    def images(self, positions, lazy: bool = False):
+    def images(self, positions: Sequence[int] | np.ndarray, lazy: bool = False) -> np.ndarray | lazily.Pixels:
         """The pixels of chosen training images.
 
         Args:
@@ -84,11 +85,13 @@ class Source:
         """
         return self._given(self._stored[np.asarray(positions, np.int64)], lazy)
 
-    def test(self, positions: slice | np.ndarray = slice(None), lazy: bool = False):
+    def test(
+        self, positions: slice | np.ndarray = slice(None), lazy: bool = False
+    ) -> tuple[np.ndarray | lazily.Pixels, np.ndarray]:
         """Test images as `images` gives them, and their int64 labels: all in original order, or some positions'."""
         return self._given(self._test_stored[positions], lazy), self.test_labels[positions]
 
-    def release(self):
+    def release(self) -> None:
         """Lets go of the stored images, of which few may be in use; ids and labels stay, `images` and `test` end."""
         del self._stored, self._test_stored
 

@@ -29,7 +29,7 @@ class Subset:
     validation: np.ndarray
 
     @property
-    def whole(self):
+    def whole(self) -> "Subset":
         """The subset with nothing held out."""
         return Subset(np.sort(np.concatenate([self.train, self.validation])), self.validation[:0])
 
@@ -156,13 +156,9 @@ def choose(
     """Draws the subset and its validation part.
 
     Args:
-      data: a config.Data.
       labels: int array [n], the labels of the full training set in original order.
       ids: list of the images' ids, needed for `subset_file`.
       official: bool array [n], what `validation=official` holds out; nothing of it enters the subset then.
-
-    Returns:
-      A Subset.
     """
     labels = np.asarray(labels)
     classes = int(labels.max()) + 1

@@ -17,19 +17,13 @@ BATCH = 500
 
 
 def logits_of(
-    compute: Callable[[np.ndarray], np.ndarray],
-    images: pipeline.Images,
-    data_set: "DataSet",
-    batch: int = BATCH,
-    *,
-    stop: Callable[[], bool] = lambda: False,
-    team: teams.Alone = teams.ALONE,
-) -> np.ndarray:
+    compute: Callable[[np.ndarray], np.ndarray], images: pipeline.Images, data_set: "DataSet", batch: int = BATCH, *,
+    stop: Callable[[], bool] = lambda: False, team: teams.Alone = teams.ALONE,
+) -> np.ndarray:  # fmt: skip
     """Logits of a split, batch by batch, the last one short.
 
     Args:
       compute: function float32 [n, height, width, channels] -> logits [n, classes].
-      images: a data.pipeline.Images.
       data_set: a catalog.DataSet, for normalisation.
       batch: images a call.
       stop: function asked before each batch, by all workers alike.

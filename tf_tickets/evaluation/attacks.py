@@ -45,23 +45,14 @@ class Attack:
 
 
 def logits_of(
-    model: "keras.Model",
-    images: pipeline.Images,
-    data_set: "DataSet",
-    attack: Attack,
-    *,
-    loss: Callable = losses.cross_entropy,
-    seed: int = 0,
-    batch: int = BATCH,
+    model: "keras.Model", images: pipeline.Images, data_set: "DataSet", attack: Attack, *,
+    loss: Callable = losses.cross_entropy, seed: int = 0, batch: int = BATCH,
     strategy: "tf.distribute.Strategy | None" = None,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Logits of attacked images, of several restarts those of the highest loss.
 
     Args:
       model: network of normalised images, without dropout or in inference mode.
-      images: a data.pipeline.Images.
-      data_set: a catalog.DataSet.
-      attack: an Attack.
       loss: what the attack climbs, (targets, logits) -> float32 [n].
       seed: of the random starts; an image's noise depends on it, the restart and the image's id alone.
       batch: images a call.

@@ -60,7 +60,6 @@ def plasma(draws: Draws, what: str, shape: tuple[int, int], decay: float) -> np.
     """Cloudy maps by the diamond-square method on a torus (Fournier et al. 1982), each scaled to 0..1.
 
     Args:
-      draws: Draws.
       what: names the draw.
       shape: (height, width); the map is a corner of the smallest square of a power of two that holds it.
       decay: the noise of each halving of the grid is that of the one before divided by the square of this.

@@ -79,19 +79,13 @@ def data_set_of(subject: networks.Subject, config: "Config") -> "DataSet":
 
 
 def run_tasks(
-    subject: networks.Subject,
-    network: networks.Network,
-    tasks: list[Task],
-    *,
-    start: Callable[[], object],
+    subject: networks.Subject, network: networks.Network, tasks: list[Task], *, start: Callable[[], object],
     stop: Callable[[], bool],
-) -> None:
+) -> None:  # fmt: skip
     """Does the tasks whose rows are missing and adds them.
 
     Args:
       subject: a networks.Subject, whose lock is held.
-      network: its networks.Network.
-      tasks: list of Task.
       start: function called before the first one.
       stop: function asked between tasks; when true, StopRequested is raised.
     """
@@ -109,9 +103,7 @@ def tasks_for(data_set: "DataSet", data_dir: str | None, config: "Config") -> li
     """The evaluations that a configuration asks for on networks of one data set.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: where its images are; see data.sources.data_root.
-      config: a Config.
 
     Raises:
       UsageError: an evaluator is not defined for such images, or nothing is left to do, since files are missing.

@@ -49,7 +49,6 @@ def corrupted(data_set: "DataSet", data_dir: str | None) -> list[TestSet]:
     """The official corrupted test sets that are there.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: see `sources.data_root`; its folder CIFAR-10-C (CIFAR-100-C) holds labels.npy and one file per
         corruption, five severities of the whole test set after one another. Else TFDS' cifar10_corrupted is taken.
 
@@ -98,7 +97,6 @@ def shifted(data_set: "DataSet", data_dir: str | None) -> tuple[list[TestSet], l
     """Newer test sets of CIFAR-10's classes.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: see `sources.data_root`; the files lie in it, or in its folders CIFAR-10.1 and CIFAR-10.2.
 
     Returns:

@@ -29,7 +29,6 @@ def corrupted(
     anew each time where the data root is not there or cannot be written.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: see `sources.data_root`.
       test: function () -> the clean test split, a data.pipeline.Images.
       say: function that is told once when nothing can be kept.

@@ -6,13 +6,9 @@ from sklearn.preprocessing import normalize
 
 
 def accuracy(
-    features: np.ndarray,
-    labels: np.ndarray,
-    test_features: np.ndarray,
-    test_labels: np.ndarray,
-    *,
+    features: np.ndarray, labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray, *,
     neighbours: int = 20,
-) -> float:
+) -> float:  # fmt: skip
     """Accuracy of a k-nearest-neighbour vote, neighbours by cosine similarity and weighted by it (Wu et al. 2018).
 
     Args:

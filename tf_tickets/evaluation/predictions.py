@@ -91,7 +91,6 @@ def write_examples(run: "runs.RunFolder | None", test: Callable[[], pipeline.Ima
     Args:
       run: a runs.RunFolder, or None for a ticket folder, which stays as it is.
       test: function -> data.pipeline.Images of the test set.
-      data_set: its catalog.DataSet.
 
     The file holds uint8 `images` [m, height, width, channels], as evaluation sees them and at most LARGEST_SIDE a side,
     `positions` in the test set, `labels`, `dense` and `ticket` (classes) [m], `round` of the ticket, `gained`, `lost`

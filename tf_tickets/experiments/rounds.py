@@ -69,7 +69,6 @@ def train_round(
     Args:
       session: what the rounds share.
       folder: of the run.
-      training_round: the Round.
       stop: asked after each block of steps.
       steps_after: steps of later rounds, for the time left.
     """

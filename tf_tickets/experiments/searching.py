@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
 from tf_tickets import runs, storage
 from tf_tickets.experiments import artefacts
 from tf_tickets.experiments.round import Round
@@ -119,5 +117,6 @@ def _rewound(initial, ticket):
         return initial
     rewound = names.with_auxiliary(ticket.rewound, initial)
     return {
-        name: rewound[name] if np.shape(rewound.get(name)) == array.shape else array for name, array in initial.items()
+        name: rewound[name] if name in rewound and rewound[name].shape == array.shape else array
+        for name, array in initial.items()
     }

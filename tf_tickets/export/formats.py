@@ -27,13 +27,9 @@ _HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability differ
 
 
 def export(
-    path: str,
-    formats: list[str] | None,
-    config: Config,
-    out: str | None = None,
-    *,
+    path: str, formats: list[str] | None, config: Config, out: str | None = None, *,
     say: Callable[[str], None] = lambda line: None,
-) -> str:
+) -> str:  # fmt: skip
     """Writes a ticket in other formats.
 
     Args:

@@ -35,7 +35,6 @@ def missing(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) ->
     """Why a ticket's images cannot be had, in words; None where they can be. Computes nothing, starts no TensorFlow.
 
     Args:
-      ticket: the Ticket.
       run: the runs.RunFolder it lies in, or None.
       data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
 
@@ -72,7 +71,6 @@ def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Samp
     Where the data set is not there, all are noise.
 
     Args:
-      ticket: the Ticket.
       run: the runs.RunFolder it lies in, or None.
       data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
 

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import NETWORKS
 
+if typing.TYPE_CHECKING:
+    from tf_tickets.models.builder import Builder
+
 # A Keras tensor; Keras is not imported here.
 Tensor = typing.Any
 
@@ -95,7 +98,7 @@ class Network(abc.ABC):
         """How many trainable numbers are neither kernels nor biases: normalisation scale and shift, tokens."""
 
     @abc.abstractmethod
-    def build(self, images: Tensor, builder) -> Tensor:
+    def build(self, images: Tensor, builder: "Builder") -> Tensor:
         """The layers from images to `features`, in Keras; those of `body` have its names.
 
         Args:
@@ -160,7 +163,7 @@ class Entry:
     pretrained_stem: str | None = None
 
 
-def register(*names: str, **facts) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
+def register(*names: str, **facts: typing.Any) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
     """A decorator that registers a function as the `describe` of the networks of some names.
 
     Args:

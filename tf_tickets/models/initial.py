@@ -37,7 +37,7 @@ def kernel(described: Kernel, seed: int) -> np.ndarray:
         return uniform_fan_in(seed, name, "kernel", shape, fan_in=described.fan_in)
     area = math.prod(shape[:-2]) if len(shape) == 4 else 1
     deviation = {"small": 0.01, "token": 0.02, "fan_out": math.sqrt(2.0 / (described.outputs * area))}[described.start]
-    return normal(seed, name, "kernel", shape, deviation)
+    return normal(seed, name, "kernel", shape, deviation=deviation)
 
 
 def bias(described: Kernel, seed: int) -> np.ndarray:
@@ -57,4 +57,4 @@ def draw(model: "keras.Model", described: Network, seed: int) -> None:
             layer.bias.assign(bias(part, seed))
     for (name, variable), deviation in described.other_starts().items():
         values = getattr(model.get_layer(name), variable)
-        values.assign(normal(seed, name, variable, tuple(values.shape), deviation))
+        values.assign(normal(seed, name, variable, tuple(values.shape), deviation=deviation))

@@ -1,12 +1,17 @@
 """SimCLR's projection head on a backbone (Chen et al. 2020)."""
 
+import typing
+
 from tf_tickets.backend import keras
 from tf_tickets.models import initial
+
+if typing.TYPE_CHECKING:
+    import numpy as np
 
 SIZE = 128
 
 
-def add(model, seed):
+def add(model: keras.Model, seed: int) -> keras.Model:
     """A network of `builder.build` with its head replaced: features -> dense -> ReLU -> dense, `SIZE` out.
 
     The new layers, `projection.0` and `projection.2`, are as wide as the features and drawn like PyTorch's linear.
@@ -22,6 +27,6 @@ def add(model, seed):
     return projected
 
 
-def backbone(arrays):
+def backbone(arrays: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
     """A state by PyTorch's names without the projection."""
     return {name: array for name, array in arrays.items() if not name.startswith("projection.")}

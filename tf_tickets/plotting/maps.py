@@ -17,18 +17,10 @@ DIVERGING, SEQUENTIAL = "PuOr_r", "viridis"
 
 
 def heat_map(
-    table: "pandas.DataFrame",
-    *,
-    text: Callable[[float], str] | None,
-    colours: str = SEQUENTIAL,
-    norm: Normalize | None = None,
-    label: str = "",
-    x: str = "",
-    y: str = "",
-    title: str = "",
-    size: tuple[float, float] | None = None,
-    upright: bool = False,
-) -> Figure:
+    table: "pandas.DataFrame", *, text: Callable[[float], str] | None, colours: str = SEQUENTIAL,
+    norm: Normalize | None = None, label: str = "", x: str = "", y: str = "", title: str = "",
+    size: tuple[float, float] | None = None, upright: bool = False,
+) -> Figure:  # fmt: skip
     """A table as coloured cells, annotated where there is room.
 
     Args:

@@ -34,14 +34,9 @@ def network(rows: list[dict]) -> str:
 
 
 def line(
-    axes: Axes,
-    values: dict[str, float],
-    index: int,
-    label: str,
-    *,
-    scale: float = 1,
+    axes: Axes, values: dict[str, float], index: int, label: str, *, scale: float = 1,
     names: Sequence[str] | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Draws values by layer; `names` are all layers of the axis, where some may have no value."""
     names = list(values) if names is None else names
     axes.plot(

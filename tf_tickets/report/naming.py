@@ -49,7 +49,6 @@ def data_text(data: "Data", whole: bool) -> str:
     """Which images are trained on, in words that differ where the images do, but for the seed they are drawn by.
 
     Args:
-      data: a config.Data.
       whole: whether those that it holds out are trained on too.
     """
     text = "all images"

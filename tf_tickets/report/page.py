@@ -38,18 +38,10 @@ _READING = (
 
 
 def write(
-    frame: "pandas.DataFrame",
-    pairs: "pandas.DataFrame",
-    against: "pandas.DataFrame",
-    rewound: "pandas.DataFrame",
-    rows: "pandas.DataFrame",
-    folders: "dict[str, runs.RunFolder]",
-    out: str,
-    problems: list[str],
-    *,
-    apart: str = "",
+    frame: "pandas.DataFrame", pairs: "pandas.DataFrame", *, against: "pandas.DataFrame", rewound: "pandas.DataFrame",
+    rows: "pandas.DataFrame", folders: "dict[str, runs.RunFolder]", out: str, problems: list[str], apart: str = "",
     pdf: bool = False,
-) -> list[str]:
+) -> list[str]:  # fmt: skip
     """Writes report.html and figures/*.svg.
 
     Args:

@@ -13,14 +13,9 @@ FILES = ("paired.tex", "rivals.tex", "rewinds.tex", "evaluations.tex")
 
 
 def write(
-    frame: "pandas.DataFrame",
-    pairs: "pandas.DataFrame",
-    *,
-    against: "pandas.DataFrame",
-    rewound: "pandas.DataFrame",
-    rows: "pandas.DataFrame",
-    out: str,
-) -> list[str]:
+    frame: "pandas.DataFrame", pairs: "pandas.DataFrame", *, against: "pandas.DataFrame", rewound: "pandas.DataFrame",
+    rows: "pandas.DataFrame", out: str,
+) -> list[str]:  # fmt: skip
     """Writes the tables that the page shows, and removes those of an earlier report that has others.
 
     Args:

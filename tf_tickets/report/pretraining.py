@@ -14,9 +14,6 @@ if typing.TYPE_CHECKING:
 def finish(folder: "runs.RunFolder") -> str:
     """Writes pretraining.png and .svg into the folder of a finished `pretrain` run, unless it cannot be written.
 
-    Args:
-      folder: a runs.RunFolder.
-
     Returns:
       The evaluated epochs as text, and the lines that name the backbone and the figure.
     """

@@ -14,9 +14,6 @@ _MOST_COMMANDS = 12
 def section(group: "Group") -> str:
     """Settings that differ from the defaults, versions, seeds and commands of a group's runs, folded.
 
-    Args:
-      group: a sections.Group.
-
     Returns:
       HTML, empty where no run came from a folder.
     """

@@ -40,7 +40,6 @@ def headline(density: float, dense: float, ticket: float, difference: statistics
     Args:
       density: fraction of the weights left.
       dense, ticket: mean accuracies, fractions.
-      difference: the statistics.PairedDifference.
 
     Returns:
       One or two sentences; a difference is claimed only where `difference.shown`.

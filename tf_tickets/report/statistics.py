@@ -132,9 +132,6 @@ def paired_difference(
       dense, ticket: accuracies as fractions, [n] each; entry i of both comes from the same seeds.
       confidence: level of the interval, in (0, 1).
 
-    Returns:
-      A PairedDifference.
-
     Raises:
       ValueError: lengths differ, no pair, a value that is not finite, or a level outside (0, 1).
     """

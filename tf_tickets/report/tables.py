@@ -37,7 +37,6 @@ def run_table(folder: runs.RunFolder, chosen: int | None = None) -> pandas.DataF
     """One row per complete round of a run.
 
     Args:
-      folder: a runs.RunFolder.
       chosen: index of the round that became the ticket, or None.
 
     Returns:

@@ -110,7 +110,6 @@ def run(ready: list[Operation], maps: np.ndarray, methods: dict[str, str]) -> np
     """The last operation's result.
 
     Args:
-      ready: list of Operations.
       maps: float32 [channels, images, height, width].
       methods: dict from a convolution's name to dense, sparse or compiled.
     """

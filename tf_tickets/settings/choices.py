@@ -4,7 +4,7 @@ from tf_tickets.registry import DATASETS, STARTS
 from tf_tickets.settings.options import integer
 
 
-def check_probe(text):
+def check_probe(text: str) -> str | None:
     """The problem with a list of data sets to probe, or None."""
     known, chosen = [name for name, provider in DATASETS.items() if not provider.of_folder], text.split(",")
     if set(chosen) <= set(known) and len(set(chosen)) == len(chosen):
@@ -12,7 +12,7 @@ def check_probe(text):
     return f"is not a list of {', '.join(known)}, each at most once"
 
 
-def check_rewind(text):
+def check_rewind(text: str) -> str | None:
     """The problem with a `rewind` value, or None."""
     kind, colon, amount = text.partition(":")
     start = STARTS.get(kind)

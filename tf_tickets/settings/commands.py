@@ -2,12 +2,16 @@
 
 import dataclasses
 import os
+import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tf_tickets import locks
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS, CONTROLS
 from tf_tickets.settings import config as configs
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.settings.cli import Request
 
 _ATTACKS = ("attack_eps", "attack_step", "attack_steps")
 
@@ -72,11 +76,8 @@ class Command:
         """What is wrong with flags and paths, beyond `flags` and `paths`; the first counts."""
         return iter(())
 
-    def run(self, request) -> int:
+    def run(self, request: "Request") -> int:
         """Runs it.
-
-        Args:
-          request: a settings.cli.Request.
 
         Returns:
           The exit status.

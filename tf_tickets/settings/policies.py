@@ -11,7 +11,7 @@ import difflib
 import functools
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tf_tickets.registry import OPERATIONS
 
@@ -28,7 +28,7 @@ class Argument:
     high: float = 1.0
     choices: tuple = ()
 
-    def parse(self, text):
+    def parse(self, text: str) -> str | float:
         """The value, or ValueError with what is accepted."""
         if self.choices:
             if text not in self.choices:
@@ -137,7 +137,7 @@ class Step:
 
 
 @functools.cache
-def parse(policy, base="crop(4)|flip", side=16):
+def parse(policy: str, base: str = "crop(4)|flip", side: int = 16) -> tuple[Step, ...]:
     """A policy as a tuple of Steps.
 
     Args:
@@ -155,7 +155,7 @@ def parse(policy, base="crop(4)|flip", side=16):
     return steps
 
 
-def expand(policy, base="crop(4)|flip", side=16):
+def expand(policy: str, base: str = "crop(4)|flip", side: int = 16) -> str:
     """The chain of operations that a policy means, such as "crop(4)|flip|rand(4)|cutout(16)"; "" for none."""
     whole = policy.replace(" ", "")
     if whole in PRESETS:
@@ -193,7 +193,7 @@ def _step(part):
         raise ValueError(f"has '{part}': {error}") from None
 
 
-def check(policy):
+def check(policy: str) -> str | None:
     """The problem with a policy, or None."""
     try:
         parse(policy)
@@ -202,7 +202,7 @@ def check(policy):
     return None
 
 
-def check_channels(policy, channels):
+def check_channels(policy: Iterable[Step], channels: int) -> str | None:
     """The problem that a parsed policy has with images of so many channels, or None."""
     for step in policy:
         if step.operation.colours and channels not in (1, 3):

@@ -137,14 +137,9 @@ class Outcome:
 
 
 def run_words(
-    words: tuple,
-    log: str,
-    environment: dict,
-    children: Children,
-    *,
-    program: tuple = PROGRAM,
+    words: tuple, log: str, environment: dict, children: Children, *, program: tuple = PROGRAM,
     folder: str | None = None,
-) -> tuple[int | None, str]:
+) -> tuple[int | None, str]:  # fmt: skip
     """Runs one point in a process of its own, to its end.
 
     Args:

@@ -12,6 +12,7 @@ import queue
 import socket
 import threading
 import time
+import typing
 from collections.abc import Iterator
 
 from tf_tickets import storage
@@ -165,11 +166,10 @@ def _result(ray, task):
         return StopRequested.exit_status, reason(error)
 
 
-def run_order(order: Order, board) -> tuple[int | None, str]:
+def run_order(order: Order, board: typing.Any) -> tuple[int | None, str]:
     """What a node does with a run: the task.
 
     Args:
-      order: an Order.
       board: the Board's handle.
 
     Returns:

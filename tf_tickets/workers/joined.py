@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import typing
 from collections.abc import Callable, Iterator
 
 from tf_tickets import storage
@@ -10,6 +11,9 @@ from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Run
 from tf_tickets.workers import meeting, messages, tf_config
 from tf_tickets.workers.team import ALONE, Alone, Team, meet
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.backend import Devices
 
 # What every machine may have its own of.
 _OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
@@ -20,7 +24,6 @@ def joined(config: Config, command: str, stop: Callable[[], bool] = lambda: Fals
     """The team of a run, for as long as the context lasts; without strategy=multi_worker a team of one.
 
     Args:
-      config: a Config.
       command: imp or train.
       stop: asked while waiting for the others.
 
@@ -46,7 +49,7 @@ def agreed(stop: Callable[[], bool], team: Alone) -> Callable[[], bool]:
     return lambda: team.any(stop())
 
 
-def devices_of(run: Run, team: Alone):
+def devices_of(run: Run, team: Alone) -> "Devices":
     """The backend.Devices of a config.Run on this worker; UsageError where the workers' devices do not fit together."""
     from tf_tickets import backend
 
@@ -61,6 +64,6 @@ def devices_of(run: Run, team: Alone):
     return devices
 
 
-def are_rounds(value, count: float) -> bool:
+def are_rounds(value: object, count: float) -> bool:
     """Whether a JSON value is a list of rounds, of `count` that there are."""
     return isinstance(value, list) and all(messages.is_whole(index, high=count) for index in value)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import stat
+from collections.abc import Mapping
 
 from tf_tickets.errors import UsageError, reason
 
@@ -42,7 +43,7 @@ class Cluster:
         return host.strip("[]"), int(port)
 
 
-def read(environment):
+def read(environment: Mapping[str, str]) -> Cluster:
     """The Cluster of an environment's TF_CONFIG and TF_TICKETS_KEY_FILE.
 
     Args:

@@ -124,7 +124,6 @@ def layer_metrics(
     """Dead channels and multiply-adds, per layer and in total.
 
     Args:
-      kernels: list of models.description.Kernel.
       masks: dict from name to mask; a kernel without one is dense.
       output_shapes: dict from name to the shape of one image's output.
 

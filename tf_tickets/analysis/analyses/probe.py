@@ -83,7 +83,6 @@ def probe_images(desk: "Desk", name: str, data_dir: str | None = None) -> "dict[
     """The images of a probe on a data set.
 
     Args:
-      desk: a desk.Desk.
       name, data_dir: of the data set, and where it is; see data.sources.data_root.
 
     Returns:

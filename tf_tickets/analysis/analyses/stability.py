@@ -60,11 +60,7 @@ class Stability(Analysis):
 
 
 def check_pair(first: "Ticket", second: "Ticket") -> None:
-    """UsageError unless two tickets can be joined by a line: one network, training set, mask and rewind point.
-
-    Args:
-      first, second: export.ticket.Tickets.
-    """
+    """UsageError unless two tickets can be joined by a line: one network, training set, mask and rewind point."""
     for name, same in (
         ("networks", first.network == second.network),
         ("training images", first.ids_digest == second.ids_digest and first.data == second.data),
