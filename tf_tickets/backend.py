@@ -8,9 +8,7 @@ import typing
 import tf_tickets  # noqa: F401  the switch to legacy Keras stands in the package's __init__
 from tf_tickets import streams
 from tf_tickets.errors import UsageError, reason
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.groups import Run
+from tf_tickets.settings.groups import Run
 
 streams.record()
 # TensorFlow's C++ logging reads this once, when it loads, and only after its first lines.
@@ -68,7 +66,7 @@ class Devices:
         return slice(self.worker * each, (self.worker + 1) * each)
 
 
-def start(run: "Run", cluster: typing.Any = None) -> Devices:
+def start(run: Run, cluster: typing.Any = None) -> Devices:
     """Configures determinism and devices as a config.Run asks, and returns the Devices.
 
     Must come before TensorFlow touches a device when logical CPU devices or other workers are wanted.

@@ -1,11 +1,7 @@
 """The command line: flags to Config to one command, and the exit status."""
 
-import typing
-
 from tf_tickets import stopping, streams
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.config import Config
+from tf_tickets.settings.config import Config
 
 if __name__ == "__main__":
     # Before anything else loads: a stop request must not be lost, nor a closed stream's number be given to a file.
@@ -35,7 +31,7 @@ def main(request: cli.Request) -> int:
     return command.run(request)
 
 
-def plan_text(command: str, config: "Config") -> str:
+def plan_text(command: str, config: Config) -> str:
     """What `--dry_run` prints of imp, train or pretrain. No TensorFlow, nothing touched."""
     from tf_tickets.experiments import plan
 

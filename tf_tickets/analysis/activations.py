@@ -1,21 +1,18 @@
 """What the analyses of one command share: data, networks, outputs of layers on a fixed sample of test images."""
 
 import functools
-import typing
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from tf_tickets import backend, seeds
 from tf_tickets.data import pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.evaluation import evaluate, networks
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import architecture
+from tf_tickets.models.description import Network as Described
 from tf_tickets.registry import DATASETS
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.data.catalog import DataSet
-    from tf_tickets.export.ticket import Ticket
-    from tf_tickets.models.description import Network as Described
 
 SAMPLE, BATCH = 1000, 100
 
@@ -38,7 +35,7 @@ class Desk:
         self.source = functools.cache(lambda name, data_dir: sources.load(name, data_dir))
         self.test = functools.cache(self._test)
 
-    def data_set(self, subject: networks.Subject) -> "DataSet":
+    def data_set(self, subject: networks.Subject) -> DataSet:
         """The catalog.DataSet of a network."""
         return evaluate.data_set_of(subject, self.config)
 
@@ -71,14 +68,14 @@ class Desk:
         return images[np.sort(np.argsort(keys, kind="stable")[:SAMPLE])]
 
 
-def described(ticket: "Ticket") -> "Described":
+def described(ticket: Ticket) -> Described:
     """The models.description.Network of a ticket."""
     facts = dict(ticket.network)
     return architecture.describe(facts.pop("name"), **facts)
 
 
 def pixels_of(
-    images: pipeline.Images, data_set: "DataSet", adapt: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels
+    images: pipeline.Images, data_set: DataSet, adapt: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels
 ) -> Iterator[np.ndarray]:
     """Batches of a split as the network's input, normalised by `data_set`.
 

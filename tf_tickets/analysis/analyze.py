@@ -3,16 +3,13 @@
 import dataclasses
 import itertools
 import os
-import typing
 from collections.abc import Callable, Sequence
 
 from tf_tickets import storage
 from tf_tickets.analysis.activations import Desk
 from tf_tickets.evaluation import evaluate, networks
 from tf_tickets.registry import ANALYSES
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.config import Config
+from tf_tickets.settings.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Analysed:
     rows: list
 
 
-def analyze(paths: Sequence[str], config: "Config", stop: Callable[[], bool] = lambda: False) -> list[Analysed]:
+def analyze(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lambda: False) -> list[Analysed]:
     """Analyses networks and adds the rows to their evaluations.csv; what is there already is not computed again.
 
     Args:

@@ -1,16 +1,13 @@
 """`analyze`: why a ticket does what it does."""
 
-import typing
 from collections.abc import Iterator, Sequence
 
 from tf_tickets import stopping
 from tf_tickets.registry import ANALYSES, COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, changed
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.options import sheets
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.cli import Request
-    from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("analyze")
@@ -23,7 +20,7 @@ class Analyze(Command):
     flags = ("what", "which", "probe", "probe_images")
     heeds_stop = True
 
-    def problems(self, paths: Sequence[str], config: "Config") -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Paths and flags that `--what` does not take."""
         what = config.command.what
         if what is None:
@@ -43,7 +40,7 @@ class Analyze(Command):
             if not set(readers) & set(asked):
                 yield f"--{name} belongs to --what={' or '.join(readers)}, not {what}"
 
-    def run(self, request: "Request") -> int:
+    def run(self, request: Request) -> int:
         """Prints the main rows and the names of the files."""
         config, names = request.config, (request.config.command.what or "").split(",")
         if config.command.what in sheets():

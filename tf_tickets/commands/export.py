@@ -1,16 +1,13 @@
 """`export`: a ticket as files."""
 
-import typing
 from collections.abc import Iterator, Sequence
 
 from tf_tickets import notices
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, format_problems
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.options import EXPORTS
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.cli import Request
-    from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("export")
@@ -22,11 +19,11 @@ class Export(Command):
     paths = Paths(1, 1)
     flags = ("format",)
 
-    def problems(self, paths: Sequence[str], config: "Config") -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Formats that `predict` prints."""
         return format_problems("export", config.command.format, EXPORTS)
 
-    def run(self, request: "Request") -> int:
+    def run(self, request: Request) -> int:
         """Prints what it wrote."""
         from tf_tickets.export import formats
 

@@ -1,23 +1,20 @@
 """Clean accuracy from logits, weighted by examples."""
 
-import typing
 from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets.data import pipeline
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StopRequested
 from tf_tickets.workers import messages
 from tf_tickets.workers import team as teams
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.data.catalog import DataSet
 
 BATCH = 500
 
 
 def logits_of(
-    compute: Callable[[np.ndarray], np.ndarray], images: pipeline.Images, data_set: "DataSet", batch: int = BATCH, *,
+    compute: Callable[[np.ndarray], np.ndarray], images: pipeline.Images, data_set: DataSet, batch: int = BATCH, *,
     stop: Callable[[], bool] = lambda: False, team: teams.Alone = teams.ALONE,
 ) -> np.ndarray:  # fmt: skip
     """Logits of a split, batch by batch, the last one short.

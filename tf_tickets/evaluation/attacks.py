@@ -1,19 +1,16 @@
 """Accuracy under attack: FGSM and PGD in pixel space on a network that normalises (docs/science.md, Robustness)."""
 
 import dataclasses
-import typing
 from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets import seeds
+from tf_tickets.backend import keras, tf
 from tf_tickets.data import pipeline
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.evaluation import replicas
 from tf_tickets.training import adversarial, losses
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.backend import keras, tf
-    from tf_tickets.data.catalog import DataSet
 
 BATCH = 500
 
@@ -45,9 +42,9 @@ class Attack:
 
 
 def logits_of(
-    model: "keras.Model", images: pipeline.Images, data_set: "DataSet", attack: Attack, *,
+    model: keras.Model, images: pipeline.Images, data_set: DataSet, attack: Attack, *,
     loss: Callable = losses.cross_entropy, seed: int = 0, batch: int = BATCH,
-    strategy: "tf.distribute.Strategy | None" = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Logits of attacked images, of several restarts those of the highest loss.
 

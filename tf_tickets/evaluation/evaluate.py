@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
-import typing
 from collections.abc import Callable, Sequence
 
 from tf_tickets import backend
 from tf_tickets.columns import aligned
 from tf_tickets.data import pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import networks, subsample
@@ -15,13 +15,10 @@ from tf_tickets.evaluation.evaluator import Task, TestImages
 from tf_tickets.export import origin
 from tf_tickets.notices import say
 from tf_tickets.registry import EVALUATORS, measured_by
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.data.catalog import DataSet
-    from tf_tickets.settings.config import Config
+from tf_tickets.settings.config import Config
 
 
-def evaluate(paths: Sequence[str], config: "Config", stop: Callable[[], bool] = lambda: False) -> list[dict]:
+def evaluate(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lambda: False) -> list[dict]:
     """Evaluates networks and adds the rows to their evaluations.csv; what is there already is not computed again.
 
     Args:
@@ -52,12 +49,12 @@ def evaluate(paths: Sequence[str], config: "Config", stop: Callable[[], bool] = 
     return rows
 
 
-def data_dir_of(subject: networks.Subject, config: "Config") -> str | None:
+def data_dir_of(subject: networks.Subject, config: Config) -> str | None:
     """Where the images of a networks.Subject are: in `--data_dir`, else where its run read them."""
     return origin.data_dir(subject.source_run, config.data.data_dir)
 
 
-def data_set_of(subject: networks.Subject, config: "Config") -> "DataSet":
+def data_set_of(subject: networks.Subject, config: Config) -> DataSet:
     """The catalog.DataSet of a networks.Subject: pixels normalised as its ticket does it.
 
     Raises:
@@ -99,7 +96,7 @@ def run_tasks(
             task.after(subject)
 
 
-def tasks_for(data_set: "DataSet", data_dir: str | None, config: "Config") -> list[Task]:
+def tasks_for(data_set: DataSet, data_dir: str | None, config: Config) -> list[Task]:
     """The evaluations that a configuration asks for on networks of one data set.
 
     Args:

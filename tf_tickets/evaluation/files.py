@@ -6,17 +6,14 @@ CIFAR-10-C: Hendrycks and Dietterich 2019. CIFAR-10.1: Recht et al. 2018, versio
 import dataclasses
 import glob
 import os
-import typing
 import zipfile
 from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets.data import arrays, pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError, reason
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.data.catalog import DataSet
 
 SEVERITIES = 5
 STANDARD = (
@@ -45,7 +42,7 @@ class TestSet:
     load: Callable[[], pipeline.Images]
 
 
-def corrupted(data_set: "DataSet", data_dir: str | None) -> list[TestSet]:
+def corrupted(data_set: DataSet, data_dir: str | None) -> list[TestSet]:
     """The official corrupted test sets that are there.
 
     Args:
@@ -93,7 +90,7 @@ def _official(data_set, folder, name, severity):
     return _checked(path, data_set, np.array(images[part]), labels[part])
 
 
-def shifted(data_set: "DataSet", data_dir: str | None) -> tuple[list[TestSet], list[str]]:
+def shifted(data_set: DataSet, data_dir: str | None) -> tuple[list[TestSet], list[str]]:
     """Newer test sets of CIFAR-10's classes.
 
     Args:

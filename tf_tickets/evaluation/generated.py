@@ -5,23 +5,20 @@ import functools
 import hashlib
 import io
 import os
-import typing
 from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.data import pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
 from tf_tickets.evaluation import corruptions
 from tf_tickets.evaluation.files import TestSet
 
-if typing.TYPE_CHECKING:
-    from tf_tickets.data.catalog import DataSet
-
 
 def corrupted(
-    data_set: "DataSet", data_dir: str | None, test: Callable[[], pipeline.Images], say: Callable[[str], None]
+    data_set: DataSet, data_dir: str | None, test: Callable[[], pipeline.Images], say: Callable[[str], None]
 ) -> list[TestSet]:
     """The generated test sets of every corruption and severity.
 

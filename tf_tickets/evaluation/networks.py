@@ -4,21 +4,18 @@ import contextlib
 import dataclasses
 import functools
 import os
-import typing
 from collections.abc import Iterable
 
+import numpy as np
+
 from tf_tickets import runs, storage
+from tf_tickets.backend import keras, tf
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.pipeline import Images
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
 from tf_tickets.export import loading, origin
-
-if typing.TYPE_CHECKING:
-    import numpy as np
-
-    from tf_tickets.backend import keras, tf
-    from tf_tickets.data.catalog import DataSet
-    from tf_tickets.data.pipeline import Images
-    from tf_tickets.export.ticket import Ticket
+from tf_tickets.export.ticket import Ticket
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Subject:
         return self.run.locked() if self.run else contextlib.nullcontext()
 
     @functools.cached_property
-    def ticket(self) -> "Ticket":
+    def ticket(self) -> Ticket:
         """The Ticket."""
         return loading.load(self.folder)
 
@@ -102,17 +99,17 @@ class Network:
         self.devices, self.data_dir = devices, data_dir
 
     @functools.cached_property
-    def data_set(self) -> "DataSet":
+    def data_set(self) -> DataSet:
         """The catalog.DataSet it reads."""
         return self._data_set()
 
     @property
-    def strategy(self) -> "tf.distribute.Strategy":
+    def strategy(self) -> tf.distribute.Strategy:
         """The tf.distribute.Strategy."""
         return self.devices().strategy
 
     @functools.cached_property
-    def model(self) -> "keras.Model":
+    def model(self) -> keras.Model:
         """The Keras network of normalised images."""
         with self.strategy.scope():
             return self.ticket.build()
@@ -124,7 +121,7 @@ class Network:
         model = self.model
         return replicas.spread(lambda images: model(images, training=False), self.strategy)
 
-    def logits(self, images: "Images") -> "np.ndarray":
+    def logits(self, images: Images) -> np.ndarray:
         """Float32 [n, classes] of a data.pipeline.Images."""
         return accuracy.logits_of(self._compute, images, self.data_set)
 

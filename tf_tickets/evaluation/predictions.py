@@ -1,19 +1,15 @@
 """What the networks of a run predict on the test set; images on which dense and ticket differ, and sure mistakes."""
 
 import os
-import typing
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.data import pipeline
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.evaluation import calibration
-
-if typing.TYPE_CHECKING:
-    from tf_tickets import runs
-    from tf_tickets.data.catalog import DataSet
 
 MOST_EXAMPLES, MOST_MISTAKES = 24, 12
 # Of a kept picture: 36 of them are a megabyte at most, whatever the network sees.
@@ -85,7 +81,7 @@ def choose_mistakes(
     return wrong[np.argsort(-confidences[wrong], kind="stable")[:most]]
 
 
-def write_examples(run: "runs.RunFolder | None", test: Callable[[], pipeline.Images], data_set: "DataSet") -> None:
+def write_examples(run: runs.RunFolder | None, test: Callable[[], pipeline.Images], data_set: DataSet) -> None:
     """Writes the run's examples.npz once round 0 and the ticket's round both have predictions; else does nothing.
 
     Args:

@@ -1,15 +1,10 @@
 """Corruptions that lie over the image: snow, frost, fog and spatter (Hendrycks and Dietterich 2019)."""
 
-import typing
-
 import numpy as np
 from scipy import ndimage
 
 from tf_tickets.evaluation import filters
-from tf_tickets.evaluation.draws import plasma
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.evaluation.draws import Draws
+from tf_tickets.evaluation.draws import Draws, plasma
 
 # Mean and deviation of the flakes, zoom, threshold, radius and sigma of their smear, share of the image that stays.
 SNOW = (
@@ -44,7 +39,7 @@ def _colour(levels, channels):
     return colour if channels == 3 else luma(colour)
 
 
-def snow(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
+def snow(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """Brighter, paler images under flakes that fall at an angle, and the same flakes turned round."""
     mean, deviation, zoom, threshold, radius, sigma, share = constants
     flakes = mean + deviation * draws.normal("flakes", *images.shape[1:3])
@@ -55,7 +50,7 @@ def snow(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
     return pale + flakes + flakes[:, ::-1, ::-1]
 
 
-def frost_synthetic(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
+def frost_synthetic(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """Ice over the image; the texture stands in for the published photographs, which are no constants.
 
     Thin bright crystals run along the contours where a cloudy map passes its middle, in two sizes, over frosted glass
@@ -71,7 +66,7 @@ def frost_synthetic(images: np.ndarray, constants: tuple, draws: "Draws") -> np.
     return keep * images + amount * (glass + ice * (white - glass))
 
 
-def fog(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
+def fog(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """A cloudy map added, and the whole scaled back to the image's range."""
     amount, decay = constants
     brightest = images.max(axis=(1, 2, 3), keepdims=True)
@@ -79,7 +74,7 @@ def fog(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
     return (images + amount * clouds) * brightest / (brightest + amount)
 
 
-def spatter(images: np.ndarray, constants: tuple, draws: "Draws") -> np.ndarray:
+def spatter(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """Drops of water, which shine along their borders, or of mud, which cover."""
     mean, deviation, blur, threshold, strength, mud = constants
     liquid = filters.gaussian(mean + deviation * draws.normal("liquid", *images.shape[1:3]), blur)

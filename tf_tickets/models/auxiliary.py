@@ -2,14 +2,10 @@
 
 import contextlib
 import contextvars
-import typing
 from collections.abc import Iterator
 
-from tf_tickets.backend import keras
+from tf_tickets.backend import keras, tf
 from tf_tickets.models import names, state
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.backend import tf
 
 # Replicas are traced by threads of their own; each has its own value.
 _active = contextvars.ContextVar("auxiliary_normalisation", default=False)
@@ -40,13 +36,13 @@ class PairedNormalization(keras.layers.Layer):
             kind.from_config({**settings, "name": name}) for name in (self.name, f"{self.name}{names.AUXILIARY}")
         )
 
-    def build(self, shape: "tf.TensorShape") -> None:
+    def build(self, shape: tf.TensorShape) -> None:
         """Both layers' variables."""
         for part in self.parts:
             part.build(shape)
         super().build(shape)
 
-    def call(self, inputs: "tf.Tensor", training: bool | None = None) -> "tf.Tensor":
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The layer of the path that is being run."""
         return self.parts[int(_active.get())](inputs, training=training)
 

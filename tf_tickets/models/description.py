@@ -13,9 +13,6 @@ from collections.abc import Callable
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import NETWORKS
 
-if typing.TYPE_CHECKING:
-    from tf_tickets.models.builder import Builder
-
 # A Keras tensor; Keras is not imported here.
 Tensor = typing.Any
 
@@ -98,7 +95,7 @@ class Network(abc.ABC):
         """How many trainable numbers are neither kernels nor biases: normalisation scale and shift, tokens."""
 
     @abc.abstractmethod
-    def build(self, images: Tensor, builder: "Builder") -> Tensor:
+    def build(self, images: Tensor, builder: typing.Any) -> Tensor:
         """The layers from images to `features`, in Keras; those of `body` have its names.
 
         Args:

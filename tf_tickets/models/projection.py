@@ -1,12 +1,9 @@
 """SimCLR's projection head on a backbone (Chen et al. 2020)."""
 
-import typing
+import numpy as np
 
 from tf_tickets.backend import keras
 from tf_tickets.models import initial
-
-if typing.TYPE_CHECKING:
-    import numpy as np
 
 SIZE = 128
 
@@ -27,6 +24,6 @@ def add(model: keras.Model, seed: int) -> keras.Model:
     return projected
 
 
-def backbone(arrays: "dict[str, np.ndarray]") -> "dict[str, np.ndarray]":
+def backbone(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A state by PyTorch's names without the projection."""
     return {name: array for name, array in arrays.items() if not name.startswith("projection.")}

@@ -1,16 +1,12 @@
 """A network's state as named arrays: `layer1.0.conv1/kernel`, and PyTorch's names and layout where files are read."""
 
 import re
-import typing
 
 import numpy as np
 
-from tf_tickets.backend import keras
+from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
 from tf_tickets.models import layers
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.backend import tf
 
 # A residual network of torchvision has them where ours has pre_conv; MobileNetV2 has them itself.
 _TORCHVISION_STEM = ((r"^conv1\.", "pre_conv.0."), (r"^bn1\.", "pre_conv.1."))
@@ -32,7 +28,7 @@ def _own_layers(model):
     return [layer.layer if isinstance(layer, keras.layers.Wrapper) else layer for layer in model.layers]
 
 
-def variables(model: keras.Model) -> "dict[str, tf.Variable]":
+def variables(model: keras.Model) -> dict[str, tf.Variable]:
     """The network's own variables by name, in layer order; a pruning wrapper's masks and counters are not state."""
     by_name = {}
     for inner in _own_layers(model):

@@ -2,15 +2,13 @@
 
 import os
 import re
-import typing
 from collections.abc import Callable, Iterable
+
+from matplotlib.figure import Figure
 
 from tf_tickets import storage
 from tf_tickets.plotting.canvas import BLUE, GRID, INK, LOOK, PAPER, SOFT, look, saved
 from tf_tickets.report import html
-
-if typing.TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _IN_PAGE = {
     INK: "var(--ink)", "#444444": "var(--ink)", SOFT: "var(--soft)", GRID: "var(--line)", PAPER: "var(--paper)",
@@ -35,7 +33,7 @@ class Figures:
     def __init__(self, folder, pdf=False):
         self.folder, self.pdf, self.names = folder, pdf, []
 
-    def add(self, name: str, draw: "Callable[[], Figure]", caption: str, alt: str) -> str:
+    def add(self, name: str, draw: Callable[[], Figure], caption: str, alt: str) -> str:
         """Draws a figure.
 
         Args:
@@ -55,7 +53,7 @@ class Figures:
         return html.figure(inline(files["svg"].decode("utf-8"), f"f{number}-", alt), f"Figure {number}.", caption)
 
 
-def render(draw: "Callable[[], Figure]", formats: Iterable[str]) -> dict[str, bytes]:
+def render(draw: Callable[[], Figure], formats: Iterable[str]) -> dict[str, bytes]:
     """What `draw` returns as a dict from each format, svg or pdf, to bytes, which depend on the drawing alone."""
     with look(_LOOK):
         drawn, files = draw(), {}

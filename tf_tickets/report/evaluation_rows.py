@@ -3,17 +3,13 @@
 import math
 import os
 import re
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.report.details import MOST, number, tolerant
-
-if typing.TYPE_CHECKING:
-    from tf_tickets import runs
 
 FILE = "evaluations.csv"
 WHAT = ["evaluator", "setting", "metric"]
@@ -24,7 +20,7 @@ _FRACTION = re.compile(r"(balanced_)?accuracy|calibration_error|(error|barrier)_
 
 
 def gather(
-    paths: Sequence[str], folders: "dict[str, runs.RunFolder]", frame: pandas.DataFrame, problems: list[str]
+    paths: Sequence[str], folders: dict[str, runs.RunFolder], frame: pandas.DataFrame, problems: list[str]
 ) -> pandas.DataFrame:
     """The rows of all complete rounds: from run folders, then from the CSV beside each report.csv.
 

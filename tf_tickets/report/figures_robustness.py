@@ -1,20 +1,15 @@
 """Dense against ticket: bars over test sets, accuracy by class, many groups."""
 
-import typing
-
 import numpy as np
+import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import BLUE, INK, PAPER, SOFT, canvas
 from tf_tickets.plotting.maps import shortened
-
-if typing.TYPE_CHECKING:
-    import pandas
-    from matplotlib.figure import Figure
-
-    from tf_tickets.report.statistics import PairedDifference
+from tf_tickets.report.statistics import PairedDifference
 
 
-def bars(measures: list[dict]) -> "Figure":
+def bars(measures: list[dict]) -> Figure:
     """Accuracy of dense and ticket on each test set, with 95 % intervals where there are several pairs.
 
     Args:
@@ -44,7 +39,7 @@ def bars(measures: list[dict]) -> "Figure":
     return drawn
 
 
-def by_class(table: "pandas.DataFrame") -> "Figure":
+def by_class(table: pandas.DataFrame) -> Figure:
     """Accuracy by class: dense and ticket as two points of a line.
 
     Args:
@@ -64,7 +59,7 @@ def by_class(table: "pandas.DataFrame") -> "Figure":
     return drawn
 
 
-def forest(entries: "list[tuple[str, PairedDifference]]", label: str = "ticket - dense (points)") -> "Figure":
+def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - dense (points)") -> Figure:
     """The difference of every group with its interval.
 
     Args:

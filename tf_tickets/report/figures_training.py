@@ -1,17 +1,13 @@
 """Training curves by round."""
 
-import typing
-
 import numpy as np
+import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import BLUE, SOFT, canvas
 
-if typing.TYPE_CHECKING:
-    import pandas
-    from matplotlib.figure import Figure
 
-
-def curves(by_round: "dict[int, pandas.DataFrame]", least: int = 3) -> "Figure":
+def curves(by_round: dict[int, pandas.DataFrame], least: int = 3) -> Figure:
     """Small multiples, one column per round: training loss, and test accuracy where enough epochs were evaluated.
 
     Args:

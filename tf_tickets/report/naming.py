@@ -2,15 +2,12 @@
 
 import os
 import re
-import typing
 
+from tf_tickets import runs
 from tf_tickets.registry import COMMANDS
 from tf_tickets.runs import REFIT
 from tf_tickets.settings.config import Config
-
-if typing.TYPE_CHECKING:
-    from tf_tickets import runs
-    from tf_tickets.settings.groups import Data
+from tf_tickets.settings.groups import Data
 
 _REFIT = f"-{REFIT}"
 
@@ -20,7 +17,7 @@ def is_refit(digest: str) -> bool:
     return digest.endswith(_REFIT)
 
 
-def settings(folder: "runs.RunFolder") -> dict:
+def settings(folder: runs.RunFolder) -> dict:
     """The settings of a run that frames carry, from its config.cfg and its folder's name."""
     config = Config.from_flagfile(folder.config)
     digest = re.search(r"-([0-9a-f]{8})$", folder.name.partition("/")[0])
@@ -37,7 +34,7 @@ def settings(folder: "runs.RunFolder") -> dict:
     }  # fmt: skip
 
 
-def command_of(folder: "runs.RunFolder") -> str:
+def command_of(folder: runs.RunFolder) -> str:
     """The command that the comment at the head of a run's config.cfg names; imp where there is none."""
     with open(folder.config, encoding="utf-8") as file:
         words = file.readline().split()
@@ -45,7 +42,7 @@ def command_of(folder: "runs.RunFolder") -> str:
     return named[0] if words[:1] == ["#"] and named else "imp"
 
 
-def data_text(data: "Data", whole: bool) -> str:
+def data_text(data: Data, whole: bool) -> str:
     """Which images are trained on, in words that differ where the images do, but for the seed they are drawn by.
 
     Args:

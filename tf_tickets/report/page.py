@@ -1,9 +1,10 @@
 """report.html: everything about some runs on one page that needs no network."""
 
 import os
-import typing
 
-from tf_tickets import storage
+import pandas
+
+from tf_tickets import runs, storage
 from tf_tickets.columns import percent
 from tf_tickets.report import (
     details,
@@ -21,11 +22,6 @@ from tf_tickets.report import (
 )
 from tf_tickets.report.drawing import Figures
 
-if typing.TYPE_CHECKING:
-    import pandas
-
-    from tf_tickets import runs
-
 # Beyond these the page names what it leaves out; report.csv and paired.csv hold all of it.
 MOST_FIGURES, MOST_OPEN, MOST_ROWS, _MOST_IN_FOREST = 30, 12, 3000, 40
 
@@ -38,8 +34,8 @@ _READING = (
 
 
 def write(
-    frame: "pandas.DataFrame", pairs: "pandas.DataFrame", *, against: "pandas.DataFrame", rewound: "pandas.DataFrame",
-    rows: "pandas.DataFrame", folders: "dict[str, runs.RunFolder]", out: str, problems: list[str], apart: str = "",
+    frame: pandas.DataFrame, pairs: pandas.DataFrame, *, against: pandas.DataFrame, rewound: pandas.DataFrame,
+    rows: pandas.DataFrame, folders: dict[str, runs.RunFolder], out: str, problems: list[str], apart: str = "",
     pdf: bool = False,
 ) -> list[str]:  # fmt: skip
     """Writes report.html and figures/*.svg.

@@ -1,20 +1,18 @@
 """The tables of a report as LaTeX files beside their CSV."""
 
 import os
-import typing
+
+import pandas
 
 from tf_tickets import storage
 from tf_tickets.report import evaluations, latex, pairing, plots, rewinds, rivals
-
-if typing.TYPE_CHECKING:
-    import pandas
 
 FILES = ("paired.tex", "rivals.tex", "rewinds.tex", "evaluations.tex")
 
 
 def write(
-    frame: "pandas.DataFrame", pairs: "pandas.DataFrame", *, against: "pandas.DataFrame", rewound: "pandas.DataFrame",
-    rows: "pandas.DataFrame", out: str,
+    frame: pandas.DataFrame, pairs: pandas.DataFrame, *, against: pandas.DataFrame, rewound: pandas.DataFrame,
+    rows: pandas.DataFrame, out: str,
 ) -> list[str]:  # fmt: skip
     """Writes the tables that the page shows, and removes those of an earlier report that has others.
 

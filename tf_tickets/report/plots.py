@@ -1,17 +1,14 @@
 """Accuracy against density, as PNG, SVG and PDF whose bytes depend on the frame alone."""
 
-import typing
 from collections.abc import Sequence
 
 import numpy as np
+import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis, write
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import pairing, statistics
-
-if typing.TYPE_CHECKING:
-    import pandas
-    from matplotlib.figure import Figure
 
 # More would share their colours, and their legend would leave no room for the curves.
 MOST_GROUPS = len(COLOURS)
@@ -21,7 +18,7 @@ _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
 
 
 def accuracy_against_density(
-    frame: "pandas.DataFrame", path_without_suffix: str, title: str, formats: Sequence[str] = ("png", "svg")
+    frame: pandas.DataFrame, path_without_suffix: str, title: str, formats: Sequence[str] = ("png", "svg")
 ) -> list[str]:
     """Writes the figure of `figure`.
 
@@ -37,7 +34,7 @@ def accuracy_against_density(
     return write(lambda: figure(frame, title), path_without_suffix, formats)
 
 
-def figure(frame: "pandas.DataFrame", title: str) -> "Figure":
+def figure(frame: pandas.DataFrame, title: str) -> Figure:
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
     One colour per digest that is `shown`. A group of one run is a line with markers, its chosen
@@ -80,7 +77,7 @@ def figure(frame: "pandas.DataFrame", title: str) -> "Figure":
     return drawn
 
 
-def shown(frame: "pandas.DataFrame") -> list[str]:
+def shown(frame: pandas.DataFrame) -> list[str]:
     """The digests with room in one figure: all, else the first MOST_GROUPS, of those that prune if several do."""
     rounds = frame.groupby("digest", sort=False)["round"].nunique()
     if len(rounds) > MOST_GROUPS and (rounds > 1).sum() > 1:
@@ -88,7 +85,7 @@ def shown(frame: "pandas.DataFrame") -> list[str]:
     return list(rounds.index[:MOST_GROUPS])
 
 
-def labels(frame: "pandas.DataFrame") -> tuple[str, dict[str, str]]:
+def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
     """What the groups of a frame share and what tells them apart.
 
     Returns:

@@ -1,17 +1,13 @@
 """What a finished `pretrain` run prints and draws."""
 
 import os
-import typing
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.plotting.canvas import COLOURS, canvas, write
 from tf_tickets.report import naming
 
-if typing.TYPE_CHECKING:
-    from tf_tickets import runs
 
-
-def finish(folder: "runs.RunFolder") -> str:
+def finish(folder: runs.RunFolder) -> str:
     """Writes pretraining.png and .svg into the folder of a finished `pretrain` run, unless it cannot be written.
 
     Returns:

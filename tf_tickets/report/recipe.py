@@ -1,17 +1,14 @@
 """How to make a group of runs again: settings, versions, seeds, commands."""
 
 import shlex
-import typing
 
 from tf_tickets.report import details, html, naming
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.report.sections import Group
+from tf_tickets.report.sections import Group
 
 _MOST_COMMANDS = 12
 
 
-def section(group: "Group") -> str:
+def section(group: Group) -> str:
     """Settings that differ from the defaults, versions, seeds and commands of a group's runs, folded.
 
     Returns:

@@ -1,16 +1,13 @@
 """Searches that differ in their rewind point alone: accuracy, and the barrier of copies trained from it, by epoch."""
 
 import re
-import typing
 
 import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.columns import percent
 from tf_tickets.plotting.canvas import COLOURS, canvas
 from tf_tickets.report import pairing, statistics, tables
-
-if typing.TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = (
     "rewind_epoch", "digest", "round", "density", "n", "dense_accuracy", "ticket_accuracy", "difference", "low", "high",
@@ -152,7 +149,7 @@ def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
     return columns
 
 
-def figure(table: pandas.DataFrame) -> "Figure":
+def figure(table: pandas.DataFrame) -> Figure:
     """Accuracy of dense network and ticket above, and their barriers below, against the rewind epoch.
 
     Args:

@@ -1,12 +1,9 @@
 """The comparison of dense and ticket in words."""
 
-import typing
+import pandas
 
 from tf_tickets.columns import percent
 from tf_tickets.report import naming, statistics
-
-if typing.TYPE_CHECKING:
-    import pandas
 
 ENOUGH = statistics.pairs_needed()
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
@@ -62,7 +59,7 @@ def headline(density: float, dense: float, ticket: float, difference: statistics
     return text
 
 
-def over_rounds(pairs: "pandas.DataFrame") -> tuple[list[float], str]:
+def over_rounds(pairs: pandas.DataFrame) -> tuple[list[float], str]:
     """What is left when all rounds of a group are looked at together.
 
     Args:

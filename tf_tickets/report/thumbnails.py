@@ -2,19 +2,16 @@
 
 import base64
 import io
-import typing
 
+import numpy as np
 from PIL import Image
 
 from tf_tickets.report import html
 
-if typing.TYPE_CHECKING:
-    import numpy as np
-
 _LARGEST = 96
 
 
-def sections(examples: "dict[str, np.ndarray]", name: str) -> list[str]:
+def sections(examples: dict[str, np.ndarray], name: str) -> list[str]:
     """What a page shows of a run's examples.
 
     Args:
@@ -79,7 +76,7 @@ def _picture(examples, prefix, place, lines):
     )
 
 
-def data_address(pixels: "np.ndarray") -> str:
+def data_address(pixels: np.ndarray) -> str:
     """A PNG of uint8 [height, width, 1 or 3], at most 96 pixels a side, as a data address."""
     pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels[..., :3] if pixels.shape[-1] != 2 else pixels[..., 0]
     image = Image.fromarray(pixels)

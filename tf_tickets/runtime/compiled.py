@@ -1,12 +1,9 @@
 """The sparse convolution compiled by numba, an extra: eight weights at a time over a block of positions."""
 
 import threading
-import typing
 
 import numba
-
-if typing.TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 # A block of so many positions of all channels stays in the second cache.
 _BLOCK = 2048
@@ -17,8 +14,8 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def convolve(
-    flat: "np.ndarray", starts: "np.ndarray", offsets: "np.ndarray", values: "np.ndarray", bias: "np.ndarray",
-    result: "np.ndarray", length: int, rectified: bool,
+    flat: np.ndarray, starts: np.ndarray, offsets: np.ndarray, values: np.ndarray, bias: np.ndarray,
+    result: np.ndarray, length: int, rectified: bool,
 ) -> None:  # fmt: skip
     """result[o, j] = bias[o] + sum over the weights i of output o of values[i] x flat[offsets[i] + j].
 

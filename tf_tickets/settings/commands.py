@@ -10,9 +10,6 @@ from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS, CONTROLS
 from tf_tickets.settings import config as configs
 
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.cli import Request
-
 _ATTACKS = ("attack_eps", "attack_step", "attack_steps")
 
 
@@ -76,7 +73,7 @@ class Command:
         """What is wrong with flags and paths, beyond `flags` and `paths`; the first counts."""
         return iter(())
 
-    def run(self, request: "Request") -> int:
+    def run(self, request: typing.Any) -> int:
         """Runs it.
 
         Returns:

@@ -13,9 +13,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tf_tickets.errors import UsageError
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.options import Option
+from tf_tickets.settings.options import Option
 
 _LARGEST = 1 << 20
 
@@ -121,7 +119,7 @@ def _lines(path, source):
     return text.split("\n")
 
 
-def split_assignment(token: Token, options: "Mapping[str, Option]") -> "tuple[Option, str]":
+def split_assignment(token: Token, options: Mapping[str, Option]) -> tuple[Option, str]:
     """A `--name=value` token to (option, text); raises UsageError for unknown names and missing values."""
     name, equals, value = token.text[2:].partition("=")
     if name not in options and name.startswith("no") and name[2:] in options and options[name[2:]].type is bool:
@@ -138,7 +136,7 @@ def split_assignment(token: Token, options: "Mapping[str, Option]") -> "tuple[Op
     return options[name], value
 
 
-def parse_value(option: "Option", text: str, token: Token) -> typing.Any:
+def parse_value(option: Option, text: str, token: Token) -> typing.Any:
     """Parses one flag's text; the error names flag, value and place."""
     try:
         return option.parse(text)

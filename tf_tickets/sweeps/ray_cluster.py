@@ -6,15 +6,12 @@ import re
 import socket
 import subprocess
 import sys
-import typing
+import types
 
 from tf_tickets import stopping
 from tf_tickets.errors import StopRequested, UsageError, reason
 from tf_tickets.settings.groups import Command
 from tf_tickets.sweeps import devices
-
-if typing.TYPE_CHECKING:
-    import types
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.
 _ANSWER, _JOIN = 5.0, 30.0
@@ -40,7 +37,7 @@ class Demand:
     slots: int
 
 
-def connect(address: str | None) -> "types.ModuleType":
+def connect(address: str | None) -> types.ModuleType:
     """Joins a cluster, or starts one on this machine that listens on its loopback interface alone.
 
     Args:
@@ -108,7 +105,7 @@ def _last_error(text):
     return reason(parts[-1] if len(parts) > 1 else text.strip().rpartition("\n")[2])
 
 
-def demand(ray: "types.ModuleType", command: Command) -> Demand:
+def demand(ray: types.ModuleType, command: Command) -> Demand:
     """What each run asks for, as `--cpus_per_run` and `--gpus_per_run` say, or by what there is.
 
     Args:

@@ -1,12 +1,8 @@
 """A sheet of what every augmentation does."""
 
-import typing
-
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.registry import ANALYSES
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.config import Config
+from tf_tickets.settings.config import Config
 
 
 @ANALYSES.register("augment")
@@ -16,7 +12,7 @@ class Augmentations(Analysis):
     order = 8
     text = "a sheet of every operation and preset"
 
-    def sheet(self, config: "Config") -> str:
+    def sheet(self, config: Config) -> str:
         """Draws it."""
         from tf_tickets.augment.contact_sheet import contact_sheet
 

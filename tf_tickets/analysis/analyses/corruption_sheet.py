@@ -1,16 +1,13 @@
 """A sheet of what every corruption does."""
 
 import os
-import typing
 
 import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.registry import ANALYSES
-
-if typing.TYPE_CHECKING:
-    from tf_tickets.settings.config import Config
+from tf_tickets.settings.config import Config
 
 
 @ANALYSES.register("corruptions")
@@ -20,7 +17,7 @@ class Corruptions(Analysis):
     order = 9
     text = "a sheet of evaluate's"
 
-    def sheet(self, config: "Config") -> str:
+    def sheet(self, config: Config) -> str:
         """Writes `corruptions.png` into `config.run.out`; returns its path."""
         from tf_tickets.augment import contact_sheet
         from tf_tickets.data import sources
