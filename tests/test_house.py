@@ -1,4 +1,4 @@
-"""How files import each other: in no circle, function-level imports included."""
+"""How files import each other: in no circle, function-level imports included. How their names and functions read."""
 
 import ast
 import textwrap
@@ -71,3 +71,69 @@ def test_circles_are_found_over_packages_functions_and_relative_names(tmp_path):
         ("tf_tickets.a", "tf_tickets.b"), ("tf_tickets.b", "tf_tickets.room.c"), ("tf_tickets.room.c", "tf_tickets.a"),
         ("one", "two"), ("two", "one"),
     }  # fmt: skip
+
+
+def bindings(tree):
+    """(name, line) of every variable, parameter, attribute and caught error that a module binds."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node.lineno
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            yield node.name, node.lineno
+
+
+def package_modules():
+    """(path below the root, syntax tree) of the package's modules."""
+    for path in sorted((ROOT / "tf_tickets").rglob("*.py")):
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def test_variables_are_named_after_what_they_hold():
+    saying_nothing = {"found", "mine", "one", "other", "others"}
+    bound = [f"{path}:{line} {name}" for path, tree in package_modules() for name, line in bindings(tree)
+             if name in saying_nothing]  # fmt: skip
+    assert not bound
+
+
+# Called by position from a table, or compiled by numba, which knows no arguments by name.
+BY_POSITION = {
+    "tf_tickets/augment/mixing.py": {"mixup", "cutmix"},
+    "tf_tickets/augment/operations.py": {"jitter"},
+    "tf_tickets/runtime/compiled.py": {"convolve"},
+}
+
+
+def public_functions(body, in_class=False):
+    """(function, its parameters without self or cls, those that can be given by position) of a module or class body."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body, in_class=True)
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            static = any(ast.unparse(decorator) == "staticmethod" for decorator in node.decorator_list)
+            by_place = [*node.args.posonlyargs, *node.args.args][in_class and not static :]
+            named = [*node.args.kwonlyargs, *filter(None, [node.args.vararg, node.args.kwarg])]
+            yield node, [*by_place, *named], by_place
+
+
+def test_public_functions_say_their_types():
+    untyped = [
+        f"{path}:{function.lineno} {function.name}"
+        for path, tree in package_modules()
+        for function, parameters, _ in public_functions(tree.body)
+        if function.returns is None or any(parameter.annotation is None for parameter in parameters)
+    ]
+    assert not untyped
+
+
+def test_more_than_four_arguments_go_by_name():
+    crowded = [
+        f"{path}:{function.lineno} {function.name}"
+        for path, tree in package_modules()
+        for function, _, by_place in public_functions(tree.body)
+        if len(by_place) > 4 and function.name not in BY_POSITION.get(path, ())
+    ]
+    assert not crowded

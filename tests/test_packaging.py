@@ -110,7 +110,8 @@ def defines_names(node):
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.If):
-        return ast.unparse(node.test) in ("__name__ == '__main__'", "typing.TYPE_CHECKING")
+        types_alone = ast.unparse(node.test) == "typing.TYPE_CHECKING" and all(map(defines_names, node.body))
+        return types_alone or ast.unparse(node.test) == "__name__ == '__main__'"
     return isinstance(node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.FunctionDef | ast.ClassDef)
 
 

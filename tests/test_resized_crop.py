@@ -17,7 +17,7 @@ def image_keys(count):
 
 
 def boxes(count, height, width, low):
-    return np.stack([part.numpy() for part in resized.boxes(image_keys(count), 0, height, width, low)], 1)
+    return np.stack([part.numpy() for part in resized.boxes(image_keys(count), 0, height, width, low=low)], 1)
 
 
 def test_boxes_have_torchvision_s_shares_ratios_and_places():

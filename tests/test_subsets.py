@@ -213,3 +213,8 @@ def test_every_image_is_drawn_about_equally_often():
         drawn.update(choose(fraction=0.1, subset_seed=seed).train.tolist())
     # Each of 2000 images is in 200 x 0.1 subsets on average; six standard deviations of the binomial are 25.
     assert len(drawn) == 2000 and max(drawn.values()) < 46
+
+
+def test_the_official_validation_part_has_to_be_told():
+    with pytest.raises(ValueError, match="official"):
+        choose(validation="official")

@@ -3,10 +3,12 @@
 import contextlib
 import dataclasses
 import os
+import typing
 
 import tf_tickets  # noqa: F401  the switch to legacy Keras stands in the package's __init__
 from tf_tickets import streams
 from tf_tickets.errors import UsageError, reason
+from tf_tickets.settings.groups import Run
 
 streams.record()
 # TensorFlow's C++ logging reads this once, when it loads, and only after its first lines.
@@ -58,19 +60,18 @@ class Devices:
     worker: int = 0
 
     @property
-    def local(self):
+    def local(self) -> slice:
         """The replicas of this process, a slice of all."""
         each = self.replicas // self.workers
         return slice(self.worker * each, (self.worker + 1) * each)
 
 
-def start(run, cluster=None):
+def start(run: Run, cluster: typing.Any = None) -> Devices:
     """Configures determinism and devices as a config.Run asks, and returns the Devices.
 
     Must come before TensorFlow touches a device when logical CPU devices or other workers are wanted.
 
     Args:
-      run: a config.Run.
       cluster: the cluster.Cluster of strategy=multi_worker.
     """
     gpus = tf.config.list_physical_devices("GPU")
@@ -110,7 +111,9 @@ def _across(run, cluster):
     from tensorflow.python.eager import context
 
     # TensorFlow's own watch over its peers aborts the process, or takes half a minute; `team` notices at once.
-    context.context().configure_coordination_service(service_type="")
+    context.context().configure_coordination_service(  # pyright: ignore[reportOptionalMemberAccess]  made at import
+        service_type=""
+    )
     CollectiveAllReduceExtended._enable_check_health = False
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -153,7 +156,7 @@ def _one_operation_at_a_time():
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def versions():
+def versions() -> dict[str, typing.Any]:
     """The versions and thread settings on which bits depend, for the manifest."""
     import numpy
 

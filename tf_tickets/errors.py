@@ -8,17 +8,17 @@ _SHOWN, _SAID = 100, 300
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def plain(text):
+def plain(text: object) -> str:
     """The text as one plain line: line breaks and terminal codes, which words and file names can hold, are escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def plain_xml(text: str) -> str:
     """Text in which characters that XML cannot hold are written out, by their codes."""
-    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _NOT_XML.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
-def shown(value):
+def shown(value: object) -> str:
     """Any Python value as a piece of one line: text as it is, others as their start, whatever their repr does."""
     if isinstance(value, str):
         return plain(value)

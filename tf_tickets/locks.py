@@ -55,6 +55,7 @@ def hold(path: str) -> Iterator[None]:
     """
     check(f"{path}: a run folder")
     fcntl = _fcntl()
+    assert fcntl is not None, "checked above"
     try:
         descriptor = storage.open_own(path, os.O_RDWR)
     except OSError as error:

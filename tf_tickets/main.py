@@ -1,6 +1,7 @@
 """The command line: flags to Config to one command, and the exit status."""
 
 from tf_tickets import stopping, streams
+from tf_tickets.settings.config import Config
 
 if __name__ == "__main__":
     # Before anything else loads: a stop request must not be lost, nor a closed stream's number be given to a file.
@@ -30,7 +31,7 @@ def main(request: cli.Request) -> int:
     return command.run(request)
 
 
-def plan_text(command: str, config) -> str:
+def plan_text(command: str, config: Config) -> str:
     """What `--dry_run` prints of imp, train or pretrain. No TensorFlow, nothing touched."""
     from tf_tickets.experiments import plan
 
@@ -88,7 +89,7 @@ def entry_point() -> None:
     stopping.listen()
     streams.take_over()
     # absl was loaded with what was standard error then: where that is closed None, which setStream would flush.
-    logging.get_absl_handler().python_handler.stream = sys.stderr
+    logging.get_absl_handler().python_handler.stream = sys.stderr  # pyright: ignore[reportOptionalMemberAccess]  made at import
     app.run(_run, flags_parser=_parse)
 
 

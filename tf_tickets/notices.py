@@ -3,6 +3,6 @@
 from tf_tickets import streams
 
 
-def say(message):
+def say(message: str) -> None:
     """A notice to the user, beside the results."""
     streams.say(f"tf-tickets: {message}")

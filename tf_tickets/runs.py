@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from tf_tickets import locks, storage
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.settings.config import Config
 
 # Files beside the rounds that never change after the first.
 _BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safetensors")
@@ -108,7 +109,7 @@ class RunFolder:
         self.folder, self._began, self._out = path, None, out
 
     @classmethod
-    def of(cls, config, command: str = "imp", content: Iterable[tuple] = ()) -> "RunFolder":
+    def of(cls, config: Config, command: str = "imp", content: Iterable[tuple] = ()) -> "RunFolder":
         """The folder that a configuration names."""
         for name, path in (("pretrained", config.network.pretrained), ("subset_file", config.data.subset_file)):
             if path:
@@ -293,6 +294,6 @@ def usable_place(path: str) -> Place:
         raise UsageError(
             f"{recognised.path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0"
         )
-    if recognised.kind == "round" and not recognised.round.complete:
+    if recognised.round is not None and not recognised.round.complete:
         raise UsageError(f"{recognised.path} is not complete: run its command again to finish it")
     return recognised

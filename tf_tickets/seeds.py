@@ -15,7 +15,7 @@ MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def fold(*parts):
+def fold(*parts: str | int) -> int:
     """Folds names and integers into one 64-bit key.
 
     Args:
@@ -28,7 +28,7 @@ def fold(*parts):
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "little")
 
 
-def mix(values):
+def mix(values: np.ndarray) -> np.ndarray:
     """SplitMix64's finalizer on a uint64 array: a bijection whose output bits look independent."""
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * MIX_1
@@ -36,7 +36,7 @@ def mix(values):
         return values ^ (values >> np.uint64(31))
 
 
-def spread(key, ids):
+def spread(key: int, ids: np.ndarray) -> np.ndarray:
     """One 64-bit key per id.
 
     Args:
@@ -51,24 +51,24 @@ def spread(key, ids):
         return mix(np.uint64(key) + (ids + np.uint64(1)) * GOLDEN)
 
 
-def image_keys(order_seed, round_index, epoch, ids):
+def image_keys(order_seed: int, round_index: int, epoch: int, ids: np.ndarray) -> np.ndarray:
     """The augmentation key of each image in one epoch of one round, int64 [n] (TensorFlow's indexable integer)."""
     key = fold("augment", order_seed, round_index, epoch)
     return spread(key, ids).view(np.int64)
 
 
-def epoch_order(order_seed, round_index, epoch, ids):
+def epoch_order(order_seed: int, round_index: int, epoch: int, ids: np.ndarray) -> np.ndarray:
     """The order in which one epoch visits the images: positions into `ids`, int64 [n]."""
     key = fold("order", order_seed, round_index, epoch)
     return np.argsort(spread(key, ids), kind="stable").astype(np.int64)
 
 
-def uniform(key, count):
+def uniform(key: int, count: int) -> np.ndarray:
     """`count` float64 draws in [0, 1) from one key."""
     return (spread(key, np.arange(count)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def tensor_seed(*parts):
+def tensor_seed(*parts: str | int) -> np.ndarray:
     """Two int32 for TensorFlow's stateless ops, folded from `parts`."""
     key = fold(*parts)
     return np.array([key & 0x7FFFFFFF, (key >> 32) & 0x7FFFFFFF], np.int32)

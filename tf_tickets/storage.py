@@ -18,8 +18,8 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+import typing
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -37,7 +37,7 @@ _KINDS = {
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def open_regular(path: str, error: type[Exception] = UsageError) -> BinaryIO:
+def open_regular(path: str, error: type[Exception] = UsageError) -> typing.BinaryIO:
     """Opens a regular file, or a link to one, for reading.
 
     Args:
@@ -193,17 +193,17 @@ def sync_tree(path: str) -> None:
         sync_folder(folder)
 
 
-def json_bytes(value) -> bytes:
+def json_bytes(value: object) -> bytes:
     """A JSON document with sorted keys; non-finite numbers are refused."""
     return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8")
 
 
-def write_json(path: str, value) -> None:
+def write_json(path: str, value: object) -> None:
     """Writes `json_bytes`."""
     write_bytes(path, json_bytes(value))
 
 
-def read_json(path: str):
+def read_json(path: str) -> typing.Any:
     """Reads a JSON document; a damaged one is a StateError that names the file."""
     try:
         with open_regular(path, StateError) as file:
@@ -228,7 +228,7 @@ def read_sealed(path: str) -> dict:
     return bare
 
 
-def write_csv(path: str, rows: Iterable[dict], columns: Iterable[str]) -> None:
+def write_csv(path: str, rows: Iterable[dict], columns: Collection[str]) -> None:
     """Writes dict rows as CSV; a missing or None value is an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="raise")
@@ -246,10 +246,10 @@ def read_csv(path: str) -> list[dict[str, str]]:
         raise StateError(f"{path} cannot be read: {reason(error)}; {_REDO}") from None
 
 
-def write_arrays(path: str, arrays: dict[str, np.ndarray], compress: bool = False) -> None:
+def write_arrays(path: str, arrays: Mapping[str, np.ndarray | np.generic], compress: bool = False) -> None:
     """Writes named arrays as npz. The bytes depend on names and contents alone."""
     buffer = io.BytesIO()
-    (np.savez_compressed if compress else np.savez)(buffer, **arrays)
+    (np.savez_compressed if compress else np.savez)(buffer, **arrays)  # pyright: ignore[reportArgumentType]  none is called allow_pickle
     write_bytes(path, buffer.getvalue())
 
 

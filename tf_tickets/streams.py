@@ -152,6 +152,7 @@ def record() -> None:
         )  # fmt: skip
     except OSError:  # no such program here: everything is shown
         return
+    assert recorder.stdin is not None, "it is a pipe"
     os.dup2(recorder.stdin.fileno(), 2)
     recorder.stdin.close()
     _recorders.append(recorder)

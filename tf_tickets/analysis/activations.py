@@ -1,13 +1,17 @@
 """What the analyses of one command share: data, networks, outputs of layers on a fixed sample of test images."""
 
 import functools
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from tf_tickets import backend, seeds
 from tf_tickets.data import pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.evaluation import evaluate, networks
+from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import architecture
+from tf_tickets.models.description import Network as Described
 from tf_tickets.registry import DATASETS
 
 SAMPLE, BATCH = 1000, 100
@@ -31,11 +35,11 @@ class Desk:
         self.source = functools.cache(lambda name, data_dir: sources.load(name, data_dir))
         self.test = functools.cache(self._test)
 
-    def data_set(self, subject):
+    def data_set(self, subject: networks.Subject) -> DataSet:
         """The catalog.DataSet of a network."""
         return evaluate.data_set_of(subject, self.config)
 
-    def data_dir(self, network, name):
+    def data_dir(self, network: networks.Network, name: str) -> str | None:
         """Where a data set is for an analysis of a networks.Network: in `--data_dir`, else beside the network's own."""
         if name == network.data_set.name:
             return network.data_dir
@@ -50,7 +54,7 @@ class Desk:
     def _test(self, name, data_dir):
         return pipeline.Images.of_test(self.source(name, data_dir))
 
-    def sample(self, name, data_dir):
+    def sample(self, name: str, data_dir: str | None) -> pipeline.Images:
         """The test images that similarity and activity look at: always the same 1,000, or all where there are fewer.
 
         Args:
@@ -64,17 +68,18 @@ class Desk:
         return images[np.sort(np.argsort(keys, kind="stable")[:SAMPLE])]
 
 
-def described(ticket):
+def described(ticket: Ticket) -> Described:
     """The models.description.Network of a ticket."""
     facts = dict(ticket.network)
     return architecture.describe(facts.pop("name"), **facts)
 
 
-def pixels_of(images, data_set, adapt=lambda pixels: pixels):
+def pixels_of(
+    images: pipeline.Images, data_set: DataSet, adapt: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels
+) -> Iterator[np.ndarray]:
     """Batches of a split as the network's input, normalised by `data_set`.
 
     Args:
-      images: a data.pipeline.Images.
       data_set: the catalog.DataSet of the network.
       adapt: changes stored pixel values, float32 [n, height, width, channels], beforehand.
 
@@ -85,11 +90,10 @@ def pixels_of(images, data_set, adapt=lambda pixels: pixels):
         yield data_set.normalise(adapt(pipeline.evaluation_pixels(images, slice(start, start + BATCH), data_set)))
 
 
-def outputs(network, tensors, batches):
+def outputs(network: networks.Network, tensors: list, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
     """Values inside a network in inference mode.
 
     Args:
-      network: a networks.Network.
       tensors: list of Keras tensors of its model.
       batches: iterable of normalised images.
 
@@ -105,6 +109,6 @@ def outputs(network, tensors, batches):
         yield [part.numpy() for part in (values if isinstance(values, (list, tuple)) else [values])]
 
 
-def activations(network, tensors, images):
+def activations(network: networks.Network, tensors: list, images: pipeline.Images) -> Iterator[list[np.ndarray]]:
     """`outputs` on a split of the network's own data set."""
     return outputs(network, tensors, pixels_of(images, network.data_set))

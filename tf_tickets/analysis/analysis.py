@@ -1,8 +1,13 @@
 """What is asked of an analysis; without TensorFlow."""
 
+import typing
 from collections.abc import Callable, Iterator, Sequence
 
 from tf_tickets.evaluation.evaluator import Measure, Task
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.evaluation.networks import Subject
 
 
 class Analysis(Measure):
@@ -20,7 +25,7 @@ class Analysis(Measure):
         """What is wrong with the paths that are given; the first counts."""
         return iter(())
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """What is measured.
 
         Args:
@@ -46,12 +51,12 @@ class Analysis(Measure):
         return {name: lambda: plotted.by_density(rows, title)} if len(plotted.densities(rows)) > 1 else {}
 
 
-def label(other, subject) -> str:
+def label(counterpart: "Subject", subject: "Subject") -> str:
     """How rows of a networks.Subject name another one: by its round, with the run's name if it is another run."""
-    part = f"round_{other.ticket.round:02d}"
-    return part if other.name == subject.name else f"{other.name}/{part}"
+    part = f"round_{counterpart.ticket.round:02d}"
+    return part if counterpart.name == subject.name else f"{counterpart.name}/{part}"
 
 
-def same_round(subject, groups: list[list]) -> list:
+def same_round(subject: "Subject", groups: list[list]) -> list:
     """The networks.Subjects of some groups that are of the same round as one."""
-    return [other for group in groups for other in group if other.ticket.round == subject.ticket.round]
+    return [network for group in groups for network in group if network.ticket.round == subject.ticket.round]

@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 import os
+from collections.abc import Callable, Sequence
 
 from tf_tickets import storage
 from tf_tickets.analysis.activations import Desk
 from tf_tickets.evaluation import evaluate, networks
 from tf_tickets.registry import ANALYSES
+from tf_tickets.settings.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Analysed:
     rows: list
 
 
-def analyze(paths, config, stop=lambda: False) -> list[Analysed]:
+def analyze(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lambda: False) -> list[Analysed]:
     """Analyses networks and adds the rows to their evaluations.csv; what is there already is not computed again.
 
     Args:
@@ -39,7 +41,7 @@ def analyze(paths, config, stop=lambda: False) -> list[Analysed]:
     Raises:
       UsageError, StateError, LockedError, StopRequested: see `errors`.
     """
-    names = config.command.what.split(",")
+    names = (config.command.what or "").split(",")
     groups = [networks.subjects(path, config.command.which) for path in _distinct(paths)]
     desk = Desk(config)
     # Everything that can be refused is refused before anything is computed.
@@ -50,7 +52,7 @@ def analyze(paths, config, stop=lambda: False) -> list[Analysed]:
     for _, of_folder in itertools.groupby(sorted(work, key=_place), _place):
         for subject, tasks in (of_folder := list(of_folder)):
             with subject.locked():
-                evaluate.run_tasks(subject, desk.network(subject), tasks, desk.devices, stop)
+                evaluate.run_tasks(subject, desk.network(subject), tasks, start=desk.devices, stop=stop)
         for subject, _ in of_folder:
             # Read again where it is asked for: the tickets of all rounds of many runs would fill the memory.
             vars(subject).pop("ticket", None)

@@ -51,7 +51,7 @@ def _examples(source, data_set):
     """The first image of each of eight classes, spread over the classes: uint8 [8, h, w, c] and labels."""
     labels = np.asarray(source.labels)
     classes = np.linspace(0, labels.max(), COLUMNS).round().astype(int)
-    positions = [int(np.flatnonzero(labels == label)[0]) for label in classes]
+    positions = np.array([np.flatnonzero(labels == label)[0] for label in classes])
     chosen = pipeline.Images.of(source, positions)
     pixels = pipeline.evaluation_pixels(chosen, slice(None), data_set) * np.float32(255.0 / data_set.scale)
     return np.clip(np.round(pixels), 0, 255).astype(np.uint8), chosen.labels

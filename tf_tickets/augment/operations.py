@@ -5,7 +5,7 @@ group, and the images go back to their places.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ _LEVELS = {
 
 
 def operate(
-    name: str, images: Tensor, value: Tensor, fill: float | Tensor = geometry.BLACK, bicubic_shear: bool = False,
+    name: str, images: Tensor, value: Tensor, *, fill: float | Tensor = geometry.BLACK, bicubic_shear: bool = False,
 ) -> Tensor:  # fmt: skip
     """One operation on a batch.
 
@@ -45,7 +45,7 @@ def operate(
 
 
 def operate_each(
-    images: Tensor, choice: Tensor, value: Tensor, names: list[str], fill: float | Tensor = geometry.BLACK,
+    images: Tensor, choice: Tensor, value: Tensor, names: Sequence[str], *, fill: float | Tensor = geometry.BLACK,
     bicubic_shear: bool = False,
 ) -> Tensor:  # fmt: skip
     """Applies to each image its own operation, `names[choice]`, with its own value.
@@ -69,7 +69,8 @@ def operate_each(
         return geometry.move(part, fill, **drawn)
 
     functions = [
-        lambda part, values, name=name: operate(name, part, values[:, 0], fill, bicubic_shear) for name in kinds[:-1]
+        lambda part, values, name=name: operate(name, part, values[:, 0], fill=fill, bicubic_shear=bicubic_shear)
+        for name in kinds[:-1]
     ] + [move]
     return grouped(images, kind, tf.stack([value, tf.cast(choice, tf.float32)], axis=1), functions)
 

@@ -67,15 +67,15 @@ def mix(
       UsageError: as `apply`, and for a policy that mixes nothing.
     """
     images, keys = _checked(images, keys)
-    one_hot = tf.convert_to_tensor(one_hot)
-    if one_hot.shape.rank != 2 or not one_hot.shape[:1].is_compatible_with(keys.shape) or not one_hot.dtype.is_floating:
-        raise UsageError(f"labels {one_hot.dtype.name} {one_hot.shape} are not one-hot [{keys.shape[0]}, classes]")
+    labels = tf.convert_to_tensor(one_hot)
+    if labels.shape.rank != 2 or not labels.shape[:1].is_compatible_with(keys.shape) or not labels.dtype.is_floating:
+        raise UsageError(f"labels {labels.dtype.name} {labels.shape} are not one-hot [{keys.shape[0]}, classes]")
     steps = _parsed(policy, images.shape[3])
     if not steps or not steps[-1].operation.mixing:
         raise UsageError(f"augmentation '{policy}' mixes nothing: end it with mixup(0.2) or cutmix(1), or use apply")
     images = _run(steps[:-1], images, keys)
     last, slot = steps[-1], (len(steps) - 1) * _SLOTS_PER_OPERATION
-    return last.operation.function(images, one_hot, keys, slot, *last.arguments)
+    return last.operation.function(images, labels, keys, slot, *last.arguments)
 
 
 def augmenter(policy: str, shape: tuple[int, int, int] | None = None) -> Callable:
@@ -109,7 +109,7 @@ def _decoded(steps, shape, encoded, one_hot, keys):
 
     parts = bool(steps) and steps[0].name == "resized_crop"
     images = (
-        resized.decoded_crop(encoded, keys, 0, *steps[0].arguments, shape)
+        resized.decoded_crop(encoded, keys, 0, *steps[0].arguments, shape=shape)
         if parts
         else pictures.centre_crop(encoded, shape)
     )

@@ -11,7 +11,7 @@ _RATIO = (3.0 / 4.0, 4.0 / 3.0)
 
 
 def boxes(
-    keys: Tensor, slot: int, height: int | Tensor, width: int | Tensor, low: float
+    keys: Tensor, slot: int, height: int | Tensor, width: int | Tensor, *, low: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A random box per image: its share of the area uniform, its ratio log-uniform; the first of ten tries that fits.
 
@@ -49,7 +49,7 @@ def _largest(height, width):
     return tf.minimum(height, tf.round(width / ratio)), tf.minimum(width, tf.round(height * ratio))
 
 
-def decoded_crop(encoded: Tensor, keys: Tensor, slot: int, low: float, shape: tuple[int, int, int]) -> Tensor:
+def decoded_crop(encoded: Tensor, keys: Tensor, slot: int, low: float, *, shape: tuple[int, int, int]) -> Tensor:
     """A random part of each encoded picture, resized with antialiasing.
 
     Args:
@@ -60,7 +60,7 @@ def decoded_crop(encoded: Tensor, keys: Tensor, slot: int, low: float, shape: tu
     from tf_tickets.data import pictures
 
     def box(index, height, width):
-        return tuple(part[0] for part in boxes(keys[index : index + 1], slot, height, width, low))
+        return tuple(part[0] for part in boxes(keys[index : index + 1], slot, height, width, low=low))
 
     return pictures.crop(encoded, box, shape)
 
@@ -82,7 +82,7 @@ def resized_crop(images: Tensor, keys: Tensor, slot: int, low: float) -> Tensor:
       low: smallest share of the area, in [0, 1].
     """
     height, width = images.shape[1], images.shape[2]
-    top, left, tall, wide = boxes(keys, slot, height, width, low)
+    top, left, tall, wide = boxes(keys, slot, height, width, low=low)
     rows, columns = _taps(top, tall, height), _taps(left, wide, width)
     pixels = tf.reshape(images, [-1, height * width, images.shape[3]])
     result = 0.0

@@ -1,10 +1,12 @@
 """`analyze`: why a ticket does what it does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tf_tickets import stopping
 from tf_tickets.registry import ANALYSES, COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, changed
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.options import sheets
 
 
@@ -18,7 +20,7 @@ class Analyze(Command):
     flags = ("what", "which", "probe", "probe_images")
     heeds_stop = True
 
-    def problems(self, paths, config) -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Paths and flags that `--what` does not take."""
         what = config.command.what
         if what is None:
@@ -29,7 +31,7 @@ class Analyze(Command):
                 yield f"--what={what} takes no path: remove {path}"
         elif not paths:
             yield f"analyze --what={what} needs a path: {self.summary}"
-        asked = what.split(",")
+        asked = (what or "").split(",")
         for name in asked:
             yield from ANALYSES[name].problems(paths)
         read = dict.fromkeys(name for analysis in ANALYSES.values() for name in analysis.flags)
@@ -38,9 +40,9 @@ class Analyze(Command):
             if not set(readers) & set(asked):
                 yield f"--{name} belongs to --what={' or '.join(readers)}, not {what}"
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints the main rows and the names of the files."""
-        config, names = request.config, request.config.command.what.split(",")
+        config, names = request.config, (request.config.command.what or "").split(",")
         if config.command.what in sheets():
             print(ANALYSES[config.command.what].sheet(config))
             return 0

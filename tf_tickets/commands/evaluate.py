@@ -1,10 +1,12 @@
 """`evaluate`: how good networks are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tf_tickets import stopping
 from tf_tickets.registry import COMMANDS, EVALUATORS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, changed
+from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("evaluate")
@@ -17,11 +19,11 @@ class Evaluate(Command):
     flags = ("evaluators", "which", "restarts", "test_images")
     heeds_stop = True
 
-    def prints(self, config) -> bool:
+    def prints(self, config: Config) -> bool:
         """Its table is what it is run for."""
         return True
 
-    def problems(self, paths, config) -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Flags that none of the evaluators reads."""
         asked = config.command.evaluators.split(",")
         read = dict.fromkeys(name for evaluator in EVALUATORS.values() for name in evaluator.flags)
@@ -30,7 +32,7 @@ class Evaluate(Command):
             if not set(readers) & set(asked):
                 yield f"--{name} belongs to --evaluators={' or '.join(readers)}, not {config.command.evaluators}"
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints a table of the rows."""
         from tf_tickets.evaluation import evaluate
 

@@ -1,10 +1,12 @@
 """`export`: a ticket as files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tf_tickets import notices
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, format_problems
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.options import EXPORTS
 
 
@@ -17,16 +19,16 @@ class Export(Command):
     paths = Paths(1, 1)
     flags = ("format",)
 
-    def problems(self, paths, config) -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Formats that `predict` prints."""
         return format_problems("export", config.command.format, EXPORTS)
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints what it wrote."""
         from tf_tickets.export import formats
 
         wanted = request.config.command.format
         out = request.config.run.out if request.given("out") else None
         say = (lambda line: None) if request.config.run.progress == "none" else notices.say
-        print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say))
+        print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say=say))
         return 0

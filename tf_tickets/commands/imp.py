@@ -2,7 +2,9 @@
 
 from tf_tickets import stopping
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command
+from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("imp")
@@ -14,13 +16,13 @@ class Imp(Command):
     flags = ("dry_run",)
     makes_rounds = locks = heeds_stop = True
 
-    def plan(self, config) -> str:
+    def plan(self, config: Config) -> str:
         """The rounds."""
         from tf_tickets.experiments import plan, plan_text
 
         return plan_text.text(plan.resolve(config), "imp")
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints the table of rounds."""
         from tf_tickets.experiments.imp import imp
 

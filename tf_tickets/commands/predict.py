@@ -1,11 +1,13 @@
 """`predict`: what a ticket says of pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tf_tickets.errors import plain
 from tf_tickets.notices import say
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, format_problems
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.options import ANSWERS
 
 
@@ -18,15 +20,15 @@ class Predict(Command):
     paths = Paths(least=2, needs="a ticket and pictures", standard_input=True)
     flags = ("format", "top_k")
 
-    def prints(self, config) -> bool:
+    def prints(self, config: Config) -> bool:
         """It leaves no files."""
         return True
 
-    def problems(self, paths, config) -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Formats that `export` writes."""
         return format_problems("predict", config.command.format, ANSWERS)
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints labels and probabilities; 2 where pictures could not be read, which it names."""
         from tf_tickets.export import predict
 

@@ -1,9 +1,11 @@
 """`prepare`: a data set's folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths
+from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("prepare")
@@ -15,12 +17,12 @@ class Prepare(Command):
     paths = Paths(1, 1, "a data set", "one data set; give the archive as --archive=FILE", exist=False)
     flags = ("archive",)
 
-    def problems(self, paths, config) -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """An archive that is not named."""
         if config.command.archive is None:
             yield "prepare needs --archive=FILE: the archive to read"
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints where the folder is."""
         from tf_tickets.data.prepare import prepare
 

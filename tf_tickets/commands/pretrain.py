@@ -2,7 +2,9 @@
 
 from tf_tickets import stopping
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command
+from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("pretrain")
@@ -14,13 +16,13 @@ class Pretrain(Command):
     flags = ("dry_run",)
     locks = heeds_stop = True
 
-    def plan(self, config) -> str:
+    def plan(self, config: Config) -> str:
         """The training of the backbone."""
         from tf_tickets.experiments import backbone, plan, plan_text
 
         return plan_text.text(plan.resolve(backbone.resolved(config)), "pretrain")
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints what came of it."""
         from tf_tickets import runs
         from tf_tickets.experiments import backbone

@@ -3,7 +3,9 @@
 from tf_tickets.errors import plain
 from tf_tickets.notices import say
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths
+from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("report")
@@ -15,11 +17,11 @@ class Report(Command):
     paths = Paths(least=1)
     flags = ("latex", "pdf")
 
-    def prints(self, config) -> bool:
+    def prints(self, config: Config) -> bool:
         """Its table is what it is run for."""
         return True
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints the tables; 3 where runs were left out, which it names."""
         from tf_tickets.report import command
 

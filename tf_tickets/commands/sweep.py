@@ -1,13 +1,15 @@
 """`sweep`: many runs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tf_tickets import stopping, streams
 from tf_tickets.errors import plain
 from tf_tickets.notices import say
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, changed, check_command
+from tf_tickets.settings.config import Config
 
 # The engines that each flag belongs to.
 _ENGINES = {
@@ -24,11 +26,11 @@ class Sweep(Command):
     flags = ("dry_run", "sweep", "engine", *_ENGINES)
     flags_of_runs = locks = heeds_stop = True
 
-    def prints(self, config) -> bool:
+    def prints(self, config: Config) -> bool:
         """Slurm's script is what it is run for."""
         return config.command.engine == "slurm"
 
-    def problems(self, paths, config) -> Iterator[str]:
+    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Flags that the engine does not take."""
         given, engine = config.command, config.command.engine
         if given.sweep is None:
@@ -41,7 +43,7 @@ class Sweep(Command):
         if engine == "slurm" and (given.gpus_per_run or 0) % 1:
             yield f"--gpus_per_run={given.gpus_per_run:g}: Slurm gives whole GPUs; --engine=ray parts them"
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints a table of the runs, what is left to do of them, or Slurm's script; the worst status of the runs."""
         from tf_tickets.report import sweeps
         from tf_tickets.sweeps import sweep

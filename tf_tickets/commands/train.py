@@ -2,7 +2,9 @@
 
 from tf_tickets import stopping
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command
+from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("train")
@@ -14,14 +16,14 @@ class Train(Command):
     flags = ("dry_run", "ticket")
     makes_rounds = locks = heeds_stop = True
 
-    def plan(self, config) -> str:
+    def plan(self, config: Config) -> str:
         """The round, and its ticket."""
         from tf_tickets.experiments import plan_text, train
 
         planned, ticket, _ = train.planned(config)
         return plan_text.text(planned, "train", ticket)
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints the table of the round."""
         from tf_tickets.experiments.train import train
 

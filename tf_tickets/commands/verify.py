@@ -1,7 +1,9 @@
 """`verify`: tickets checked."""
 
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths
+from tf_tickets.settings.config import Config
 
 
 @COMMANDS.register("verify")
@@ -12,11 +14,11 @@ class Verify(Command):
     summary = "TICKET...: check every hash, count and invariant of a ticket"
     paths = Paths(least=1)
 
-    def prints(self, config) -> bool:
+    def prints(self, config: Config) -> bool:
         """It leaves no files."""
         return True
 
-    def run(self, request) -> int:
+    def run(self, request: Request) -> int:
         """Prints a line of each ticket."""
         from tf_tickets.export.verify import verify
 

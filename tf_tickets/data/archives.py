@@ -12,6 +12,7 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from typing import IO
 
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, reason
@@ -68,7 +69,7 @@ def read(path: str, wanted: Iterable[str]) -> dict[str, bytes]:
     return members
 
 
-def bounded(file: io.IOBase, name: str) -> bytes:
+def bounded(file: IO[bytes] | gzip.GzipFile, name: str) -> bytes:
     """All bytes of a file object; Problem if they are more than a member may have."""
     parts, size = [], 0
     while part := file.read(1 << 20):
@@ -97,7 +98,9 @@ def _members(path, names):
             for member in regular_members(archive):
                 if os.path.basename(member.name) in names:
                     check_size(member.name, member.size)
-                    yield os.path.basename(member.name), bounded(archive.extractfile(member), member.name)
+                    opened = archive.extractfile(member)
+                    assert opened is not None, "a regular member"
+                    yield os.path.basename(member.name), bounded(opened, member.name)
 
 
 def _kind(file):
@@ -142,7 +145,7 @@ def _of_zip(file, names):
 
 
 @contextlib.contextmanager
-def open_tar(file: io.IOBase) -> Iterator[tarfile.TarFile]:
+def open_tar(file: IO[bytes]) -> Iterator[tarfile.TarFile]:
     """A tar, plain or compressed, as a TarFile that reads no more than `LARGEST_TAR` bytes.
 
     Args:
@@ -156,7 +159,7 @@ def open_tar(file: io.IOBase) -> Iterator[tarfile.TarFile]:
     opener = next((opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)), None)
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(opener(file)) if opener else file
-        archive = stack.enter_context(tarfile.open(fileobj=_Bounded(stream), mode="r:"))
+        archive = stack.enter_context(tarfile.TarFile(fileobj=_Bounded(stream)))  # pyright: ignore[reportArgumentType]  has what reading takes
         yield archive
         while archive.fileobj.read(1 << 20):  # to the end, where the checksum of all is
             pass

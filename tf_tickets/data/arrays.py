@@ -18,7 +18,6 @@ def read(path: str, data_set: DataSet) -> dict:
 
     Args:
       path: a folder or archive with the two files; see `archives.read`.
-      data_set: the catalog.DataSet.
 
     Returns:
       {"train": (images, labels), "test": (images, labels)}, uint8 [n, height, width, channels] and int64 [n].
@@ -58,7 +57,7 @@ class Cifar102(BuiltArrays):
 
     facts = DataSet(
         "cifar10_2", cifar.CLASSES, (1000,) * 10, (200,) * 10,
-        image_shape=(32, 32, 3), **cifar.PIXELS, flip=True, stem="small",
+        image_shape=(32, 32, 3), mean=cifar.MEAN, deviation=cifar.DEVIATION, flip=True, stem="small",
     )  # fmt: skip
     accepted = "a folder, tar or zip with cifar102_train.npz and cifar102_test.npz"
 

@@ -33,7 +33,7 @@ def loads(data: bytes) -> dict:
     try:
         # The unpickler makes room for as many objects as an index claims.
         for operation, index, _ in pickletools.genops(data):
-            if operation.name.endswith("PUT") and int(index) > len(data):
+            if operation.name.endswith("PUT") and int(index or 0) > len(data):
                 raise pickle.UnpicklingError(f"numbers an object {index}")
         content = _Reader(io.BytesIO(data), encoding="latin1").load()
     except Exception as error:  # a damaged pickle raises errors of many types
@@ -48,7 +48,6 @@ def read(path: str, data_set: DataSet) -> dict:
 
     Args:
       path: a folder or archive, see `archives.read`.
-      data_set: the catalog.DataSet.
 
     Returns:
       {"train": (images, labels), "test": (images, labels)}, uint8 [n, height, width, channels] and int64 [n].
@@ -92,7 +91,7 @@ class Cifair10(BuiltArrays):
 
     facts = DataSet(
         "cifair10", cifar.CLASSES, (5000,) * 10, (1000,) * 10,
-        image_shape=(32, 32, 3), **cifar.PIXELS, flip=True, stem="small",
+        image_shape=(32, 32, 3), mean=cifar.MEAN, deviation=cifar.DEVIATION, flip=True, stem="small",
     )  # fmt: skip
     accepted = "ciFAIR-10.zip, or a folder or tar of its python batches"
 

@@ -44,7 +44,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder):
 
     def examples_of(self, names: list[str], splits: dict) -> dict:
         """{split: examples} of what the registered data set gives as its rows, and the names of its classes."""
-        self.info.features["label"].names = names
+        self.info.features["label"].names = names  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]  a FeaturesDict
         return {split: self._generate_examples(rows) for split, rows in splits.items()}
 
     def _generate_examples(self, rows):

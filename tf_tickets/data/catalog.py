@@ -7,6 +7,7 @@ the split-file sets: Brigato et al. 2021, "Tune It or Don't Use It").
 
 import dataclasses
 import functools
+import typing
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class DataSet:
     name: str
     labels: tuple
     train_counts: tuple
-    test_counts: tuple
+    test_counts: tuple | int
     _: dataclasses.KW_ONLY
     image_shape: tuple
     mean: tuple | None
@@ -83,11 +84,11 @@ class DataSet:
         first = f"crop({self.crop_padding})" if self.crop_low is None else f"resized_crop({self.crop_low:g})"
         return first + ("|flip" if self.flip else "") + ("|vertical_flip" if self.vertical_flip else "")
 
-    def normalise(self, pixels):
+    def normalise(self, pixels: typing.Any) -> typing.Any:
         """(pixels / scale - mean) / deviation, on float32 [..., channels] of stored pixel values."""
         return self.standardise(pixels / np.float32(self.scale))
 
-    def standardise(self, images):
+    def standardise(self, images: typing.Any) -> typing.Any:
         """(images - mean) / deviation, on float32 [..., channels] in [0, 1]."""
         mean, deviation = (_by_pixel(values, tuple(images.shape[-3:])) for values in (self.mean, self.deviation))
         return (images - mean) / deviation

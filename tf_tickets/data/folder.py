@@ -45,9 +45,6 @@ def scan(root: str | None) -> Pictures:
       root: path; class folders in it, or train, test and perhaps validation folders that hold class folders. Without a
         test folder a fifth of each class tests, chosen by content, the same whatever the seeds.
 
-    Returns:
-      A Pictures.
-
     Raises:
       UsageError: names the file or folder that cannot be used, and the fix.
     """
@@ -146,16 +143,15 @@ def _facts(pictures, labels, facts):
     channels = max(fact.channels for fact in facts)
     sizes = {(fact.height, fact.width) for fact in facts}
     if len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE:
-        return own.facts("folder", labels, pictures, (*next(iter(sizes)), channels), "folder")
+        return own.facts("folder", labels, pictures, (*next(iter(sizes)), channels), source="folder")
     crops = {"stem": "full", "crop_low": 0.08}
-    return own.facts("folder", labels, pictures, (_CROP, _CROP, channels), "folder", **crops)
+    return own.facts("folder", labels, pictures, (_CROP, _CROP, channels), source="folder", **crops)
 
 
 def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:
     """The pictures as data.sources.Source gives them: uint8 [k, height, width, channels], or PNG bytes, object [k].
 
     Args:
-      pictures: a Pictures.
       paths: of some of them.
       checked: set of the paths whose pictures are known to keep their bytes; grows.
 

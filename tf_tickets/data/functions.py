@@ -9,6 +9,7 @@ return {"train": (images, labels), "test": (test_images, test_labels)}
 
 import functools
 import hashlib
+import typing
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +24,7 @@ _SMALL_SIDE = 96
 _CHANGES = {"mean", "deviation", "flip", "vertical_flip", "stem", "crop_padding", "cutout_side"}
 
 
-def register(name: str, classes: tuple[str, ...], **changes) -> Callable[[Callable], Callable]:
+def register(name: str, classes: tuple[str, ...], **changes: typing.Any) -> Callable[[Callable], Callable]:
     """A decorator that makes a function the data set `--dataset=name`.
 
     The function takes nothing and returns a dict of "train", "test" and, where there is one, "validation" to (images,
@@ -68,9 +69,8 @@ class _Function(sources.Provider):
     def load(self, data_dir: str | None) -> sources.Source:
         """The arrays."""
         pictures, images = self._looked_at
-        return sources.Source(
-            pictures.data_set, *(pictures.columns(part, images) for part in ("train", "test")), np.copy
-        )
+        train, test = (pictures.columns(part, images) for part in ("train", "test"))
+        return sources.Source(pictures.data_set, train, test, np.copy)
 
     @functools.cached_property
     def _looked_at(self):
@@ -93,7 +93,7 @@ class _Function(sources.Provider):
         )
         shape = tuple(map(int, shapes.pop()))
         usual = {"stem": "small" if max(shape[:2]) <= _SMALL_SIDE else "full"}
-        data_set = own.facts(self._name, self._classes, pictures, shape, "function", **usual | self._changes)
+        data_set = own.facts(self._name, self._classes, pictures, shape, source="function", **usual | self._changes)
         origin = f"given by {self._function.__module__}.{self._function.__qualname__}"
         return own.Pictures(data_set, pictures, origin), np.concatenate([images for images, _ in columns.values()])
 

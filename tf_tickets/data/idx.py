@@ -22,7 +22,6 @@ def read(path: str, data_set: DataSet) -> dict:
 
     Args:
       path: a folder or archive with the four files, plain or gzipped; see `archives.read`.
-      data_set: the catalog.DataSet.
 
     Returns:
       {"train": (images, labels), "test": (images, labels)}, uint8 [n, height, width, 1] and int64 [n].

@@ -1,8 +1,11 @@
 """What a file is that cannot be used as a picture, in words."""
 
-import io
+import typing
 
 from tf_tickets.errors import TicketError
+
+if typing.TYPE_CHECKING:
+    from PIL.TiffImagePlugin import TiffImageFile
 
 _UNKNOWN = "no picture: remove it, or save it as PNG or JPEG"
 _OTHER = "{}: save it as PNG or JPEG"
@@ -18,7 +21,7 @@ _STARTS = {
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT, _SUBFILE, _DNG_VERSION = 262, 258, 339, 254, 50706
 
 
-def name(file: io.IOBase) -> str:
+def name(file: typing.IO[bytes]) -> str:
     """What follows `is` in the sentence about a file that Pillow does not read as one of our formats.
 
     Args:
@@ -52,7 +55,7 @@ def _pillows_name(file):
         return None
 
 
-def tiff_problem(picture: object) -> str | None:
+def tiff_problem(picture: "TiffImageFile") -> str | None:
     """Why an opened TIFF cannot be used, or None.
 
     Pillow gives values of 9 to 32 bits as if they had 16, signed ones as if they had no sign, 16 bits that count from

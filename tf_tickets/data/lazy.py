@@ -65,7 +65,7 @@ class Records:
         """The Records of some rows."""
         return Records(self.files, self.places[rows])
 
-    def read(self):
+    def read(self) -> np.ndarray:
         """The encoded images, bytes, object [n]; StateError if a file does not hold them any more."""
         images, handles = np.empty(len(self), object), {}
         try:
@@ -84,12 +84,11 @@ class Records:
         return images
 
 
-def size_of(stored: object, data_set: DataSet) -> int:
+def size_of(stored: "np.ndarray | Records", data_set: DataSet) -> int:
     """Bytes that stored images take up once they are in memory as `Source.images` gives them.
 
     Args:
       stored: as a Source keeps them: Records, pixels, encoded images, or, of `folder`, paths.
-      data_set: the catalog.DataSet.
     """
     if not data_set.encoded:
         return len(stored) * int(np.prod(data_set.image_shape)) * np.dtype(data_set.dtype).itemsize

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import hashlib
+import typing
 from collections.abc import Iterable
 
 import numpy as np
@@ -87,7 +88,7 @@ class Pictures:
         return [picture.id for picture in chosen], labels, stored[rows], held
 
 
-def facts(name: str, labels: tuple, pictures: tuple, shape: tuple, source: str, **changes) -> DataSet:
+def facts(name: str, labels: tuple, pictures: tuple, shape: tuple, *, source: str, **changes: typing.Any) -> DataSet:
     """The DataSet of own pictures, normalised by what is measured on them.
 
     Args:

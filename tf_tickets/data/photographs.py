@@ -8,13 +8,18 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import typing
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.data import kinds
 from tf_tickets.errors import TicketError, UsageError, reason
+
+if typing.TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP")
 LARGEST = 100_000_000
@@ -53,8 +58,8 @@ class Facts:
 class _Decoded:
     """An upright picture in the mode of its file, perhaps `scaled`; its file's format, whole size, EXIF orientation."""
 
-    picture: object
-    format: str
+    picture: "Image.Image"
+    format: str | None
     size: tuple
     orientation: object
 
@@ -75,7 +80,7 @@ class _Decoded:
 
 
 @contextlib.contextmanager
-def quiet():
+def quiet() -> Iterator[None]:
     """Pillow warns of sizes, of odd EXIF and of palettes; what matters of that is refused here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -89,9 +94,6 @@ def look(path: str) -> Facts:
 
     Args:
       path: of the file.
-
-    Returns:
-      Its Facts.
 
     Raises:
       UsageError: it is no picture that can be used; names the file and the fix.
@@ -135,13 +137,13 @@ def _opened(path):
         raise UsageError(f"{path} cannot be read ({reason(error)}): repair or remove it") from None
 
 
-def _decoded(file, path, draft=None):
+def _decoded(file, path, draft=0):
     """Decodes the picture of an open file.
 
     Args:
       file: open for reading bytes.
       path: its name.
-      draft: side below which no JPEG's shorter side is decoded; None: at full size.
+      draft: side below which no JPEG's shorter side is decoded; 0: at full size.
 
     Returns:
       A _Decoded.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Images:
       ids: int64 [n], positions in the data set's original order; they seed order and augmentation.
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | lazy.Pixels
     labels: np.ndarray
     ids: np.ndarray
 
@@ -68,7 +68,6 @@ def supervised(data_set: DataSet, augment: Callable) -> Callable:
     """Loads (normalised float32 images, float32 one-hot targets).
 
     Args:
-      data_set: a catalog.DataSet.
       augment: function (uint8 images, float32 one-hot labels, int64 keys) -> (images, labels).
     """
     load = _augmented(data_set, augment)
@@ -122,9 +121,7 @@ def evaluation_pixels(images: Images, chosen: slice | np.ndarray, data_set: Data
     """What evaluation sees of some images.
 
     Args:
-      images: Images.
       chosen: a slice of them.
-      data_set: a catalog.DataSet.
 
     Returns:
       float32 [k, height, width, channels] of stored pixel values; of pictures of any size the middle.
@@ -144,7 +141,7 @@ def measured(data_set: DataSet, images: Images) -> DataSet:
     """The data set with mean and deviation of these images, per channel, where it has none of its own."""
     if data_set.mean is not None:
         return data_set
-    count, total, squares = 0, 0.0, 0.0
+    count, total, squares = 0, np.zeros(()), np.zeros(())
     for start in range(0, len(images), 100):
         pixels = evaluation_pixels(images, slice(start, start + 100), data_set).astype(np.float64) / data_set.scale
         pixels = pixels.reshape(-1, pixels.shape[-1])
@@ -218,7 +215,7 @@ class TrainingBatches:
         self._wanted = np.zeros(4, np.int64)
         self._batches = devices.strategy.distribute_datasets_from_function(self._make)
 
-    def iterate(self, round_index, first_step, epochs):
+    def iterate(self, round_index: int, first_step: int, epochs: int) -> Iterator[tuple]:
         """The batches of a round, from a step on.
 
         Args:
@@ -268,7 +265,7 @@ class TrainingBatches:
 
     def _element(self, order, keys, noise, row):
         start, _, size = tf.unstack(row)
-        fold_in = tf.random.experimental.stateless_fold_in
+        fold_in = tf.random.experimental.stateless_fold_in  # pyright: ignore[reportAttributeAccessIssue]  not in the stubs
         draws = Draws(keys, fold_in(noise, 2 * start), fold_in(noise, 2 * (start // self._batch_size) + 1))
         batch = self._load(self._pixels(order), tf.gather(self._labels, order), draws)
         return 1.0 / tf.cast(size, tf.float32), *batch

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import typing
 import zlib
 
 import numpy as np
@@ -16,13 +17,12 @@ _FEW_AT_ONCE = 50
 _HEAD = 64
 
 
-def read(builder: object, split: str, data_set: DataSet) -> tuple:
+def read(builder: typing.Any, split: str, data_set: DataSet) -> tuple:
     """Reads one split of a prepared tfds builder.
 
     Args:
       builder: the tfds.core.DatasetBuilder.
       split: its name.
-      data_set: the catalog.DataSet.
 
     Returns:
       (ids, labels, encoded images, held): a list of str, int64 [n], lazy.Records and bool [n], sorted by id: the
@@ -91,7 +91,6 @@ def decode(encoded: np.ndarray | lazy.Records, data_set: DataSet) -> np.ndarray:
 
     Args:
       encoded: object [k] or lazy.Records, as in the records.
-      data_set: a catalog.DataSet.
 
     Returns:
       uint8 or uint16 [k, height, width, channels]; pictures of any size stay as they are.

@@ -1,6 +1,7 @@
 """Where the images of a data set come from: what is registered for it, and the images, opened, in original order."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class Provider:
 
     def facts_in(self, data_dir: str | None) -> catalog.DataSet:
         """Its facts; UsageError where they are made from pictures that cannot be used."""
+        if self.facts is None:
+            raise NotImplementedError
         return self.facts
 
     def pictures(self, data_dir: str | None) -> Pictures | None:
@@ -66,7 +69,7 @@ class Source:
         self.test_ids, self.test_labels, self._test_stored, _ = test
         self._decode, self.notices = decode, notices
 
-    def images(self, positions, lazy: bool = False):
+    def images(self, positions: Sequence[int] | np.ndarray, lazy: bool = False) -> np.ndarray | lazily.Pixels:
         """The pixels of chosen training images.
 
         Args:
@@ -82,13 +85,15 @@ class Source:
         """
         return self._given(self._stored[np.asarray(positions, np.int64)], lazy)
 
-    def test(self, positions=slice(None), lazy: bool = False):
+    def test(
+        self, positions: slice | np.ndarray = slice(None), lazy: bool = False
+    ) -> tuple[np.ndarray | lazily.Pixels, np.ndarray]:
         """Test images as `images` gives them, and their int64 labels: all in original order, or some positions'."""
         return self._given(self._test_stored[positions], lazy), self.test_labels[positions]
 
-    def release(self):
+    def release(self) -> None:
         """Lets go of the stored images, of which few may be in use; ids and labels stay, `images` and `test` end."""
-        self._stored = self._test_stored = None
+        del self._stored, self._test_stored
 
     def _given(self, stored, lazy):
         if not lazy or lazily.size_of(stored, self.data_set) <= lazily.IN_MEMORY:

@@ -7,6 +7,7 @@ A list names a picture by the end of its path, without suffix: `AnnualCrop/Annua
 import collections
 import dataclasses
 import os
+from collections.abc import Iterable
 
 from tf_tickets import storage
 from tf_tickets.data import class_names
@@ -33,7 +34,9 @@ class Listed:
     held: bool = False
 
 
-def read(folder: str, suffixes: tuple[str, ...], data_set: DataSet, stored=()) -> dict[str, list[Listed]]:
+def read(
+    folder: str, suffixes: tuple[str, ...], data_set: DataSet, stored: Iterable[str] = ()
+) -> dict[str, list[Listed]]:
     """Reads trainval.txt, val.txt and test.txt below a folder and finds the pictures they name.
 
     Args:

@@ -83,8 +83,8 @@ class _Eurosat(SplitFiles):
 
     def stored(self, root: str | None) -> dict:
         """The pictures of TFDS' own eurosat, where it is prepared."""
-        there = root is not None and eurosat.folder(self.configuration, root)
-        return eurosat.pictures(self.configuration, root) if there else {}
+        where = None if root is None else eurosat.folder(self.configuration, root)
+        return {} if where is None else eurosat.pictures(self.configuration, where)
 
 
 @DATASETS.register("eurosat_rgb")

@@ -29,7 +29,7 @@ class Subset:
     validation: np.ndarray
 
     @property
-    def whole(self):
+    def whole(self) -> "Subset":
         """The subset with nothing held out."""
         return Subset(np.sort(np.concatenate([self.train, self.validation])), self.validation[:0])
 
@@ -53,7 +53,7 @@ def long_tail_counts(counts: Sequence[int], factor: float, profile: str) -> tupl
     return tuple(min(w, n) for w, n in zip(wanted, counts))
 
 
-def stratified_counts(counts: Sequence[int], total: int) -> tuple[int, ...]:
+def stratified_counts(counts: Sequence[int] | np.ndarray, total: int) -> tuple[int, ...]:
     """Images per class of a stratified subset of `total` images.
 
     Seats go one by one to the class with the smallest (given + 1/2) / count (Sainte-Lague). For equal classes this
@@ -67,11 +67,11 @@ def stratified_counts(counts: Sequence[int], total: int) -> tuple[int, ...]:
     Returns:
       A tuple of counts that sums to `total`.
     """
-    counts = np.asarray(counts, np.int64)
-    quotients = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
-    classes = np.repeat(np.arange(len(counts)), counts)
+    sizes = np.asarray(counts, np.int64)
+    quotients = np.concatenate([(np.arange(n) + 0.5) / n for n in sizes])
+    classes = np.repeat(np.arange(len(sizes)), sizes)
     chosen = classes[np.argsort(quotients, kind="stable")[:total]]
-    return tuple(int(n) for n in np.bincount(chosen, minlength=len(counts)))
+    return tuple(int(n) for n in np.bincount(chosen, minlength=len(sizes)))
 
 
 def stratified(labels: np.ndarray, total: int, stream: str) -> list[np.ndarray]:
@@ -156,18 +156,16 @@ def choose(
     """Draws the subset and its validation part.
 
     Args:
-      data: a config.Data.
       labels: int array [n], the labels of the full training set in original order.
       ids: list of the images' ids, needed for `subset_file`.
       official: bool array [n], what `validation=official` holds out; nothing of it enters the subset then.
-
-    Returns:
-      A Subset.
     """
     labels = np.asarray(labels)
     classes = int(labels.max()) + 1
     members = [np.flatnonzero(labels == c) for c in range(classes)]
     if data.validation == "official":
+        if official is None:
+            raise ValueError("validation=official needs to be told what the official split holds out")
         data = dataclasses.replace(data, validation=None)
         _check_listed(data.subset_file, ids, official)
         drawn = choose(data, np.where(official, -1, labels), ids)

@@ -11,11 +11,12 @@ import io
 import os
 import sys
 import tempfile
+import typing
 import zlib
 from collections.abc import Callable
 
 from tf_tickets import storage
-from tf_tickets.data import class_names, records, sources
+from tf_tickets.data import catalog, class_names, records, sources
 from tf_tickets.errors import StateError, TicketError, UsageError, reason
 from tf_tickets.registry import DATASETS
 
@@ -24,6 +25,8 @@ SECONDS_TO_CONNECT = 10.0
 
 class Prepared(sources.Provider):
     """A data set that TFDS has prepared, or downloads: of `facts` and, for what `prepare` makes, `accepted`."""
+
+    facts: catalog.DataSet
 
     def is_there(self, data_dir: str | None) -> bool:
         """Whether its prepared folder is there."""
@@ -136,7 +139,7 @@ def _builder_class(name):
     return tfds.builder_cls(name.partition("/")[0])  # cifar10_1/v6 is a configuration of cifar10_1
 
 
-def _builder(name, root):
+def _builder(name, root) -> typing.Any:  # TFDS declares that a builder may lack what every one here has
     import tensorflow_datasets as tfds
 
     _builder_class(name)
@@ -159,7 +162,7 @@ def is_prepared(name: str, data_dir: str | None) -> bool:
     return os.path.exists(path)
 
 
-def damaged(name: str, data_dir: str | None, problem: object) -> StateError:
+def damaged(name: str, data_dir: str | None, problem: BaseException | str) -> StateError:
     """The StateError for a prepared folder that cannot be used, with the fix."""
     path = prepared_folder(name, data_dir)
     return StateError(f"{path} is damaged ({reason(problem)}): delete it, then {_command(name, data_dir)}")
@@ -211,7 +214,7 @@ def _check_server(name):
 
     if _builder_class(name).__module__ == "tf_tickets.data.builders":
         raise ConnectionError("its owners want to be asked, or offer no single file")
-    for url in _builder_class(name).url_infos:
+    for url in _builder_class(name).url_infos or ():
         try:
             with requests.get(url, stream=True, timeout=SECONDS_TO_CONNECT) as response:
                 status = response.status_code

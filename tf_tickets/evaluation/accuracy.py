@@ -1,8 +1,11 @@
 """Clean accuracy from logits, weighted by examples."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tf_tickets.data import pipeline
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StopRequested
 from tf_tickets.workers import messages
 from tf_tickets.workers import team as teams
@@ -10,12 +13,14 @@ from tf_tickets.workers import team as teams
 BATCH = 500
 
 
-def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False, team=teams.ALONE):
+def logits_of(
+    compute: Callable[[np.ndarray], np.ndarray], images: pipeline.Images, data_set: DataSet, batch: int = BATCH, *,
+    stop: Callable[[], bool] = lambda: False, team: teams.Alone = teams.ALONE,
+) -> np.ndarray:  # fmt: skip
     """Logits of a split, batch by batch, the last one short.
 
     Args:
       compute: function float32 [n, height, width, channels] -> logits [n, classes].
-      images: a data.pipeline.Images.
       data_set: a catalog.DataSet, for normalisation.
       batch: images a call.
       stop: function asked before each batch, by all workers alike.
@@ -40,7 +45,7 @@ def logits_of(compute, images, data_set, batch=BATCH, stop=lambda: False, team=t
     return np.concatenate(team.gathered(parts, expected))
 
 
-def metrics(logits, labels, classes, loss="cross_entropy"):
+def metrics(logits: np.ndarray, labels: np.ndarray, classes: int, loss: str = "cross_entropy") -> dict[str, float]:
     """Accuracy, balanced accuracy (mean of per-class recall over the classes present) and mean loss.
 
     Args:

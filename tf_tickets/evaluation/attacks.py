@@ -1,11 +1,14 @@
 """Accuracy under attack: FGSM and PGD in pixel space on a network that normalises (docs/science.md, Robustness)."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets import seeds
+from tf_tickets.backend import keras, tf
 from tf_tickets.data import pipeline
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.evaluation import replicas
 from tf_tickets.training import adversarial, losses
 
@@ -30,7 +33,7 @@ class Attack:
     restarts: int = 0
 
     @property
-    def setting(self):
+    def setting(self) -> str:
         """The attack in words, such as eps=0.0314,step=0.00784,steps=10,restarts=1."""
         text = f"eps={self.eps:.4g}"
         if self.kind == "fgsm":
@@ -38,14 +41,15 @@ class Attack:
         return f"{text},step={self.step:.4g},steps={self.steps},restarts={self.restarts}"
 
 
-def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, seed=0, batch=BATCH, strategy=None):
+def logits_of(
+    model: keras.Model, images: pipeline.Images, data_set: DataSet, attack: Attack, *,
+    loss: Callable = losses.cross_entropy, seed: int = 0, batch: int = BATCH,
+    strategy: tf.distribute.Strategy | None = None,
+) -> np.ndarray:  # fmt: skip
     """Logits of attacked images, of several restarts those of the highest loss.
 
     Args:
       model: network of normalised images, without dropout or in inference mode.
-      images: a data.pipeline.Images.
-      data_set: a catalog.DataSet.
-      attack: an Attack.
       loss: what the attack climbs, (targets, logits) -> float32 [n].
       seed: of the random starts; an image's noise depends on it, the restart and the image's id alone.
       batch: images a call.
@@ -62,29 +66,26 @@ def logits_of(model, images, data_set, attack, *, loss=losses.cross_entropy, see
 
     def attacked(pixels, targets, noise):
         if attack.kind == "fgsm":
-            found = adversarial.fgsm(gradient_of(targets), pixels, attack.eps)
+            adversarial_pixels = adversarial.fgsm(gradient_of(targets), pixels, attack.eps)
         else:
-            found = adversarial.pgd(
+            adversarial_pixels = adversarial.pgd(
                 gradient_of(targets), pixels, eps=attack.eps, step=attack.step, steps=attack.steps, start=noise
             )
-        logits = model(data_set.standardise(found), training=False)
+        logits = model(data_set.standardise(adversarial_pixels), training=False)
         return logits, loss(targets, logits)
 
-    attacked = replicas.spread(attacked, strategy)
+    attack_batch = replicas.spread(attacked, strategy)
     parts = []
     for start in range(0, len(images), batch):
         chosen = slice(start, start + batch)
         pixels = pipeline.evaluation_pixels(images, chosen, data_set) / np.float32(data_set.scale)
         targets = np.eye(data_set.classes, dtype=np.float32)[images.labels[chosen]]
-        best, worst = None, None
-        for restart in range(max(attack.restarts, 1)):
-            noise = _noise(images.ids[chosen], pixels.shape[1:], attack, seed, restart)
-            logits, value = attacked(pixels, targets, noise)
-            if best is None:
-                best, worst = logits, value
-            else:
-                higher = value > worst
-                best[higher], worst[higher] = logits[higher], value[higher]
+        place = images.ids[chosen], pixels.shape[1:], attack, seed
+        best, worst = attack_batch(pixels, targets, _noise(*place, restart=0))
+        for restart in range(1, attack.restarts):
+            logits, value = attack_batch(pixels, targets, _noise(*place, restart=restart))
+            higher = value > worst
+            best[higher], worst[higher] = logits[higher], value[higher]
         parts.append(best)
     return np.concatenate(parts)
 

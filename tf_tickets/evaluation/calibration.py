@@ -2,16 +2,18 @@
 
 import numpy as np
 
+from tf_tickets.data.pipeline import Images
+
 BINS = 15
 
 
-def confidences(logits):
+def confidences(logits: np.ndarray) -> np.ndarray:
     """The largest class probability of each image, float64 [n]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     return 1.0 / np.exp(shifted).sum(axis=1)
 
 
-def expected_calibration_error(confidence, correct, bins=BINS):
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:
     """Mean distance between confidence and accuracy over bins of equal width (Guo et al. 2017).
 
     Args:
@@ -27,13 +29,13 @@ def expected_calibration_error(confidence, correct, bins=BINS):
     return float(np.abs(gap).sum() / len(index))
 
 
-def metric(logits, images) -> tuple[str, float, int]:
+def metric(logits: np.ndarray, images: Images) -> tuple[str, float, int]:
     """The row of the calibration error of logits, float [n, classes], of a data.pipeline.Images."""
     correct = logits.argmax(axis=1) == images.labels
     return "calibration_error", expected_calibration_error(confidences(logits), correct), len(images)
 
 
-def confusion(logits, labels, classes):
+def confusion(logits: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """How often images of one class were taken for another: int64 [true class, predicted class]."""
     pairs = np.asarray(labels) * classes + logits.argmax(axis=1)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

@@ -9,6 +9,7 @@ elastic_transform are fractions of the shorter side.
 
 import dataclasses
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -32,18 +33,18 @@ class Corruption:
       colour: whether it changes nothing in images of one channel.
     """
 
-    function: object
+    function: Callable
     constants: tuple
     standard: bool = True
     colour: bool = False
 
 
-def names(channels=3):
+def names(channels: int = 3) -> tuple[str, ...]:
     """The names of the corruptions that change images of so many channels, standard ones first."""
     return tuple(name for name, corruption in CORRUPTIONS.items() if channels == 3 or not corruption.colour)
 
 
-def apply(name, severity, images, ids):
+def apply(name: str, severity: int, images: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Corrupts images.
 
     Args:
@@ -65,13 +66,13 @@ def apply(name, severity, images, ids):
     if name not in names(channels) or severity not in SEVERITIES:
         known = f"names are {', '.join(names(channels))}, severities 1 to 5"
         raise ValueError(f"{name} at severity {severity} is no corruption of {channels} channels: {known}")
-    corruption, found = CORRUPTIONS[name], np.empty_like(images)
+    corruption, corrupted = CORRUPTIONS[name], np.empty_like(images)
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
         draws = Draws(name, severity, np.asarray(ids)[part])
         changed = corruption.function(images[part] / 255.0, corruption.constants[severity - 1], draws)
-        found[part] = _bytes(changed)
-    return found
+        corrupted[part] = _bytes(changed)
+    return corrupted
 
 
 def _bytes(images):
@@ -118,7 +119,7 @@ def _glass_blur(images, constants, draws):
 
 
 def _motion_blur(images, constants, draws):
-    return filters.motion(images, *constants, draws.between(-45.0, 45.0, "angle"))
+    return filters.motion(images, *constants, degrees=draws.between(-45.0, 45.0, "angle"))
 
 
 def _zoom_blur(images, end, draws):

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 
 from tf_tickets import backend
 from tf_tickets.columns import aligned
 from tf_tickets.data import pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.evaluation import networks, subsample
@@ -13,9 +15,10 @@ from tf_tickets.evaluation.evaluator import Task, TestImages
 from tf_tickets.export import origin
 from tf_tickets.notices import say
 from tf_tickets.registry import EVALUATORS, measured_by
+from tf_tickets.settings.config import Config
 
 
-def evaluate(paths, config, stop=lambda: False):
+def evaluate(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lambda: False) -> list[dict]:
     """Evaluates networks and adds the rows to their evaluations.csv; what is there already is not computed again.
 
     Args:
@@ -40,18 +43,18 @@ def evaluate(paths, config, stop=lambda: False):
             network = networks.Network(
                 subject.ticket, lambda data_set=data_set: data_set, start, subject.predictions, data_dir
             )
-            run_tasks(subject, network, todo, start, stop)
+            run_tasks(subject, network, todo, start=start, stop=stop)
             wanted = {(task.evaluator, task.setting) for task in todo}
             rows += [row for row in subject.rows() if (row["evaluator"], row["setting"]) in wanted]
     return rows
 
 
-def data_dir_of(subject, config):
+def data_dir_of(subject: networks.Subject, config: Config) -> str | None:
     """Where the images of a networks.Subject are: in `--data_dir`, else where its run read them."""
     return origin.data_dir(subject.source_run, config.data.data_dir)
 
 
-def data_set_of(subject, config):
+def data_set_of(subject: networks.Subject, config: Config) -> DataSet:
     """The catalog.DataSet of a networks.Subject: pixels normalised as its ticket does it.
 
     Raises:
@@ -72,13 +75,14 @@ def data_set_of(subject, config):
     )
 
 
-def run_tasks(subject, network, tasks, start, stop):
+def run_tasks(
+    subject: networks.Subject, network: networks.Network, tasks: list[Task], *, start: Callable[[], object],
+    stop: Callable[[], bool],
+) -> None:  # fmt: skip
     """Does the tasks whose rows are missing and adds them.
 
     Args:
       subject: a networks.Subject, whose lock is held.
-      network: its networks.Network.
-      tasks: list of Task.
       start: function called before the first one.
       stop: function asked between tasks; when true, StopRequested is raised.
     """
@@ -92,13 +96,11 @@ def run_tasks(subject, network, tasks, start, stop):
             task.after(subject)
 
 
-def tasks_for(data_set, data_dir, config) -> list[Task]:
+def tasks_for(data_set: DataSet, data_dir: str | None, config: Config) -> list[Task]:
     """The evaluations that a configuration asks for on networks of one data set.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: where its images are; see data.sources.data_root.
-      config: a Config.
 
     Raises:
       UsageError: an evaluator is not defined for such images, or nothing is left to do, since files are missing.
@@ -113,7 +115,8 @@ def tasks_for(data_set, data_dir, config) -> list[Task]:
 
     @functools.cache
     def fewer():
-        return subsample.part(test(), config.command.test_images)
+        wanted = config.command.test_images
+        return test() if wanted is None else subsample.part(test(), wanted)
 
     images = TestImages(data_set, data_dir, config, test, fewer)
     return [task for name in chosen for task in EVALUATORS[name].tasks(images)]

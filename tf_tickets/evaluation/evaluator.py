@@ -6,6 +6,12 @@ from collections.abc import Callable
 
 from tf_tickets.evaluation import calibration
 
+if typing.TYPE_CHECKING:
+    import pandas
+
+    from tf_tickets.evaluation.files import TestSet
+    from tf_tickets.evaluation.networks import Subject
+
 # (metric, value, number of images or weights that it is of)
 Metrics = list[tuple[str, float, int]]
 
@@ -27,7 +33,7 @@ class Task:
     measure: Callable[[typing.Any, list[dict]], Metrics]
     after: Callable[[typing.Any], None] | None = None
 
-    def done(self, subject) -> bool:
+    def done(self, subject: "Subject") -> bool:
         """Whether the rows of a networks.Subject, and what else the task leaves, are on disk."""
         from tf_tickets.evaluation import predictions
 
@@ -79,7 +85,7 @@ class Measure:
         """What a report says of the images that its rows are of."""
         return row_name
 
-    def page(self, rows) -> list:
+    def page(self, rows: "pandas.DataFrame") -> list:
         """The plotting.canvas.Shown that a page has of it; `rows` is a frame of its rows, of the runs of one recipe."""
         return []
 
@@ -108,7 +114,7 @@ class Evaluator(Measure):
         raise NotImplementedError
 
 
-def on_set(evaluator: str, test_set) -> Task:
+def on_set(evaluator: str, test_set: "TestSet") -> Task:
     """The accuracy and calibration error on a files.TestSet."""
 
     def measure(network, rows):

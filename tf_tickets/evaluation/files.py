@@ -7,10 +7,12 @@ import dataclasses
 import glob
 import os
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets.data import arrays, pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError, reason
 
 SEVERITIES = 5
@@ -37,14 +39,13 @@ class TestSet:
     __test__ = False  # no test of pytest's
 
     setting: str
-    load: object
+    load: Callable[[], pipeline.Images]
 
 
-def corrupted(data_set, data_dir):
+def corrupted(data_set: DataSet, data_dir: str | None) -> list[TestSet]:
     """The official corrupted test sets that are there.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: see `sources.data_root`; its folder CIFAR-10-C (CIFAR-100-C) holds labels.npy and one file per
         corruption, five severities of the whole test set after one another. Else TFDS' cifar10_corrupted is taken.
 
@@ -59,11 +60,11 @@ def corrupted(data_set, data_dir):
     if data_set.name in CORRUPTED and os.path.isdir(folder):
         if not os.path.isfile(os.path.join(folder, "labels.npy")):
             raise StateError(f"{folder} has no labels.npy: restore it, or move the folder away")
-        found = [name for name in ALL if os.path.isfile(os.path.join(folder, f"{name}.npy"))]
+        names = [name for name in ALL if os.path.isfile(os.path.join(folder, f"{name}.npy"))]
         return [
             TestSet(f"{name}:{severity}", lambda name=name, severity=severity: _official(
                 data_set, folder, name, severity))
-            for name in found for severity in range(1, SEVERITIES + 1)
+            for name in names for severity in range(1, SEVERITIES + 1)
         ]  # fmt: skip
     if data_set.name != "cifar10":
         return []
@@ -89,11 +90,10 @@ def _official(data_set, folder, name, severity):
     return _checked(path, data_set, np.array(images[part]), labels[part])
 
 
-def shifted(data_set, data_dir):
+def shifted(data_set: DataSet, data_dir: str | None) -> tuple[list[TestSet], list[str]]:
     """Newer test sets of CIFAR-10's classes.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: see `sources.data_root`; the files lie in it, or in its folders CIFAR-10.1 and CIFAR-10.2.
 
     Returns:
@@ -101,26 +101,26 @@ def shifted(data_set, data_dir):
     """
     if data_set.name != "cifar10":
         return [], [f"CIFAR-10.1 and CIFAR-10.2 are test sets of cifar10, not {data_set.name}"]
-    root, found, missing = sources.data_root(data_dir), [], []
+    root, sets, missing = sources.data_root(data_dir), [], []
     first = [_path(root, "CIFAR-10.1", name) for name in _NEW_10_1]
     if all(first):
-        found.append(TestSet("cifar10.1_v6", lambda: _checked(first[0], data_set, *map(_array, first))))
+        sets.append(TestSet("cifar10.1_v6", lambda: _checked(first[0], data_set, *map(_array, first))))
     elif _is_prepared(root, "cifar10_1/v6"):
-        found.append(TestSet("cifar10.1_v6", lambda: _from_tfds(data_set, data_dir, "cifar10_1/v6")))
+        sets.append(TestSet("cifar10.1_v6", lambda: _from_tfds(data_set, data_dir, "cifar10_1/v6")))
     else:
         missing.append(f"CIFAR-10.1 is not in {root}: put {' and '.join(_NEW_10_1)} there")
     if _is_prepared(root, "cifar10_2"):
-        return found + _prepared_10_2(data_set, data_dir), missing
+        return sets + _prepared_10_2(data_set, data_dir), missing
     train, test = (_path(root, "CIFAR-10.2", name) for name in _NEW_10_2)
     if test:
-        found.append(TestSet("cifar10.2_test", lambda: _archive(data_set, test)))
+        sets.append(TestSet("cifar10.2_test", lambda: _archive(data_set, test)))
     if train and test:
         both = (train, test)
-        found.append(TestSet("cifar10.2_train+test", lambda: _joined(*(_archive(data_set, path) for path in both))))
+        sets.append(TestSet("cifar10.2_train+test", lambda: _joined(*(_archive(data_set, path) for path in both))))
     else:
         absent = [name for name, path in zip(_NEW_10_2, (train, test)) if not path]
         missing.append(f"CIFAR-10.2 is not whole in {root}: put {' and '.join(absent)} there")
-    return found, missing
+    return sets, missing
 
 
 def _prepared_10_2(data_set, data_dir):
@@ -176,7 +176,7 @@ def _from_tfds(data_set, data_dir, builder, split="test"):
     if planted:
         raise StateError(f"{planted[0]} is no regular file: remove it")
     try:
-        stored = tfds.builder(builder, data_dir=root).as_dataset(split=split, batch_size=-1)
+        stored = tfds.builder(builder, data_dir=root).as_dataset(split=split, batch_size=-1)  # pyright: ignore[reportCallIssue]  decorated
         images, labels = stored["image"].numpy(), stored["label"].numpy()
     except Exception as error:  # a damaged folder makes TFDS, TensorFlow and protobuf raise errors of many types
         raise StateError(f"{os.path.join(root, builder)} is damaged ({reason(error)}): prepare it again") from error

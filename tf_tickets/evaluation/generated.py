@@ -5,24 +5,27 @@ import functools
 import hashlib
 import io
 import os
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.data import pipeline, sources
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
 from tf_tickets.evaluation import corruptions
 from tf_tickets.evaluation.files import TestSet
 
 
-def corrupted(data_set, data_dir, test, say):
+def corrupted(
+    data_set: DataSet, data_dir: str | None, test: Callable[[], pipeline.Images], say: Callable[[str], None]
+) -> list[TestSet]:
     """The generated test sets of every corruption and severity.
 
     They are kept in `<data root>/generated_corruptions/<data set>-<digest of code version and test images>`, and made
     anew each time where the data root is not there or cannot be written.
 
     Args:
-      data_set: a catalog.DataSet.
       data_dir: see `sources.data_root`.
       test: function () -> the clean test split, a data.pipeline.Images.
       say: function that is told once when nothing can be kept.
@@ -38,8 +41,9 @@ def corrupted(data_set, data_dir, test, say):
         if not os.access(root, os.W_OK | os.X_OK):
             say(f"corrupted images are not kept: {root} is no folder that can be written")
             return None
-        digest = hashlib.sha256(f"{corruptions.VERSION} {test().pixels.shape}\n".encode())
-        digest.update(np.ascontiguousarray(test().pixels).data)
+        pixels = np.ascontiguousarray(test().pixels)
+        digest = hashlib.sha256(f"{corruptions.VERSION} {pixels.shape}\n".encode())
+        digest.update(pixels.data)
         return storage.subfolder(
             storage.subfolder(root, "generated_corruptions"), f"{data_set.name}-{digest.hexdigest()[:8]}"
         )

@@ -5,7 +5,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 
-def accuracy(features, labels, test_features, test_labels, neighbours=20):
+def accuracy(
+    features: np.ndarray, labels: np.ndarray, test_features: np.ndarray, test_labels: np.ndarray, *,
+    neighbours: int = 20,
+) -> float:  # fmt: skip
     """Accuracy of a k-nearest-neighbour vote, neighbours by cosine similarity and weighted by it (Wu et al. 2018).
 
     Args:
@@ -18,7 +21,8 @@ def accuracy(features, labels, test_features, test_labels, neighbours=20):
     """
     # Of unit vectors, the nearest by angle are the nearest in space; exp(cosine / 0.07) = exp(-distance^2 / 0.14) x c.
     vote = KNeighborsClassifier(
-        n_neighbors=min(neighbours, len(labels)), weights=lambda distance: np.exp(-(distance**2) / 0.14)
+        n_neighbors=min(neighbours, len(labels)),
+        weights=lambda distance: np.exp(-(distance**2) / 0.14),  # pyright: ignore[reportArgumentType]  may be a function
     )
     vote.fit(normalize(features), labels)
     return float(np.mean(vote.predict(normalize(test_features)) == test_labels))

@@ -4,11 +4,18 @@ import contextlib
 import dataclasses
 import functools
 import os
+from collections.abc import Iterable
+
+import numpy as np
 
 from tf_tickets import runs, storage
+from tf_tickets.backend import keras, tf
+from tf_tickets.data.catalog import DataSet
+from tf_tickets.data.pipeline import Images
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy
 from tf_tickets.export import loading, origin
+from tf_tickets.export.ticket import Ticket
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,29 +33,29 @@ class Subject:
     folder: str
     name: str
     file: str
-    run: object = None
+    run: runs.RunFolder | None = None
     predictions: str | None = None
 
-    def locked(self):
+    def locked(self) -> contextlib.AbstractContextManager:
         """Holds the run's lock, if there is one."""
         if self.run is None:
             storage.remove_forsaken(os.path.dirname(self.file))
         return self.run.locked() if self.run else contextlib.nullcontext()
 
     @functools.cached_property
-    def ticket(self):
+    def ticket(self) -> Ticket:
         """The Ticket."""
         return loading.load(self.folder)
 
     @functools.cached_property
-    def source_run(self):
+    def source_run(self) -> runs.RunFolder | None:
         """The runs.RunFolder that knows where its images are: its own, or that of a ticket folder inside one; or None.
 
         Its lock need not be held.
         """
         return self.run or origin.run_of(self.folder)
 
-    def rows(self):
+    def rows(self) -> list[dict[str, str]]:
         """The rows on disk, dicts of text; none where no file is."""
         rows = storage.read_csv(self.file) if os.path.exists(self.file) else []
         if any(set(row) != set(runs.EVALUATION_COLUMNS) or None in row.values() for row in rows):
@@ -58,7 +65,7 @@ class Subject:
             rows = [row for row in rows if row["round"] == str(self.ticket.round)]
         return rows
 
-    def append(self, evaluator, setting, metrics):
+    def append(self, evaluator: str, setting: str, metrics: Iterable[tuple[str, float, int]]) -> None:
         """Adds rows that are not there yet, in one atomic write.
 
         Args:
@@ -92,17 +99,17 @@ class Network:
         self.devices, self.data_dir = devices, data_dir
 
     @functools.cached_property
-    def data_set(self):
+    def data_set(self) -> DataSet:
         """The catalog.DataSet it reads."""
         return self._data_set()
 
     @property
-    def strategy(self):
+    def strategy(self) -> tf.distribute.Strategy:
         """The tf.distribute.Strategy."""
         return self.devices().strategy
 
     @functools.cached_property
-    def model(self):
+    def model(self) -> keras.Model:
         """The Keras network of normalised images."""
         with self.strategy.scope():
             return self.ticket.build()
@@ -114,12 +121,12 @@ class Network:
         model = self.model
         return replicas.spread(lambda images: model(images, training=False), self.strategy)
 
-    def logits(self, images):
+    def logits(self, images: Images) -> np.ndarray:
         """Float32 [n, classes] of a data.pipeline.Images."""
         return accuracy.logits_of(self._compute, images, self.data_set)
 
 
-def subjects(path, which):
+def subjects(path: str, which: str) -> list[Subject]:
     """The networks that a path stands for.
 
     Args:
@@ -133,14 +140,14 @@ def subjects(path, which):
       UsageError: the path is nothing of these, or holds nothing that is complete.
     """
     place = runs.usable_place(path)
-    if place.kind == "ticket":
+    if place.kind == "ticket" or place.run is None:
         return [Subject(place.path, "/".join(place.path.split(os.sep)[-2:]), f"{place.path}.evaluations.csv")]
-    if place.kind == "run":
+    if place.round is None:
         return of_run(place.run.of_ticket, which)
     return [_of_round(place.run, place.round.index)]
 
 
-def of_run(run, which):
+def of_run(run: runs.RunFolder, which: str) -> list[Subject]:
     """Of the complete rounds of a runs.RunFolder those that `which` names, as `subjects` has them."""
     return [_of_round(run, index) for index in _chosen(run, which)]
 

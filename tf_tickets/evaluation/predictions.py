@@ -1,12 +1,14 @@
 """What the networks of a run predict on the test set; images on which dense and ticket differ, and sure mistakes."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.data import pipeline
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.evaluation import calibration
 
 MOST_EXAMPLES, MOST_MISTAKES = 24, 12
@@ -14,7 +16,7 @@ MOST_EXAMPLES, MOST_MISTAKES = 24, 12
 LARGEST_SIDE = 96
 
 
-def keep(path, logits, labels):
+def keep(path: str, logits: np.ndarray, labels: np.ndarray) -> None:
     """Writes predictions.npz: uint16 [n] `predictions` and `labels`, float32 [n] `confidences`, in test order.
 
     Args:
@@ -30,12 +32,14 @@ def keep(path, logits, labels):
     }, compress=True)  # fmt: skip
 
 
-def are_kept(path):
+def are_kept(path: str) -> bool:
     """Whether predictions.npz is there with all that this version keeps."""
     return os.path.exists(path) and "confidences" in storage.read_arrays(path)
 
 
-def choose_examples(labels, dense, ticket, most=MOST_EXAMPLES):
+def choose_examples(
+    labels: np.ndarray, dense: np.ndarray, ticket: np.ndarray, most: int = MOST_EXAMPLES
+) -> tuple[np.ndarray, np.ndarray]:
     """Test images on which exactly one of the two networks is right, spread evenly over the test set.
 
     Both directions have half the places each, so that the pictures do not make the ticket look better than it is;
@@ -51,7 +55,7 @@ def choose_examples(labels, dense, ticket, most=MOST_EXAMPLES):
     gained = np.flatnonzero((dense != labels) & (ticket == labels))
     lost = np.flatnonzero((dense == labels) & (ticket != labels))
     places = max(most // 2, most - len(lost)), max(most // 2, most - len(gained))
-    return tuple(_spread(positions, count) for positions, count in zip((gained, lost), places))
+    return _spread(gained, places[0]), _spread(lost, places[1])
 
 
 def _spread(positions, count):
@@ -60,7 +64,9 @@ def _spread(positions, count):
     return positions[(np.arange(count) * len(positions)) // count]
 
 
-def choose_mistakes(labels, predicted, confidences, most=MOST_MISTAKES):
+def choose_mistakes(
+    labels: np.ndarray, predicted: np.ndarray, confidences: np.ndarray, most: int = MOST_MISTAKES
+) -> np.ndarray:
     """Test images on which a network is wrong and surest of it, the surest first.
 
     Args:
@@ -75,13 +81,12 @@ def choose_mistakes(labels, predicted, confidences, most=MOST_MISTAKES):
     return wrong[np.argsort(-confidences[wrong], kind="stable")[:most]]
 
 
-def write_examples(run, test, data_set):
+def write_examples(run: runs.RunFolder | None, test: Callable[[], pipeline.Images], data_set: DataSet) -> None:
     """Writes the run's examples.npz once round 0 and the ticket's round both have predictions; else does nothing.
 
     Args:
       run: a runs.RunFolder, or None for a ticket folder, which stays as it is.
       test: function -> data.pipeline.Images of the test set.
-      data_set: its catalog.DataSet.
 
     The file holds uint8 `images` [m, height, width, channels], as evaluation sees them and at most LARGEST_SIDE a side,
     `positions` in the test set, `labels`, `dense` and `ticket` (classes) [m], `round` of the ticket, `gained`, `lost`
@@ -90,8 +95,8 @@ def write_examples(run, test, data_set):
     `mistaken_labels`, `mistaken_predictions` and `mistaken_confidences`, and `mistakes`, how many there are in all. Of
     the user's own pictures it has `names` and `mistaken_names`.
     """
-    exported = run.exported() if run is not None else None
-    if exported is None or exported[1] != run.refits:
+    exported = None if run is None else run.exported()
+    if run is None or exported is None or exported[1] != run.refits:
         return
     index = exported[0]
     files = [run.round(number).predictions for number in (0, index)] if index else []
@@ -126,7 +131,7 @@ def _pictures(images, positions, data_set):
     if max(height, width) <= LARGEST_SIDE:
         return pixels
     size = [max(round(side * LARGEST_SIDE / max(height, width)), 1) for side in (width, height)]
-    pictures = (Image.fromarray(one[..., 0] if channels == 1 else one) for one in pixels)
+    pictures = (Image.fromarray(image[..., 0] if channels == 1 else image) for image in pixels)
     shrunk = [np.asarray(picture.resize(size, Image.Resampling.BILINEAR)) for picture in pictures]
     return np.stack(shrunk).reshape(len(positions), size[1], size[0], channels)
 

@@ -1,11 +1,13 @@
 """A function of a batch, shared out over the replicas of a strategy."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from tf_tickets.backend import tf
 
 
-def spread(function, strategy=None):
+def spread(function: Callable, strategy: tf.distribute.Strategy | None = None) -> Callable:
     """Compiles a function whose batches every replica gets its share of.
 
     Args:
@@ -16,20 +18,21 @@ def spread(function, strategy=None):
       A function of numpy arrays [n, ...] -> numpy arrays, in order. Where n is no multiple of the replicas the last
       image fills up and is cut off again.
     """
-    strategy = strategy or tf.distribute.get_strategy()
-    replicas = strategy.num_replicas_in_sync
+    chosen = strategy or tf.distribute.get_strategy()
+    assert chosen is not None, "there is always one"
+    replicas = chosen.num_replicas_in_sync
     if replicas == 1:
         compiled = tf.function(function, reduce_retracing=True, autograph=False)
         return lambda *arrays: tf.nest.map_structure(lambda tensor: tensor.numpy(), compiled(*arrays))
-    shared = tf.function(lambda *shares: strategy.run(function, args=shares), reduce_retracing=True, autograph=False)
+    shared = tf.function(lambda *shares: chosen.run(function, args=shares), reduce_retracing=True, autograph=False)
 
     def call(*arrays):
         count, each = len(arrays[0]), -(-len(arrays[0]) // replicas)
         rows = np.minimum(np.arange(each * replicas), count - 1)
-        shares = [_share(strategy, np.asarray(array)[rows], each) for array in arrays]
-        found = shared(*shares)
-        whole = [_joined(strategy, part)[:count] for part in (found if isinstance(found, tuple) else (found,))]
-        return tuple(whole) if isinstance(found, tuple) else whole[0]
+        shares = [_share(chosen, np.asarray(array)[rows], each) for array in arrays]
+        parts = shared(*shares)
+        whole = [_joined(chosen, part)[:count] for part in (parts if isinstance(parts, tuple) else (parts,))]
+        return tuple(whole) if isinstance(parts, tuple) else whole[0]
 
     return call
 

@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 
 from tf_tickets.data import subsets
+from tf_tickets.data.pipeline import Images
+from tf_tickets.evaluation.files import TestSet
 
 
-def draw(labels, wanted):
+def draw(labels: np.ndarray, wanted: int) -> np.ndarray:
     """Positions of a stratified sample, the same for every network.
 
     Args:
@@ -20,16 +22,16 @@ def draw(labels, wanted):
     return np.sort(np.concatenate(subsets.stratified(labels, wanted, "test_images")))
 
 
-def part(images, wanted):
+def part(images: Images, wanted: int) -> Images:
     """A data.pipeline.Images of `draw`."""
     return images[draw(images.labels, wanted)]
 
 
-def limited(test_set, wanted):
+def limited(test_set: TestSet, wanted: int) -> TestSet:
     """An evaluation.files.TestSet, whose images are those of the test split in its order, of so many."""
     return dataclasses.replace(test_set, load=lambda: part(test_set.load(), wanted))
 
 
-def named(evaluator, wanted):
+def named(evaluator: str, wanted: int | None) -> str:
     """The evaluator's name in rows: on fewer images it is another measurement."""
     return evaluator if wanted is None else f"{evaluator},images={wanted}"

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from tf_tickets.evaluation import filters
-from tf_tickets.evaluation.draws import plasma
+from tf_tickets.evaluation.draws import Draws, plasma
 
 # Mean and deviation of the flakes, zoom, threshold, radius and sigma of their smear, share of the image that stays.
 SNOW = (
@@ -25,7 +25,7 @@ _ICE, _GLASS = (235, 242, 255), (60, 78, 98)
 _EMBOSS = np.array([[-2.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 2.0]])
 
 
-def luma(images):
+def luma(images: np.ndarray) -> np.ndarray:
     """Brightness as ITU-R 601 weighs the channels: float64 [n, height, width, 1]."""
     if images.shape[-1] == 1:
         return images
@@ -39,7 +39,7 @@ def _colour(levels, channels):
     return colour if channels == 3 else luma(colour)
 
 
-def snow(images, constants, draws):
+def snow(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """Brighter, paler images under flakes that fall at an angle, and the same flakes turned round."""
     mean, deviation, zoom, threshold, radius, sigma, share = constants
     flakes = mean + deviation * draws.normal("flakes", *images.shape[1:3])
@@ -50,7 +50,7 @@ def snow(images, constants, draws):
     return pale + flakes + flakes[:, ::-1, ::-1]
 
 
-def frost_synthetic(images, constants, draws):
+def frost_synthetic(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """Ice over the image; the texture stands in for the published photographs, which are no constants.
 
     Thin bright crystals run along the contours where a cloudy map passes its middle, in two sizes, over frosted glass
@@ -66,7 +66,7 @@ def frost_synthetic(images, constants, draws):
     return keep * images + amount * (glass + ice * (white - glass))
 
 
-def fog(images, constants, draws):
+def fog(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """A cloudy map added, and the whole scaled back to the image's range."""
     amount, decay = constants
     brightest = images.max(axis=(1, 2, 3), keepdims=True)
@@ -74,7 +74,7 @@ def fog(images, constants, draws):
     return (images + amount * clouds) * brightest / (brightest + amount)
 
 
-def spatter(images, constants, draws):
+def spatter(images: np.ndarray, constants: tuple, draws: Draws) -> np.ndarray:
     """Drops of water, which shine along their borders, or of mud, which cover."""
     mean, deviation, blur, threshold, strength, mud = constants
     liquid = filters.gaussian(mean + deviation * draws.normal("liquid", *images.shape[1:3]), blur)
@@ -97,7 +97,7 @@ def _relief(wet):
     border = wet & beside
     # Images lie a thousand pixels apart, and distances end at 20; a last, full border answers where there is none.
     stack = np.concatenate([~border, np.zeros_like(border[:1])])
-    distance = ndimage.distance_transform_edt(stack, sampling=(1000.0, 1.0, 1.0))[:-1]
+    distance = np.asarray(ndimage.distance_transform_edt(stack, sampling=(1000.0, 1.0, 1.0)))[:-1]
     levels = np.floor(filters.box(np.minimum(distance, 20.0)) + 1e-9).astype(int)
     relief = np.rint(np.clip(filters.correlate(_equalised(levels), _EMBOSS), 0.0, 255.0))
     return filters.box(relief)

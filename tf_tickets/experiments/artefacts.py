@@ -29,7 +29,6 @@ def write(
 
     Args:
       run: the folder of the run.
-      training_round: the Round.
       rows: of its epochs.
       timed: of `timing`.
       plan: of the run.

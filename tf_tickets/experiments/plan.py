@@ -76,8 +76,9 @@ class Plan:
     def training_of(self, round_index: int) -> Training:
         """The Training settings of a round."""
         epochs = self.config.pruning.search_epochs
-        shortens = epochs is not None and self.is_searched(round_index)
-        return schedules.shortened(self.training, epochs) if shortens else self.training
+        if epochs is None or not self.is_searched(round_index):
+            return self.training
+        return schedules.shortened(self.training, epochs)
 
     @property
     def content(self) -> list[tuple[str, object]]:
@@ -85,7 +86,9 @@ class Plan:
 
         The number counts only where rounds are shortened: the last one is not, so a longer run is another run.
         """
-        rounds = [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
+        rounds: list[tuple[str, object]] = (
+            [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
+        )
         pictures = DATASETS[self.data_set.name].pictures(self.config.data.data_dir)
         return rounds if pictures is None else [*rounds, ("pictures", pictures.digest)]
 
@@ -168,7 +171,7 @@ def resolve(config: Config, refits: bool = False) -> Plan:
     if config.choice.refit and not config.data.validation:
         raise UsageError("--refit needs --validation, such as --validation=0.2: nothing is held out")
     train_counts, held_counts, total = _counts(config.data, data_set)
-    if refits and train_counts:
+    if refits and train_counts and held_counts:
         train_counts, held_counts = tuple(map(sum, zip(train_counts, held_counts))), (0,) * len(held_counts)
     held = sum(held_counts) if held_counts else 0
     network = architecture.from_config(config.network, data_set)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import typing
 from collections.abc import Callable
 
 import safetensors.numpy
@@ -73,7 +74,7 @@ class _Session(Session):
     def prepare(self, model: keras.Model) -> keras.Model:
         """The backbone with a projection in place of the head."""
         projected = self.normalising(projection.add(model, self.plan.config.run.seed))
-        features = keras.Model(projected.input, projected.get_layer("features").output)
+        features = keras.Model(projected.input, typing.cast(keras.layers.Layer, projected.get_layer("features")).output)
         self._features = tf.function(
             lambda images: features(images, training=False), reduce_retracing=True, autograph=False
         )

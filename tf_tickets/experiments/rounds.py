@@ -69,7 +69,6 @@ def train_round(
     Args:
       session: what the rounds share.
       folder: of the run.
-      training_round: the Round.
       stop: asked after each block of steps.
       steps_after: steps of later rounds, for the time left.
     """
@@ -143,8 +142,9 @@ def _is_checkpoint(value):
     path, facts = value if isinstance(value, list) and len(value) == 2 else (None, False)
     if path is None:
         return facts is None
-    known = isinstance(path, str) and isinstance(facts, dict) and messages.is_whole(facts.get("step"))
-    rows = facts.get("rows") if known else None
+    if not isinstance(path, str) or not isinstance(facts, dict) or not messages.is_whole(facts.get("step")):
+        return False
+    rows = facts.get("rows")
     return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
 
 

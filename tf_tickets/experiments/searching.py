@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
 from tf_tickets import runs, storage
 from tf_tickets.experiments import artefacts
 from tf_tickets.experiments.round import Round
@@ -28,7 +26,7 @@ def next_round(session: Session, run: runs.RunFolder, index: int) -> Round:
     plan = session.plan
 
     def begun():
-        masks = round_masks.begun(run, index, plan, session.gradients_at)
+        masks = round_masks.begun(run, index, plan, session.gradients_at)  # pyright: ignore[reportArgumentType]  only read
         artefacts.name_empty_layers(masks, index)
         return masks
 
@@ -82,7 +80,7 @@ def _settling(session, index, masks):
     def would_be():
         kernels = wrapping.kernel_variables(session.steps.model)
         weights = {name: kernels[name].numpy() for name in masks}
-        return plan.control.removed(plan, weights, masks, index + 1, session.gradients)
+        return plan.control.removed(plan, weights, masks, index + 1, gradients=session.gradients)
 
     return Settling(would_be, pruning.mask_distance, pruning.mask_patience)
 
@@ -93,7 +91,7 @@ def _gradual(session):
     first = -(-plan.rewind_step // plan.steps_per_epoch)
 
     def remove(weights, masks, amount):
-        scores = plan.control.scores(plan.config, weights, masks, 0, session.gradients)
+        scores = plan.control.scores(plan.config, weights, masks, 0, gradients=session.gradients)
         return pruning_masks.remove_smallest(
             scores, masks, min_per_layer=plan.config.pruning.min_per_layer, amount=amount
         )
@@ -119,5 +117,6 @@ def _rewound(initial, ticket):
         return initial
     rewound = names.with_auxiliary(ticket.rewound, initial)
     return {
-        name: rewound[name] if np.shape(rewound.get(name)) == array.shape else array for name, array in initial.items()
+        name: rewound[name] if name in rewound and rewound[name].shape == array.shape else array
+        for name, array in initial.items()
     }

@@ -205,10 +205,11 @@ class Session:
 
     def take_profiled_steps(self) -> tuple[int, int] | None:
         """First and last of the steps to profile, counted from the beginning of the training; given out once."""
-        if not self._profiles:
+        steps = self.plan.config.run.profile_steps
+        if not self._profiles or steps is None:
             return None
         self._profiles = False
-        first, last = map(int, self.plan.config.run.profile_steps.split(":"))
+        first, last = map(int, steps.split(":"))
         return first, last
 
     def subset_rows(self) -> list[dict]:

@@ -88,7 +88,7 @@ def planned(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
     """As `prepare`, with what the control trains in the place of plan and ticket; says where the network differs."""
     plan, ticket, folder = prepare(config)
     trained, given = plan.control.planned(plan, ticket, resolve)
-    if trained is not plan:
+    if trained is not plan and ticket is not None:
         left = pruning_masks.count(ticket.masks)
         width = trained.config.network.width
         say(f"width {width}: {trained.weights[0]:,} prunable weights, the ticket has {left:,}")

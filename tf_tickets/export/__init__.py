@@ -45,7 +45,6 @@ def save(ticket: Ticket, folder: str, metrics: dict | None = None, test_images: 
     """Writes a ticket folder: SavedModel, arrays, hashes; an older ticket there is replaced.
 
     Args:
-      ticket: the Ticket.
       folder: its path.
       metrics: dict of numbers measured on the ticket, for its document and model card.
       test_images: how many images `metrics["test_accuracy"]` is of.

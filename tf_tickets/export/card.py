@@ -36,7 +36,6 @@ def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "
     """The card in Markdown.
 
     Args:
-      ticket: an export.ticket.Ticket.
       metrics: dict of what was measured on it; empty where nothing was.
       test_images: how many images `test_accuracy` is of; None where nothing was measured.
       folder: what the loading lines call it.

@@ -41,7 +41,7 @@ def described(document: dict) -> architecture.Network:
     return network
 
 
-def check_plugins(document, place):
+def check_plugins(document: dict, place: str) -> None:
     """UsageError, which names the flag to add, where a ticket's settings name plugins that are not loaded."""
     settings = document.get("settings")
     named = settings.get("plugins") if isinstance(settings, dict) else None

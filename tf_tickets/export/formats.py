@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import gzip
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,7 +26,10 @@ _LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3}
 _HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label")
 
 
-def export(path: str, formats: list[str] | None, config: Config, out: str | None = None, say=lambda line: None) -> str:
+def export(
+    path: str, formats: list[str] | None, config: Config, out: str | None = None, *,
+    say: Callable[[str], None] = lambda line: None,
+) -> str:  # fmt: skip
     """Writes a ticket in other formats.
 
     Args:

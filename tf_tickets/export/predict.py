@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,7 +21,7 @@ BATCH = 100
 STANDARD_INPUT = "-"
 
 
-def predict(folder: str, paths: list[str], command: Command) -> tuple[str, list[str]]:
+def predict(folder: str, paths: Sequence[str], command: Command) -> tuple[str, list[str]]:
     """Labels pictures.
 
     Args:

@@ -18,7 +18,6 @@ def write(ticket: Ticket, facts: dict, path: str) -> None:
     """Writes the file, atomically; equal tickets make equal bytes.
 
     Args:
-      ticket: a Ticket.
       facts: its export.writer.facts, with a program.
       path: of the file.
     """

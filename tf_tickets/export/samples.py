@@ -35,7 +35,6 @@ def missing(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) ->
     """Why a ticket's images cannot be had, in words; None where they can be. Computes nothing, starts no TensorFlow.
 
     Args:
-      ticket: the Ticket.
       run: the runs.RunFolder it lies in, or None.
       data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
 
@@ -72,7 +71,6 @@ def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Samp
     Where the data set is not there, all are noise.
 
     Args:
-      ticket: the Ticket.
       run: the runs.RunFolder it lies in, or None.
       data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
 
@@ -91,8 +89,11 @@ def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Samp
     if len(training):
         calibration, kind = source.images(_spread(training, _CALIBRATED)), "training images of the run"
     else:
-        others = np.setdiff1d(everywhere, compared)
-        calibration, kind = source.test(_spread(others if len(others) else compared, _CALIBRATED))[0], "test images"
+        uncompared = np.setdiff1d(everywhere, compared)
+        calibration, kind = (
+            source.test(_spread(uncompared if len(uncompared) else compared, _CALIBRATED))[0],
+            "test images",
+        )
     pixels = functools.partial(_pixels, data_set=source.data_set, dtype=ticket.data.get("dtype", "uint8"))
     return Sample(pixels(calibration), kind, pixels(source.test(compared)[0]), "test images")
 

@@ -16,9 +16,6 @@ from tf_tickets.models import winograd
 def function(ticket: Ticket) -> tuple:
     """The network as TensorFlow Lite's converter takes it.
 
-    Args:
-      ticket: a Ticket.
-
     Returns:
       (concrete function, tf.Module of its weights): one image [1, height, width, channels] as the data set stores it
       (of 16 bits: float32 of the same values) to a dict of float32 logits and probabilities [1, classes].

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import math
 import os
+import typing
 from collections.abc import Iterable
 
 import numpy as np
@@ -19,6 +20,9 @@ from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.models.description import Network
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 from tf_tickets.settings.config import Config, options
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.backend import keras
 
 LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
 # Images a call in evaluation; the bits of logits depend on it.
@@ -87,7 +91,7 @@ class Ticket:
         digest.update(canonical(facts))
         return digest.hexdigest()
 
-    def build(self):
+    def build(self) -> "keras.Model":
         """A plain Keras network with the trained, masked weights; float32 normalised images in, logits out."""
         from tf_tickets.models import builder, state
 
@@ -99,7 +103,7 @@ class Ticket:
         return model
 
     @functools.cached_property
-    def model(self):
+    def model(self) -> "keras.Model":
         """What `build` gives, built once for all who only read it."""
         return self.build()
 

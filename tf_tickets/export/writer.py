@@ -27,7 +27,6 @@ def write_ticket(folder: RunFolder, chosen: int) -> str:
     """Exports a complete round of a run as its ticket.
 
     Args:
-      folder: a runs.RunFolder.
       chosen: the round.
 
     Returns:
@@ -42,7 +41,6 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
     """Writes a Ticket as the folder `path`, which appears by renaming, durable.
 
     Args:
-      ticket: a Ticket.
       path: the folder; a ticket that stands there is replaced.
       metrics: dict of the numbers measured on it.
       test_images: how many images the test accuracy is of.
@@ -72,7 +70,6 @@ def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
     """What every document of a ticket holds: counts, network and its program, data, settings, numbers.
 
     Args:
-      ticket: a Ticket.
       metrics, test_images: as in `write`.
     """
     layers = [

@@ -1,5 +1,10 @@
 """Networks: descriptions without TensorFlow, their Keras builders, and their state as named arrays."""
 
+import typing
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.backend import keras
+
 
 def build(
     name: str,
@@ -12,7 +17,7 @@ def build(
     kappa: float = 16.0,
     seed: int = 0,
     precision: str = "float32",
-):
+) -> "keras.Model":
     """Builds a functional Keras network with logits out; see `builder.build`."""
     from tf_tickets.models import builder
 
@@ -22,7 +27,7 @@ def build(
     )  # fmt: skip
 
 
-def load_state(model, arrays: dict, strict: bool = True) -> tuple[list[str], list[str]]:
+def load_state(model: "keras.Model", arrays: dict, strict: bool = True) -> tuple[list[str], list[str]]:
     """Loads PyTorch-named arrays in torch's layout; see `state.load_state`."""
     from tf_tickets.models import state
 

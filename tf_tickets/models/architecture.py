@@ -1,8 +1,10 @@
 """Network by name: its description, without TensorFlow, from the registry of networks."""
 
+from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 from tf_tickets.models.description import Network
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings import groups
 
 HEADS = ("linear", "cosine", "tvmf")
 
@@ -28,9 +30,6 @@ def describe(
       head: linear, cosine or tvmf.
       kappa: of a tvmf head.
 
-    Returns:
-      A Network.
-
     Raises:
       UsageError: an unknown name, or a size that the network cannot have.
     """
@@ -45,7 +44,7 @@ def describe(
     )  # fmt: skip
 
 
-def from_config(network, data_set) -> Network:
+def from_config(network: groups.Network, data_set: DataSet) -> Network:
     """Describes the network of a config.Network on a data.catalog.DataSet.
 
     stem=auto is the data set's, and full for a pretrained transformer, which then sees images as large as it knows.

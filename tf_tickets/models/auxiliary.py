@@ -2,8 +2,9 @@
 
 import contextlib
 import contextvars
+from collections.abc import Iterator
 
-from tf_tickets.backend import keras
+from tf_tickets.backend import keras, tf
 from tf_tickets.models import names, state
 
 # Replicas are traced by threads of their own; each has its own value.
@@ -11,7 +12,7 @@ _active = contextvars.ContextVar("auxiliary_normalisation", default=False)
 
 
 @contextlib.contextmanager
-def path():
+def path() -> Iterator[None]:
     """Inside, networks of `add` normalise by their auxiliary layers."""
     token = _active.set(True)
     try:
@@ -35,22 +36,22 @@ class PairedNormalization(keras.layers.Layer):
             kind.from_config({**settings, "name": name}) for name in (self.name, f"{self.name}{names.AUXILIARY}")
         )
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         """Both layers' variables."""
         for part in self.parts:
             part.build(shape)
         super().build(shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The layer of the path that is being run."""
         return self.parts[int(_active.get())](inputs, training=training)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The settings of the network's own layer, and its class."""
         return {**super().get_config(), "settings": self.settings, "kind": self.kind}
 
 
-def add(model):
+def add(model: keras.Model) -> keras.Model:
     """A clone of a functional network whose batch normalisations are paired.
 
     Both of a pair start from the state of the network's own. Outside `path` the clone computes what `model` does.

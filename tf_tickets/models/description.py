@@ -95,7 +95,7 @@ class Network(abc.ABC):
         return sum(2 * kernel.outputs for kernel in self.body())
 
     @abc.abstractmethod
-    def build(self, images: Tensor, builder) -> Tensor:
+    def build(self, images: Tensor, builder: typing.Any) -> Tensor:
         """The layers from images to `features`, in Keras; those of `body` have its names.
 
         Args:
@@ -160,7 +160,7 @@ class Entry:
     pretrained_stem: str | None = None
 
 
-def register(*names: str, **facts) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
+def register(*names: str, **facts: typing.Any) -> Callable[[Callable[..., Network]], Callable[..., Network]]:
     """A decorator that registers a function as the `describe` of the networks of some names.
 
     Args:

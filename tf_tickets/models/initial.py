@@ -1,6 +1,7 @@
 """Initial weights from stateless draws: they depend on the seed and the layer's name (docs/science.md, Training)."""
 
 import math
+import typing
 
 import numpy as np
 from scipy import special
@@ -8,19 +9,22 @@ from scipy import special
 from tf_tickets import seeds
 from tf_tickets.models.description import Kernel, Network
 
+if typing.TYPE_CHECKING:
+    from tf_tickets.backend import keras
+
 
 def unit(seed: int, layer: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
     """Uniform draws in [0, 1) of a variable, float64 of `shape`."""
     return seeds.uniform(seeds.fold("initial", seed, layer, variable), math.prod(shape)).reshape(shape)
 
 
-def normal(seed: int, layer: str, variable: str, shape: tuple[int, ...], deviation: float) -> np.ndarray:
+def normal(seed: int, layer: str, variable: str, shape: tuple[int, ...], *, deviation: float) -> np.ndarray:
     """Normal draws of a variable, float32 of `shape`."""
     draws = np.clip(unit(seed, layer, variable, shape), 2.0**-54, 1.0 - 2.0**-53)
     return (deviation * special.ndtri(draws)).astype(np.float32)
 
 
-def uniform_fan_in(seed: int, layer: str, variable: str, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
+def uniform_fan_in(seed: int, layer: str, variable: str, shape: tuple[int, ...], *, fan_in: int) -> np.ndarray:
     """Uniform in +-1/sqrt(fan_in), PyTorch's default for convolution and linear layers, float32 of `shape`."""
     bound = 1.0 / math.sqrt(fan_in)
     return ((2.0 * unit(seed, layer, variable, shape) - 1.0) * bound).astype(np.float32)
@@ -30,21 +34,21 @@ def kernel(described: Kernel, seed: int) -> np.ndarray:
     """The initial kernel of a Kernel."""
     name, shape = described.name, described.shape
     if described.start == "fan_in":
-        return uniform_fan_in(seed, name, "kernel", shape, described.fan_in)
+        return uniform_fan_in(seed, name, "kernel", shape, fan_in=described.fan_in)
     area = math.prod(shape[:-2]) if len(shape) == 4 else 1
     deviation = {"small": 0.01, "token": 0.02, "fan_out": math.sqrt(2.0 / (described.outputs * area))}[described.start]
-    return normal(seed, name, "kernel", shape, deviation)
+    return normal(seed, name, "kernel", shape, deviation=deviation)
 
 
 def bias(described: Kernel, seed: int) -> np.ndarray:
     """The initial bias of a Kernel: PyTorch's default, or zeros."""
     shape = (described.outputs,)
     if described.start == "fan_in":
-        return uniform_fan_in(seed, described.name, "bias", shape, described.fan_in)
+        return uniform_fan_in(seed, described.name, "bias", shape, fan_in=described.fan_in)
     return np.zeros(shape, np.float32)
 
 
-def draw(model, described: Network, seed: int) -> None:
+def draw(model: "keras.Model", described: Network, seed: int) -> None:
     """Assigns the initial weights of a Network to its Keras model."""
     for part in described.kernels():
         layer = model.get_layer(part.name)
@@ -53,4 +57,4 @@ def draw(model, described: Network, seed: int) -> None:
             layer.bias.assign(bias(part, seed))
     for (name, variable), deviation in described.other_starts().items():
         values = getattr(model.get_layer(name), variable)
-        values.assign(normal(seed, name, variable, tuple(values.shape), deviation))
+        values.assign(normal(seed, name, variable, tuple(values.shape), deviation=deviation))

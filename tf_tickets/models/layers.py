@@ -37,18 +37,18 @@ class HarmonicConvolution(_Convolution):
         super().__init__(**kwargs)
         self.channels, self.size = channels, size
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         """Coefficients [size, size, in, out], i-major."""
         self.kernel = self.add_weight("kernel", (self.size, self.size, shape[-1], self.channels))
         super().build(shape)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, height, width, in] -> [n, height', width', out]."""
         filters = tf.constant(cosine_filters(self.size), self.compute_dtype)
         kernel = tf.einsum("ijxy,ijco->xyco", filters, tf.cast(self.kernel, self.compute_dtype))
         return tf.nn.conv2d(inputs, kernel, self.stride, self._pads())
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Channels and size, with stride and padding."""
         return {**super().get_config(), "channels": self.channels, "size": self.size}
 
@@ -59,12 +59,12 @@ class DepthwiseConvolution(_Convolution):
     Keras' own is accepted by tfmot's wrapper, which then prunes nothing of it.
     """
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         """The kernel."""
         self.kernel = self.add_weight("kernel", (3, 3, shape[-1], 1))
         super().build(shape)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, height, width, channels] -> [n, height', width', channels]."""
         kernel = tf.cast(self.kernel, self.compute_dtype)
         strides = [1, self.stride, self.stride, 1]
@@ -85,19 +85,19 @@ class StridedPointwise(_Convolution):
         super().__init__(**kwargs)
         self.channels = channels
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         """The kernel [1, 1, in, out]."""
         self.kernel = self.add_weight("kernel", (1, 1, shape[-1], self.channels))
         super().build(shape)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, height, width, in] -> [n, height / stride, width / stride, out], rounded up."""
         kernel = tf.cast(self.kernel, self.compute_dtype)
         # The mean of one value: several times as fast as slicing, whose gradient runs on one core.
         taken = tf.nn.avg_pool2d(inputs, 1, self.stride, "VALID")
         return tf.nn.conv2d(taken, kernel, 1, "VALID")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Channels, with stride and padding."""
         return {**super().get_config(), "channels": self.channels}
 
@@ -109,7 +109,7 @@ class CosineFilters(keras.layers.Layer):
         super().__init__(**kwargs)
         self.size, self.stride = size, stride
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, height, width, channels] -> [n, height', width', channels x size^2]."""
         filters = cosine_filters(self.size).reshape(self.size**2, self.size, self.size).transpose(1, 2, 0)
         kernel = np.tile(filters[:, :, None, :], (1, 1, inputs.shape[-1], 1))
@@ -118,7 +118,7 @@ class CosineFilters(keras.layers.Layer):
         strides = [1, self.stride, self.stride, 1]
         return tf.nn.depthwise_conv2d(padded, tf.constant(kernel, self.compute_dtype), strides, "VALID")
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Size and stride."""
         return {**super().get_config(), "size": self.size, "stride": self.stride}
 
@@ -126,17 +126,17 @@ class CosineFilters(keras.layers.Layer):
 class Tokens(keras.layers.Layer):
     """Puts the class token before the patches and adds the positions (Dosovitskiy et al. 2021)."""
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Nothing but the base's settings."""
         return super().get_config()
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         """Class token [1, 1, width] and positions [1, 1 + patches, width]."""
         self.cls_token = self.add_weight("cls_token", (1, 1, shape[-1]))
         self.pos_embed = self.add_weight("pos_embed", (1, 1 + shape[1] * shape[2], shape[-1]))
         super().build(shape)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, rows, columns, width] -> [n, 1 + patches, width]."""
         patches = tf.reshape(inputs, [-1, inputs.shape[1] * inputs.shape[2], inputs.shape[3]])
         token = tf.tile(tf.cast(self.cls_token, self.compute_dtype), [tf.shape(inputs)[0], 1, 1])
@@ -150,14 +150,14 @@ class Attention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.heads = heads
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, tokens, 3 x width] -> [n, tokens, width]."""
         count, size = inputs.shape[1], inputs.shape[2] // 3 // self.heads
         parts = tf.transpose(tf.reshape(inputs, [-1, count, 3, self.heads, size]), [2, 0, 3, 1, 4])
         weight = tf.nn.softmax(tf.matmul(parts[0] * size**-0.5, parts[1], transpose_b=True))
         return tf.reshape(tf.transpose(tf.matmul(weight, parts[2]), [0, 2, 1, 3]), [-1, count, self.heads * size])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """The number of heads."""
         return {**super().get_config(), "heads": self.heads}
 
@@ -165,11 +165,11 @@ class Attention(keras.layers.Layer):
 class First(keras.layers.Layer):
     """The class token: [n, tokens, width] -> [n, width]."""
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Nothing but the base's settings."""
         return super().get_config()
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The first token."""
         return inputs[:, 0]
 
@@ -185,24 +185,24 @@ class SimilarityHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.classes, self.kind, self.kappa = classes, kind, kappa
 
-    def build(self, shape):
+    def build(self, shape: tf.TensorShape) -> None:
         """Kernel [features, classes] and s [1]."""
         self.kernel = self.add_weight("kernel", (shape[-1], self.classes))
         self.s = self.add_weight("s", (1,), initializer="zeros")
         super().build(shape)
 
-    def similarity(self, inputs):
+    def similarity(self, inputs: tf.Tensor) -> tf.Tensor:
         """z: [n, features] -> [n, classes]."""
         cosine = tf.matmul(_unit(inputs, 1), _unit(tf.cast(self.kernel, self.compute_dtype), 0))
         if self.kind == "cosine":
             return cosine
         return (1.0 + cosine) / (1.0 + self.kappa * (1.0 - cosine)) - 1.0
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Logits, scale x z."""
         return (1.0 + tf.math.softplus(tf.cast(self.s, self.compute_dtype))) * self.similarity(inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Classes, kind and kappa."""
         return {**super().get_config(), "classes": self.classes, "kind": self.kind, "kappa": self.kappa}
 

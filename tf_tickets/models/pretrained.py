@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+import typing
 import zipfile
 import zlib
 
@@ -13,6 +14,9 @@ from tf_tickets.errors import TicketError, UsageError, reason
 from tf_tickets.models import state
 from tf_tickets.runtime import files
 
+if typing.TYPE_CHECKING:
+    from tf_tickets.backend import keras
+
 FORMATS = (".safetensors", ".npz", ".h5", ".pth", ".pt")
 # The head never comes along; the stem does when it fits.
 _REPLACEABLE = ("linear.", "pre_conv.")
@@ -21,7 +25,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 _FILTERS = (1, 2, 3)
 
 
-def read(path, said="--pretrained=", model=None):
+def read(path: str, said: str = "--pretrained=", model: "keras.Model | None" = None) -> dict[str, np.ndarray]:
     """The arrays of a file by PyTorch's names.
 
     Args:
@@ -162,7 +166,7 @@ def _read_torch(path, sizes):
     return {name: tensor.numpy() for name, tensor in content.items() if hasattr(tensor, "numpy")}
 
 
-def load(model, arrays):
+def load(model: "keras.Model", arrays: dict[str, np.ndarray]) -> str:
     """Loads a backbone into a network.
 
     Args:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tf_tickets.backend import keras
+from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
 from tf_tickets.models import layers
 
@@ -28,7 +28,7 @@ def _own_layers(model):
     return [layer.layer if isinstance(layer, keras.layers.Wrapper) else layer for layer in model.layers]
 
 
-def variables(model):
+def variables(model: keras.Model) -> dict[str, tf.Variable]:
     """The network's own variables by name, in layer order; a pruning wrapper's masks and counters are not state."""
     by_name = {}
     for inner in _own_layers(model):
@@ -38,7 +38,7 @@ def variables(model):
     return by_name
 
 
-def get_state(model, own=False):
+def get_state(model: keras.Model, own: bool = False) -> dict[str, np.ndarray]:
     """All variables as float32 arrays by name.
 
     Args:
@@ -52,7 +52,7 @@ def get_state(model, own=False):
     return {name: np.asarray(variable) for name, variable in held.items()}
 
 
-def set_state(model, arrays):
+def set_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     """Assigns every variable; names and shapes have to fit exactly (ValueError)."""
     own = variables(model)
     if set(own) != set(arrays):
@@ -80,7 +80,7 @@ def _to_keras(array, shape):
     return array.T if array.ndim == 2 else array
 
 
-def torch_state(model):
+def torch_state(model: keras.Model) -> dict[str, np.ndarray]:
     """All variables by PyTorch's names, in torch's layout: what `load_state` takes."""
     kinds = {layer.name: type(layer) for layer in _own_layers(model)}
     return {
@@ -89,7 +89,7 @@ def torch_state(model):
     }
 
 
-def torch_named(model, arrays):
+def torch_named(model: keras.Model, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays under Keras' names and in its layout, `layer/kernel`, as `load_state` takes them; others as they are."""
     kinds = {layer.name: type(layer) for layer in _own_layers(model)}
     renamed = {}
@@ -110,7 +110,9 @@ def _to_torch(array, kind):
     return array.T if array.ndim == 2 else array
 
 
-def load_state(model, arrays, strict=True, replaceable=()):
+def load_state(
+    model: keras.Model, arrays: dict[str, np.ndarray], strict: bool = True, replaceable: tuple[str, ...] = ()
+) -> tuple[list[str], list[str]]:
     """Loads PyTorch-named arrays into a network.
 
     Args:

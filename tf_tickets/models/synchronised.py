@@ -11,7 +11,7 @@ class SynchronisedNormalisation(keras.layers.BatchNormalization):
     fused layers put the unbiased one: n/(n - 1) of it, n being the images times positions of the global batch.
     """
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """[n, ..., channels] of one device -> the same shape; when training, every device has to take part."""
         if not training:
             return super().call(inputs, training=False)
@@ -36,7 +36,7 @@ def _summed(parts):
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, parts)
 
 
-def synchronise(model):
+def synchronise(model: keras.Model) -> keras.Model:
     """A clone of a functional network, with its state, that normalises by the statistics of the global batch."""
 
     def clone(layer):

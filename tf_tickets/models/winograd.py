@@ -7,6 +7,7 @@ oneDNN computes float32 convolutions directly; cuDNN has these algorithms, so on
 import contextlib
 import contextvars
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,7 +24,7 @@ _direct = contextvars.ContextVar("direct_convolutions", default=False)
 
 
 @contextlib.contextmanager
-def direct():
+def direct() -> Iterator[None]:
     """Inside, what is traced has ordinary convolutions: files for other machines, small batches and 8 bits."""
     token = _direct.set(True)
     try:
@@ -32,7 +33,7 @@ def direct():
         _direct.reset(token)
 
 
-def pays(inputs, outputs, sides):
+def pays(inputs: int, outputs: int, sides: tuple[int, int]) -> bool:
     """Whether a 3x3 convolution of stride 1 is faster transformed, for batches of some tens of images and more.
 
     Args:
@@ -53,18 +54,18 @@ class WinogradConvolution(keras.layers.Conv2D, tfmot.sparsity.keras.PrunableLaye
     2e-6 of the output's standard deviation.
     """
 
-    def get_prunable_weights(self):
+    def get_prunable_weights(self) -> list[tf.Variable]:
         """The kernel."""
         return [self.kernel]
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """[n, height, width, in] and [3, 3, in, out] -> [n, height, width, out]."""
         if _direct.get() or tf.config.list_logical_devices("GPU"):
             return super().convolution_op(inputs, kernel)
         return convolve(inputs, kernel)
 
 
-def convolve(images, kernel):
+def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """The convolution of stride 1 with zeros around the images.
 
     Args:

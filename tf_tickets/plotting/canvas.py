@@ -6,16 +6,22 @@ import io
 import math
 import os
 import re
+import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tf_tickets import storage
 from tf_tickets.errors import plain_xml
+
+if typing.TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's palette, readable with colour-blind eyes, brown for its yellow, which is faint on white; markers tell
 # the groups apart without colour.
@@ -57,13 +63,12 @@ class Shown:
 
 def canvas(width: float, height: float) -> Figure:
     """An empty figure of so many inches that no window shows."""
-    drawn = Figure(figsize=(width, height), layout="constrained")
-    drawn.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    drawn = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     FigureCanvasAgg(drawn)
     return drawn
 
 
-def write(draw, path_without_suffix, formats=("png", "svg")):
+def write(draw: Callable[[], Figure], path_without_suffix: str, formats: Sequence[str] = ("png", "svg")) -> list[str]:
     """Writes what `draw` gives as PNG and SVG, whatever a matplotlibrc says; returns the paths."""
     with look(LOOK) as lacking:
         drawn, paths = draw(), []
@@ -75,14 +80,14 @@ def write(draw, path_without_suffix, formats=("png", "svg")):
     return paths
 
 
-def saved(drawn, name, **options):
+def saved(drawn: Figure, name: str, **options: typing.Any) -> bytes:
     """The bytes of a figure in a format of METADATA."""
     drawn.savefig(data := io.BytesIO(), format=name, metadata=METADATA[name], **options)
     return plain_xml(data.getvalue().decode()).encode() if name == "svg" else data.getvalue()
 
 
 @contextlib.contextmanager
-def look(settings):
+def look(settings: dict) -> Iterator[Callable[[], bool]]:
     """Draws under these settings alone, whatever a matplotlibrc says.
 
     Yields:
@@ -98,7 +103,7 @@ def look(settings):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def density_axis(axes, densities) -> None:
+def density_axis(axes: "Axes", densities: "pandas.Series | list[float]") -> None:
     """A log axis of densities (positive fractions), sparser to the right, with ticks in per cent."""
     axes.set_xscale("log")
     least = min(densities)

@@ -1,18 +1,26 @@
 """Tables as coloured cells: any table, differences, weights left by layer and round, similarity of layers."""
 
+import typing
+from collections.abc import Callable, Iterable
+
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import PAPER, Shown, canvas
 
+if typing.TYPE_CHECKING:
+    import pandas
+
 # Purple to orange through white: the two ends differ for every kind of colour vision.
 DIVERGING, SEQUENTIAL = "PuOr_r", "viridis"
 
 
 def heat_map(
-    table, *, text, colours=SEQUENTIAL, norm=None, label="", x="", y="", title="", size=None, upright=False
-) -> Figure:
+    table: "pandas.DataFrame", *, text: Callable[[float], str] | None, colours: str = SEQUENTIAL,
+    norm: Normalize | None = None, label: str = "", x: str = "", y: str = "", title: str = "",
+    size: tuple[float, float] | None = None, upright: bool = False,
+) -> Figure:  # fmt: skip
     """A table as coloured cells, annotated where there is room.
 
     Args:
@@ -44,7 +52,7 @@ def heat_map(
     bar = drawn.colorbar(mesh, ax=axes, shrink=0.9, aspect=30, pad=0.02)
     bar.set_label(label)
     bar.outline.set_visible(False)
-    if isinstance(norm, LogNorm):
+    if isinstance(norm, LogNorm) and norm.vmin is not None and norm.vmax is not None:
         ticks = [tick for tick in (0.01, 0.1, 1, 2, 5, 10, 20, 50, 100) if norm.vmin <= tick <= norm.vmax]
         bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
         bar.minorticks_off()
@@ -58,7 +66,7 @@ def _name(set_ticks, names, most, **look):
     set_ticks(np.arange(0, len(names), step) + 0.5, shortened(names[::step]), **look)
 
 
-def shortened(names):
+def shortened(names: Iterable) -> list[str]:
     """Names of at most 22 characters, where they differ in those; what they are cut from is in the tables."""
     names = [str(name) for name in names]
     for head, tail in ((20, 0), (10, 10)):
@@ -80,7 +88,7 @@ def _annotate(axes, values, mesh, text):
             )  # fmt: skip
 
 
-def differences(table, **words):
+def differences(table: "pandas.DataFrame", **words: typing.Any) -> Figure:
     """A heat map of signed points around a white zero; arguments as of `heat_map`."""
     furthest = max(float(np.nanmax(np.abs(table.to_numpy(float)))), 0.1)
     small = table.shape[1] <= 12
@@ -90,7 +98,7 @@ def differences(table, **words):
     )  # fmt: skip
 
 
-def densities(table, title="") -> Figure:
+def densities(table: "pandas.DataFrame", title: str = "") -> Figure:
     """Density by layer and round on a log scale; an empty cell is a layer without a weight.
 
     Args:
@@ -106,7 +114,7 @@ def densities(table, title="") -> Figure:
     )  # fmt: skip
 
 
-def weights_left(table) -> list[Shown]:
+def weights_left(table: "pandas.DataFrame | None") -> list[Shown]:
     """`densities` for a page, mean over runs; none of one round, or without a table."""
     if table is None or table.shape[1] < 2:
         return []
@@ -118,7 +126,7 @@ def weights_left(table) -> list[Shown]:
     )]  # fmt: skip
 
 
-def similarity(table, title="") -> Figure:
+def similarity(table: "pandas.DataFrame", title: str = "") -> Figure:
     """Linear CKA of layers against layers, from 0 to 1; `table` is a frame of both."""
     numbered = table.set_axis([str(number) for number in range(1, table.shape[1] + 1)], axis=1)
     text = (lambda value: f"{value:.2f}") if table.shape[1] <= 8 else None

@@ -1,6 +1,6 @@
 """Rows of `evaluate` and `analyze`, dicts of text: by layer, by network, as lines of a figure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,7 +33,10 @@ def network(rows: list[dict]) -> str:
     return f"round {rows[0]['round']}, {percent(float(rows[0]['density']))}"
 
 
-def line(axes: Axes, values: dict[str, float], index: int, label: str, scale: float = 1, names=None) -> None:
+def line(
+    axes: Axes, values: dict[str, float], index: int, label: str, *, scale: float = 1,
+    names: Sequence[str] | None = None,
+) -> None:  # fmt: skip
     """Draws values by layer; `names` are all layers of the axis, where some may have no value."""
     names = list(values) if names is None else names
     axes.plot(

@@ -1,5 +1,6 @@
 """What pruning reads of a plan and of a ticket, which rooms above this one make."""
 
+import dataclasses
 import typing
 
 import numpy as np
@@ -17,6 +18,7 @@ class Plan(typing.Protocol):
     dense_masks: dict[str, np.ndarray]
 
 
+@dataclasses.dataclass(frozen=True)
 class Ticket(typing.Protocol):
     """See export.ticket.Ticket."""
 

@@ -33,7 +33,7 @@ def begun(
     state = storage.read_arrays(before.weights)
     weights = pruning_masks.kernels(state, masks)
     control = CONTROLS[plan.config.pruning.control]
-    return control.removed(plan, weights, masks, round_index, lambda: gradients_at(state, masks))
+    return control.removed(plan, weights, masks, round_index, gradients=lambda: gradients_at(state, masks))
 
 
 def read(path: str, plan: Plan) -> dict[str, np.ndarray]:

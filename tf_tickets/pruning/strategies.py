@@ -8,7 +8,7 @@ the start (`--rewind`) are tables of their own, which a control uses unless it s
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Control:
         """(whether it is so, message) of the settings that it refuses."""
         return []
 
-    def weights(self, counts: list[int]) -> list[int]:
+    def weights(self, counts: Sequence[int]) -> Sequence[int]:
         """Prunable weights left in each of its rounds, from those after each pruning of a search."""
         return counts
 
@@ -79,18 +79,18 @@ class Control:
 
     def scores(
         self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        gradients: Gradients,
+        *, gradients: Gradients,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
         return criteria.scores(config.pruning.criterion, weights, masks, gradients)
 
-    def amount(self, counts: list[int]) -> int | None:
+    def amount(self, counts: Sequence[int]) -> int | None:
         """How many weights the next pruning removes; None: the share `--rate`."""
         return None
 
     def removed(
         self, plan: Plan, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        gradients: Gradients,
+        *, gradients: Gradients,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """The masks of round `round_index`.
 
@@ -101,7 +101,7 @@ class Control:
           gradients: function -> the gradient of the training loss by `weights`, for criteria that want it.
         """
         pruning, amount = plan.config.pruning, self.amount(plan.weights)
-        scores = self.scores(plan.config, weights, masks, round_index, gradients)
+        scores = self.scores(plan.config, weights, masks, round_index, gradients=gradients)
         amounts = {} if amount is None else {"amount": amount}
         return pruning_masks.SCOPES[pruning.scope](scores, masks, pruning.rate, pruning.min_per_layer, **amounts)
 
@@ -151,7 +151,7 @@ class Random(Control):
 
     def scores(
         self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        gradients: Gradients,
+        *, gradients: Gradients,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """Uniform draws of the run's seed, the round and the layer: nested and the same on every machine."""
         return pruning_masks.random_scores(weights, config.run.seed, round_index)
@@ -165,6 +165,7 @@ class RandomLayerwise(Control):
 
     def changed(self, ticket: Ticket, config: Config) -> Ticket:
         """The ticket with other positions, and the whole state at its rewind point, which its run folder keeps."""
+        assert config.pruning.ticket is not None, "a ticket is given where one is changed"
         run = runs.RunFolder(os.path.dirname(os.path.abspath(config.pruning.ticket)))
         if ticket.refits and not run.refits:
             run = run.refit
@@ -219,6 +220,7 @@ class SmallDense(Control):
         self, plan: Plan, ticket: Ticket | None, resolve: Callable[[Config, bool], Plan]
     ) -> tuple[Plan, Ticket | None]:
         """The plan of the widest network with no more prunable weights than the ticket has; no ticket."""
+        assert ticket is not None, "its place is RETRAIN"
         wanted = pruning_masks.count(ticket.masks)
         for width in range(ticket.network["width"], 0, -1):
             try:
@@ -245,7 +247,7 @@ class _AtOnce(Control):
              f"--control={name} prunes to the density of the last of --rounds: {pruning.rounds} has none"),
         ]  # fmt: skip
 
-    def weights(self, counts: list[int]) -> list[int]:
+    def weights(self, counts: Sequence[int]) -> Sequence[int]:
         """All, and those of the last round."""
         return [counts[0], counts[-1]]
 
@@ -260,7 +262,7 @@ class OneShot(_AtOnce):
 
     title, what, trained_rounds = "pruned at once", "the last round's density in one pruning", 2
 
-    def amount(self, counts: list[int]) -> int | None:
+    def amount(self, counts: Sequence[int]) -> int | None:
         """All that goes."""
         return counts[0] - counts[1]
 

@@ -6,6 +6,7 @@ zero stay zero through momentum and decay, so checkpoints and exports need no re
 """
 
 import contextlib
+import typing
 from collections.abc import Iterable
 
 import numpy as np
@@ -54,7 +55,7 @@ class MaskedLayer(PruneLowMagnitude):
             for name, (weight, _, _) in zip(self._attributes, self.pruning_vars):
                 attributes[name] = weight
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None, **kwargs) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None, **kwargs: typing.Any) -> tf.Tensor:
         """The wrapped layer's call, on masked weights."""
         with self._masked():
             return self.layer.call(inputs, **kwargs)

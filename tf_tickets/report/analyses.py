@@ -1,6 +1,7 @@
 """What `analyze` leaves beside the rows: tables and figures in the run's folder `analysis`, and text to print."""
 
 import os
+from collections.abc import Iterable
 
 from tf_tickets import storage
 from tf_tickets.columns import percent
@@ -9,7 +10,7 @@ from tf_tickets.registry import ANALYSES
 from tf_tickets.report import tables
 
 
-def finish(analysed, names: list[str]) -> str:
+def finish(analysed: Iterable, names: list[str]) -> str:
     """Writes the tables and figures of finished analyses.
 
     Args:

@@ -2,6 +2,8 @@
 
 import io
 import os
+import typing
+from collections.abc import Sequence
 
 import pandas
 
@@ -16,7 +18,9 @@ _RULE = (
 )
 
 
-def report(paths, out=None, latex=False, pdf=False):
+def report(
+    paths: Sequence[str], out: str | None = None, latex: bool = False, pdf: bool = False
+) -> tuple[str, list[str]]:
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
     The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
@@ -51,22 +55,25 @@ def report(paths, out=None, latex=False, pdf=False):
     formats = ("png", "svg", "pdf") if pdf else ("png", "svg")
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title, formats)
     rewound = rewinds.compared(frame, rows)
-    others = rewinds.without(frame, rows, rewound)
-    against = rivals.compared(others)
+    rival_frame = rewinds.without(frame, rows, rewound)
+    against = rivals.compared(rival_frame)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
     tabled += _write_or_remove(out, {
         "rivals.csv": against, "rewinds.csv": rewound, evaluation_rows.FILE: evaluation_rows.kept(rows),
     })  # fmt: skip
     if latex:
-        tabled += papers.write(frame, pairs, against, rewound, rows, out)
-    apart = rivals.left_out(others, against)
+        tabled += papers.write(frame, pairs, against=against, rewound=rewound, rows=rows, out=out)
+    apart = rivals.left_out(rival_frame, against)
     parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
-    parts += [*_rivals_text(others, against), *([apart] if apart else [])]
+    parts += [*_rivals_text(rival_frame, against), *([apart] if apart else [])]
     if not rewound.empty:
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
     if not pairs.empty:
         parts.append(_RULE)
-    files = page.write(frame, pairs, against, rewound, rows, folders, out, problems, apart=apart, pdf=pdf)
+    files = page.write(
+        frame, pairs, against=against, rewound=rewound, rows=rows, folders=folders, out=out, problems=problems,
+        apart=apart, pdf=pdf,
+    )  # fmt: skip
     written = [*tabled, *(f"accuracy.{name}" for name in formats), "report.html"]
     parts.append(
         f"Wrote {', '.join(written)} and {len(files) - 1} figure{'s' if len(files) != 2 else ''} below figures to {out}"
@@ -89,7 +96,7 @@ def _gathered(paths, out):
     return frame, rows, folders, problems
 
 
-def print_run(result):
+def print_run(result: typing.Any) -> None:
     """Prints what came of a run: an experiments.imp.Result, or None of a worker that is not the chief."""
     if result is None:
         return
@@ -100,7 +107,7 @@ def print_run(result):
         print(finish_run(folder.refit, result.chosen))
 
 
-def finish_run(folder, chosen):
+def finish_run(folder: runs.RunFolder, chosen: int) -> str:
     """Writes table.csv, accuracy.png and accuracy.svg into a run folder, unless it cannot be written.
 
     Args:
@@ -139,20 +146,20 @@ def _write_parquet(frame, path):
 
 def _earlier(out, latex, pdf):
     """A line that names the files of an earlier report that this one does not write anew."""
-    found = [] if latex else [name for name in papers.FILES if os.path.exists(os.path.join(out, name))]
-    found += [] if pdf or not os.path.exists(os.path.join(out, "accuracy.pdf")) else ["accuracy.pdf"]
+    stale = [] if latex else [name for name in papers.FILES if os.path.exists(os.path.join(out, name))]
+    stale += [] if pdf or not os.path.exists(os.path.join(out, "accuracy.pdf")) else ["accuracy.pdf"]
     text = "Of an earlier report, and not written anew without --latex and --pdf"
-    return [f"{text}: {', '.join(found)}"] if found else []
+    return [f"{text}: {', '.join(stale)}"] if stale else []
 
 
-def _write_or_remove(out, found):
+def _write_or_remove(out, files):
     """Writes the tables that have rows, removes those of an earlier report for the others; returns what was written."""
-    for name, table in found.items():
+    for name, table in files.items():
         if table.empty:
             storage.remove(os.path.join(os.path.abspath(out), name))
         else:
             tables.write_table(table, os.path.join(out, name))
-    return [name for name, table in found.items() if not table.empty]
+    return [name for name, table in files.items() if not table.empty]
 
 
 def _refuse_losing(rows, target, paths):
@@ -172,16 +179,16 @@ def _refuse_overwriting(frame, target, paths):
 
 def _group_text(frame, pairs, digest, name):
     """Heading, table by round and headline sentence of one digest."""
-    mine = frame[frame["digest"] == digest]
-    group = pairing.comparable(mine)
-    found = group["run"].nunique()
-    heading = f"{group['run'].iloc[0].split('/')[0]}, {found} run{'s' if found != 1 else ''}"
+    rows = frame[frame["digest"] == digest]
+    group = pairing.comparable(rows)
+    run_count = group["run"].nunique()
+    heading = f"{group['run'].iloc[0].split('/')[0]}, {run_count} run{'s' if run_count != 1 else ''}"
     if name != digest:
         heading += f": {name}"
-    short = sorted(set(mine["round"]) - set(group["round"]))
+    short = sorted(set(rows["round"]) - set(group["round"]))
     left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""
     text = tables.align(pairing.cells(group, pairs[pairs["digest"] == digest]))
-    return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, int(group['round'].max()), found)}"
+    return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, int(group['round'].max()), run_count)}"
 
 
 def _rivals_text(frame, against):
@@ -192,11 +199,11 @@ def _rivals_text(frame, against):
     return []
 
 
-def _headline(frame, digest, last, found):
+def _headline(frame, digest, last, run_count):
     result = pairing.pair(frame, digest, last) if last else None
     if result is None:
         return "No ticket to compare: no run has both a dense round 0 and a later round."
     reached = frame[(frame["digest"] == digest) & (frame["round"] == last)]["run"].nunique()
-    part = "" if reached == found else f" (reached by {reached} of {found} runs)"
+    part = "" if reached == run_count else f" (reached by {reached} of {run_count} runs)"
     part = " (of each run its own)" if part and naming.is_refit(digest) else part
     return f"Last round {last}{part}, density {percent(result[0])}: {result[3].sentence()}."

@@ -2,6 +2,8 @@
 
 import math
 import os
+import typing
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas
@@ -18,7 +20,7 @@ _OF_THE_PAIR = ("seed", "order_seed", "subset_seed")
 _UNUSABLE = (StateError, UsageError, ValueError, KeyError, TypeError, IndexError)
 
 
-def sources(paths, frame, problems):
+def sources(paths: Sequence[str], frame: pandas.DataFrame, problems: list[str]) -> dict[str, runs.RunFolder]:
     """The folders of the runs that a frame of `tables.collect` holds.
 
     Args:
@@ -29,15 +31,15 @@ def sources(paths, frame, problems):
     Returns:
       dict from run name to runs.RunFolder; runs that came from a CSV file are not in it.
     """
-    known, found = set(frame["run"]), {}
+    known, folders = set(frame["run"]), {}
     for folder in (folder for path in paths if os.path.isdir(path) for folder in tables.run_folders(path)):
         name = runs.RunFolder(folder).name
         if name in known and not any(line.startswith(f"{folder} is left out") for line in problems):
-            found.setdefault(name, runs.RunFolder(folder))
-    return found
+            folders.setdefault(name, runs.RunFolder(folder))
+    return folders
 
 
-def tolerant(read, path, problems):
+def tolerant(read: Callable[[], typing.Any], path: str, problems: list[str]) -> typing.Any:
     """What `read()` returns; None, and a line in `problems`, where the file at `path` is damaged."""
     try:
         return read()
@@ -47,7 +49,7 @@ def tolerant(read, path, problems):
         return None
 
 
-def number(row, column, line, kind=float):
+def number(row: dict[str, str], column: str, line: int, kind: Callable[[str], typing.Any] = float) -> typing.Any:
     """A cell of a CSV file as a number; ValueError names the row, the column and what stands there.
 
     Args:
@@ -73,7 +75,9 @@ def _within(row, column, line, low, high):
     return value
 
 
-def density_means(folders, rounds, problems):
+def density_means(
+    folders: Iterable[runs.RunFolder], rounds: Sequence[int], problems: list[str]
+) -> pandas.DataFrame | None:
     """Density by layer and round, averaged over runs.
 
     Args:
@@ -84,15 +88,15 @@ def density_means(folders, rounds, problems):
     Returns:
       A frame, one row per layer in network order and one column per round, fractions; None without any file.
     """
-    found = []
+    frames = []
     for folder in folders:
         columns = {index: _layer_densities(folder.round(index).density, problems) for index in rounds}
         columns = {index: column for index, column in columns.items() if column is not None}
         if columns:
-            found.append(pandas.DataFrame(columns))
-    if not found:
+            frames.append(pandas.DataFrame(columns))
+    if not frames:
         return None
-    same = [table for table in found if list(table.index) == list(found[0].index)]
+    same = [table for table in frames if list(table.index) == list(frames[0].index)]
     mean = pandas.concat(same, keys=range(len(same))).groupby(level=1, sort=False).mean()
     return mean[sorted(mean.columns)]
 
@@ -106,7 +110,9 @@ def _layer_densities(path, problems):
     return tolerant(read, path, problems) if os.path.exists(path) else None
 
 
-def curves(folders, rounds, problems):
+def curves(
+    folders: Iterable[runs.RunFolder], rounds: Sequence[int], problems: list[str]
+) -> dict[int, pandas.DataFrame]:
     """Training curves averaged over runs.
 
     Args:
@@ -118,13 +124,13 @@ def curves(folders, rounds, problems):
       dict from round to a frame with the index epoch and the columns train_loss and test_accuracy (a fraction, NaN
       where an epoch was not evaluated); rounds without any file are missing.
     """
-    found = {}
+    by_round = {}
     for index in rounds:
         parts = [_epochs(folder.round(index).epochs, problems) for folder in folders]
         parts = [part for part in parts if part is not None and len(part)]
         if parts:
-            found[index] = pandas.concat(parts).groupby(level=0).mean()
-    return found
+            by_round[index] = pandas.concat(parts).groupby(level=0).mean()
+    return by_round
 
 
 def _epochs(path, problems):
@@ -140,7 +146,7 @@ def _epochs(path, problems):
     return tolerant(read, path, problems) if os.path.exists(path) else None
 
 
-def examples(folder, problems):
+def examples(folder: runs.RunFolder, problems: list[str]) -> dict[str, np.ndarray] | None:
     """The arrays of the run's examples.npz, or None."""
 
     def read():
@@ -167,7 +173,7 @@ def _check_pictures(arrays, images, names):
         raise ValueError("its arrays differ in length")
 
 
-def changed_settings(folder, problems):
+def changed_settings(folder: runs.RunFolder, problems: list[str]) -> dict[str, str]:
     """Settings of a run that differ from the defaults, as dict from flag name to the flag as it is written.
 
     Data set and network are always there.
@@ -186,12 +192,12 @@ def changed_settings(folder, problems):
     return tolerant(read, folder.config, problems) or {}
 
 
-def versions(folder, problems):
+def versions(folder: runs.RunFolder, problems: list[str]) -> dict[str, str]:
     """The versions and threads that a run's manifest.json records, as dict of text."""
 
     def read():
-        found = storage.read_json(folder.manifest)
-        facts = {name: str(value) for name, value in found.get("versions", {}).items()}
-        return facts | {name: str(found[name]) for name in ("devices", "processor", "replicas") if name in found}
+        manifest = storage.read_json(folder.manifest)
+        facts = {name: str(value) for name, value in manifest.get("versions", {}).items()}
+        return facts | {name: str(manifest[name]) for name in ("devices", "processor", "replicas") if name in manifest}
 
     return (tolerant(read, folder.manifest, problems) or {}) if os.path.exists(folder.manifest) else {}

@@ -2,6 +2,9 @@
 
 import os
 import re
+from collections.abc import Callable, Iterable
+
+from matplotlib.figure import Figure
 
 from tf_tickets import storage
 from tf_tickets.plotting.canvas import BLUE, GRID, INK, LOOK, PAPER, SOFT, look, saved
@@ -30,7 +33,7 @@ class Figures:
     def __init__(self, folder, pdf=False):
         self.folder, self.pdf, self.names = folder, pdf, []
 
-    def add(self, name, draw, caption, alt):
+    def add(self, name: str, draw: Callable[[], Figure], caption: str, alt: str) -> str:
         """Draws a figure.
 
         Args:
@@ -50,7 +53,7 @@ class Figures:
         return html.figure(inline(files["svg"].decode("utf-8"), f"f{number}-", alt), f"Figure {number}.", caption)
 
 
-def render(draw, formats):
+def render(draw: Callable[[], Figure], formats: Iterable[str]) -> dict[str, bytes]:
     """What `draw` returns as a dict from each format, svg or pdf, to bytes, which depend on the drawing alone."""
     with look(_LOOK):
         drawn, files = draw(), {}
@@ -62,7 +65,7 @@ def render(draw, formats):
     return files
 
 
-def inline(svg, prefix, alt):
+def inline(svg: str, prefix: str, alt: str) -> str:
     """An SVG document as an element of an HTML page.
 
     Args:

@@ -3,10 +3,11 @@
 import math
 import os
 import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.report.details import MOST, number, tolerant
 
@@ -18,7 +19,9 @@ _FACTS = ["run", "digest", "seed", "subset_seed", "round", "density"]
 _FRACTION = re.compile(r"(balanced_)?accuracy|calibration_error|(error|barrier)_|density")
 
 
-def gather(paths, folders, frame, problems):
+def gather(
+    paths: Sequence[str], folders: dict[str, runs.RunFolder], frame: pandas.DataFrame, problems: list[str]
+) -> pandas.DataFrame:
     """The rows of all complete rounds: from run folders, then from the CSV beside each report.csv.
 
     What is there twice is kept once, as it comes first.
@@ -43,33 +46,33 @@ def gather(paths, folders, frame, problems):
             text = f"{len(rows) - len(ours)} of its rows are of rounds that no report.csv or run folder given has"
             problems.append(f"{path} is left out in part: {text}")
         first = [known.setdefault(key_of(row), row) for row in ours]
-        other = sum(any(one[name] != row[name] for name in _NUMBERS) for one, row in zip(first, ours))
-        if other:
-            problems.append(f"{path} is left out in part: {other} of its rows have other values in an earlier file")
+        differing = sum(any(earlier[name] != row[name] for name in _NUMBERS) for earlier, row in zip(first, ours))
+        if differing:
+            problems.append(f"{path} is left out in part: {differing} of its rows have other values in an earlier file")
     return pandas.DataFrame(list(known.values()), columns=[*_FACTS, *WHAT, *_NUMBERS])
 
 
-def beside(paths):
+def beside(paths: Iterable[str]) -> list[str]:
     """The CSVs of rows that lie beside the report.csv files among `paths`, each once."""
-    found = {}
+    by_path = {}
     for path in paths:
         rows = os.path.join(os.path.dirname(path), FILE)
         if os.path.isfile(path) and os.path.isfile(rows):
-            found.setdefault(os.path.realpath(rows), rows)
-    return list(found.values())
+            by_path.setdefault(os.path.realpath(rows), rows)
+    return list(by_path.values())
 
 
-def key_of(row):
+def key_of(row: Mapping) -> tuple:
     """What is measured: run, round, evaluator, setting and metric of a row."""
     return tuple(row[name] for name in (*_PLACE, *WHAT))
 
 
-def looked(rows):
+def looked(rows: pandas.DataFrame) -> pandas.DataFrame:
     """The rows that training itself does not write."""
     return rows[(rows["evaluator"] != "clean") | (rows["metric"] == "calibration_error")]
 
 
-def kept(rows):
+def kept(rows: pandas.DataFrame) -> pandas.DataFrame:
     """The rows of `gather` for a CSV: all of the rounds that `evaluate` or `analyze` looked at.
 
     What training writes of the others stands in report.csv.
@@ -78,7 +81,7 @@ def kept(rows):
     return rows.merge(places, on=_PLACE)[[*_PLACE, "density", *WHAT, *_NUMBERS]]
 
 
-def missing(rows, path):
+def missing(rows: pandas.DataFrame, path: str) -> int | None:
     """How many rows of the CSV at `path` are not among `rows`; None where it is damaged."""
     try:
         there = [row for _, row in _rows(path, None)]
@@ -98,7 +101,7 @@ def _rows(path, place):
     Raises:
       ValueError: a row lacks a column or has a value that cannot be; it says which.
     """
-    found = []
+    rows = []
     for line, row in enumerate(storage.read_csv(path), 1):
         lacking = [name for name in (*(() if place else _PLACE), *WHAT, *_NUMBERS) if row.get(name) is None]
         if lacking:
@@ -115,5 +118,5 @@ def _rows(path, place):
             raise ValueError(f"row {line}: n is {row['n']}")
         run, index = place or (row["run"], number(row, "round", line, int))
         numbers = {"run": run, "round": index, "value": value, "n": n}
-        found.append(((run, index), numbers | {name: row[name] for name in WHAT}))
-    return found
+        rows.append(((run, index), numbers | {name: row[name] for name in WHAT}))
+    return rows

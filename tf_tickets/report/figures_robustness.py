@@ -1,12 +1,15 @@
 """Dense against ticket: bars over test sets, accuracy by class, many groups."""
 
 import numpy as np
+import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import BLUE, INK, PAPER, SOFT, canvas
 from tf_tickets.plotting.maps import shortened
+from tf_tickets.report.statistics import PairedDifference
 
 
-def bars(measures):
+def bars(measures: list[dict]) -> Figure:
     """Accuracy of dense and ticket on each test set, with 95 % intervals where there are several pairs.
 
     Args:
@@ -17,16 +20,16 @@ def bars(measures):
     places = np.arange(len(measures))
     for name, colour, shift in (("dense", SOFT, -0.19), ("ticket", BLUE, 0.19)):
         spread = [entry[name] for entry in measures]
-        axes.barh(places + shift, [100 * one.mean for one in spread], 0.36, color=colour, label=name)
-        for place, one in zip(places + shift, spread):
-            end = 100 * one.mean
-            if one.low is not None:
-                end = min(100 * one.high, 100.0)
-                axes.plot([max(100 * one.low, 0.0), end], [place, place], color=INK, linewidth=1.1)
+        axes.barh(places + shift, [100 * interval.mean for interval in spread], 0.36, color=colour, label=name)
+        for place, interval in zip(places + shift, spread):
+            end = 100 * interval.mean
+            if interval.low is not None:
+                end = min(100 * interval.high, 100.0)
+                axes.plot([max(100 * interval.low, 0.0), end], [place, place], color=INK, linewidth=1.1)
             # Inside the bar, where no interval crosses it, unless the bar is too short.
-            inside = 100 * one.mean >= 15 and (one.low is None or 100 * one.low >= 12)
+            inside = 100 * interval.mean >= 15 and (interval.low is None or 100 * interval.low >= 12)
             where, ink = (1.0, PAPER) if inside else (end + 1.0, INK)
-            axes.text(where, place, f"{100 * one.mean:.1f}", va="center", fontsize=8.5, color=ink)
+            axes.text(where, place, f"{100 * interval.mean:.1f}", va="center", fontsize=8.5, color=ink)
     axes.set_yticks(places, [entry["title"].replace(", ", ",\n", 1) for entry in measures])
     axes.invert_yaxis()
     axes.grid(False, axis="y")
@@ -36,7 +39,7 @@ def bars(measures):
     return drawn
 
 
-def by_class(table):
+def by_class(table: pandas.DataFrame) -> Figure:
     """Accuracy by class: dense and ticket as two points of a line.
 
     Args:
@@ -56,7 +59,7 @@ def by_class(table):
     return drawn
 
 
-def forest(entries, label="ticket - dense (points)"):
+def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - dense (points)") -> Figure:
     """The difference of every group with its interval.
 
     Args:
@@ -66,15 +69,27 @@ def forest(entries, label="ticket - dense (points)"):
     drawn = canvas(5.2, 0.75 + 0.3 * len(entries))
     axes = drawn.add_subplot()
     axes.axvline(0.0, color=INK, linewidth=0.9)
-    for place, (_, found) in enumerate(entries):
-        colour = BLUE if found.shown else SOFT
-        if found.low is not None:
-            axes.plot([100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=1.4)
-        face = colour if found.shown else PAPER
-        axes.plot(100 * found.mean, place, "o", color=colour, markerfacecolor=face, markersize=6)
-    means = [100 * found.mean for _, found in entries]
-    low = min([0.0, *means, *(100 * found.low for _, found in entries if found.low is not None and found.n > 3)])
-    high = max([0.0, *means, *(100 * found.high for _, found in entries if found.high is not None and found.n > 3)])
+    for place, (_, difference) in enumerate(entries):
+        colour = BLUE if difference.shown else SOFT
+        if difference.low is not None:
+            axes.plot([100 * difference.low, 100 * difference.high], [place, place], color=colour, linewidth=1.4)
+        face = colour if difference.shown else PAPER
+        axes.plot(100 * difference.mean, place, "o", color=colour, markerfacecolor=face, markersize=6)
+    means = [100 * difference.mean for _, difference in entries]
+    low = min(
+        [
+            0.0,
+            *means,
+            *(100 * difference.low for _, difference in entries if difference.low is not None and difference.n > 3),
+        ]
+    )
+    high = max(
+        [
+            0.0,
+            *means,
+            *(100 * difference.high for _, difference in entries if difference.high is not None and difference.n > 3),
+        ]
+    )
     room = 0.06 * (high - low) or 1.0
     axes.set_xlim(low - room, high + room)
     axes.set_yticks(range(len(entries)), [name if len(name) <= 34 else f"{name[:32]}…" for name, _ in entries])

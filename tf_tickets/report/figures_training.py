@@ -1,20 +1,22 @@
 """Training curves by round."""
 
 import numpy as np
+import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import BLUE, SOFT, canvas
 
 
-def curves(found, least=3):
+def curves(by_round: dict[int, pandas.DataFrame], least: int = 3) -> Figure:
     """Small multiples, one column per round: training loss, and test accuracy where enough epochs were evaluated.
 
     Args:
-      found: dict of `details.curves`; round 0 is drawn in grey behind the others.
+      by_round: dict of `details.curves`; round 0 is drawn in grey behind the others.
       least: evaluated epochs that make a curve.
     """
-    later = [index for index in found if index] or list(found)
+    later = [index for index in by_round if index] or list(by_round)
     rows = ["train_loss"]
-    if all(found[index]["test_accuracy"].notna().sum() >= least for index in found):
+    if all(by_round[index]["test_accuracy"].notna().sum() >= least for index in by_round):
         rows.append("test_accuracy")
     across = min(len(later), 3)
     blocks = -(-len(later) // across)
@@ -26,7 +28,7 @@ def curves(found, least=3):
                 empty.remove()
             continue
         for panel, name in zip(axes, rows):
-            _panel(panel, found, later[place], name)
+            _panel(panel, by_round, later[place], name)
         axes[0].set_title(f"round {later[place]}", fontsize=8.5)
         if place % across == 0:
             for panel, name in zip(axes, rows):
@@ -36,10 +38,10 @@ def curves(found, least=3):
     return drawn
 
 
-def _panel(axes, found, index, name):
+def _panel(axes, by_round, index, name):
     for number, colour in ((0, SOFT), (index, BLUE)):
-        if number in found:
-            values = found[number][name].dropna() * (100 if name == "test_accuracy" else 1)
+        if number in by_round:
+            values = by_round[number][name].dropna() * (100 if name == "test_accuracy" else 1)
             axes.plot(values.index, values, color=colour, linewidth=0.9 if number == 0 and index else 1.5)
     axes.tick_params(labelsize=7.5)
 

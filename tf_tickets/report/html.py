@@ -2,6 +2,7 @@
 
 import html
 import string
+from collections.abc import Iterable, Sequence
 
 from tf_tickets.errors import plain_xml
 
@@ -57,32 +58,32 @@ _PAGE = string.Template(
 )
 
 
-def escape(text):
+def escape(text: str) -> str:
     """Text as HTML that shows it."""
     return html.escape(plain_xml(text))
 
 
-def page(title, parts):
+def page(title: str, parts: Iterable[str]) -> str:
     """A whole page of a title (text) and parts (HTML)."""
     return _PAGE.substitute(title=escape(title), style=_STYLE, body="\n".join(part for part in parts if part))
 
 
-def paragraph(text, kind=None):
+def paragraph(text: str, kind: str | None = None) -> str:
     """A paragraph; `kind` is a class of the style."""
     return f"<p{_class(kind)}>{escape(text)}</p>"
 
 
-def heading(level, text, name=None):
+def heading(level: int, text: str, name: str | None = None) -> str:
     """A heading; `name` is what links point to."""
     return f"<h{level}{_id(name)}>{escape(text)}</h{level}>"
 
 
-def link(name, text):
+def link(name: str, text: str) -> str:
     """A link within the page."""
     return f'<a href="#{escape(name)}">{escape(text)}</a>'
 
 
-def table(columns):
+def table(columns: dict[str, list[str]]) -> str:
     """A table in a box that scrolls by itself.
 
     Args:
@@ -94,23 +95,23 @@ def table(columns):
     return f'<div class="box" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
-def figure(drawing, number, caption):
+def figure(drawing: str, number: str, caption: str) -> str:
     """A figure of a drawing (HTML), its number and its caption (text)."""
     return f"<figure>{drawing}<figcaption><b>{escape(number)}</b> {escape(caption)}</figcaption></figure>"
 
 
-def figures(parts):
+def figures(parts: Sequence[str]) -> str:
     """Figures side by side where there is room; nothing of nothing."""
     return f'<div class="figures">{"".join(parts)}</div>' if parts else ""
 
 
-def folded(title, parts):
+def folded(title: str, parts: Iterable[str]) -> str:
     """Parts (HTML) under a title that opens them."""
     inside = "\n".join(part for part in parts if part)
     return f"<details><summary>{escape(title)}</summary>\n{inside}\n</details>"
 
 
-def code(text):
+def code(text: str) -> str:
     """Text as it is, in a box that scrolls by itself."""
     return f'<pre tabindex="0">{escape(text)}</pre>'
 

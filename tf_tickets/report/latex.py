@@ -1,6 +1,7 @@
 """Tables of a report as LaTeX, ruled by booktabs, for a paper that inputs them."""
 
 import re
+from collections.abc import Sequence
 
 from tf_tickets.errors import plain
 
@@ -17,13 +18,13 @@ _SIGNS = {
 _NUMBERS = re.compile(r"[-+±.,%()\[\]\d ]+")
 
 
-def escape(text):
+def escape(text: str) -> str:
     """Text that LaTeX sets as it stands; control characters are named as in every other output."""
     # Two dashes or commas in a row are one sign in LaTeX's fonts.
     return re.sub(r"([-,])(?=\1)", r"\1{}", "".join(_SIGNS.get(sign, sign) for sign in plain(text)))
 
 
-def table(blocks, source, note=""):
+def table(blocks: Sequence[tuple[str, dict[str, list[str]]]], source: str, note: str = "") -> str:
     """A tabular of several parts under one head.
 
     Args:
@@ -60,7 +61,7 @@ def _lines(columns, titles):
 
 def _cell(text):
     """A cell; numbers get a true minus and a thin space before the per cent sign, a dash alone is a long one."""
-    found = escape(text)
+    cell = escape(text)
     if _NUMBERS.fullmatch(text):
-        found = re.sub(r"([+-])(?=\d)", r"$\1$", found).replace(r" \%", r"\,\%")
-    return "--" if text == "-" else found
+        cell = re.sub(r"([+-])(?=\d)", r"$\1$", cell).replace(r" \%", r"\,\%")
+    return "--" if text == "-" else cell

@@ -3,19 +3,21 @@
 import os
 import re
 
+from tf_tickets import runs
 from tf_tickets.registry import COMMANDS, DATASETS
 from tf_tickets.runs import REFIT
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import Data
 
 _REFIT = f"-{REFIT}"
 
 
-def is_refit(digest):
+def is_refit(digest: str) -> bool:
     """Whether the runs of a digest are refits, each of which ends with the round that was chosen for it."""
     return digest.endswith(_REFIT)
 
 
-def settings(folder):
+def settings(folder: runs.RunFolder) -> dict:
     """The settings of a run that frames carry, from its config.cfg and its folder's name."""
     config = Config.from_flagfile(folder.config)
     digest = re.search(r"-([0-9a-f]{8})$", folder.name.partition("/")[0])
@@ -32,7 +34,7 @@ def settings(folder):
     }  # fmt: skip
 
 
-def command_of(folder):
+def command_of(folder: runs.RunFolder) -> str:
     """The command that the comment at the head of a run's config.cfg names; imp where there is none."""
     with open(folder.config, encoding="utf-8") as file:
         words = file.readline().split()
@@ -40,11 +42,10 @@ def command_of(folder):
     return named[0] if words[:1] == ["#"] and named else "imp"
 
 
-def data_text(data, whole):
+def data_text(data: Data, whole: bool) -> str:
     """Which images are trained on, in words that differ where the images do, but for the seed they are drawn by.
 
     Args:
-      data: a config.Data.
       whole: whether those that it holds out are trained on too.
     """
     text = "all images"

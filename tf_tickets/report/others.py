@@ -6,12 +6,13 @@ from tf_tickets.columns import percent
 from tf_tickets.plotting import rows as plotted
 from tf_tickets.registry import measured_by
 from tf_tickets.report import html, sentences
+from tf_tickets.report.sections import Group
 
 # Lines of a table, and tables; evaluations.csv has all.
 _MOST, _MOST_TABLES = 60, 12
 
 
-def section(group) -> str:
+def section(group: Group) -> str:
     """Of a sections.Group: the rows of evaluators and analyses that are not registered, or leave it to the report."""
     whole = group.rows[~group.rows["metric"].str.contains(":", regex=False)]
     tables = [(measured_by(name), name, rows) for name, rows in whole.groupby("evaluator", sort=False)]

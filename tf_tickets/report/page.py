@@ -2,7 +2,9 @@
 
 import os
 
-from tf_tickets import storage
+import pandas
+
+from tf_tickets import runs, storage
 from tf_tickets.columns import percent
 from tf_tickets.report import (
     details,
@@ -31,7 +33,11 @@ _READING = (
 )
 
 
-def write(frame, pairs, against, rewound, rows, folders, out, problems, *, apart="", pdf=False):
+def write(
+    frame: pandas.DataFrame, pairs: pandas.DataFrame, *, against: pandas.DataFrame, rewound: pandas.DataFrame,
+    rows: pandas.DataFrame, folders: dict[str, runs.RunFolder], out: str, problems: list[str], apart: str = "",
+    pdf: bool = False,
+) -> list[str]:  # fmt: skip
     """Writes report.html and figures/*.svg.
 
     Args:
@@ -73,14 +79,14 @@ def write(frame, pairs, against, rewound, rows, folders, out, problems, *, apart
 
 
 def _groups(frame, pairs, rows, folders, figures, problems):
-    names, found = _told_apart(plots.labels(frame)[1], frame, folders), []
+    names, groups = _told_apart(plots.labels(frame)[1], frame, folders), []
     for digest, name in names.items():
-        mine = pairing.comparable(frame[frame["digest"] == digest])
-        found.append(sections.Group(
-            digest, name, mine, pairs[pairs["digest"] == digest], rows[rows["digest"] == digest],
-            {run: folders[run] for run in dict.fromkeys(mine["run"]) if run in folders}, figures, problems,
+        of_recipe = pairing.comparable(frame[frame["digest"] == digest])
+        groups.append(sections.Group(
+            digest, name, of_recipe, pairs[pairs["digest"] == digest], rows[rows["digest"] == digest],
+            {run: folders[run] for run in dict.fromkeys(of_recipe["run"]) if run in folders}, figures, problems,
         ))  # fmt: skip
-    return found
+    return groups
 
 
 def _told_apart(names, frame, folders):
@@ -130,16 +136,16 @@ def _together(frame, groups, figures):
             "accuracy against density of all recipes",
         ))  # fmt: skip
     results = [(group, group.result) for group in groups]
-    found = [(group.name, result[3]) for group, result in results if result]
-    if len(found) > 1:
-        corrected = statistics.holm([one.p_value for _, one in found])
+    differences = [(group.name, result[3]) for group, result in results if result]
+    if len(differences) > 1:
+        corrected = statistics.holm([difference.p_value for _, difference in differences])
         left = sum(p <= 0.05 + 1e-12 for p in corrected)
-        shown = found[:_MOST_IN_FOREST]
-        cut = f" The first {len(shown)} of {len(found)}." if len(shown) < len(found) else ""
+        shown = differences[:_MOST_IN_FOREST]
+        cut = f" The first {len(shown)} of {len(differences)}." if len(shown) < len(differences) else ""
         drawn.append(figures.add(
             "differences", lambda: figures_robustness.forest(shown),
             "Ticket minus dense at the last round of each recipe with its 95 % interval; filled: difference shown."
-            f"{cut} Each stands alone; Holm's correction over the {len(found)} recipes leaves "
+            f"{cut} Each stands alone; Holm's correction over the {len(differences)} recipes leaves "
             f"{left or 'none'} below 0.05. "
             "Intervals of two or three pairs may be cut at the edge.",
             "differences of all recipes with intervals",
@@ -151,9 +157,9 @@ def _rivals(frame, against, apart, figures):
     """The first search's ticket against every other recipe."""
     if against.empty:
         return html.paragraph(f"{apart}.", "soft") if apart else ""
-    found = rivals.results(against)
+    differences = rivals.results(against)
     drawn = figures.add(
-        "rivals", lambda: figures_robustness.forest(found, "ticket - rival (points)"),
+        "rivals", lambda: figures_robustness.forest(differences, "ticket - rival (points)"),
         "Ticket minus rival with its 95 % interval, over pairs of (seed, subset seed), at the sparsest density where "
         "they meet with most pairs; filled: difference shown. Intervals of two or three pairs may be cut at the edge.",
         "differences of the ticket to its rivals with intervals",

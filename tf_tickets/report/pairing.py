@@ -8,7 +8,9 @@ from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming, statistics, tables
 
 
-def pair(frame, digest, index):
+def pair(
+    frame: pandas.DataFrame, digest: str, index: int
+) -> tuple[float, float, float, statistics.PairedDifference] | None:
     """Compares round `index` with round 0 over the runs of one digest that have both; None where no run does.
 
     A pair is a (seed, subset_seed). Runs that differ in order_seed alone are averaged first: they share initial
@@ -19,18 +21,18 @@ def pair(frame, digest, index):
       Each refit ends with the round that was chosen for it: of refits, whatever their last rounds are, those count for
       the last one.
     """
-    found = accuracies(frame, digest, index)
-    if found is None:
+    sides = accuracies(frame, digest, index)
+    if sides is None:
         return None
-    density, dense, ticket = found
+    density, dense, ticket = sides
     return density, dense.mean(), ticket.mean(), statistics.paired_difference(dense, ticket)
 
 
-def accuracies(frame, digest, index):
+def accuracies(frame: pandas.DataFrame, digest: str, index: int) -> tuple[float, np.ndarray, np.ndarray] | None:
     """What `pair` compares: (density, dense, ticket), the last two float64 [pairs], fractions; or None."""
     records = _records(frame[frame["digest"] == digest])
     if naming.is_refit(digest) and index == max((row.round for row in records), default=0):
-        last = {row.run: max(other.round for other in records if other.run == row.run) for row in records}
+        last = {row.run: max(record.round for record in records if record.run == row.run) for row in records}
         records = [row._replace(round=index) if 0 < row.round == last[row.run] else row for row in records
                    if row.round in (0, last[row.run])]  # fmt: skip
     return _paired(records, index)
@@ -46,7 +48,7 @@ _ALIKE = [
 ]  # fmt: skip
 
 
-def pooled(frame):
+def pooled(frame: pandas.DataFrame) -> pandas.DataFrame:
     """The frame with one digest for all runs of a control that takes a ticket, and that are alike but for it.
 
     A ticket is part of such a run's settings and each pair has its own, so that their digests would part the pairs.
@@ -56,7 +58,7 @@ def pooled(frame):
     return frame.assign(digest=first.reindex(frame.index).fillna(frame["digest"]))
 
 
-def comparable(frame):
+def comparable(frame: pandas.DataFrame) -> pandas.DataFrame:
     """The rounds that were trained in full, which alone can be compared."""
     return frame[frame["searched"] == 0]
 
@@ -84,17 +86,17 @@ def _paired(records, index):
     return float(np.median([row.density for row in rows])), first, second
 
 
-def in_points(result):
+def in_points(result: statistics.PairedDifference) -> list[float | None]:
     """Mean, low and high of a statistics.PairedDifference of fractions, in points."""
     return [None if value is None else 100 * value for value in (result.mean, result.low, result.high)]
 
 
-def bounds(result):
+def bounds(result: statistics.PairedDifference) -> dict[str, float | None]:
     """The interval of a statistics.PairedDifference of fractions as `tables.interval` takes it."""
     return dict(zip(("low", "high"), in_points(result)[1:]))
 
 
-def paired(frame):
+def paired(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Dense against ticket per digest and round from 1 on, over pairs of (seed, subset_seed).
 
     Returns:
@@ -104,24 +106,24 @@ def paired(frame):
     """
     rows, groups = [], {digest: _records(group) for digest, group in frame.groupby("digest")}
     for digest, index in frame[["digest", "round"]].drop_duplicates().itertuples(index=False):
-        found = _paired(groups[digest], index) if index else None
-        if found:
-            density, dense, ticket = found
+        sides = _paired(groups[digest], index) if index else None
+        if sides:
+            density, dense, ticket = sides
             result = statistics.paired_difference(dense, ticket)
             rows.append((
                 digest, index, density, result.n, dense.mean(), ticket.mean(), *in_points(result), result.p_value, None,
                 *deviations(dense, ticket),
             ))  # fmt: skip
-    found = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_MISSING, "float64"))
-    return found.assign(p_holm=found.groupby("digest")["p_value"].transform(statistics.holm))
+    table = pandas.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(_MISSING, "float64"))
+    return table.assign(p_holm=table.groupby("digest")["p_value"].transform(statistics.holm))
 
 
-def deviations(*accuracies):
+def deviations(*accuracies: np.ndarray) -> list[float | None]:
     """The sample standard deviation of each, in the unit of the values; None of one value."""
     return [statistics.mean_interval(values).sd for values in accuracies]
 
 
-def cells(group, pairs):
+def cells(group: pandas.DataFrame, pairs: pandas.DataFrame) -> dict[str, list[str]]:
     """The rounds of one digest as columns of text; where no pair is there, without the comparison.
 
     Args:

@@ -2,13 +2,18 @@
 
 import os
 
+import pandas
+
 from tf_tickets import storage
 from tf_tickets.report import evaluations, latex, pairing, plots, rewinds, rivals
 
 FILES = ("paired.tex", "rivals.tex", "rewinds.tex", "evaluations.tex")
 
 
-def write(frame, pairs, against, rewound, rows, out):
+def write(
+    frame: pandas.DataFrame, pairs: pandas.DataFrame, *, against: pandas.DataFrame, rewound: pandas.DataFrame,
+    rows: pandas.DataFrame, out: str,
+) -> list[str]:  # fmt: skip
     """Writes the tables that the page shows, and removes those of an earlier report that has others.
 
     Args:
@@ -32,7 +37,7 @@ def write(frame, pairs, against, rewound, rows, out):
         both = evaluations.compared(rows[rows["digest"] == digest])
         if evaluations.measures(both):
             measured.append((name, evaluations.cells(both)))
-    found = {
+    texts = {
         "paired.tex": latex.table(rounds, "paired.csv, and report.csv for round 0"),
         "rivals.tex": "" if against.empty else latex.table(
             [("", rivals.cells(against))], "rivals.csv", rivals.note(against)
@@ -42,10 +47,10 @@ def write(frame, pairs, against, rewound, rows, out):
         ),
         "evaluations.tex": latex.table(measured, "evaluations.csv") if measured else "",
     }  # fmt: skip
-    for name, text in found.items():
+    for name, text in texts.items():
         path = os.path.join(os.path.abspath(out), name)
         if text:
             storage.write_bytes(path, text.encode("utf-8"))
         else:
             storage.remove(path)
-    return [name for name, text in found.items() if text]
+    return [name for name, text in texts.items() if text]

@@ -1,6 +1,10 @@
 """Accuracy against density, as PNG, SVG and PDF whose bytes depend on the frame alone."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis, write
 from tf_tickets.registry import CONTROLS
@@ -13,7 +17,9 @@ _FEW_GROUPS = 3
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
 
 
-def accuracy_against_density(frame, path_without_suffix, title, formats=("png", "svg")):
+def accuracy_against_density(
+    frame: pandas.DataFrame, path_without_suffix: str, title: str, formats: Sequence[str] = ("png", "svg")
+) -> list[str]:
     """Writes the figure of `figure`.
 
     Args:
@@ -28,7 +34,7 @@ def accuracy_against_density(frame, path_without_suffix, title, formats=("png", 
     return write(lambda: figure(frame, title), path_without_suffix, formats)
 
 
-def figure(frame, title):
+def figure(frame: pandas.DataFrame, title: str) -> Figure:
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
     One colour per digest that is `shown`. A group of one run is a line with markers, its chosen
@@ -57,7 +63,7 @@ def figure(frame, title):
     for number, (digest, group) in enumerate(groups):
         name = "" if len(names) == 1 else names[digest]
         # Searches that differ in what they do after the dense round share its line.
-        sharing = [other for other, level in levels.items() if level == levels.get(digest)]
+        sharing = [candidate for candidate, level in levels.items() if level == levels.get(digest)]
         if digest in sharing[:1]:
             _draw_dense(axes, group, number, name if len(sharing) == 1 else "")
         _draw_group(axes, group, number, name, crowded)
@@ -71,7 +77,7 @@ def figure(frame, title):
     return drawn
 
 
-def shown(frame):
+def shown(frame: pandas.DataFrame) -> list[str]:
     """The digests with room in one figure: all, else the first MOST_GROUPS, of those that prune if several do."""
     rounds = frame.groupby("digest", sort=False)["round"].nunique()
     if len(rounds) > MOST_GROUPS and (rounds > 1).sum() > 1:
@@ -79,7 +85,7 @@ def shown(frame):
     return list(rounds.index[:MOST_GROUPS])
 
 
-def labels(frame):
+def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
     """What the groups of a frame share and what tells them apart.
 
     Returns:
@@ -169,9 +175,9 @@ def _draw_point(axes, group, name, look):
 def _draw_run(axes, rows, name, look):
     axes.plot(rows["density"], 100 * rows["test_accuracy"], label=name or "after pruning", **look)
     if "chosen" in rows and rows["chosen"].any():
-        one = rows[rows["chosen"]]
+        chosen = rows[rows["chosen"]]
         axes.plot(
-            one["density"], 100 * one["test_accuracy"], linestyle="none", marker="o", markersize=11,
+            chosen["density"], 100 * chosen["test_accuracy"], linestyle="none", marker="o", markersize=11,
             markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.3, zorder=4, label="chosen round",
         )  # fmt: skip
 

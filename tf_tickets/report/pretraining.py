@@ -2,16 +2,13 @@
 
 import os
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.plotting.canvas import COLOURS, canvas, write
 from tf_tickets.report import naming
 
 
-def finish(folder):
+def finish(folder: runs.RunFolder) -> str:
     """Writes pretraining.png and .svg into the folder of a finished `pretrain` run, unless it cannot be written.
-
-    Args:
-      folder: a runs.RunFolder.
 
     Returns:
       The evaluated epochs as text, and the lines that name the backbone and the figure.
@@ -34,7 +31,7 @@ def finish(folder):
     ])  # fmt: skip
 
 
-def curves(rows, path_without_suffix, title):
+def curves(rows: list[dict[str, str]], path_without_suffix: str, title: str) -> list[str]:
     """Writes the curves of a `pretrain` run as PNG and SVG: loss left, nearest-neighbour accuracy right.
 
     Args:

@@ -3,15 +3,13 @@
 import shlex
 
 from tf_tickets.report import details, html, naming
+from tf_tickets.report.sections import Group
 
 _MOST_COMMANDS = 12
 
 
-def section(group):
+def section(group: Group) -> str:
     """Settings that differ from the defaults, versions, seeds and commands of a group's runs, folded.
-
-    Args:
-      group: a sections.Group.
 
     Returns:
       HTML, empty where no run came from a folder.
@@ -37,18 +35,18 @@ def section(group):
 
 def _versions(group):
     """Versions of all runs; where they differ, each set once with the number of its runs."""
-    found = {}
+    counts = {}
     for folder in group.folders.values():
         facts = details.versions(folder, group.problems)
         if facts:
             text = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in sorted(facts.items()))
-            found[text] = found.get(text, 0) + 1
-    if not found:
+            counts[text] = counts.get(text, 0) + 1
+    if not counts:
         return []
-    if len(found) == 1:
-        return [html.paragraph("Versions and machine:"), html.code(next(iter(found)))]
+    if len(counts) == 1:
+        return [html.paragraph("Versions and machine:"), html.code(next(iter(counts)))]
     return [html.paragraph("Versions and machines, which differ between runs:")] + [
-        html.code(f"{count} of {len(group.folders)} runs\n{text}") for text, count in found.items()
+        html.code(f"{count} of {len(group.folders)} runs\n{text}") for text, count in counts.items()
     ]
 
 

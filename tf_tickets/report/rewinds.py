@@ -3,6 +3,7 @@
 import re
 
 import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.columns import percent
 from tf_tickets.plotting.canvas import COLOURS, canvas
@@ -17,13 +18,13 @@ _PAIR = ["seed", "subset_seed"]
 _FEWEST = 3
 
 
-def epoch(rewind):
+def epoch(rewind: str) -> int | None:
     """The epoch that a `--rewind` goes back to: 0 for `init`, K for `epoch:K`, None for every other kind."""
-    found = re.fullmatch(r"init|epoch:(\d+)", rewind)
-    return int(found[1] or 0) if found else None
+    match = re.fullmatch(r"init|epoch:(\d+)", rewind)
+    return int(match[1] or 0) if match else None
 
 
-def compared(frame, rows):
+def compared(frame: pandas.DataFrame, rows: pandas.DataFrame) -> pandas.DataFrame:
     """Tickets by rewind epoch, where at least three searches differ in nothing else that the frame tells.
 
     All have the same data, network, epochs of the dense round and weights left after each round. They are compared over
@@ -46,19 +47,19 @@ def compared(frame, rows):
     """
     searches = max(_sets(frame), key=len, default={})
     last, pairs = _meeting(searches) if len(searches) >= _FEWEST else (0, frozenset())
-    found = []
-    for rewind, mine in sorted(searches.items() if pairs else ()):
-        density, dense, ticket = pairing.accuracies(_of(mine, pairs), mine["digest"].iloc[0], last)
+    lines = []
+    for rewind, search in sorted(searches.items() if pairs else ()):
+        density, dense, ticket = pairing.accuracies(_of(search, pairs), search["digest"].iloc[0], last)
         result = statistics.paired_difference(dense, ticket)
         barriers = []
         for level in (1.0, density):
-            values = _barriers(frame, rows, mine, pairs, level)
+            values = _barriers(frame, rows, search, pairs, level)
             barriers += [values.mean() if len(values) else None, len(values)]
-        found.append((
-            rewind, mine["digest"].iloc[0], last, density, result.n, dense.mean(), ticket.mean(),
+        lines.append((
+            rewind, search["digest"].iloc[0], last, density, result.n, dense.mean(), ticket.mean(),
             *pairing.in_points(result), result.p_value, *barriers, *pairing.deviations(dense, ticket),
         ))  # fmt: skip
-    table = pandas.DataFrame(found, columns=list(COLUMNS))
+    table = pandas.DataFrame(lines, columns=list(COLUMNS))
     missing = ("low", "high", "dense_barrier", "ticket_barrier", "dense_sd", "ticket_sd")
     return table.astype(dict.fromkeys(missing, "float64"))
 
@@ -68,27 +69,27 @@ def _sets(frame):
     whole = pairing.comparable(frame[pairing.of_controls(frame, "is_search")])
     sets, crowded = {}, set()
     for digest in dict.fromkeys(whole[whole["round"] > 0]["digest"]):
-        mine = whole[whole["digest"] == digest]
-        number, first = epoch(mine["rewind"].iloc[0]), mine[mine["round"] == 0]
+        search = whole[whole["digest"] == digest]
+        number, first = epoch(search["rewind"].iloc[0]), search[search["round"] == 0]
         if number is None or first.empty:
             continue
-        left = mine.drop_duplicates("round").sort_values("round")
+        left = search.drop_duplicates("round").sort_values("round")
         # One of them may have come further: the weights after the first pruning tell the rates apart.
         rate = left[left["round"] == 1]["weights_left"].iloc[0] if (left["round"] == 1).any() else None
         key = (*first[[*_DATA, "epochs"]].iloc[0], rate)
         if number in sets.setdefault(key, {}):
             crowded.add((key, number))
-        sets[key].setdefault(number, mine)
-    return [{n: mine for n, mine in one.items() if (key, n) not in crowded} for key, one in sets.items()]
+        sets[key].setdefault(number, search)
+    return [{n: search for n, search in searches.items() if (key, n) not in crowded} for key, searches in sets.items()]
 
 
 def _meeting(searches):
     """(round, pairs): the last round of those at which most (seed, subset_seed) are in every search, and these."""
     best = 0, frozenset()
-    for index in sorted(set.intersection(*(set(mine["round"]) for mine in searches.values())) - {0}):
+    for index in sorted(set.intersection(*(set(search["round"]) for search in searches.values())) - {0}):
         pairs = frozenset.intersection(*(
             frozenset(zip(*(rows[name] for name in _PAIR)))
-            for mine in searches.values() for rows in (mine[mine["round"] == 0], mine[mine["round"] == index])
+            for search in searches.values() for rows in (search[search["round"] == 0], search[search["round"] == index])
         ))  # fmt: skip
         best = (index, pairs) if pairs and len(pairs) >= len(best[1]) else best
     return best
@@ -102,67 +103,67 @@ def _barriers(frame, rows, search, pairs, density):
     """One mean barrier for each pair that has some."""
     alike = (frame[_DATA] == search[_DATA].iloc[0]).all(axis=1) & pairing.of_controls(frame, "is_search")
     alike &= frame["rewind"].map(epoch) == epoch(search["rewind"].iloc[0])
-    mine = rows[(rows["evaluator"] == "stability") & (rows["metric"] == "barrier_test")]
-    mine = mine[mine["run"].isin(frame[alike]["run"]) & ((mine["density"] / density - 1).abs() < 1e-3)]
-    return _of(mine, pairs).groupby(_PAIR)["value"].mean()
+    barriers = rows[(rows["evaluator"] == "stability") & (rows["metric"] == "barrier_test")]
+    barriers = barriers[barriers["run"].isin(frame[alike]["run"]) & ((barriers["density"] / density - 1).abs() < 1e-3)]
+    return _of(barriers, pairs).groupby(_PAIR)["value"].mean()
 
 
-def without(frame, rows, found):
-    """The frame for a comparison with rivals: of the searches in `found` the first alone, and no copies.
+def without(frame: pandas.DataFrame, rows: pandas.DataFrame, rewound: pandas.DataFrame) -> pandas.DataFrame:
+    """The frame for a comparison with rivals: of the searches in `rewound` the first alone, and no copies.
 
     Copies were trained for a barrier: recipes of one round with rows of `stability`.
 
     Args:
       frame, rows: those given to `compared`.
-      found: what it returned.
+      rewound: what it returned.
     """
     rounds = frame.groupby("digest")["round"].nunique()
     joined = frame[frame["run"].isin(rows[rows["evaluator"] == "stability"]["run"])]["digest"]
     copies = frame["digest"].isin(joined) & (frame["digest"].map(rounds) == 1)
-    others = [digest for digest in dict.fromkeys(frame["digest"]) if digest in set(found["digest"])][1:]
-    return frame[~copies & ~frame["digest"].isin(others)]
+    dropped = [digest for digest in dict.fromkeys(frame["digest"]) if digest in set(rewound["digest"])][1:]
+    return frame[~copies & ~frame["digest"].isin(dropped)]
 
 
-def heading(found):
+def heading(table: pandas.DataFrame) -> str:
     """What the table of `cells` is about."""
-    row = found.iloc[0]
+    row = table.iloc[0]
     over = f"over {row['n']} pair{'s' if row['n'] != 1 else ''} that all have"
     return f"Rewind points compared after round {row['round']}, density {percent(row['density'])}, {over}"
 
 
-def cells(found):
+def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
     """The frame of `compared` as columns of text."""
     columns = {
-        "rewind epoch": [str(value) for value in found["rewind_epoch"]],
-        "dense, mean ± sd": list(map(tables.mean_sd, found["dense_accuracy"], found["dense_sd"])),
-        "ticket, mean ± sd": list(map(tables.mean_sd, found["ticket_accuracy"], found["ticket_sd"])),
-        "ticket - dense, points": [statistics.points(value / 100, 2) for value in found["difference"]],
-        "95 % interval": [tables.interval(row) for _, row in found.iterrows()],
-        "p": [statistics.probability(value) for value in found["p_value"]],
+        "rewind epoch": [str(value) for value in table["rewind_epoch"]],
+        "dense, mean ± sd": list(map(tables.mean_sd, table["dense_accuracy"], table["dense_sd"])),
+        "ticket, mean ± sd": list(map(tables.mean_sd, table["ticket_accuracy"], table["ticket_sd"])),
+        "ticket - dense, points": [statistics.points(value / 100, 2) for value in table["difference"]],
+        "95 % interval": [tables.interval(row) for _, row in table.iterrows()],
+        "p": [statistics.probability(value) for value in table["p_value"]],
     }
     for name in ("dense", "ticket"):
-        measured = found[f"{name}_barriers"]
+        measured = table[f"{name}_barriers"]
         if measured.any():
-            columns[f"barrier, {name}"] = [percent(value) for value in found[f"{name}_barrier"]]
+            columns[f"barrier, {name}"] = [percent(value) for value in table[f"{name}_barrier"]]
             columns[f"pairs with it, {name}"] = [str(value) for value in measured]
     return columns
 
 
-def figure(found):
+def figure(table: pandas.DataFrame) -> Figure:
     """Accuracy of dense network and ticket above, and their barriers below, against the rewind epoch.
 
     Args:
-      found: frame of `compared`, not empty.
+      table: frame of `compared`, not empty.
     """
-    known = [name for name in ("dense", "ticket") if found[f"{name}_barriers"].any()]
+    known = [name for name in ("dense", "ticket") if table[f"{name}_barriers"].any()]
     drawn = canvas(5.2, 4.6 if known else 2.8)
     panels = drawn.subplots(2 if known else 1, 1, sharex=True, squeeze=False)[:, 0]
     looks = {"dense": {"color": "#444444", "marker": "s", "linestyle": "--"}, "ticket": {"color": COLOURS[0]}}
     for name, look in looks.items():
         look = {"marker": "o", "markersize": 4.5, "linewidth": 1.6, "label": name, **look}
-        panels[0].plot(found["rewind_epoch"], 100 * found[f"{name}_accuracy"], **look)
+        panels[0].plot(table["rewind_epoch"], 100 * table[f"{name}_accuracy"], **look)
         if name in known:
-            panels[1].plot(found["rewind_epoch"], 100 * found[f"{name}_barrier"], **look)
+            panels[1].plot(table["rewind_epoch"], 100 * table[f"{name}_barrier"], **look)
     panels[0].set_ylabel("test accuracy (%)")
     panels[0].legend(loc="best")
     if known:
@@ -170,5 +171,5 @@ def figure(found):
         panels[1].set(ylabel="barrier (points)")
         panels[1].set_ylim(bottom=min(0.0, panels[1].get_ylim()[0]))
         panels[1].legend(loc="best")
-    panels[-1].set(xlabel="rewind epoch", xticks=list(found["rewind_epoch"]))
+    panels[-1].set(xlabel="rewind epoch", xticks=list(table["rewind_epoch"]))
     return drawn

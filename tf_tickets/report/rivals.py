@@ -14,7 +14,7 @@ COLUMNS = (
 _SAME = ["dataset", "model", "data"]
 
 
-def compared(frame):
+def compared(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Compares the ticket of the first recipe that searched by magnitude, and has rivals, with every other recipe.
 
     Others of the same data set, part, model and number of weights are its rivals, and small dense networks are. Pairs
@@ -32,27 +32,29 @@ def compared(frame):
       p_holm: corrected over one meeting of each rival, the sparsest of those with most pairs; empty for the others,
       ticket_sd and rival_sd (fractions, over the pairs), and note: why cells of the row are empty.
     """
-    mine, rivals = subjects(frame)
+    search, rivals = subjects(frame)
     names = plots.labels(frame)[1]
-    return _corrected(_typed([row for digest, rows in rivals.items() for row in _meetings(mine, rows, names[digest])]))
+    return _corrected(
+        _typed([row for digest, rows in rivals.items() for row in _meetings(search, rows, names[digest])])
+    )
 
 
-def subjects(frame):
+def subjects(frame: pandas.DataFrame) -> tuple[pandas.DataFrame, dict[str, pandas.DataFrame]]:
     """The rows of the ticket's recipe and, by digest, of its rivals, shortened rounds left out; (empty, {}) without."""
     whole = pairing.comparable(frame)
     searches = whole[pairing.of_controls(whole, "is_search") & (whole["round"] > 0)]
     if searches.empty:
         return searches, {}
-    found = [(whole[whole["digest"] == digest], _rivals(whole, digest)) for digest in searches["digest"].unique()]
-    return next((one for one in found if one[1]), found[0])
+    recipes = [(whole[whole["digest"] == digest], _rivals(whole, digest)) for digest in searches["digest"].unique()]
+    return next((recipe for recipe in recipes if recipe[1]), recipes[0])
 
 
 def _rivals(whole, digest):
-    mine = whole[whole["digest"] == digest]
-    same = (whole[_SAME] == mine[_SAME].iloc[0]).all(axis=1)
-    same &= (whole["weights_total"] == mine["weights_total"].max()) | pairing.of_controls(whole, "other_network")
+    search = whole[whole["digest"] == digest]
+    same = (whole[_SAME] == search[_SAME].iloc[0]).all(axis=1)
+    same &= (whole["weights_total"] == search["weights_total"].max()) | pairing.of_controls(whole, "other_network")
     groups = {digest: rows for digest, rows in whole[same].groupby("digest", sort=False)}
-    del groups[mine["digest"].iloc[0]]
+    del groups[search["digest"].iloc[0]]
     return {digest: rows for digest, rows in groups.items() if not _only_begun(rows)}
 
 
@@ -62,26 +64,26 @@ def _only_begun(rows):
     return not (control.is_search or control.other_network) and (rows["density"] == 1.0).all()
 
 
-def cells(found):
+def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
     """The frame of `compared` as columns of text."""
     return {
-        "against": list(found["name"]),
-        "density": [percent(value) for value in found["density"]],
-        "its density": [percent(value) for value in found["rival_density"]],
-        "ticket, mean ± sd": list(map(tables.mean_sd, found["ticket_accuracy"], found["ticket_sd"])),
-        "rival, mean ± sd": list(map(tables.mean_sd, found["rival_accuracy"], found["rival_sd"])),
-        "ticket - rival, points": [statistics.points(value / 100, 2) for value in found["difference"]],
-        "95 % interval": [tables.interval(row) for _, row in found.iterrows()],
-        "pairs": [str(value) for value in found["n"]],
-        "p": [statistics.probability(value) for value in found["p_value"]],
-        "p, Holm": ["-" if pandas.isna(value) else statistics.probability(value) for value in found["p_holm"]],
+        "against": list(table["name"]),
+        "density": [percent(value) for value in table["density"]],
+        "its density": [percent(value) for value in table["rival_density"]],
+        "ticket, mean ± sd": list(map(tables.mean_sd, table["ticket_accuracy"], table["ticket_sd"])),
+        "rival, mean ± sd": list(map(tables.mean_sd, table["rival_accuracy"], table["rival_sd"])),
+        "ticket - rival, points": [statistics.points(value / 100, 2) for value in table["difference"]],
+        "95 % interval": [tables.interval(row) for _, row in table.iterrows()],
+        "pairs": [str(value) for value in table["n"]],
+        "p": [statistics.probability(value) for value in table["p_value"]],
+        "p, Holm": ["-" if pandas.isna(value) else statistics.probability(value) for value in table["p_holm"]],
     }
 
 
-def note(found):
+def note(table: pandas.DataFrame) -> str:
     """The sentence below the table of `cells` that says over what it corrects and what its dash means."""
     text = "p, Holm is corrected over the rivals"
-    if found["p_holm"].notna().all():
+    if table["p_holm"].notna().all():
         return f"{text}."
     return (
         f"{text}, and each counts once: after the sparsest round at which most pairs meet it. A dash marks its other "
@@ -89,18 +91,18 @@ def note(found):
     )
 
 
-def left_out(frame, found):
+def left_out(frame: pandas.DataFrame, table: pandas.DataFrame) -> str:
     """The sentence that names the rivals which `compared` leaves out; nothing where it has all."""
     names = plots.labels(frame)[1]
-    apart = [names[digest] for digest in subjects(frame)[1] if digest not in set(found["rival"])]
+    apart = [names[digest] for digest in subjects(frame)[1] if digest not in set(table["rival"])]
     if not apart:
         return ""
     return f"Not compared with the ticket, since no (seed, subset_seed) is in common: {', '.join(apart)}"
 
 
-def results(found):
+def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDifference]]:
     """(name, statistics.PairedDifference) of the meeting with each rival that is corrected for."""
-    chosen = found[found["p_holm"].notna()].rename(columns={"name": "name_"})
+    chosen = table[table["p_holm"].notna()].rename(columns={"name": "name_"})
     return [(row.name_, _difference(row)) for row in chosen.itertuples(index=False)]
 
 
@@ -109,28 +111,29 @@ def _difference(row):
     return statistics.PairedDifference(row.difference / 100, low, high, row.n, row.p_value)
 
 
-def _meetings(mine, rival, name):
+def _meetings(search, rival, name):
     """One row for each density at which the two meet."""
-    ours, theirs = (rows.groupby("round")["weights_left"].mean().to_dict() for rows in (mine, rival))
+    ours, theirs = (rows.groupby("round")["weights_left"].mean().to_dict() for rows in (search, rival))
     equal = [
-        (index, other) for index, left in ours.items() for other in theirs
-        if index and abs(left - theirs[other]) <= 1e-3 * left
+        (index, rival_round) for index, left in ours.items() for rival_round in theirs
+        if index and abs(left - theirs[rival_round]) <= 1e-3 * left
     ]  # fmt: skip
-    found = []
-    for index, other in equal or [(max(ours), max(theirs))]:
-        first, second = (_by_pair(rows[rows["round"] == at]) for rows, at in ((mine, index), (rival, other)))
+    lines = []
+    for index, rival_round in equal or [(max(ours), max(theirs))]:
+        first, second = (_by_pair(rows[rows["round"] == at]) for rows, at in ((search, index), (rival, rival_round)))
         both = sorted(set(first) & set(second))
         if not both:
             continue
         ticket, against = (np.array([side[pair] for pair in both]) for side in (first, second))
         result = statistics.paired_difference(against, ticket)
-        total = mine["weights_total"].max()
-        found.append((
-            mine["digest"].iloc[0], rival["digest"].iloc[0], name, index, ours[index] / total, theirs[other] / total,
-            result.n, ticket.mean(), against.mean(), *pairing.in_points(result), result.p_value, None,
+        total = search["weights_total"].max()
+        lines.append((
+            search["digest"].iloc[0], rival["digest"].iloc[0], name, index, ours[index] / total,
+            theirs[rival_round] / total, result.n, ticket.mean(), against.mean(), *pairing.in_points(result),
+            result.p_value, None,
             *pairing.deviations(ticket, against), "no interval or sd: one pair" if len(both) == 1 else "",
         ))  # fmt: skip
-    return found
+    return lines
 
 
 def _by_pair(rows):
@@ -142,13 +145,13 @@ def _typed(rows):
     return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 
-def _corrected(found):
+def _corrected(table):
     # Stable: of as many pairs the last, which is the sparsest.
-    chosen = found.sort_values("n", kind="stable").groupby("rival", sort=False).tail(1).index
+    chosen = table.sort_values("n", kind="stable").groupby("rival", sort=False).tail(1).index
     if len(chosen):
-        found.loc[chosen, "p_holm"] = statistics.holm(found.loc[chosen, "p_value"])
-    counted = found.loc[chosen].set_index("rival")["round"]
-    for place, row in found[found["p_holm"].isna()].iterrows():
+        table.loc[chosen, "p_holm"] = statistics.holm(table.loc[chosen, "p_value"])
+    counted = table.loc[chosen].set_index("rival")["round"]
+    for place, row in table[table["p_holm"].isna()].iterrows():
         reason = f"no p_holm: each rival counts once, this one at round {counted[row['rival']]}"
-        found.loc[place, "note"] = "; ".join(filter(None, (row["note"], reason)))
-    return found
+        table.loc[place, "note"] = "; ".join(filter(None, (row["note"], reason)))
+    return table

@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import pandas
+from matplotlib.figure import Figure
 
 from tf_tickets.plotting import maps
 from tf_tickets.registry import measured_by
@@ -18,6 +20,7 @@ from tf_tickets.report import (
     sentences,
     thumbnails,
 )
+from tf_tickets.report.statistics import PairedDifference
 
 _CURVE_ROUNDS, _CURVE_RUNS, _CONFUSION_CLASSES, _CLASSES = 3, 12, 20, 40
 _LETTERS_ACROSS = 40
@@ -47,26 +50,26 @@ class Group:
     problems: list
 
     @property
-    def rounds(self):
+    def rounds(self) -> list[int]:
         """The rounds that any run has completed, ascending."""
         return sorted(self.frame["round"].unique())
 
     @functools.cached_property
-    def both(self):
+    def both(self) -> pandas.DataFrame:
         """Dense and ticket side by side, of `evaluations.compared`."""
         return evaluations.compared(self.rows)
 
-    def draw(self, kind, draw, caption, alt):
+    def draw(self, kind: str, draw: Callable[[], Figure], caption: str, alt: str) -> str:
         """Adds a figure of this group to the page."""
         return self.figures.add(f"{_plain(self.digest)}_{_plain(kind)}", draw, caption, alt)
 
     @functools.cached_property
-    def result(self):
+    def result(self) -> tuple[float, float, float, PairedDifference] | None:
         """(density, dense, ticket, PairedDifference) at the last round, or None."""
         last = int(self.rounds[-1])
         return pairing.pair(self.frame, self.digest, last) if last else None
 
-    def headline(self):
+    def headline(self) -> str:
         """The result in words."""
         result = self.result
         if result is None:

@@ -1,5 +1,7 @@
 """The comparison of dense and ticket in words."""
 
+import pandas
+
 from tf_tickets.columns import percent
 from tf_tickets.report import naming, statistics
 
@@ -7,7 +9,7 @@ ENOUGH = statistics.pairs_needed()
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 
 
-def count(amount, noun):
+def count(amount: int, noun: str) -> str:
     """A number with its noun: `six pairs`, `one pair`, `13 pairs`."""
     return f"{number(amount)} {noun}{'' if amount == 1 else 's'}"
 
@@ -17,48 +19,47 @@ def number(amount: int) -> str:
     return _NUMBERS[amount] if amount < len(_NUMBERS) else f"{amount:,}"
 
 
-def interval(low, high):
+def interval(low: float | None, high: float | None) -> str:
     """`[+0.3, +2.8]` of two fractions as points, or a dash."""
     return "–" if low is None else f"[{statistics.points(low)}, {statistics.points(high)}]"
 
 
-def numbers(found):
+def numbers(difference: statistics.PairedDifference) -> str:
     """Interval, pairs and p of a statistics.PairedDifference, as the inside of brackets."""
-    bounds = "no interval" if found.low is None else f"95 % interval {interval(found.low, found.high)}"
-    test = f"{'exact ' if found.exact else ''}sign-flip p = {statistics.probability(found.p_value)}"
-    return f"{bounds}, {count(found.n, 'pair')}, {test}"
+    bounds = "no interval" if difference.low is None else f"95 % interval {interval(difference.low, difference.high)}"
+    test = f"{'exact ' if difference.exact else ''}sign-flip p = {statistics.probability(difference.p_value)}"
+    return f"{bounds}, {count(difference.n, 'pair')}, {test}"
 
 
-def headline(density, dense, ticket, found):
+def headline(density: float, dense: float, ticket: float, difference: statistics.PairedDifference) -> str:
     """The result at one density.
 
     Args:
       density: fraction of the weights left.
       dense, ticket: mean accuracies, fractions.
-      found: the statistics.PairedDifference.
 
     Returns:
-      One or two sentences; a difference is claimed only where `found.shown`.
+      One or two sentences; a difference is claimed only where `difference.shown`.
     """
     where = f"At {_density(density)} of the weights"
-    size = abs(100 * found.mean)
-    if found.shown:
+    size = abs(100 * difference.mean)
+    if difference.shown:
         amount = f"{size:.1f}" if size >= 0.05 else f"{size:.2g}"
         return (
-            f"{where} the ticket is {amount} points {'better' if found.mean > 0 else 'worse'} than its dense network: "
-            f"{_accuracy(ticket)} against {_accuracy(dense)}, {numbers(found)}."
+            f"{where} the ticket is {amount} points {'better' if difference.mean > 0 else 'worse'} than its dense "
+            f"network: {_accuracy(ticket)} against {_accuracy(dense)}, {numbers(difference)}."
         )
     text = (
         f"{where} no difference between the ticket and its dense network is shown: {_accuracy(ticket)} against "
-        f"{_accuracy(dense)}, {statistics.points(found.mean)} points, {numbers(found)}."
+        f"{_accuracy(dense)}, {statistics.points(difference.mean)} points, {numbers(difference)}."
     )
-    if found.n < ENOUGH:
-        few = count(found.n, "pair").capitalize()
+    if difference.n < ENOUGH:
+        few = count(difference.n, "pair").capitalize()
         text += f" {few} cannot show one, whatever the numbers: that takes at least {number(ENOUGH)}."
     return text
 
 
-def over_rounds(pairs):
+def over_rounds(pairs: pandas.DataFrame) -> tuple[list[float], str]:
     """What is left when all rounds of a group are looked at together.
 
     Args:
@@ -89,7 +90,7 @@ def _accuracy(fraction):
     return percent(fraction) if fraction < 1e-3 else f"{100 * fraction:.1f} %"
 
 
-def reached(digest, last, count, runs):
+def reached(digest: str, last: int, count: int, runs: int) -> str:
     """A sentence where not all runs of a digest have its last round."""
     if count == runs:
         return ""

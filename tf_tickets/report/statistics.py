@@ -8,6 +8,7 @@ many pairs its draws are others than those that published p-values are of.
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import special
@@ -50,12 +51,12 @@ class PairedDifference:
     confidence: float = 0.95
 
     @property
-    def exact(self):
+    def exact(self) -> bool:
         """Whether the p-value counts all sign flips rather than a sample of them."""
         return self.n <= _EXACT_PAIRS
 
     @property
-    def shown(self):
+    def shown(self) -> bool:
         """Whether both the interval and the permutation test exclude "no difference".
 
         With few pairs even the smallest possible p-value is too large, see `pairs_needed`.
@@ -63,7 +64,7 @@ class PairedDifference:
         outside = self.low is not None and (self.low > 0 or self.high < 0)
         return bool(outside and self.p_value <= 1 - self.confidence + _ROUNDING)
 
-    def sentence(self):
+    def sentence(self) -> str:
         """The comparison of accuracies given as fractions, in plain words and percentage points."""
         text = f"ticket - dense: {points(self.mean)} points, "
         if self.low is None:
@@ -75,12 +76,12 @@ class PairedDifference:
         return text if self.shown else f"{text}; no difference shown"
 
 
-def points(fraction, digits=1):
+def points(fraction: float, digits: int = 1) -> str:
     """A difference of fractions as signed percentage points; a rounded zero reads +0.0."""
     return f"{round(100 * fraction, digits) + 0.0:+.{digits}f}"
 
 
-def probability(p_value):
+def probability(p_value: float) -> str:
     """A p-value with three decimals, or more where those would read 0.000."""
     return f"{p_value:.3f}" if p_value >= 0.001 else f"{p_value:.1g}"
 
@@ -98,7 +99,7 @@ def pairs_needed(confidence: float = 0.95) -> int:
     return pairs
 
 
-def mean_interval(values, confidence=0.95):
+def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Interval:
     """The mean of `values`, its Student t interval and their standard deviation.
 
     Args:
@@ -122,15 +123,14 @@ def mean_interval(values, confidence=0.95):
     return Interval(mean, mean - half, mean + half, deviation)
 
 
-def paired_difference(dense, ticket, confidence=0.95):
+def paired_difference(
+    dense: Sequence[float] | np.ndarray, ticket: Sequence[float] | np.ndarray, confidence: float = 0.95
+) -> PairedDifference:
     """Compares ticket with dense over pairs.
 
     Args:
       dense, ticket: accuracies as fractions, [n] each; entry i of both comes from the same seeds.
       confidence: level of the interval, in (0, 1).
-
-    Returns:
-      A PairedDifference.
 
     Raises:
       ValueError: lengths differ, no pair, a value that is not finite, or a level outside (0, 1).
@@ -143,7 +143,7 @@ def paired_difference(dense, ticket, confidence=0.95):
     return PairedDifference(mean, low, high, len(differences), _sign_flip(differences), confidence)
 
 
-def holm(p_values):
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """P-values corrected for looking at several comparisons, such as all rounds of a run (Holm 1979).
 
     Rejecting where the result is at most 0.05 keeps the chance of any false claim among all of them at most 0.05,
@@ -157,9 +157,9 @@ def holm(p_values):
     """
     values = np.asarray(p_values, np.float64)
     order = np.argsort(values, kind="stable")
-    found = np.empty(len(values))
-    found[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    return np.minimum(found, 1.0)
+    corrected = np.empty(len(values))
+    corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    return np.minimum(corrected, 1.0)
 
 
 def _sign_flip(differences):

@@ -10,13 +10,13 @@ from tf_tickets.report import sentences, statistics, tables
 _MEASURED = ("rounds_done", "chosen", "test_accuracy_round_0", "test_accuracy", "difference")
 
 
-def finish(out, found):
+def finish(out: str, entries: list[dict]) -> str:
     """Writes `<out>/sweep/table.csv` and tells what became of the runs.
 
     Args:
       out: folder of all runs.
-      found: list of dicts with run (name), folder (runs.RunFolder), swept (dict of texts), state, rounds (how many were
-        asked for) and chosen (index of the round that became the ticket; None stands for the last complete one).
+      entries: list of dicts with run (name), folder (runs.RunFolder), swept (dict of texts), state, rounds (how many
+        were asked for) and chosen (index of the round that became the ticket; None stands for the last complete one).
 
     Returns:
       The table as text, and the lines that name the file and the next command. Accuracies are fractions in the file,
@@ -25,8 +25,8 @@ def finish(out, found):
     Raises:
       StateError: the table cannot be written.
     """
-    rows = [_row(entry) for entry in found]
-    swept = list(found[0]["swept"])
+    rows = [_row(entry) for entry in entries]
+    swept = list(entries[0]["swept"])
     path = os.path.join(out, "sweep", "table.csv")
     storage.write_csv(path, rows, ["run", *swept, "state", *_MEASURED])
     text = tables.align({
@@ -65,38 +65,38 @@ def _row(entry):
     }  # fmt: skip
 
 
-def listing(found):
+def listing(entries: list[dict]) -> str:
     """The runs of a sweep before it starts.
 
     Args:
-      found: list of dicts with run (name), recipe (name without seeds), folder (runs.RunFolder), swept (dict of texts),
-        finished, complete and rounds (numbers of rounds) and steps (training steps left).
+      entries: list of dicts with run (name), recipe (name without seeds), folder (runs.RunFolder), swept (dict of
+        texts), finished, complete and rounds (numbers of rounds) and steps (training steps left).
 
     Returns:
       A table as text with a line of totals, and one more where the pairs are too few for a claim.
     """
-    new = [not entry["finished"] and not entry["complete"] for entry in found]
+    new = [not entry["finished"] and not entry["complete"] for entry in entries]
     states = [
         "finished" if entry["finished"] else "new" if fresh else f"{entry['complete']} of {entry['rounds']} rounds"
-        for entry, fresh in zip(found, new)
+        for entry, fresh in zip(entries, new)
     ]
     text = tables.align({
-        **{name: [entry["swept"][name] for entry in found] for name in found[0]["swept"]},
+        **{name: [entry["swept"][name] for entry in entries] for name in entries[0]["swept"]},
         "state": states,
-        "steps left": [f"{entry['steps']:,}" for entry in found],
-        "folder": [entry["folder"].folder for entry in found],
+        "steps left": [f"{entry['steps']:,}" for entry in entries],
+        "folder": [entry["folder"].folder for entry in entries],
     })  # fmt: skip
-    finished = sum(entry["finished"] for entry in found)
+    finished = sum(entry["finished"] for entry in entries)
     return (
-        f"{text}\nin all {len(found)} runs: {finished} finished, {len(found) - finished - sum(new)} begun, {sum(new)} "
-        f"new; {sum(entry['steps'] for entry in found):,} steps left{_few_pairs(found)}"
+        f"{text}\nin all {len(entries)} runs: {finished} finished, {len(entries) - finished - sum(new)} begun, "
+        f"{sum(new)} new; {sum(entry['steps'] for entry in entries):,} steps left{_few_pairs(entries)}"
     )
 
 
-def _few_pairs(found):
+def _few_pairs(entries):
     """A line where a recipe has fewer pairs, with those that are there already, than could show a difference."""
     planned, there = {}, {}
-    for entry in found:
+    for entry in entries:
         path, recipe = entry["folder"].folder, entry["recipe"]
         planned.setdefault(recipe, set()).add(_pair(path))
         there.setdefault(recipe, set()).update(_pair(name) for name in _runs_beside(path))

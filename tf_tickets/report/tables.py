@@ -7,6 +7,7 @@ import csv
 import math
 import os
 import re
+from collections.abc import Iterable, Mapping
 
 import pandas
 
@@ -32,11 +33,10 @@ COLUMNS = _SETTINGS + _ROUND
 MOST = 1e100
 
 
-def run_table(folder, chosen=None):
+def run_table(folder: runs.RunFolder, chosen: int | None = None) -> pandas.DataFrame:
     """One row per complete round of a run.
 
     Args:
-      folder: a runs.RunFolder.
       chosen: index of the round that became the ticket, or None.
 
     Returns:
@@ -57,7 +57,7 @@ def run_table(folder, chosen=None):
     return frame
 
 
-def mean_sd(mean, sd):
+def mean_sd(mean: float, sd: float | None) -> str:
     """`38.67 ± 1.24 %` of two fractions; the mean alone where one value has no deviation."""
     if pandas.isna(sd):
         return percent(mean)
@@ -66,14 +66,14 @@ def mean_sd(mean, sd):
     return f"{100 * mean:.2f} ± {100 * sd:.2f} %"
 
 
-def interval(row):
+def interval(row: Mapping) -> str:
     """`[+0.39, +3.75]` of a row with low and high in points; nothing where one pair has no interval."""
     if pandas.isna(row["low"]):
         return ""
     return f"[{statistics.points(row['low'] / 100, 2)}, {statistics.points(row['high'] / 100, 2)}]"
 
 
-def format_table(frame):
+def format_table(frame: pandas.DataFrame) -> str:
     """The frame of `run_table` as aligned text; the chosen round is marked with a star."""
     marks = ["* " if chosen else "- " if short else "" for chosen, short in zip(frame["chosen"], frame["searched"])]
     columns = {
@@ -94,12 +94,12 @@ def format_table(frame):
     return align(columns) + note
 
 
-def align(columns):
+def align(columns: dict[str, list[str]]) -> str:
     """Text cells by column title as right-aligned lines under their titles."""
     return aligned(zip(*([title, *values] for title, values in columns.items())), "r")
 
 
-def write_table(frame, path):
+def write_table(frame: pandas.DataFrame, path: str) -> None:
     """Writes a frame as CSV, atomically; missing values are empty cells and every float reads back exactly."""
     rows = [
         {name: None if pandas.isna(value) else value for name, value in row.items()}
@@ -108,12 +108,12 @@ def write_table(frame, path):
     storage.write_csv(os.path.abspath(path), rows, list(frame.columns))
 
 
-def write_rows(frame, path):
+def write_rows(frame: pandas.DataFrame, path: str) -> None:
     """Writes the frame of `collect` as CSV, from which `read_rows` and `collect` make the same frame again."""
     write_table(frame[list(COLUMNS)], path)
 
 
-def read_rows(path):
+def read_rows(path: str) -> pandas.DataFrame:
     """Reads a CSV of `write_rows`; UsageError names the file and what is wrong in it."""
     try:
         rows = storage.read_csv(path)
@@ -129,7 +129,7 @@ def read_rows(path):
         raise UsageError(f"{path}, {error}") from None
 
 
-def collect(paths):
+def collect(paths: Iterable[str]) -> tuple[pandas.DataFrame, list[str]]:
     """Gathers the complete rounds of many runs.
 
     Args:
@@ -163,18 +163,18 @@ def _told(rows):
     return [{name: cell for name, cell in row.items() if name not in ("data", "recipe")} for row in rows]
 
 
-def run_folders(path):
+def run_folders(path: str) -> list[str]:
     """The run folders at and below `path`, in the order of their names."""
-    found = []
+    folders = []
     for folder, inner, files in os.walk(path):
         inner.sort()
         if "config.cfg" in files and "round_00" in inner:
-            found.append(folder)
+            folders.append(folder)
             inner[:] = [name for name in inner if name == runs.REFIT]
-    return found
+    return folders
 
 
-def committed(path):
+def committed(path: str) -> str:
     """The report.csv in a folder that has no run folders, such as a published result; else the path itself."""
     rows = os.path.join(path, "report.csv")
     return rows if os.path.isfile(rows) and not run_folders(path) else path
@@ -188,13 +188,13 @@ def _sources(path):
         for run in dict.fromkeys(row["run"] for row in rows):
             yield f"{run} in {path}", lambda run=run: _some_in_full([row for row in rows if row["run"] == run], run)
         return
-    found = run_folders(path)
-    if not found:
+    folders = run_folders(path)
+    if not folders:
         problem = "holds no run: no config.cfg beside a round_00"
         if not os.path.isdir(path):
             problem = "is neither a folder nor a CSV file"
         raise UsageError(f"{path} {problem}; give run folders, a folder above them, or a report.csv")
-    for folder in found:
+    for folder in folders:
         yield folder, lambda folder=folder: _run_rows(runs.RunFolder(folder))
 
 

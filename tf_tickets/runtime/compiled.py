@@ -3,6 +3,7 @@
 import threading
 
 import numba
+import numpy as np
 
 # A block of so many positions of all channels stays in the second cache.
 _BLOCK = 2048
@@ -12,7 +13,10 @@ _ALONE = 500_000
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def convolve(flat, starts, offsets, values, bias, result, length, rectified):
+def convolve(
+    flat: np.ndarray, starts: np.ndarray, offsets: np.ndarray, values: np.ndarray, bias: np.ndarray,
+    result: np.ndarray, length: int, rectified: bool,
+) -> None:  # fmt: skip
     """result[o, j] = bias[o] + sum over the weights i of output o of values[i] x flat[offsets[i] + j].
 
     Args:

@@ -21,7 +21,7 @@ class Workspace(threading.local):
     def __init__(self):
         self._arrays = {}
 
-    def zeros(self, kind, shape: tuple) -> np.ndarray:
+    def zeros(self, kind: object, shape: tuple) -> np.ndarray:
         """An array that was zero when it was new; all that ask for this kind and shape overwrite the same part."""
         if (kind, shape) not in self._arrays:
             if len(self._arrays) >= _MOST_ARRAYS:
@@ -59,7 +59,8 @@ class Convolution:
       slot: where in the workspace the result lies; no two results that are needed at once have the same.
     """
 
-    rectified, slot = False, None
+    rectified: bool = False
+    slot: int | None = None
 
     def __init__(self, weights, bias, stride, padding, workspace):
         self.size, self.stride, self.padding = weights.shape[0], stride, padding
@@ -164,7 +165,9 @@ def _first(shift, pad, stride):
     return into * stride + shift - pad, into
 
 
-def depthwise(maps: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, stride: int, padding: int) -> np.ndarray:
+def depthwise(
+    maps: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, *, stride: int, padding: int
+) -> np.ndarray:
     """One filter per channel: weights [height, width, channels, 1]."""
     size, view = weights.shape[0], windows(padded(maps, padding), weights.shape[0], stride)
     result = np.zeros((len(maps), *view.shape[3:]), np.float32)

@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import stat
+import typing
 import zipfile
 import zlib
 
@@ -36,7 +37,7 @@ class Damaged(ValueError):
     """A file has another hash than recorded, or does not hold what it should."""
 
 
-def canonical(value) -> bytes:
+def canonical(value: object) -> bytes:
     """Canonical JSON bytes, over which documents are hashed: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
@@ -158,7 +159,7 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
     return hash_of(arrays).hexdigest()
 
 
-def hash_of(arrays: dict[str, np.ndarray]):
+def hash_of(arrays: dict[str, np.ndarray]) -> typing.Any:
     """The same as a hashlib object, to which more can be added."""
     hashed = hashlib.sha256()
     for name, array in sorted(arrays.items()):

@@ -27,9 +27,6 @@ def load(path: str, compiled: bool = False) -> "Network":
       compiled: whether convolutions may also be executed by a kernel that numba compiles, an extra: half a second more
         at the start (several seconds the first time on a machine), less for each image.
 
-    Returns:
-      A Network.
-
     Raises:
       NotATicket: the path is neither.
       ImportError: `compiled`, and numba is not installed.

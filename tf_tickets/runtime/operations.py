@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Operation:
 
     name: str
     inputs: tuple
-    compute: object
+    compute: Callable
     input_shape: tuple
     shape: tuple
     unfolded: int = 0
@@ -90,7 +91,11 @@ def _rectified(operations):
     for operation in operations:
         operation.inputs = tuple(renamed.get(name, name) for name in operation.inputs)
         before = made.get(operation.inputs[0])
-        if operation.compute is _relu_of and isinstance(getattr(before, "compute", None), convolutions.Convolution):
+        if (
+            before is not None
+            and operation.compute is _relu_of
+            and isinstance(before.compute, convolutions.Convolution)
+        ):
             if uses[before.name] == 1 and not before.compute.rectified:
                 before.compute.rectified = True
                 renamed[operation.name] = before.name
@@ -105,17 +110,16 @@ def run(ready: list[Operation], maps: np.ndarray, methods: dict[str, str]) -> np
     """The last operation's result.
 
     Args:
-      ready: list of Operations.
       maps: float32 [channels, images, height, width].
       methods: dict from a convolution's name to dense, sparse or compiled.
     """
-    values = {None: maps}
+    values: dict[str | None, np.ndarray] = {None: maps}
     for operation in ready:
         given = [values[name] for name in operation.inputs]
         for name in operation.last:
             values.pop(name, None)
         if isinstance(operation.compute, convolutions.Convolution):
-            values[operation.name] = operation.compute(*given, methods[operation.name])
+            values[operation.name] = operation.compute(given[0], methods[operation.name])
         else:
             # A value that nothing else takes may be overwritten.
             values[operation.name] = operation.compute(*given, operation.last >= set(operation.inputs))
@@ -137,7 +141,7 @@ def _depthwise(step, shape):
         raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
 
     def compute(maps, in_place):
-        return convolutions.depthwise(maps, step.weights, step.bias, stride, padding)
+        return convolutions.depthwise(maps, step.weights, step.bias, stride=stride, padding=padding)
 
     sides = tuple((side + 2 * padding - size) // stride + 1 for side in shape[1:])
     return compute, (shape[0], *sides), 4 * shape[0] * sides[0] * sides[1]

@@ -171,12 +171,13 @@ def _step(node, known):
     if wanted is None:
         raise Damaged(f"the ticket's program holds {ascii(node)[:80]}, which is no operation; export it again")
     name, inputs, settings = node.get("name"), node.get("inputs"), {key: node.get(key) for key in wanted}
-    sound = isinstance(name, str) and name not in known and isinstance(inputs, list)
-    sound = sound and all(isinstance(source, str) and source in known for source in inputs)
-    sound = sound and all(type(settings[key]) is kind for key, kind in wanted.items())
-    sound = sound and len(inputs) == {"input": 0, "add": 2}.get(node["operation"], 1)
-    sound = sound and all(_in_range(key, value) for key, value in settings.items())
-    if not sound:
+    if not (
+        isinstance(name, str) and name not in known and isinstance(inputs, list)
+        and all(isinstance(source, str) and source in known for source in inputs)
+        and all(type(settings[key]) is kind for key, kind in wanted.items())
+        and len(inputs) == {"input": 0, "add": 2}.get(node["operation"], 1)
+        and all(_in_range(key, value) for key, value in settings.items())
+    ):  # fmt: skip
         raise Damaged(f"the ticket's program is damaged at {ascii(node)[:80]}; export it again")
     return Step(name, node["operation"], tuple(inputs), settings)
 

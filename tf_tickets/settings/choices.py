@@ -4,7 +4,7 @@ from tf_tickets.registry import DATASETS, STARTS
 from tf_tickets.settings.options import integer
 
 
-def check_probe(text):
+def check_probe(text: str) -> str | None:
     """The problem with a list of data sets to probe, or None."""
     known, chosen = [name for name, provider in DATASETS.items() if not provider.of_folder], text.split(",")
     if set(chosen) <= set(known) and len(set(chosen)) == len(chosen):
@@ -12,13 +12,13 @@ def check_probe(text):
     return f"is not a list of {', '.join(known)}, each at most once"
 
 
-def check_rewind(text):
+def check_rewind(text: str) -> str | None:
     """The problem with a `rewind` value, or None."""
     kind, colon, amount = text.partition(":")
     start = STARTS.get(kind)
     if start is not None and not colon and start.usual is not None:
         return None
-    least = {"epochs": 0, "steps": 1}.get(start.counts if start else None)
+    least = {"epochs": 0, "steps": 1}.get(start.counts) if start else None
     number = integer(amount)
     if least is not None and number is not None and number >= least:
         return None

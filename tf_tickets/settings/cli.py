@@ -31,7 +31,7 @@ class Request:
     config: configs.Config
     names: frozenset
 
-    def given(self, name):
+    def given(self, name: str) -> bool:
         """Whether a flag was set on the command line or in a flagfile."""
         return name in self.names
 
@@ -113,9 +113,6 @@ def parse(argv: list[str], flag_values: flags.FlagValues) -> Request:
     Args:
       argv: the words, the program's name first.
       flag_values: an absl FlagValues, which the values are also set in.
-
-    Returns:
-      A Request.
 
     Raises:
       UsageError: one line that names value, place and remedy.

@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tf_tickets import locks
 from tf_tickets.errors import UsageError
@@ -72,11 +73,8 @@ class Command:
         """What is wrong with flags and paths, beyond `flags` and `paths`; the first counts."""
         return iter(())
 
-    def run(self, request) -> int:
+    def run(self, request: typing.Any) -> int:
         """Runs it.
-
-        Args:
-          request: a settings.cli.Request.
 
         Returns:
           The exit status.
@@ -94,7 +92,7 @@ def check_command(command: str, config: configs.Config, paths: Sequence[str] = (
             raise UsageError(problem)
 
 
-def changed(config: configs.Config, names: Sequence[str]) -> list[str]:
+def changed(config: configs.Config, names: Iterable[str]) -> list[str]:
     """Those of some flags whose values are not the default."""
     values = config.values()
     return [name for name in names if values[name] != configs.options()[name].default]
@@ -113,9 +111,9 @@ def _general(command, config):
         yield f"--ticket={pruning.ticket} is no folder; give a ticket or round folder"
     if config.network.pretrained is not None and not os.path.isfile(config.network.pretrained):
         yield f"--pretrained={config.network.pretrained} is no file; give a .safetensors, .npz, .h5 or .pth"
-    owned = dict.fromkeys(name for other in COMMANDS.values() for name in other.flags)
+    owned = dict.fromkeys(name for part in COMMANDS.values() for name in part.flags)
     for name in changed(config, [name for name in owned if name not in record.flags]):
-        owners = sorted(owner for owner, other in COMMANDS.items() if name in other.flags)
+        owners = sorted(owner for owner, part in COMMANDS.items() if name in part.flags)
         yield f"--{name} belongs to {listed(owners)}, not {command}"
     if record.makes_rounds:
         yield from _of_rounds(command, config)

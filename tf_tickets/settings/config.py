@@ -9,6 +9,7 @@ import difflib
 import functools
 import hashlib
 import typing
+from collections.abc import Iterable
 
 from tf_tickets import plugins
 from tf_tickets.errors import UsageError, shown
@@ -26,16 +27,16 @@ GROUPS = {
 
 
 @functools.cache
-def options():
+def options() -> dict[str, Option]:
     """All options by name, in the order in which they are declared."""
-    found = {}
+    by_name = {}
     for group, cls in GROUPS.items():
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
             kinds = [kind for kind in typing.get_args(hints[field.name]) or (hints[field.name],)]
             kind = next(k for k in kinds if k is not type(None))
-            found[field.name] = Option(field.name, group, kind, type(None) in kinds, field.default, field.metadata)
-    return found
+            by_name[field.name] = Option(field.name, group, kind, type(None) in kinds, field.default, field.metadata)
+    return by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +56,14 @@ class Config:
     command: Command = Command()
 
     @classmethod
-    def from_values(cls, **values):
+    def from_values(cls, **values: typing.Any) -> "Config":
         """Builds a Config from flat values; raises UsageError for an unknown name, a bad value or a conflict."""
         config = cls.unchecked(**values)
         _check_conflicts(config)
         return config
 
     @classmethod
-    def unchecked(cls, **values):
+    def unchecked(cls, **values: typing.Any) -> "Config":
         """Like `from_values`, but values may conflict: those of a sweep, whose grid changes some of them."""
         if isinstance(values.get("plugins"), str):
             plugins.require(values["plugins"])
@@ -83,7 +84,7 @@ class Config:
         return cls(**{group: GROUPS[group](**chosen) for group, chosen in groups.items()})
 
     @classmethod
-    def from_flagfile(cls, path, **overrides):
+    def from_flagfile(cls, path: str, **overrides: typing.Any) -> "Config":
         """Reads a flagfile (and those it nests); keyword arguments win over its lines. Its plugins must be loaded."""
         values, tokens = {}, flagfiles.expand([f"--flagfile={path}"])
         if named := flagfiles.last_value(tokens, "plugins"):
@@ -93,11 +94,11 @@ class Config:
             values[option.name] = flagfiles.parse_value(option, value, token)
         return cls.from_values(**{**values, **overrides})
 
-    def values(self):
+    def values(self) -> dict[str, typing.Any]:
         """All settings as one flat dict, in declared order."""
         return {name: getattr(getattr(self, option.group), name) for name, option in options().items()}
 
-    def replace(self, **changes):
+    def replace(self, **changes: typing.Any) -> "Config":
         """A copy with some settings changed, checked again."""
         return Config.from_values(**{**self.values(), **changes})
 
@@ -106,26 +107,26 @@ class Config:
         """What some settings are where they are unset."""
         return {"width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": FULL_ROUNDS}
 
-    def settled(self):
+    def settled(self) -> dict[str, typing.Any]:
         """As `values`, with what is implied where a setting is unset."""
         return {name: self._implied.get(name) if value is None else value for name, value in self.values().items()}
 
     @property
-    def order_seed(self):
+    def order_seed(self) -> int:
         """The seed of order and augmentation, which defaults to the seed."""
         return self.run.seed if self.run.order_seed is None else self.run.order_seed
 
     @property
-    def augment(self):
+    def augment(self) -> str:
         """The augmentation policy, with its default resolved."""
         return self.data.augment or self._implied["augment"]
 
     @property
-    def choose(self):
+    def choose(self) -> str:
         """The rule that chooses the ticket's round, with its default resolved."""
         return self.choice.choose or ("validation" if self.data.validation else "last")
 
-    def flagfile(self, command="imp"):
+    def flagfile(self, command: str = "imp") -> str:
         """The text of a flagfile that repeats this run."""
         lines = [f"# python -m tf_tickets.main {command} --flagfile=THIS_FILE"]
         if command == "imp":
@@ -136,22 +137,22 @@ class Config:
                 lines.append(option.format(value))
         return "\n".join(lines) + "\n"
 
-    def digest(self, command="imp", content=()):
+    def digest(self, command: str = "imp", content: Iterable[tuple[str, object]] = ()) -> str:
         """Eight hex digits over the settings that change the numbers.
 
         Args:
           command: `imp` or `train`; the two never share a folder.
           content: (name, hash) pairs that stand in for paths, such as the ticket's content digest.
         """
-        content = dict(content)
-        lines = [f"command={command}"] + [f"{name}:{value}" for name, value in sorted(content.items())]
+        hashes = dict(content)
+        lines = [f"command={command}"] + [f"{name}:{value}" for name, value in sorted(hashes.items())]
         chooses = self.data.validation is not None
         for name, option in sorted(options().items()):
             counts = option.metadata["digest"] or (name == "eval_every" and chooses)
             value = getattr(getattr(self, option.group), name)
             # What is written out and the same left to its default are one run.
             usual = (option.default, self._implied.get(name, option.default))
-            if counts and name not in content and value not in usual:
+            if counts and name not in hashes and value not in usual:
                 lines.append(option.format(value))
         return hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8]
 

@@ -9,8 +9,11 @@ import dataclasses
 import difflib
 import os
 import stat
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tf_tickets.errors import UsageError
+from tf_tickets.settings.options import Option
 
 _LARGEST = 1 << 20
 
@@ -23,12 +26,12 @@ class Token:
     place: str = ""
     is_flag: bool = True
 
-    def fail(self, message):
+    def fail(self, message: str) -> UsageError:
         """A UsageError that names the place."""
         return UsageError(f"{message} ({self.place})" if self.place else message)
 
 
-def expand(words, is_switch=lambda name: False):
+def expand(words: Iterable[str], is_switch: Callable[[str], bool] = lambda name: False) -> list[Token]:
     """Replaces every `--flagfile` by the lines of the file, recursively.
 
     Args:
@@ -62,7 +65,7 @@ def expand(words, is_switch=lambda name: False):
     return tokens
 
 
-def last_value(tokens, name):
+def last_value(tokens: Sequence[Token], name: str) -> Token | None:
     """The last Token that sets a flag, which is the one that counts; None where none does."""
     return next((token for token in reversed(tokens) if token.is_flag and token.text.startswith(f"--{name}=")), None)
 
@@ -116,7 +119,7 @@ def _lines(path, source):
     return text.split("\n")
 
 
-def split_assignment(token, options):
+def split_assignment(token: Token, options: Mapping[str, Option]) -> tuple[Option, str]:
     """A `--name=value` token to (option, text); raises UsageError for unknown names and missing values."""
     name, equals, value = token.text[2:].partition("=")
     if name not in options and name.startswith("no") and name[2:] in options and options[name[2:]].type is bool:
@@ -133,7 +136,7 @@ def split_assignment(token, options):
     return options[name], value
 
 
-def parse_value(option, text, token):
+def parse_value(option: Option, text: str, token: Token) -> typing.Any:
     """Parses one flag's text; the error names flag, value and place."""
     try:
         return option.parse(text)

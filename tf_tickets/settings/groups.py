@@ -169,12 +169,12 @@ class Pruning:
     )  # fmt: skip
 
     @property
-    def searches(self):
+    def searches(self) -> bool:
         """Whether some rounds only serve the next mask."""
         return self.search_epochs is not None or self.mask_distance is not None
 
     @property
-    def in_full(self):
+    def in_full(self) -> frozenset[int]:
         """The rounds that are trained in full."""
         if not self.searches:
             return frozenset(range(self.rounds))

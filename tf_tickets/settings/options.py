@@ -7,6 +7,7 @@ import numbers
 import os
 import re
 import typing
+from collections.abc import Callable, Iterable
 
 from tf_tickets.registry import ANALYSES, EVALUATORS
 
@@ -15,7 +16,11 @@ _DIGITS = 100
 _TOO_LARGE = f"has more than {_DIGITS} digits"
 
 
-def option(default, text, *, choices=None, low=None, high=None, above=None, check=None, digest=True):
+def option(
+    default: typing.Any, text: str | Callable[[], str], *, choices: Iterable[str] | None = None,
+    low: float | None = None, high: float | None = None, above: float | None = None, check: Callable | None = None,
+    digest: bool = True,
+) -> typing.Any:  # fmt: skip
     """A field that is a flag; `low`/`high` are inclusive bounds, `above` an exclusive one, `check(text) -> problem`.
 
     `text`, what `--help` says, may be a function, and `choices` one or a registry: both are looked at when needed.
@@ -29,15 +34,15 @@ def option(default, text, *, choices=None, low=None, high=None, above=None, chec
     )  # fmt: skip
 
 
-def integer(text):
+def integer(text: str) -> int | None:
     """The number that plain digits write; None for signs, spaces and leading zeros, so a setting has one spelling."""
     return int(text) if re.fullmatch("0|[1-9][0-9]{0,17}", text) else None
 
 
-def check_folder(text):
+def check_folder(text: str) -> str | None:
     """The problem with a folder that has to be one of this machine's file system, or None."""
-    scheme, found, _ = text.partition("://")
-    if not found:
+    scheme, separator, _ = text.partition("://")
+    if not separator:
         return None
     return (
         f"is no folder: locks, renames and hashed files need a POSIX file system, which {scheme}:// is not; give a "
@@ -45,14 +50,14 @@ def check_folder(text):
     )
 
 
-def check_subset_seed(text):
+def check_subset_seed(text: str) -> str | None:
     """The problem with a `subset_seed`, or None."""
     if text == "original" or integer(text) is not None:
         return None
     return "is neither a number of at least 0 nor 'original'"
 
 
-def check_validation(text):
+def check_validation(text: str) -> str | None:
     """The problem with a `validation` value, or None."""
     if text == "official":
         return None
@@ -69,23 +74,28 @@ def check_validation(text):
     return None if 0.0 < value < 1.0 else "is not a fraction in (0, 1), fold:I/K or official"
 
 
-def check_choose(text):
+def check_choose(text: str) -> str | None:
     """The problem with a `choose` value, or None."""
     if text in ("validation", "last") or integer(text) is not None:
         return None
     return "is not validation, last or the number of a round"
 
 
-def check_full_rounds(text):
+def _rises(before, parts):
+    """Whether all parts are whole numbers, each above the one before it."""
+    numbers = [number for number in map(integer, parts) if number is not None]
+    return len(numbers) == len(parts) and all(a < b for a, b in zip([before, *numbers], numbers))
+
+
+def check_full_rounds(text: str) -> str | None:
     """The problem with a list of rounds, or None."""
     parts = text.split(",")
-    numbers = [integer(part) for part in parts if part != "last"]
-    if None in numbers or parts.count("last") > 1 or any(b <= a for a, b in zip([-1, *numbers], numbers)):
+    if parts.count("last") > 1 or not _rises(-1, [part for part in parts if part != "last"]):
         return "is not a rising list of rounds such as 0,5,last"
     return None
 
 
-def check_evaluators(text):
+def check_evaluators(text: str) -> str | None:
     """The problem with a list of evaluators, or None."""
     chosen = text.split(",")
     if set(chosen) - set(EVALUATORS) or len(set(chosen)) < len(chosen):
@@ -103,7 +113,7 @@ def studies() -> list[str]:
     return [name for name, analysis in ANALYSES.items() if analysis.sheet is None]
 
 
-def check_what(text):
+def check_what(text: str) -> str | None:
     """The problem with a list of analyses, or None; a sheet stands alone."""
     chosen = text.split(",")
     if text in sheets() or (set(chosen) <= set(studies()) and len(set(chosen)) == len(chosen)):
@@ -115,7 +125,7 @@ EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8")
 ANSWERS = ("table", "json", "csv")
 
 
-def check_format(text):
+def check_format(text: str) -> str | None:
     """The problem with what export writes, or predict prints, or None."""
     chosen = text.split(",")
     if text in ANSWERS or (set(chosen) <= set(EXPORTS) and len(set(chosen)) == len(chosen)):
@@ -124,7 +134,7 @@ def check_format(text):
     return f"is not a list of {known}"
 
 
-def check_address(text):
+def check_address(text: str) -> str | None:
     """The problem with the address of a Ray cluster, or None."""
     host, _, port = text.rpartition(":")
     if text == "auto" or ("/" not in text and host and 1 <= (integer(port) or 0) <= 65535):
@@ -132,22 +142,21 @@ def check_address(text):
     return "is not HOST:PORT of the cluster's head, such as 10.0.0.1:6379, nor auto"
 
 
-def check_gpus(value):
+def check_gpus(value: float) -> str | None:
     """The problem with a number of GPUs, or None."""
     if 0 <= value <= 1 or (value > 1 and value == int(value)):
         return None
     return "is neither a part of one GPU, such as 0.25, nor a whole number"
 
 
-def check_milestones(text):
+def check_milestones(text: str) -> str | None:
     """The problem with a list of milestones, or None."""
-    numbers = [integer(part) for part in text.split(",")]
-    if None in numbers or any(b <= a for a, b in zip([0, *numbers], numbers)):
+    if not _rises(0, text.split(",")):
         return "is not a rising list of epochs such as 100,150"
     return None
 
 
-def check_strategy(text):
+def check_strategy(text: str) -> str | None:
     """The problem with a `strategy`, or None."""
     kind, _, count = text.partition(":")
     if text in ("auto", "one_device", "mirrored", "multi_worker") or (kind == "cpu" and (integer(count) or 0) >= 2):
@@ -155,7 +164,7 @@ def check_strategy(text):
     return "is not auto, one_device, mirrored (all GPUs), multi_worker (TF_CONFIG) or cpu:N with N >= 2 logical devices"
 
 
-def check_profile_steps(text):
+def check_profile_steps(text: str) -> str | None:
     """The problem with a range of steps, or None."""
     first, _, last = text.partition(":")
     if integer(first) is None or integer(last) is None or int(first) >= int(last):
@@ -172,13 +181,13 @@ class Option:
     type: type
     optional: bool
     default: object
-    metadata: typing.Mapping
+    metadata: typing.Mapping[str, typing.Any]
 
     @property
     def help(self) -> str:
         """What `--help` says of it, without its choices."""
         text = self.metadata["help"]
-        return text() if callable(text) else text
+        return text if isinstance(text, str) else text()
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -186,7 +195,7 @@ class Option:
         choices = self.metadata["choices"]
         return tuple(choices() if callable(choices) else choices or ())
 
-    def parse(self, text):
+    def parse(self, text: str) -> typing.Any:
         """Text to a checked value; raises ValueError with the problem, without the flag's name."""
         if self.type is bool:
             if text.lower() not in ("true", "false", "1", "0"):
@@ -201,7 +210,7 @@ class Option:
             raise ValueError(f"is not {'a whole number' if self.type is int else 'a number'}") from None
         return self.check(value)
 
-    def check(self, value):
+    def check(self, value: typing.Any) -> typing.Any:
         """Returns `value` if it is in range and among the choices, else raises ValueError with the problem."""
         limits = self.metadata
         if self.type is int and abs(value) >= 10**_DIGITS:
@@ -229,14 +238,14 @@ class Option:
             raise ValueError(problem)
         return value
 
-    def format(self, value):
+    def format(self, value: typing.Any) -> str:
         """The value as one flagfile line; `parse` reads it back exactly."""
         if self.type is bool:
             return f"--{self.name}" if value else f"--no{self.name}"
         return f"--{self.name}={value!r}" if self.type is float else f"--{self.name}={value}"
 
 
-def check_text(text):
+def check_text(text: str) -> str | None:
     """What a flagfile line could not carry there and back."""
     if not text:
         return "is empty"
@@ -249,25 +258,18 @@ def check_text(text):
     return None
 
 
-def checked(option, value):
-    """A value from Python, checked against its option's type and range.
+def checked(option: Option, value: typing.Any) -> typing.Any:
+    """A value from Python, anything but None, checked against its option's range and turned into its type.
 
     numpy's scalars stand for Python's, a path for its text, and a number for its text where text is wanted:
     subset_seed=3.
-
-    Args:
-      option: an Option.
-      value: anything but None.
-
-    Returns:
-      The checked value, of the option's type.
 
     Raises:
       ValueError: the problem, without the flag's name and the value.
     """
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
-    if isinstance(value, os.PathLike) and option.type is str:
+    if option.type is str and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, str):
         return option.parse(value)
@@ -285,7 +287,7 @@ def checked(option, value):
     return option.check(value)
 
 
-def accepted(option):
+def accepted(option: Option) -> str:
     """What an Option takes, for a message."""
     limits = option.metadata
     if option.type is bool:

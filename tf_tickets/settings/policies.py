@@ -11,6 +11,7 @@ import difflib
 import functools
 import re
 import typing
+from collections.abc import Callable, Iterable
 
 from tf_tickets.registry import OPERATIONS
 
@@ -22,12 +23,12 @@ class Argument:
     """One argument of an operation: a name among `choices`, else a number in [low, high]."""
 
     name: str
-    type: type = float
+    type: Callable[[str], typing.Any] = float
     low: float = 0.0
     high: float = 1.0
     choices: tuple = ()
 
-    def parse(self, text):
+    def parse(self, text: str) -> str | float:
         """The value, or ValueError with what is accepted."""
         if self.choices:
             if text not in self.choices:
@@ -136,7 +137,7 @@ class Step:
 
 
 @functools.cache
-def parse(policy, base="crop(4)|flip", side=16):
+def parse(policy: str, base: str = "crop(4)|flip", side: int = 16) -> tuple[Step, ...]:
     """A policy as a tuple of Steps.
 
     Args:
@@ -154,7 +155,7 @@ def parse(policy, base="crop(4)|flip", side=16):
     return steps
 
 
-def expand(policy, base="crop(4)|flip", side=16):
+def expand(policy: str, base: str = "crop(4)|flip", side: int = 16) -> str:
     """The chain of operations that a policy means, such as "crop(4)|flip|rand(4)|cutout(16)"; "" for none."""
     whole = policy.replace(" ", "")
     if whole in PRESETS:
@@ -169,10 +170,10 @@ def expand(policy, base="crop(4)|flip", side=16):
 
 
 def _step(part):
-    found = re.fullmatch(r"([a-z_0-9]+)\s*(?:\(([^()|]*)\))?", part)
-    if not found:
+    match = re.fullmatch(r"([a-z_0-9]+)\s*(?:\(([^()|]*)\))?", part)
+    if not match:
         raise ValueError(f"has '{part}' where an operation such as crop(4) is wanted")
-    name, inner = found[1], (found[2] or "").strip()
+    name, inner = match[1], (match[2] or "").strip()
     if part in PRESETS:
         meaning = PRESETS[part].format(base="base", side=16)
         raise ValueError(f"has the preset '{part}' inside a chain: alone it means {meaning}")
@@ -192,7 +193,7 @@ def _step(part):
         raise ValueError(f"has '{part}': {error}") from None
 
 
-def check(policy):
+def check(policy: str) -> str | None:
     """The problem with a policy, or None."""
     try:
         parse(policy)
@@ -201,7 +202,7 @@ def check(policy):
     return None
 
 
-def check_channels(policy, channels):
+def check_channels(policy: Iterable[Step], channels: int) -> str | None:
     """The problem that a parsed policy has with images of so many channels, or None."""
     for step in policy:
         if step.operation.colours and channels not in (1, 3):

@@ -97,8 +97,8 @@ class Run:
             return False
         try:
             exported = self.folder.exported()
-            fits = exported is not None and exported[0] == self.chosen
-            return fits and exported[1] >= self.config.choice.refit
+            fits = exported is not None and exported[0] == self.chosen and exported[1] >= self.config.choice.refit
+            return fits
         except (StateError, KeyError):
             return False
 
@@ -137,8 +137,9 @@ class Outcome:
 
 
 def run_words(
-    words: tuple, log: str, environment: dict, children: Children, program: tuple = PROGRAM, folder: str | None = None
-) -> tuple[int | None, str]:
+    words: tuple, log: str, environment: dict, children: Children, *, program: tuple = PROGRAM,
+    folder: str | None = None,
+) -> tuple[int | None, str]:  # fmt: skip
     """Runs one point in a process of its own, to its end.
 
     Args:

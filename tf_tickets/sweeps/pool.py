@@ -5,6 +5,7 @@ import contextlib
 import queue
 import subprocess
 import threading
+import typing
 from collections.abc import Callable, Iterator
 
 _PATIENCE = 0.2
@@ -16,7 +17,7 @@ class Children:
     def __init__(self):
         self._lock, self._running, self.stopping = threading.Lock(), [], False
 
-    def start(self, words: list[str], **options) -> subprocess.Popen | None:
+    def start(self, words: list[str], **options: typing.Any) -> subprocess.Popen | None:
         """A subprocess.Popen; None after `stop`.
 
         The process stays in this one's group, so that what ends the group leaves no run behind.

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import types
 
 from tf_tickets import stopping
 from tf_tickets.errors import StopRequested, UsageError, reason
@@ -36,7 +37,7 @@ class Demand:
     slots: int
 
 
-def connect(address: str | None):
+def connect(address: str | None) -> types.ModuleType:
     """Joins a cluster, or starts one on this machine that listens on its loopback interface alone.
 
     Args:
@@ -104,15 +105,11 @@ def _last_error(text):
     return reason(parts[-1] if len(parts) > 1 else text.strip().rpartition("\n")[2])
 
 
-def demand(ray, command: Command) -> Demand:
+def demand(ray: types.ModuleType, command: Command) -> Demand:
     """What each run asks for, as `--cpus_per_run` and `--gpus_per_run` say, or by what there is.
 
     Args:
       ray: of `connect`.
-      command: a config.Command.
-
-    Returns:
-      A Demand.
 
     Raises:
       UsageError: no node has as much.

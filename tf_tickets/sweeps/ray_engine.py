@@ -12,6 +12,7 @@ import queue
 import socket
 import threading
 import time
+import typing
 from collections.abc import Iterator
 
 from tf_tickets import storage
@@ -100,7 +101,7 @@ def engine(config: Config) -> Iterator[tuple]:
         try:
             demand = ray_cluster.demand(ray, config.command)
             yield demand.slots, functools.partial(_map_runs, ray, demand)
-        except ray.exceptions.RayError as error:
+        except ray.exceptions.RayError as error:  # pyright: ignore[reportAttributeAccessIssue]  imported by ray
             raise StopRequested(f"the Ray cluster is lost ({reason(error)}); run again to continue") from error
         finally:
             ray.shutdown()
@@ -165,11 +166,10 @@ def _result(ray, task):
         return StopRequested.exit_status, reason(error)
 
 
-def run_order(order: Order, board) -> tuple[int | None, str]:
+def run_order(order: Order, board: typing.Any) -> tuple[int | None, str]:
     """What a node does with a run: the task.
 
     Args:
-      order: an Order.
       board: the Board's handle.
 
     Returns:
@@ -202,7 +202,7 @@ def _watch(name, board, children, ended, first):
         while not ended.wait(_HEED):
             if ray.get(board.stopping.remote()):
                 break
-    except ray.exceptions.RayError:
+    except ray.exceptions.RayError:  # pyright: ignore[reportAttributeAccessIssue]
         first.put(None)  # the sweep is gone: nobody waits for this run
     children.stop()
 
@@ -226,7 +226,7 @@ def _run(order, children, patience):
     folder = order.folder if os.path.isdir(order.folder) else None
     deadline = time.monotonic() + patience
     while True:
-        status, message = run_words(order.words, order.log, order.environment, children, program, folder)
+        status, message = run_words(order.words, order.log, order.environment, children, program=program, folder=folder)
         if status != LockedError.exit_status or children.stopping or time.monotonic() > deadline:
             return status, message
         time.sleep(_HEED)

@@ -37,7 +37,7 @@ def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config],
     kept = ("out", "allow_other_environment")
     given = {name: value for name, value in given.items() if name in kept or name not in grid.OF_THE_SWEEP}
     runs, known = [], {}
-    for point in grid.points(config.command.sweep):
+    for point in grid.points(config.command.sweep or ""):
         try:
             run = _resolve(point, given, check)
         except TicketError as error:

@@ -23,7 +23,7 @@ def loss_gradient(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         value = tf.reduce_sum(loss(targets, logits_of(images)))
-    return tape.gradient(value, images)
+    return tape.gradient(value, images)  # pyright: ignore[reportReturnType]  of dense images
 
 
 def fgsm(gradient_of: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, eps: float) -> tf.Tensor:

@@ -19,7 +19,7 @@ def simclr(temperature: float) -> Callable:
       its own share of a batch.
     """
     with contextlib.redirect_stdout(io.StringIO()):  # keras-core says there that it uses TensorFlow
-        from keras_cv.losses import SimCLRLoss
+        from keras_cv.losses import SimCLRLoss  # pyright: ignore[reportMissingImports]  made when keras_cv is imported
 
     loss = SimCLRLoss(temperature)
 
@@ -35,7 +35,7 @@ def simclr(temperature: float) -> Callable:
 
 def _nearest(first, second):
     first, second = tf.math.l2_normalize(first, 1), tf.math.l2_normalize(second, 1)
-    others = tf.linalg.set_diag(tf.matmul(first, first, transpose_b=True), tf.fill([tf.shape(first)[0]], -2.0))
-    similarity = tf.concat([tf.matmul(first, second, transpose_b=True), others], axis=1)
+    negatives = tf.linalg.set_diag(tf.matmul(first, first, transpose_b=True), tf.fill([tf.shape(first)[0]], -2.0))
+    similarity = tf.concat([tf.matmul(first, second, transpose_b=True), negatives], axis=1)
     right = tf.range(tf.shape(first)[0], dtype=tf.int64)
     return tf.cast(tf.equal(tf.argmax(similarity, 1), right), tf.float32)

@@ -27,7 +27,7 @@ class LossGradient:
 
     def __call__(self, kernels: dict[str, tf.Variable]) -> dict[str, np.ndarray]:
         """Float32 arrays of the kernels' shapes, by layer name."""
-        sums = {name: np.zeros(tuple(kernel.shape)) for name, kernel in kernels.items()}
+        sums = {name: np.zeros(tuple(kernel.shape)) for name, kernel in kernels.items()}  # pyright: ignore[reportCallIssue, reportArgumentType]  known of variables
         for first in range(0, len(self._images), _BATCH):
             part = slice(first, first + _BATCH)
             pixels = pipeline.evaluation_pixels(self._images, part, self._data_set)

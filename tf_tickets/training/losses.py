@@ -10,7 +10,7 @@ from tf_tickets.backend import tf
 SMOOTHING = 0.1
 
 
-def build(name: str, class_counts: Sequence[int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def build(name: str, class_counts: Sequence[int] | np.ndarray) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The function (targets, logits) -> float32 [n] of a `--loss`.
 
     Args:

@@ -62,27 +62,24 @@ def build(training: Training, precision: str) -> keras.optimizers.Optimizer:
         optimizer = SGD(training.learning_rate, training.momentum, training.weight_decay)
     else:
         optimizer = Adam(training.learning_rate, training.weight_decay)
-    return keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
-
-
-def _variables(optimizer):
-    variables = optimizer.variables
-    return list(variables() if callable(variables) else variables)
+    if precision != "mixed_float16":
+        return optimizer
+    return keras.mixed_precision.LossScaleOptimizer(optimizer)  # pyright: ignore[reportCallIssue, reportReturnType]  made by a metaclass
 
 
 def slots(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> list[tf.Variable]:
     """What an optimizer of `build` keeps of a trained variable from step to step, in its shape."""
-    return getattr(optimizer, "inner_optimizer", optimizer).slots(variable)
+    return getattr(optimizer, "inner_optimizer", optimizer).slots(variable)  # pyright: ignore[reportOptionalMemberAccess]  a property
 
 
 def get_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
     """All slots and counters, by position."""
-    return {f"{index:04d}": np.asarray(variable) for index, variable in enumerate(_variables(optimizer))}
+    return {f"{index:04d}": np.asarray(variable) for index, variable in enumerate(optimizer.variables)}
 
 
 def set_state(optimizer: keras.optimizers.Optimizer, arrays: dict[str, np.ndarray]) -> None:
     """Assigns what `get_state` returned; a different number of slots is a ValueError."""
-    variables = _variables(optimizer)
+    variables = optimizer.variables
     if len(variables) != len(arrays):
         raise ValueError(f"optimizer has {len(variables)} variables, the state {len(arrays)}")
     for index, variable in enumerate(variables):

@@ -21,7 +21,7 @@ def learning_rate(training: Training, epoch: int) -> float:
         return base * (epoch + 1) / warmup
     if training.schedule == "cosine":
         return base / 2.0 * (1.0 + math.cos(math.pi * (epoch - warmup) / (training.epochs - warmup)))
-    if training.schedule == "steps":
+    if training.schedule == "steps" and training.milestones is not None:
         passed = sum(epoch >= int(milestone) for milestone in training.milestones.split(","))
         return base * 0.1**passed
     return base

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import typing
 from collections.abc import Callable, Iterator
 
 from tf_tickets import plugins, storage
@@ -9,7 +10,10 @@ from tf_tickets.errors import UsageError
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Run
 from tf_tickets.workers import meeting, messages, tf_config
-from tf_tickets.workers.team import ALONE, Alone, meet
+from tf_tickets.workers.team import ALONE, Alone, Team, meet
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.backend import Devices
 
 # What every machine may have its own of.
 _OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
@@ -20,7 +24,6 @@ def joined(config: Config, command: str, stop: Callable[[], bool] = lambda: Fals
     """The team of a run, for as long as the context lasts; without strategy=multi_worker a team of one.
 
     Args:
-      config: a Config.
       command: imp or train.
       stop: asked while waiting for the others.
 
@@ -46,12 +49,12 @@ def agreed(stop: Callable[[], bool], team: Alone) -> Callable[[], bool]:
     return lambda: team.any(stop())
 
 
-def devices_of(run: Run, team: Alone):
+def devices_of(run: Run, team: Alone) -> "Devices":
     """The backend.Devices of a config.Run on this worker; UsageError where the workers' devices do not fit together."""
     from tf_tickets import backend
 
     devices = backend.start(run, team.cluster)
-    if team.size > 1:
+    if isinstance(team, Team):
         team.gather(None)  # from here on everybody's port is open
         meeting.check_reachable(team.cluster, team.stop)
     own = {"devices": devices.description, "versions": backend.versions() | plugins.versions(run.plugins)}
@@ -61,6 +64,6 @@ def devices_of(run: Run, team: Alone):
     return devices
 
 
-def are_rounds(value, count: int) -> bool:
+def are_rounds(value: object, count: float) -> bool:
     """Whether a JSON value is a list of rounds, of `count` that there are."""
     return isinstance(value, list) and all(messages.is_whole(index, high=count) for index in value)

@@ -10,6 +10,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
 
@@ -27,11 +28,10 @@ _VERDICT_SECONDS = 10.0
 _REFUSED = (AuthenticationError, AssertionError, EOFError, ValueError)
 
 
-def answer(cluster: Cluster, settings: dict, until: float, stop) -> dict:
+def answer(cluster: Cluster, settings: dict, until: float, stop: Callable[[], bool]) -> dict:
     """The chief's part: listens on its own port until every other worker has called, and tells them all.
 
     Args:
-      cluster: a cluster.Cluster.
       settings: {flag: text} that all workers must agree in.
       until: time.monotonic() by which all have to be there.
       stop: asked while waiting.
@@ -167,8 +167,8 @@ def _welcome(key, wire, over):
     wire.send(VALUE, messages.of_value({"key": key is not None}), _HELLO_SECONDS)
     if key is not None:
         challenge = Challenge(wire, until, heed)
-        deliver_challenge(challenge, key)
-        answer_challenge(challenge, key)
+        deliver_challenge(challenge, key)  # pyright: ignore[reportArgumentType]  has what a handshake takes
+        answer_challenge(challenge, key)  # pyright: ignore[reportArgumentType]
     kind, data = wire.receive(until - time.monotonic(), heed)
     hello = messages.to_value(data) if kind == VALUE else None
     if not (isinstance(hello, dict) and type(hello.get("worker")) is int and _are_settings(hello.get("settings"))):
@@ -207,7 +207,7 @@ def _promptly(function, heed):
             return value
 
 
-def call(cluster: Cluster, settings: dict, until: float, stop) -> Wire:
+def call(cluster: Cluster, settings: dict, until: float, stop: Callable[[], bool]) -> Wire:
     """Another worker's part: calls the chief until it answers, and waits until all are there.
 
     Args:
@@ -258,14 +258,14 @@ def _introduce(cluster, wire, settings, heed):
     if cluster.key is not None:
         challenge = Challenge(wire, until, heed)
         try:
-            answer_challenge(challenge, cluster.key)
-            deliver_challenge(challenge, cluster.key)
+            answer_challenge(challenge, cluster.key)  # pyright: ignore[reportArgumentType]  has what a handshake takes
+            deliver_challenge(challenge, cluster.key)  # pyright: ignore[reportArgumentType]
         except _REFUSED:
             raise UsageError(f"{KEY_FILE}: {cluster.name(0)} has another key: give all workers the same file") from None
     wire.send(VALUE, messages.of_value({"worker": cluster.index, "settings": settings}), _HELLO_SECONDS)
 
 
-def check_reachable(cluster: Cluster, stop=lambda: False) -> None:
+def check_reachable(cluster: Cluster, stop: Callable[[], bool] = lambda: False) -> None:
     """Tries every worker's own port, where TensorFlow listens by now.
 
     Raises:

@@ -33,17 +33,17 @@ def specs_of(arrays: dict) -> dict:
     return {name: ArraySpec(np.shape(array), np.asarray(array).dtype) for name, array in arrays.items()}
 
 
-def is_whole(value, low: int = 0, high: float = float("inf")) -> bool:
+def is_whole(value: object, low: int = 0, high: float = float("inf")) -> bool:
     """Whether a JSON value is a whole number from `low` to below `high`."""
     return type(value) is int and low <= value < high
 
 
-def of_value(value) -> bytes:
+def of_value(value: object) -> bytes:
     """The bytes of a JSON value."""
     return json.dumps(value).encode("utf-8")
 
 
-def to_value(data: bytes):
+def to_value(data: bytes) -> typing.Any:
     """The JSON value that `of_value` wrote; Malformed where there is none."""
     try:
         return json.loads(str(data, "utf-8"))

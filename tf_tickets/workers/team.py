@@ -9,11 +9,13 @@ import contextlib
 import queue
 import threading
 import time
+import typing
 from collections.abc import Callable
 
 from tf_tickets import streams
 from tf_tickets.errors import StateError, TicketError, WorkerLost, plain
 from tf_tickets.workers import meeting, messages
+from tf_tickets.workers.tf_config import Cluster
 from tf_tickets.workers.wire import BYE, FAILURE, SMALL, VALUE
 
 # A worker from which nothing came for so long is lost; each says something far more often than that.
@@ -27,34 +29,33 @@ _SPREADING_SECONDS = 1.0  # for what is said last
 class Alone:
     """A run on one machine: its own chief, with nobody to tell."""
 
-    chief, index, size, cluster = True, 0, 1, None
+    chief, index, size = True, 0, 1
+    cluster: Cluster | None = None
 
     def allow(self, count: int) -> None:
         """From now on a message may have `count` bytes, if that is more than before; else it has none of arrays."""
 
-    def from_chief(self, function: Callable, fits: Callable):
+    def from_chief(self, function: Callable[[], typing.Any], fits: Callable) -> typing.Any:
         """What the chief's `function()` returns, a JSON value; nobody else calls it.
 
         Args:
-          function: of no arguments.
           fits: function value -> whether it is such a one as the others expect.
         """
         return function()
 
-    def arrays_from_chief(self, function: Callable, expected: Callable) -> dict:
+    def arrays_from_chief(self, function: Callable[[], typing.Any], expected: Callable) -> dict:
         """What the chief's `function()` returns, a dict of arrays; nobody else calls it.
 
         Args:
-          function: of no arguments.
           expected: function -> {name: messages.ArraySpec} of those arrays; the others get them in this order.
         """
         return function()
 
-    def from_chief_alone(self, function: Callable):
+    def from_chief_alone(self, function: Callable[[], typing.Any]) -> typing.Any:
         """What `function()` returns on the chief; None on all others, which wait for it."""
         return function()
 
-    def gather(self, value) -> list:
+    def gather(self, value: object) -> list:
         """Everybody's JSON value, in the workers' order; all are of one type."""
         return [value]
 
@@ -71,7 +72,7 @@ class Alone:
         """Whether anybody's flag is set: the same answer for all."""
         return bool(flag)
 
-    def check_same(self, value, problem: str, error: type[Exception] = StateError) -> None:
+    def check_same(self, value: object, problem: str, error: type[Exception] = StateError) -> None:
         """Raises `error` on all unless everybody's JSON value is the chief's.
 
         Args:
@@ -90,17 +91,18 @@ class Team(Alone):
     Attributes:
       chief: whether this worker writes the run folder.
       index, size: this worker's place among how many.
-      cluster: the cluster.Cluster.
       stop: asked by who waits for others before there is anything to save.
     """
+
+    cluster: Cluster
+    _failure: TicketError | None = None
 
     def __init__(self, cluster, wires, stop=lambda: False):
         """`wires`: {worker: wire.Wire}; the chief has one to each other worker, those to the chief alone."""
         self.cluster, self.index, self.size, self.stop = cluster, cluster.index, cluster.size, stop
         self.chief = cluster.index == 0
         self._wires, self._inboxes = wires, {worker: queue.Queue() for worker in wires}
-        self._failure, self._failed = None, threading.Event()
-        self._known, self._leaving = threading.Event(), threading.Event()
+        self._failed, self._known, self._leaving = threading.Event(), threading.Event(), threading.Event()
         self._lock = threading.Lock()
         for worker, wire in wires.items():
             wire.largest = SMALL
@@ -112,27 +114,27 @@ class Team(Alone):
         for wire in self._wires.values():
             wire.largest = max(wire.largest, count)
 
-    def from_chief(self, function: Callable, fits: Callable):
+    def from_chief(self, function: Callable[[], typing.Any], fits: Callable) -> typing.Any:
         """See Alone."""
         if not self.chief:
             return self._value(0, fits)
         self._tell(messages.of_value(value := function()))
         return value
 
-    def arrays_from_chief(self, function: Callable, expected: Callable) -> dict:
+    def arrays_from_chief(self, function: Callable[[], typing.Any], expected: Callable) -> dict:
         """See Alone."""
         if not self.chief:
             return self._read(0, messages.to_arrays, expected())
         self._tell(messages.of_arrays(arrays := function()))
         return arrays
 
-    def from_chief_alone(self, function: Callable):
+    def from_chief_alone(self, function: Callable[[], typing.Any]) -> typing.Any:
         """See Alone."""
         result = function() if self.chief else None
         self.from_chief(lambda: None, lambda value: value is None)
         return result
 
-    def gather(self, value) -> list:
+    def gather(self, value: object) -> list:
         """See Alone."""
         if not self.chief:
             self._send(0, messages.of_value(value))
@@ -161,7 +163,7 @@ class Team(Alone):
         """See Alone."""
         return any(self.gather(bool(flag)))
 
-    def check_same(self, value, problem: str, error: type[Exception] = StateError) -> None:
+    def check_same(self, value: object, problem: str, error: type[Exception] = StateError) -> None:
         """See Alone."""
         values = self.gather(value)
         odd = next((worker for worker, answer in enumerate(values) if answer != values[0]), None)
@@ -204,6 +206,7 @@ class Team(Alone):
 
     def _raise(self):
         self._known.set()
+        assert self._failure is not None, "an inbox ends after a failure"
         raise self._failure
 
     def _lost(self, worker, why="is gone"):
@@ -276,19 +279,16 @@ class Team(Alone):
                     wire.send(BYE, seconds=_SPREADING_SECONDS)
         for wire in self._wires.values():
             wire.close()
-        if lost:
+        if lost and self._failure is not None:
             raise self._failure from None
 
 
-def meet(cluster, settings, stop=lambda: False, seconds=None):
+def meet(
+    cluster: Cluster, settings: dict[str, str], stop: Callable[[], bool] = lambda: False, seconds: float | None = None
+) -> Team:
     """Waits until all workers are there, and checks that they want the same.
 
-    Args:
-      cluster, settings, stop: as `meeting.answer` has them.
-      seconds: how long to wait; None: `meeting.SECONDS_TO_MEET`.
-
-    Returns:
-      A Team.
+    Args as of `meeting.answer`; `seconds`: how long to wait, unset: `meeting.SECONDS_TO_MEET`.
 
     Raises:
       UsageError: somebody does not come, has another key, or wants something else.

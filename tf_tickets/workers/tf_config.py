@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import stat
+from collections.abc import Mapping
 
 from tf_tickets.errors import UsageError, reason
 
@@ -42,7 +43,7 @@ class Cluster:
         return host.strip("[]"), int(port)
 
 
-def read(environment):
+def read(environment: Mapping[str, str]) -> Cluster:
     """The Cluster of an environment's TF_CONFIG and TF_TICKETS_KEY_FILE.
 
     Args:
@@ -59,13 +60,13 @@ def read(environment):
         lists, task = value["cluster"], value["task"]
         kind, index = task["type"], int(str(task["index"]))
         addresses = [address for job in ("chief", "worker") for address in _addresses(lists.get(job, []))]
-        others = sorted(set(lists) - {"chief", "worker"})
+        jobs = sorted(set(lists) - {"chief", "worker"})
         chiefs = len(lists.get("chief", []))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         words = " ".join(f"{type(error).__name__} {error}".split())
         raise UsageError(f"TF_CONFIG={text} cannot be read ({words}); it looks like {_EXAMPLE}") from None
-    if others or kind not in ("chief", "worker"):
-        raise UsageError(f"TF_CONFIG has a {(others or [kind])[0]}: only chief and worker take part; remove it")
+    if jobs or kind not in ("chief", "worker"):
+        raise UsageError(f"TF_CONFIG has a {(jobs or [kind])[0]}: only chief and worker take part; remove it")
     if chiefs > 1 or len(set(addresses)) != len(addresses):
         raise UsageError(f"TF_CONFIG lists {'two chiefs' if chiefs > 1 else 'an address twice'}: {text}")
     count = len(lists.get(kind, []))

@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 
 from tf_tickets.workers.messages import Malformed
 
@@ -83,7 +84,7 @@ class Wire:
             with contextlib.suppress(TimeoutError):
                 sent += self._socket.send(view[sent : sent + _CHUNK])
 
-    def receive(self, seconds: float, heed=lambda: None) -> tuple:
+    def receive(self, seconds: float, heed: Callable[[], object] = lambda: None) -> tuple:
         """The next message.
 
         Args:
@@ -132,11 +133,11 @@ class Challenge:
     def __init__(self, wire, until, heed):
         self._wire, self._until, self._heed = wire, until, heed
 
-    def send_bytes(self, data):
+    def send_bytes(self, data: bytes) -> None:
         """Sends one part of the handshake."""
         self._wire.send(VALUE, data, self._until - time.monotonic())
 
-    def recv_bytes(self, largest):
+    def recv_bytes(self, largest: int) -> bytes:
         """The next part of the handshake, of at most so many bytes."""
         before, self._wire.largest = self._wire.largest, largest
         kind, data = self._wire.receive(self._until - time.monotonic(), self._heed)

@@ -2,12 +2,18 @@
 
 import functools
 import math
+import typing
+from collections.abc import Sequence
 
 import numpy as np
 
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.models.description import Kernel
 
 _PANELS = (
     ("dead_channels", "dead channels"), ("silent_channels", "channels that never fire"),
@@ -23,7 +29,7 @@ class Activity(Analysis):
     text = "dead and silent channels, multiply-adds dense and sparse, norm of residual against shortcut"
     plain = False
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each network, on a fixed sample."""
         from tf_tickets.analysis.activations import SAMPLE
 
@@ -57,7 +63,7 @@ def _measure(network, rows, desk):
             line.append(norm_ratios(*((shortcut, residual) if swapped else (residual, shortcut))))
     counts = [counter.count for counter in silent]
     if counts:
-        metrics.append(("silent_channels", *(sum(column) for column in zip(*counts))))
+        metrics.append(("silent_channels", sum(count[0] for count in counts), sum(count[1] for count in counts)))
     metrics += [(f"silent_channels:{layer.name}", *count) for layer, count in zip(rectified, counts)]
     return metrics + [
         (f"residual_to_shortcut:{layer.name}", float(np.concatenate(line).mean()), len(images))
@@ -84,7 +90,7 @@ def _panels(rows, title):
     return drawn
 
 
-def dead_channels(mask, kind="plain"):
+def dead_channels(mask: np.ndarray, kind: str = "plain") -> int:
     """Output channels whose kernel has no weight left.
 
     Args:
@@ -99,7 +105,7 @@ def dead_channels(mask, kind="plain"):
     return int(np.count_nonzero(~alive))
 
 
-def multiply_adds(weights, output_shape):
+def multiply_adds(weights: int, output_shape: tuple[int, ...]) -> int:
     """Multiply-adds of one image in one layer: each weight that is there works once at every output position.
 
     Half of what is often called FLOPs. Left out are biases, normalisation, additions, the fixed filters of a harmonic
@@ -112,11 +118,12 @@ def multiply_adds(weights, output_shape):
     return weights * math.prod(output_shape[:-1])
 
 
-def layer_metrics(kernels, masks, output_shapes):
+def layer_metrics(
+    kernels: "Sequence[Kernel]", masks: dict[str, np.ndarray], output_shapes: dict[str, tuple]
+) -> list[tuple[str, float, int]]:
     """Dead channels and multiply-adds, per layer and in total.
 
     Args:
-      kernels: list of models.description.Kernel.
       masks: dict from name to mask; a kernel without one is dense.
       output_shapes: dict from name to the shape of one image's output.
 
@@ -145,20 +152,20 @@ class Silent:
     """Counts the channels of a rectified layer that never fire on a sample, batch by batch."""
 
     def __init__(self):
-        self._peaks = None
+        self._peaks: np.ndarray = np.array([])
 
-    def add(self, outputs):
+    def add(self, outputs: np.ndarray) -> None:
         """Looks at one batch, float [n, ..., channels]."""
         peaks = outputs.reshape(-1, outputs.shape[-1]).max(axis=0)
-        self._peaks = peaks if self._peaks is None else np.maximum(self._peaks, peaks)
+        self._peaks = np.maximum(self._peaks, peaks) if self._peaks.size else peaks
 
     @property
-    def count(self):
+    def count(self) -> tuple[int, int]:
         """(silent channels, channels)."""
         return int(np.count_nonzero(self._peaks <= 0)), len(self._peaks)
 
 
-def norm_ratios(residual, shortcut):
+def norm_ratios(residual: np.ndarray, shortcut: np.ndarray) -> np.ndarray:
     """Length of the residual branch over that of the shortcut, image by image.
 
     Args:

@@ -2,6 +2,7 @@
 
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.registry import ANALYSES
+from tf_tickets.settings.config import Config
 
 
 @ANALYSES.register("augment")
@@ -11,7 +12,7 @@ class Augmentations(Analysis):
     order = 8
     text = "a sheet of every operation and preset"
 
-    def sheet(self, config) -> str:
+    def sheet(self, config: Config) -> str:
         """Draws it."""
         from tf_tickets.augment.contact_sheet import contact_sheet
 

@@ -7,6 +7,7 @@ import numpy as np
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.registry import ANALYSES
+from tf_tickets.settings.config import Config
 
 
 @ANALYSES.register("corruptions")
@@ -16,7 +17,7 @@ class Corruptions(Analysis):
     order = 9
     text = "a sheet of evaluate's"
 
-    def sheet(self, config) -> str:
+    def sheet(self, config: Config) -> str:
         """Writes `corruptions.png` into `config.run.out`; returns its path."""
         from tf_tickets.augment import contact_sheet
         from tf_tickets.data import sources
@@ -24,7 +25,7 @@ class Corruptions(Analysis):
 
         storage.check_writable(config.run.out)
         image, _ = sources.load(config.data.dataset, config.data.data_dir).test(slice(1))
-        rows = []
+        rows, image = [], np.asarray(image)
         for name in corruptions.names(image.shape[3]):
             line = [corruptions.apply(name, severity, image, np.zeros(1, int)) for severity in corruptions.SEVERITIES]
             rows.append((name, np.concatenate([image, *line])))

@@ -1,10 +1,18 @@
 """Density and weights left of every layer, in every complete round of the runs."""
 
+import functools
+import typing
+
 import numpy as np
 
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
+
+if typing.TYPE_CHECKING:
+    import pandas
+
+    from tf_tickets.analysis.activations import Desk
 
 
 @ANALYSES.register("density")
@@ -16,7 +24,7 @@ class Density(Analysis):
     of_masks = True
     plain = False
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of all complete rounds, whatever `--which` says."""
         from tf_tickets.evaluation import networks
 
@@ -35,9 +43,9 @@ class Density(Analysis):
         from tf_tickets.plotting import maps
 
         table = by_round(pandas.DataFrame(rows).astype({"round": int, "value": float}))
-        return {name: lambda: maps.densities(table, title)}
+        return {} if table is None else {name: functools.partial(maps.densities, table, title)}
 
-    def page(self, rows) -> list:
+    def page(self, rows: "pandas.DataFrame") -> list:
         """Layers against rounds, mean over runs."""
         from tf_tickets.plotting import maps
 
@@ -62,7 +70,7 @@ def _lines(rows, metric):
     ]
 
 
-def by_round(rows):
+def by_round(rows: "pandas.DataFrame") -> "pandas.DataFrame | None":
     """Density by layer and round, mean over runs.
 
     Args:
@@ -71,9 +79,9 @@ def by_round(rows):
     Returns:
       A frame, one row per layer in network order and one column per round, fractions; None without any row.
     """
-    rows = rows[rows["metric"].str.startswith("density:")]
-    if rows.empty:
+    of_layers = rows.loc[rows["metric"].str.startswith("density:")]
+    if of_layers.empty:
         return None
-    layers = rows["metric"].str.slice(len("density:"))
-    table = rows.assign(layer=layers).pivot_table(index="layer", columns="round", values="value", sort=False)
+    layers = of_layers["metric"].str.slice(len("density:"))
+    table = of_layers.assign(layer=layers).pivot_table(index="layer", columns="round", values="value", sort=False)
     return table.sort_index(axis=1)

@@ -1,11 +1,17 @@
 """How far two masks agree: intersection over union, against the level of chance."""
 
+import typing
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from tf_tickets.analysis.analysis import Analysis, label, same_round
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.analysis.activations import Desk
 
 
 @ANALYSES.register("overlap")
@@ -17,24 +23,24 @@ class Overlap(Analysis):
     of_masks = True
     plain = False
 
-    def problems(self, paths):
+    def problems(self, paths: Sequence[str]) -> Iterator[str]:
         """Fewer than two paths."""
         if len(paths) < 2:
             yield "--what=overlap compares masks: give two paths or more"
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each pair of runs."""
         from tf_tickets.analysis.activations import described
 
         work = []
         for number, group in enumerate(groups):
             for subject in group:
-                others = same_round(subject, groups[number + 1 :]) if subject.ticket.density < 1 else []
-                for other in others:
-                    if described(other.ticket).kernels() != described(subject.ticket).kernels():
-                        names = f"{subject.name} and {other.name}"
+                counterparts = same_round(subject, groups[number + 1 :]) if subject.ticket.density < 1 else []
+                for counterpart in counterparts:
+                    if described(counterpart.ticket).kernels() != described(subject.ticket).kernels():
+                        names = f"{subject.name} and {counterpart.name}"
                         raise UsageError(f"--what=overlap: {names} are different networks; give others")
-                work.append((subject, [_task(subject, other) for other in others]))
+                work.append((subject, [_task(subject, counterpart) for counterpart in counterparts]))
         if not any(tasks for _, tasks in work):
             raise UsageError("--what=overlap: no two paths share a pruned round; give runs that do, or add --which=all")
         return work
@@ -44,11 +50,11 @@ class Overlap(Analysis):
         return {name: lambda: _by_layer(rows, title)}
 
 
-def _task(subject, other):
+def _task(subject, counterpart):
     def measure(network, rows):
-        return compare(subject.ticket.masks, other.ticket.masks)
+        return compare(subject.ticket.masks, counterpart.ticket.masks)
 
-    return Task("overlap", label(other, subject), "iou", measure)
+    return Task("overlap", label(counterpart, subject), "iou", measure)
 
 
 def _by_layer(rows, title):
@@ -81,7 +87,7 @@ def _means(rows, metric):
     return {name: float(np.mean([values[name] for values in pairs if name in values])) for name in names}
 
 
-def intersection_over_union(first, second):
+def intersection_over_union(first: np.ndarray, second: np.ndarray) -> float | None:
     """The share of the weights that either mask keeps which both keep; None where neither keeps any.
 
     Args:
@@ -91,7 +97,7 @@ def intersection_over_union(first, second):
     return np.count_nonzero(first & second) / either if either else None
 
 
-def chance(first, second):
+def chance(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float | None:
     """The expected overlap of independent uniformly random masks with as many weights in each layer.
 
     Of a layer of N weights, masks that keep a and b share a b / N on average (hypergeometric), so the expected
@@ -112,7 +118,7 @@ def chance(first, second):
     return both / either if either else None
 
 
-def compare(first, second):
+def compare(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> list[tuple[str, float, int]]:
     """Overlap and chance level, in total and per layer.
 
     Args:

@@ -1,6 +1,7 @@
 """Transfer probe: a linear classifier on frozen features (Alain & Bengio 2017; Chen et al. 2020, ticket transfer)."""
 
 import dataclasses
+import typing
 import warnings
 
 import numpy as np
@@ -9,6 +10,12 @@ from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES, DATASETS
+
+if typing.TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.data.pipeline import Images
 
 # Inverse strengths of the squared penalty, weakest last, on standardised features and the sum of the losses.
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -27,7 +34,7 @@ class Probes(Analysis):
     flags = ("probe", "probe_images")
     plain = False
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each network and data set, whose channels have to become those of the network."""
         chosen, work = desk.config.command.probe, []
         for subject in (subject for group in groups for subject in group):
@@ -72,11 +79,10 @@ def _task(desk, name):
     return Task("probe", f"{name},images={desk.config.command.probe_images}", "accuracy:features", measure)
 
 
-def probe_images(desk, name, data_dir=None):
+def probe_images(desk: "Desk", name: str, data_dir: str | None = None) -> "dict[str, Images]":
     """The images of a probe on a data set.
 
     Args:
-      desk: a desk.Desk.
       name, data_dir: of the data set, and where it is; see data.sources.data_root.
 
     Returns:
@@ -125,7 +131,7 @@ def _by_layer(rows, title):
     for number, ((setting,), of_setting) in enumerate(panels.items()):
         axes = drawn.add_subplot(1, len(panels), number + 1, title=setting.split(",")[0])
         for index, of_round in enumerate(grouped(of_setting, "round").values()):
-            line(axes, by_layer(of_round, "accuracy"), index, network(of_round), 100)
+            line(axes, by_layer(of_round, "accuracy"), index, network(of_round), scale=100)
         axes.set_ylabel("accuracy of a linear probe (%)" if number == 0 else "")
         axes.legend()
     drawn.suptitle(title, fontsize=10)
@@ -147,14 +153,14 @@ class Probe:
     held_out_accuracy: float
     mean: np.ndarray
     deviation: np.ndarray
-    classifier: object
+    classifier: "LogisticRegression"
 
-    def accuracy(self, features, labels):
+    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """The share of images, float [n, features] and int [n], that are classified correctly."""
-        return float((self.classifier.predict((features - self.mean) / self.deviation) == labels).mean())
+        return float(np.mean(self.classifier.predict((features - self.mean) / self.deviation) == labels))
 
 
-def fit(train, held_out):
+def fit(train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray]) -> Probe:
     """Fits a probe: the penalty is chosen on the images held out, then all are fitted; test images have no say.
 
     Args:
@@ -185,7 +191,7 @@ def _classifier(strength, features, labels):
         return LogisticRegression(C=strength, max_iter=_STEPS, tol=1e-3).fit(features, labels)
 
 
-def adapted(pixels, image_shape):
+def adapted(pixels: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
     """Images of one data set in the shape that a network of another takes.
 
     Grey is repeated over the channels, channels are averaged to grey. Images that fit inside get a border of black on

@@ -1,6 +1,7 @@
 """Accuracy on a long tail by how often a class was trained on (Liu et al. 2019, "Open Long-Tailed Recognition")."""
 
 import functools
+import typing
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.analysis.activations import Desk
 
 MANY, FEW = 100, 20
 _WORDS = {"many": "many (> 100)", "medium": "medium (20 to 100)", "few": "few (< 20)"}
@@ -22,7 +26,7 @@ class Shot(Analysis):
     text = "accuracy on classes with more than 100, 20 to 100, and below 20 training images"
     plain = False
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of runs, whose training images are known."""
         subjects = [subject for group in groups for subject in group]
         for subject in subjects:
@@ -81,7 +85,7 @@ def _bars(rows, title):
     return drawn
 
 
-def groups(counts):
+def groups(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Which classes are many (above 100 training images), medium (20 to 100) and few (below 20).
 
     Args:
@@ -94,7 +98,7 @@ def groups(counts):
     return {"many": counts > MANY, "medium": (counts >= FEW) & (counts <= MANY), "few": counts < FEW}
 
 
-def accuracies(predicted, labels, counts):
+def accuracies(predicted: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> list[tuple[str, float, int]]:
     """The mean of the per-class accuracies in each group.
 
     Args:

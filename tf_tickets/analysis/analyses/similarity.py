@@ -8,12 +8,19 @@ are thus one vector, and CKA is the cosine of two of them.
 
 import functools
 import re
+import typing
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tf_tickets.analysis.analysis import Analysis, label, same_round
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
+
+if typing.TYPE_CHECKING:
+    import pandas
+
+    from tf_tickets.analysis.activations import Desk
 
 LEAST = 4  # images in a batch, below which HSIC_1 is undefined
 
@@ -33,15 +40,17 @@ class Similarity(Analysis):
     )
     plain = False
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Networks of other data sets are not compared: no sample is the same to both."""
         of_subject = functools.cache(functools.partial(_directions, desk))
         work = []
         for number, group in enumerate(groups):
             for subject in group:
-                others = [subject, group[0], *same_round(subject, groups[:number])]
-                others = [o for o in {id(o): o for o in others}.values() if o.ticket.data == subject.ticket.data]
-                work.append((subject, [_task(desk, of_subject, other, subject) for other in others]))
+                counterparts = [subject, group[0], *same_round(subject, groups[:number])]
+                counterparts = [
+                    o for o in {id(o): o for o in counterparts}.values() if o.ticket.data == subject.ticket.data
+                ]
+                work.append((subject, [_task(desk, of_subject, counterpart, subject) for counterpart in counterparts]))
         return work
 
     def tables(self, name: str, rows: list[dict]) -> dict[str, list[dict]]:
@@ -62,12 +71,12 @@ class Similarity(Analysis):
             drawn[pair] = functools.partial(maps.similarity, table, above)
         return drawn
 
-    def page(self, rows) -> list:
+    def page(self, rows: "pandas.DataFrame") -> list:
         """Some matrices of the first run that has any."""
         from tf_tickets.plotting import maps
         from tf_tickets.plotting.canvas import Shown
 
-        first = rows[rows["run"] == rows["run"].iloc[0]].to_dict("records")
+        first = rows.loc[rows["run"] == rows["run"].iloc[0]].to_dict("records")
         return [
             Shown(
                 pair, functools.partial(maps.similarity, table),
@@ -91,22 +100,22 @@ def _directions(desk, subject):
     return directions(layers for layers in batches if len(layers[0]) >= LEAST)
 
 
-def _task(desk, of_subject, other, subject):
+def _task(desk, of_subject, counterpart, subject):
     from tf_tickets.analysis import activations, taps
 
     def measure(network, rows):
-        first, second = (taps.compared(activations.described(compared.ticket)) for compared in (other, subject))
-        values = cka(of_subject(other), of_subject(subject))
+        first, second = (taps.compared(activations.described(compared.ticket)) for compared in (counterpart, subject))
+        values = cka(of_subject(counterpart), of_subject(subject))
         count = len(desk.sample(network.data_set.name, network.data_dir))
         metrics = [(f"cka:{a}>{b}", values[i, j], count) for i, a in enumerate(first) for j, b in enumerate(second)]
         shared = [values[first.index(name), second.index(name)] for name in first if name in second]
         return [*metrics, ("cka", float(np.mean(shared)), count)]
 
-    setting = f"{label(other, subject)},images={activations.SAMPLE},batch={activations.BATCH}"
+    setting = f"{label(counterpart, subject)},images={activations.SAMPLE},batch={activations.BATCH}"
     return Task("similarity", setting, "cka", measure)
 
 
-def matrices(rows) -> list[tuple]:
+def matrices(rows: list[dict]) -> list[tuple]:
     """(name of its file, its rows, frame of layers x layers) of each comparison among rows of one run.
 
     Args:
@@ -139,7 +148,7 @@ def compared_networks(name: str) -> str:
     return f"of {rows} with each other" if rows == columns else f"of {rows} (rows) and {columns} (columns)"
 
 
-def u_centred(features):
+def u_centred(features: np.ndarray) -> np.ndarray:
     """The U-centred linear Gram matrix of one batch.
 
     Args:
@@ -165,7 +174,7 @@ def u_centred(features):
     return gram
 
 
-def part(features):
+def part(features: np.ndarray) -> np.ndarray:
     """One batch's part of a layer's vector: the dot product of two parts is HSIC_1 of the batch.
 
     Args:
@@ -178,14 +187,14 @@ def part(features):
     return u_centred(features).ravel() / np.sqrt(count * (count - 3.0))
 
 
-def direction(parts):
+def direction(parts: Sequence[np.ndarray]) -> np.ndarray:
     """A layer's vector of unit length, from the parts of all batches; zeros of a layer that never varies."""
     vector = np.concatenate(parts)
     length = np.linalg.norm(vector)
     return vector / length if length > 0 else vector
 
 
-def directions(batches):
+def directions(batches: Iterable[list[np.ndarray]]) -> np.ndarray:
     """The vectors of several layers.
 
     Args:
@@ -198,7 +207,7 @@ def directions(batches):
     return np.stack([direction(column) for column in zip(*parts)])
 
 
-def cka(first, second):
+def cka(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Linear CKA of every layer of one network with every layer of another.
 
     Args:

@@ -4,6 +4,9 @@ All variables are interpolated, the moving mean and variance of batch normalisat
 at the points between.
 """
 
+import typing
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from tf_tickets import storage
@@ -11,6 +14,12 @@ from tf_tickets.analysis.analysis import Analysis, label
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.data.pipeline import Images
+    from tf_tickets.evaluation.networks import Network
+    from tf_tickets.export.ticket import Ticket
 
 POINTS = 11
 
@@ -26,13 +35,13 @@ class Stability(Analysis):
     )
     plain = False
 
-    def problems(self, paths):
+    def problems(self, paths: Sequence[str]) -> Iterator[str]:
         """Another number of paths than two."""
         if len(paths) != 2:
             compared = "--what=stability compares two runs from one rewind point"
             yield f"{compared}: give two paths, not {len(paths)}"
 
-    def tasks(self, desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of the last network of each of two paths, which have to be joinable."""
         if len(groups) != 2:
             raise UsageError("--what=stability: the two paths are one folder; give two runs from one rewind point")
@@ -50,12 +59,8 @@ class Stability(Analysis):
         return {name: lambda: _lines(rows, title)}
 
 
-def check_pair(first, second):
-    """UsageError unless two tickets can be joined by a line: one network, training set, mask and rewind point.
-
-    Args:
-      first, second: export.ticket.Tickets.
-    """
+def check_pair(first: "Ticket", second: "Ticket") -> None:
+    """UsageError unless two tickets can be joined by a line: one network, training set, mask and rewind point."""
     for name, same in (
         ("networks", first.network == second.network),
         ("training images", first.ids_digest == second.ids_digest and first.data == second.data),
@@ -89,7 +94,9 @@ def _splits(desk, subject, name, data_dir):
     return splits
 
 
-def errors_between(network, end, splits) -> list[tuple[str, float, int]]:
+def errors_between(
+    network: "Network", end: dict[str, np.ndarray], splits: "dict[str, Images]"
+) -> list[tuple[str, float, int]]:
     """The metrics of the line from a networks.Network to the variables `end`, on splits of images by name."""
     from tf_tickets.models import state
 
@@ -130,12 +137,12 @@ def _lines(rows, title):
     return drawn
 
 
-def alphas(points=POINTS):
+def alphas(points: int = POINTS) -> list[float]:
     """Where the line is looked at: `points` fractions from 0 to 1, both ends included."""
     return [round(float(alpha), 6) for alpha in np.linspace(0.0, 1.0, points)]
 
 
-def interpolated(first, second, alpha):
+def interpolated(first: dict[str, np.ndarray], second: dict[str, np.ndarray], alpha: float) -> dict[str, np.ndarray]:
     """(1 - alpha) first + alpha second, variable by variable.
 
     Args:
@@ -148,7 +155,7 @@ def interpolated(first, second, alpha):
     return {name: low * array + high * second[name] for name, array in first.items()}
 
 
-def barrier(errors):
+def barrier(errors: Sequence[float] | np.ndarray) -> float:
     """How far the error rises on the way: the largest on the line minus the mean of its ends, in the errors' unit.
 
     Frankle et al. 2020 call networks stable where it is about 0 (below 0.02). Never negative.

@@ -2,9 +2,14 @@
 
 import functools
 import re
+import typing
 
 from tf_tickets.evaluation.evaluator import Evaluator, Task
 from tf_tickets.registry import EVALUATORS
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.evaluation.attacks import Attack
+    from tf_tickets.settings.config import Config
 
 PGD_STEPS = 10
 
@@ -46,7 +51,7 @@ class FGSM(_Attacked):
     text = "accuracy under attack: one step of --attack_eps"
     flags = ("attack_eps", "test_images")
 
-    def attack(self, config):
+    def attack(self, config: "Config") -> "Attack":
         """One step of `--attack_eps`."""
         from tf_tickets.evaluation import attacks
 
@@ -62,7 +67,7 @@ class PGD(_Attacked):
     text = f"accuracy under attack: --attack_eps, --attack_step, --attack_steps ({PGD_STEPS}), --restarts"
     flags = ("attack_eps", "attack_step", "attack_steps", "restarts", "test_images")
 
-    def attack(self, config):
+    def attack(self, config: "Config") -> "Attack":
         """Ten steps where `--attack_steps` has its default of 1."""
         from tf_tickets.evaluation import attacks
 

@@ -2,7 +2,7 @@
 
 import functools
 
-from tf_tickets.evaluation.evaluator import Evaluator, Task
+from tf_tickets.evaluation.evaluator import Evaluator, Task, TestImages
 from tf_tickets.registry import EVALUATORS
 
 
@@ -15,7 +15,7 @@ class Clean(Evaluator):
     in_classes = True
     plain = False
 
-    def tasks(self, images) -> list[Task]:
+    def tasks(self, images: TestImages) -> list[Task]:
         """The test split, whole."""
         measure = functools.partial(_measure, images=images)
         return [Task("clean", "test", "calibration_error", measure, functools.partial(_examples, images=images))]

@@ -3,7 +3,7 @@
 import functools
 import re
 
-from tf_tickets.evaluation.evaluator import Evaluator, Task, on_set
+from tf_tickets.evaluation.evaluator import Evaluator, Task, TestImages, on_set
 from tf_tickets.notices import say
 from tf_tickets.registry import EVALUATORS
 
@@ -21,7 +21,7 @@ class Corruptions(Evaluator):
     plain = False
     row_names = (_GENERATED, "cifar10_c", "cifar100_c")
 
-    def tasks(self, images) -> list[Task]:
+    def tasks(self, images: TestImages) -> list[Task]:
         """Each corruption and severity, then the means."""
         from tf_tickets.evaluation import corruptions, files, generated, subsample
 

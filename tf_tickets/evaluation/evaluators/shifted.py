@@ -1,7 +1,7 @@
 """Newer test sets of the same classes."""
 
 from tf_tickets.errors import UsageError
-from tf_tickets.evaluation.evaluator import Evaluator, Task, on_set
+from tf_tickets.evaluation.evaluator import Evaluator, Task, TestImages, on_set
 from tf_tickets.notices import say
 from tf_tickets.registry import EVALUATORS
 
@@ -14,7 +14,7 @@ class Shift(Evaluator):
     text = "CIFAR-10.1 (version 6) and CIFAR-10.2 (its test part, and train + test), from files below --data_dir"
     plain = False
 
-    def tasks(self, images) -> list[Task]:
+    def tasks(self, images: TestImages) -> list[Task]:
         """Each test set that is there; names the others."""
         from tf_tickets.evaluation import files
 

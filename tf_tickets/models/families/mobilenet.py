@@ -1,9 +1,13 @@
 """MobileNetV2 (Sandler et al. 2018), with the release's plain ReLUs."""
 
 import dataclasses
+import typing
 
 from tf_tickets.models import description
 from tf_tickets.models.description import Kernel, Network, Tensor
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.models.builder import Builder
 
 # Expansion, channels at width 32, blocks, stride of the first block.
 _MOBILENET = (
@@ -43,7 +47,7 @@ class Inverted:
             kernels.append(Kernel(f"{self.name}.shortcut.0", (1, 1, self.channels_in, self.channels_out), True))
         return kernels
 
-    def build(self, x: Tensor, builder) -> Tensor:
+    def build(self, x: Tensor, builder: "Builder") -> Tensor:
         """The block's layers on its input."""
         shortcut, kernels = x, self.kernels()
         for index, (kernel, stride) in enumerate(zip(kernels, (1, self.stride, 1)), 1):
@@ -77,7 +81,7 @@ class MobileNet(Network):
         last = Kernel("conv2", (1, 1, self.blocks[-1].channels_out, self.last), True)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels()), last]
 
-    def build(self, images: Tensor, builder) -> Tensor:
+    def build(self, images: Tensor, builder: "Builder") -> Tensor:
         """Stem, blocks, last convolution."""
         kernels = self.body()
         x = _unit(images, kernels[0], "bn1", 2 if self.stem == "full" else 1, builder)
@@ -96,7 +100,7 @@ def _unit(x, kernel, name, stride, builder):
 
 
 @description.register("mobilenet_v2", default_width=32, normalises=True, runtime=True)
-def describe(**common) -> MobileNet:
+def describe(**common: typing.Any) -> MobileNet:
     """A MobileNet from what all networks have."""
     width, blocks = common["width"], []
 

@@ -1,9 +1,13 @@
 """Residual networks (He et al. 2016): plain, harmonic and full-convolution; padding and normalisation are PyTorch's."""
 
 import dataclasses
+import typing
 
 from tf_tickets.models import description
 from tf_tickets.models.description import Kernel, Network, Tensor
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.models.builder import Builder
 
 _DEPTHS = {
     "resnet18": ((2, 2, 2, 2), False),
@@ -57,7 +61,7 @@ class Block:
             kernels.append(Kernel(f"{self.name}.shortcut.0", (1, 1, c_in, c_out), True, "plain", start))
         return kernels
 
-    def build(self, x: Tensor, start: str, builder) -> Tensor:
+    def build(self, x: Tensor, start: str, builder: "Builder") -> Tensor:
         """The block's layers on its input."""
         shortcut, full, kernels = x, self.convolution == "full", self.kernels(start)
         inner = kernels[:-1] if self.projects else kernels
@@ -107,7 +111,7 @@ class ResNet(Network):
         stem = Kernel("pre_conv.0", shape, True, "plain", start)
         return [stem, *(kernel for block in self.blocks for kernel in block.kernels(start))]
 
-    def build(self, images: Tensor, builder) -> Tensor:
+    def build(self, images: Tensor, builder: "Builder") -> Tensor:
         """Stem, then blocks."""
         stem, stride = self.body()[0], 2 if self.stem == "full" else 1
         if self.convolution == "harmonic":
@@ -135,7 +139,7 @@ class ResNet(Network):
 
 
 @description.register(*_NAMES, default_width=64, normalises=True, runtime=True)
-def describe(**common) -> ResNet:
+def describe(**common: typing.Any) -> ResNet:
     """A ResNet from what all networks have."""
     name = common["model"]
     prefix = next(p for p in sorted(_PREFIXES, key=len, reverse=True) if name.startswith(p))

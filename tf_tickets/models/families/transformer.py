@@ -1,10 +1,14 @@
 """The small vision transformer (Dosovitskiy et al. 2021), flat, so that every kernel is a layer of its own."""
 
 import dataclasses
+import typing
 
 from tf_tickets.errors import UsageError
 from tf_tickets.models import description
 from tf_tickets.models.description import Kernel, Network, Tensor
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.models.builder import Builder
 
 _DEPTH = 12
 _HEAD_WIDTH = 64
@@ -64,7 +68,7 @@ class VisionTransformer(Network):
         """Layer normalisation, class token and positions."""
         return (2 * _DEPTH + 1) * 2 * self.width + (1 + self.tokens) * self.width
 
-    def build(self, images: Tensor, builder) -> Tensor:
+    def build(self, images: Tensor, builder: "Builder") -> Tensor:
         """To the normalised class token."""
         kernels = {kernel.name: kernel for kernel in self.body()}
         if self.resizes:
@@ -96,7 +100,7 @@ class VisionTransformer(Network):
 @description.register(
     "vit_small", default_width=384, normalises=False, parts=("all", "feed_forward"), pretrained_stem="full"
 )
-def describe(**common) -> VisionTransformer:
+def describe(**common: typing.Any) -> VisionTransformer:
     """A VisionTransformer from what all networks have."""
     network = VisionTransformer(**common)
     height, width = network.side

@@ -1,9 +1,13 @@
 """VGG (Simonyan & Zisserman 2015)."""
 
 import dataclasses
+import typing
 
 from tf_tickets.models import description
 from tf_tickets.models.description import Kernel, Network, Tensor
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.models.builder import Builder
 
 # Channels in units of the width; 0 is a pooling.
 _VGG = {
@@ -36,7 +40,7 @@ class VGG(Network):
             if channels
         ]
 
-    def build(self, images: Tensor, builder) -> Tensor:
+    def build(self, images: Tensor, builder: "Builder") -> Tensor:
         """A map of one pixel is not pooled further."""
         x, kernels = images, {kernel.name: kernel for kernel in self.body()}
         for position, _, channels in self.parts:
@@ -54,7 +58,7 @@ class VGG(Network):
 
 
 @description.register(*_VGG, default_width=64, normalises=True, runtime=True)
-def describe(**common) -> VGG:
+def describe(**common: typing.Any) -> VGG:
     """A VGG from what all networks have."""
     parts, position, channels_in = [], 0, common["image_shape"][2]
     for units in _VGG[common["model"]]:
