@@ -172,7 +172,7 @@ def test_a_package_s_modules_are_all_of_the_table_and_a_name_is_taken_once(tmp_p
     package = tmp_path / "toy_parts"
     package.mkdir()
     (tmp_path / "toy_table.py").write_text(
-        "from tf_tickets.registry import Registry\nTOYS = Registry('toy', 'toy_parts')\n"
+        "from tf_tickets.registry import Registry\nTOYS = Registry('toy', 'toy_parts', each_module=True)\n"
     )
     (package / "__init__.py").write_text("")
     for name, order in (("a", 2), ("b", 1)):

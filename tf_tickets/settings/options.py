@@ -6,6 +6,7 @@ import math
 import numbers
 import os
 import re
+import types
 import typing
 from collections.abc import Callable, Iterable
 
@@ -17,7 +18,8 @@ _TOO_LARGE = f"has more than {_DIGITS} digits"
 
 
 def option(
-    default: typing.Any, text: str | Callable[[], str], *, choices: Iterable[str] | None = None,
+    default: typing.Any, text: str | Callable[[], str], *,
+    choices: Iterable[str] | Callable[[], Iterable[str]] | None = None,
     low: float | None = None, high: float | None = None, above: float | None = None, check: Callable | None = None,
     digest: bool = True,
 ) -> typing.Any:  # fmt: skip
@@ -193,7 +195,7 @@ class Option:
     def choices(self) -> tuple[str, ...]:
         """The values that it can have; empty where others are possible."""
         choices = self.metadata["choices"]
-        return tuple(choices() if callable(choices) else choices or ())
+        return tuple(choices() if isinstance(choices, types.FunctionType) else choices or ())
 
     def parse(self, text: str) -> typing.Any:
         """Text to a checked value; raises ValueError with the problem, without the flag's name."""
