@@ -1,8 +1,11 @@
 """Where a network errs and whether it knows: calibration error, accuracy by class, confusion."""
 
+import typing
+
 import numpy as np
 
-from tf_tickets.data.pipeline import Images
+if typing.TYPE_CHECKING:
+    from tf_tickets.data.pipeline import Images
 
 BINS = 15
 
@@ -29,7 +32,7 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
     return float(np.abs(gap).sum() / len(index))
 
 
-def metric(logits: np.ndarray, images: Images) -> tuple[str, float, int]:
+def metric(logits: np.ndarray, images: "Images") -> tuple[str, float, int]:
     """The row of the calibration error of logits, float [n, classes], of a data.pipeline.Images."""
     correct = logits.argmax(axis=1) == images.labels
     return "calibration_error", expected_calibration_error(confidences(logits), correct), len(images)
