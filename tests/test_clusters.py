@@ -200,7 +200,7 @@ def test_the_board_counts_starts_and_starts_none_after_a_stop():
 
 def test_a_lost_run_waits_until_its_folder_is_free(monkeypatch):
     answers = [(4, "in use"), (4, "in use"), (0, "")]
-    monkeypatch.setattr(ray_engine, "run_words", lambda *arguments: answers.pop(0))
+    monkeypatch.setattr(ray_engine, "run_words", lambda *words, **options: answers.pop(0))
     monkeypatch.setattr(ray_engine, "_HEED", 0.0)
     order = ray_engine.Order("a", (), "log", {}, "nowhere", b"")
     assert ray_engine._run(order, types.SimpleNamespace(stopping=False), 60.0) == (0, "")

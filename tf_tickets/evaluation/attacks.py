@@ -81,9 +81,9 @@ def logits_of(
         pixels = pipeline.evaluation_pixels(images, chosen, data_set) / np.float32(data_set.scale)
         targets = np.eye(data_set.classes, dtype=np.float32)[images.labels[chosen]]
         place = images.ids[chosen], pixels.shape[1:], attack, seed
-        best, worst = attack_batch(pixels, targets, _noise(*place, restart=0))
+        best, worst = attack_batch(pixels, targets, _noise(*place, 0))
         for restart in range(1, attack.restarts):
-            logits, value = attack_batch(pixels, targets, _noise(*place, restart=restart))
+            logits, value = attack_batch(pixels, targets, _noise(*place, restart))
             higher = value > worst
             best[higher], worst[higher] = logits[higher], value[higher]
         parts.append(best)

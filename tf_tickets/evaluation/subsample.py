@@ -1,12 +1,15 @@
 """Fewer test images for what takes long: a fixed stratified draw, and names that say so."""
 
 import dataclasses
+import typing
 
 import numpy as np
 
 from tf_tickets.data import subsets
-from tf_tickets.data.pipeline import Images
-from tf_tickets.evaluation.files import TestSet
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.data.pipeline import Images
+    from tf_tickets.evaluation.files import TestSet
 
 
 def draw(labels: np.ndarray, wanted: int) -> np.ndarray:
@@ -22,12 +25,12 @@ def draw(labels: np.ndarray, wanted: int) -> np.ndarray:
     return np.sort(np.concatenate(subsets.stratified(labels, wanted, "test_images")))
 
 
-def part(images: Images, wanted: int) -> Images:
+def part(images: "Images", wanted: int) -> "Images":
     """A data.pipeline.Images of `draw`."""
     return images[draw(images.labels, wanted)]
 
 
-def limited(test_set: TestSet, wanted: int) -> TestSet:
+def limited(test_set: "TestSet", wanted: int) -> "TestSet":
     """An evaluation.files.TestSet, whose images are those of the test split in its order, of so many."""
     return dataclasses.replace(test_set, load=lambda: part(test_set.load(), wanted))
 

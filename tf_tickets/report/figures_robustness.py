@@ -76,20 +76,9 @@ def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - d
         face = colour if difference.shown else PAPER
         axes.plot(100 * difference.mean, place, "o", color=colour, markerfacecolor=face, markersize=6)
     means = [100 * difference.mean for _, difference in entries]
-    low = min(
-        [
-            0.0,
-            *means,
-            *(100 * difference.low for _, difference in entries if difference.low is not None and difference.n > 3),
-        ]
-    )
-    high = max(
-        [
-            0.0,
-            *means,
-            *(100 * difference.high for _, difference in entries if difference.high is not None and difference.n > 3),
-        ]
-    )
+    several = [difference for _, difference in entries if difference.low is not None and difference.n > 3]
+    low = min([0.0, *means, *(100 * difference.low for difference in several)])
+    high = max([0.0, *means, *(100 * difference.high for difference in several)])
     room = 0.06 * (high - low) or 1.0
     axes.set_xlim(low - room, high + room)
     axes.set_yticks(range(len(entries)), [name if len(name) <= 34 else f"{name[:32]}…" for name, _ in entries])
