@@ -1,6 +1,6 @@
 """Values that are one of several kinds: names of data sets, kinds of rewinding."""
 
-from tf_tickets.registry import DATASETS, STARTS
+from tf_tickets.registry import DATASETS, NETWORKS, STARTS
 from tf_tickets.settings.options import integer
 
 
@@ -32,3 +32,16 @@ def _spelled(name, start):
         return name
     amount = {"epochs": ":K", "steps": ":N"}[start.counts]
     return f"{name}{amount}" if start.usual is None else f"{name}[{amount}]"
+
+
+def prunable_parts() -> dict[str, None]:
+    """What of a network may be all that the ranking sees."""
+    return dict.fromkeys(part for network in NETWORKS.values() for part in network.parts)
+
+
+def check_address(text: str) -> str | None:
+    """The problem with the address of a Ray cluster, or None."""
+    host, _, port = text.rpartition(":")
+    if text == "auto" or ("/" not in text and host and 1 <= (integer(port) or 0) <= 65535):
+        return None
+    return "is not HOST:PORT of the cluster's head, such as 10.0.0.1:6379, nor auto"

@@ -5,9 +5,8 @@ import dataclasses
 from tf_tickets.plugins import check_names
 from tf_tickets.registry import ANALYSES, CONTROLS, CRITERIA, DATASETS, EVALUATORS, NETWORKS
 from tf_tickets.settings import policies
-from tf_tickets.settings.choices import check_probe, check_rewind
+from tf_tickets.settings.choices import check_address, check_probe, check_rewind, prunable_parts
 from tf_tickets.settings.options import (
-    check_address,
     check_choose,
     check_evaluators,
     check_folder,
@@ -27,11 +26,6 @@ from tf_tickets.settings.options import (
 
 # The rounds that are trained in full where others are shortened.
 FULL_ROUNDS = "0,last"
-
-
-def _parts():
-    """What of a network may be all that the ranking sees."""
-    return dict.fromkeys(part for network in NETWORKS.values() for part in network.parts)
 
 
 def _controls():
@@ -146,7 +140,7 @@ class Pruning:
     criterion: str = option("magnitude", "score by which weights are ranked", choices=CRITERIA)
     scope: str = option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
     prunable: str = option(
-        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=_parts
+        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=prunable_parts
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
     control: str = option("none", _controls, choices=CONTROLS)

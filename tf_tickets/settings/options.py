@@ -136,14 +136,6 @@ def check_format(text: str) -> str | None:
     return f"is not a list of {known}"
 
 
-def check_address(text: str) -> str | None:
-    """The problem with the address of a Ray cluster, or None."""
-    host, _, port = text.rpartition(":")
-    if text == "auto" or ("/" not in text and host and 1 <= (integer(port) or 0) <= 65535):
-        return None
-    return "is not HOST:PORT of the cluster's head, such as 10.0.0.1:6379, nor auto"
-
-
 def check_gpus(value: float) -> str | None:
     """The problem with a number of GPUs, or None."""
     if 0 <= value <= 1 or (value > 1 and value == int(value)):
