@@ -13,7 +13,7 @@ def recipes():
     for seed in range(6):
         common = {"seed": seed, "subset_seed": seed, "order_seed": 0, "dataset": "cifar10", "model": "resnet18",
                   "data": "1 %", "augment": "base", "rewind": "epoch:2", "searched": 0, "epochs": 30,
-                  "recipe": "unknown"}  # fmt: skip
+                  "recipe": "unknown", "criterion": "magnitude"}  # fmt: skip
         for digest, control, rounds in [
             ("aaaaaaaa", "none", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.45), (2, 250, 1000, 0.46 + 0.01 * seed)]),
             ("bbbbbbbb", "random", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.44), (2, 250, 1000, 0.36)]),
@@ -187,5 +187,9 @@ def test_recipes_are_named_for_what_they_are():
     frame = frame[frame["digest"].isin(["aaaaaaaa", "bbbbbbbb"])]
     assert plots.labels(frame)[1] == {"aaaaaaaa": "magnitude", "bbbbbbbb": "shortened rounds"}
     assert plots.labels(frame[frame["digest"] == "aaaaaaaa"])[1] == {"aaaaaaaa": "aaaaaaaa"}
+    by_own = frame.assign(criterion=frame["digest"].map({"aaaaaaaa": "magnitude", "bbbbbbbb": "own"}), searched=0)
+    assert plots.labels(by_own)[1] == {"aaaaaaaa": "magnitude", "bbbbbbbb": "own"}
+    at_once = by_own.assign(control="one_shot")
+    assert plots.labels(at_once)[1] == {"aaaaaaaa": "pruned at once", "bbbbbbbb": "pruned at once by own"}
     twice = frame.assign(digest=frame["digest"].replace("bbbbbbbb", "aaaaaaab"), searched=0)
     assert list(plots.labels(twice)[1].values()) == ["aaaaaaaa", "aaaaaaab"]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis, write
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import pairing, statistics
+from tf_tickets.settings.groups import Pruning
 
 # More would share their colours, and their legend would leave no room for the curves.
 MOST_GROUPS = len(COLOURS)
@@ -91,6 +92,8 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
     Returns:
       (title, names): the shared settings as text, and a dict from digest to a label, in the frame's order.
     """
+    if "control" in frame:
+        frame = frame.assign(control=list(map(_method, frame["control"], frame["criterion"])))
     digests = list(dict.fromkeys(frame["digest"]))
     columns = [name for name in _NAMED if name in frame]
     shared = [name for name in columns if frame[name].nunique() == 1]
@@ -124,9 +127,15 @@ def _kind(rows):
     return "shortened rounds" if len(whole) < len(rows) or rows["round"].min() > 0 else ""
 
 
+def _method(control, criterion):
+    """What a recipe removes weights by: a search its criterion, a control what it is called, and another criterion."""
+    if CONTROLS[control].is_search:
+        return criterion
+    title = CONTROLS[control].title
+    return title if criterion == Pruning.criterion else f"{title} by {criterion}"
+
+
 def _setting_text(name, value):
-    if name == "control":
-        return CONTROLS[value].title
     text = str(value)
     return f"{name} {text}" if name in ("augment", "rewind") else text
 

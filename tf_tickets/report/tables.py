@@ -16,9 +16,12 @@ from tf_tickets.columns import aligned, percent
 from tf_tickets.errors import StateError, UsageError, plain_xml
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming, statistics
+from tf_tickets.settings.groups import Pruning
 
-_TEXTS = ("run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe")
-_SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:])
+_TEXTS = (
+    "run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe", "criterion",
+)  # fmt: skip
+_SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:10])
 _WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs", "searched")
 _OPTIONAL = ("train_loss", "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy")
 _FRACTIONS = ("density", "test_accuracy", *_OPTIONAL[1:])
@@ -26,9 +29,9 @@ _ROUND = (
     "round", "density", "weights_left", "weights_total", "epochs", "train_loss", "test_accuracy",
     "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy", "searched",
 )  # fmt: skip
-# Rows of earlier versions lack these: every round was trained in full.
-_LATER = {"searched": 0, "recipe": "unknown"}
-COLUMNS = _SETTINGS + _ROUND
+# Rows of earlier versions lack these: every round was trained in full, and magnitude was the only criterion.
+_LATER = {"searched": 0, "recipe": "unknown", "criterion": Pruning.criterion}
+COLUMNS = (*_SETTINGS, *_ROUND, "criterion")
 # Of a loss or another number without bounds: axes and means of more overflow.
 MOST = 1e100
 
