@@ -3,6 +3,7 @@
 import glob
 import os
 import statistics
+import typing
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import opening, plan_pictures
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
-from tf_tickets.export.ticket import Ticket
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings import policies
 from tf_tickets.settings.config import Config
+
+if typing.TYPE_CHECKING:  # SciPy comes with it
+    from tf_tickets.export.ticket import Ticket
 
 
 def recorded_rate(plan: Plan) -> float | None:
@@ -89,7 +92,7 @@ def _of_a_ticket(plan, ticket):
     return plan.control.start_text(start, conditions)
 
 
-def text(plan: Plan, command: str, ticket: Ticket | None = None) -> str:
+def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
     """The plan for people; of a ticket that is retrained its weights and start."""
     config, pruning = plan.config, plan.config.pruning
     weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
