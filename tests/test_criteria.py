@@ -48,6 +48,12 @@ def test_a_criterion_gives_one_finite_number_for_each_weight(register, scores, m
         criteria.scores("own", {"a": np.ones(2)}, {"a": np.array([True, True])}, unasked)
 
 
+def test_a_criterion_gives_a_dict(register):
+    register("own")(lambda weights, masks: [np.ones(2)])
+    with pytest.raises(UsageError, match="--criterion=own gives a list: a criterion gives a dict"):
+        criteria.scores("own", {"a": np.ones(2)}, {"a": np.array([True, True])}, unasked)
+
+
 def test_scores_of_removed_weights_do_not_count(register):
     register("own")(lambda weights, masks: {"a": np.array([np.nan, 1.0])})
     assert criteria.scores("own", {"a": np.ones(2)}, {"a": np.array([False, True])}, unasked)

@@ -88,7 +88,8 @@ def test_files_import_nothing(folder):
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    (None, "No module named 'my_parts'"), ("x = (", "never closed"), ("import sys; sys.exit(3)", "3 "),
+    (None, "No module named 'my_parts': it is a file in the working folder"),
+    ("x = (", "never closed"), ("import sys; sys.exit(3)", "3 "),
     ("import tf_tickets.registry as r; r.CRITERIA.register('magnitude')(abs)", "'magnitude' is registered twice"),
     ("raise ValueError('a\\nb')", r"a b \(.*my_parts.py, line 1\)"),
 ])  # fmt: skip

@@ -77,6 +77,8 @@ def _imported(name):
         return importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         what = reason(error) or type(error).__name__
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == module.split(".")[0]:
+            what += ": it is a file in the working folder, or a module on PYTHONPATH, named without .py"
         raise UsageError(f"--plugins={name}: {module} cannot be imported: {what}{_place(error)}") from error
 
 

@@ -48,6 +48,10 @@ def scores(
     """
     given = {"gradients": gradients()} if wants_gradients(name) else {}
     scored = CRITERIA[name](weights, masks, **given)
+    if not isinstance(scored, dict):
+        raise UsageError(
+            f"--criterion={name} gives a {type(scored).__name__}: a criterion gives a dict, layer by layer"
+        )
     for layer, array in weights.items():
         score = np.asarray(scored[layer]) if layer in scored else None
         if score is None or score.shape != array.shape or not np.isfinite(score[masks[layer]]).all():
