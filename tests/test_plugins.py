@@ -103,6 +103,33 @@ def test_what_cannot_be_imported_is_one_line(folder, content, message):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(("table", "name"), [
+    ("CONTROLS", "random"), ("NETWORKS", "vgg11"), ("DATASETS", "digits"), ("EVALUATORS", "clean"),
+    ("ANALYSES", "density"), ("COMMANDS", "imp"), ("STARTS", "init"),
+])  # fmt: skip
+def test_a_part_of_the_program_is_not_replaced_whatever_was_looked_at_before(folder, command, table, name):
+    (folder / "my_parts.py").write_text(
+        f"from tf_tickets.registry import {table}\n{table}.register({name!r})(object())\n"
+    )
+    with pytest.raises(UsageError, match=rf"'{name}' is registered twice \(.*my_parts.py, line 2\)"):
+        parse("--plugins=my_parts")
+
+
+def test_in_a_new_process_neither(folder, command):
+    (folder / "my_parts.py").write_text(
+        "from tf_tickets.registry import EVALUATORS as e\ne.register('clean')(object())\n"
+    )
+    done = command(folder, "--plugins=my_parts", "--dry_run")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "'clean' is registered twice" in done.stderr
+
+
+def test_what_has_no_file_is_refused(folder):
+    (folder / "empty").mkdir()
+    for name in ("sys", "empty"):
+        with pytest.raises(UsageError, match=f"--plugins={name}: {name} has no file"):
+            parse(f"--plugins={name}")
+
+
 @pytest.mark.parametrize("text", ["a-b", "a,,b", "a,a", "a.", "../a", "a/b", "a.py:b"])
 def test_bad_names_are_refused(folder, text):
     with pytest.raises(UsageError, match="is not a list of modules"):

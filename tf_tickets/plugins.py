@@ -74,12 +74,15 @@ def _imported(name):
     if os.getcwd() not in sys.path:  # the console script, unlike `python -m`, leaves it out
         sys.path.append(os.getcwd())
     try:
-        return importlib.import_module(module)
+        imported = importlib.import_module(module)
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         what = reason(error) or type(error).__name__
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == module.split(".")[0]:
             what += ": it is a file in the working folder, or a module on PYTHONPATH, named without .py"
         raise UsageError(f"--plugins={name}: {module} cannot be imported: {what}{_place(error)}") from error
+    if getattr(imported, "__file__", None) is None:
+        raise UsageError(f"--plugins={name}: {module} has no file, so that a run could not be held to it")
+    return imported
 
 
 def _module_of(name):
@@ -98,10 +101,8 @@ def _place(error):
 
 def _source_hash(module):
     """Twelve hex digits of the SHA-256 over a module's file, or a package's Python files by their paths in it."""
-    path = module.__file__
-    paths = [path]
-    if os.path.basename(path) == "__init__.py":
-        root = os.path.dirname(path)
+    root, paths = os.path.dirname(module.__file__), [module.__file__]
+    if os.path.basename(module.__file__) == "__init__.py":
         paths = sorted(
             os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names if name.endswith(".py")
         )
@@ -109,6 +110,6 @@ def _source_hash(module):
     for path in paths:
         with open(path, "rb") as file:
             content = file.read()
-        digest.update(f"{os.path.relpath(path, os.path.dirname(paths[0]))} {len(content)}\n".encode())
+        digest.update(f"{os.path.relpath(path, root)} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:12]

@@ -26,7 +26,7 @@ class Registry(Mapping):
 
     def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
         """A decorator that puts what it decorates, a class as an instance of it, under a name; ValueError if taken."""
-        importlib.import_module(self._home)  # a user's part comes after the program's own, which it may not replace
+        self._load()  # a user's part comes after the program's own, which it may not replace
 
         def put(part):
             if name in self._parts:
@@ -36,13 +36,17 @@ class Registry(Mapping):
 
         return put
 
+    def _load(self) -> None:
+        if self._complete:
+            return
+        self._complete = True  # what is imported here registers itself in turn
+        home = importlib.import_module(self._home)
+        for module in pkgutil.iter_modules(home.__path__ if self._each_module else ()):
+            importlib.import_module(f"{self._home}.{module.name}")
+
     @property
     def _all(self) -> dict:
-        if not self._complete:
-            home = importlib.import_module(self._home)
-            for module in pkgutil.iter_modules(home.__path__ if self._each_module else ()):
-                importlib.import_module(f"{self._home}.{module.name}")
-            self._complete = True
+        self._load()
         return dict(sorted(self._parts.items(), key=lambda item: getattr(item[1], "order", 0)))
 
     def __getitem__(self, name: str) -> typing.Any:
