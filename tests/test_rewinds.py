@@ -17,7 +17,8 @@ def searches(seeds=6):
         for seed in range(seeds):
             common = {"dataset": "cifar10", "model": "resnet18", "data": "1 % of the images", "augment": "base",
                       "control": "none", "rewind": f"epoch:{epoch}", "seed": seed, "order_seed": seed,
-                      "subset_seed": str(seed), "recipe": "unknown", "searched": 0, "weights_total": 1000}  # fmt: skip
+                      "subset_seed": str(seed), "recipe": "unknown", "criterion": "magnitude",
+                      "searched": 0, "weights_total": 1000}  # fmt: skip
             kinds = [(f"aaaaaaa{number}", 0, 1000, 0.40 + 0.01 * seed), (f"aaaaaaa{number}", 1, 500, 0.41),
                      (f"aaaaaaa{number}", 2, 250, 0.42 + 0.01 * seed + 0.001 * epoch),
                      (f"bbbbbbb{number}", 0, 1000, 0.40), (f"ccccccc{number}", 0, 250, 0.42)]  # fmt: skip
