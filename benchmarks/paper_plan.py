@@ -12,7 +12,8 @@ import pathlib
 from tf_tickets.analysis.analyses import activity
 from tf_tickets.experiments import plan as plans
 from tf_tickets.models import architecture
-from tf_tickets.settings import config as configs
+from tf_tickets.settings import checks
+from tf_tickets.settings.config import Config
 from tf_tickets.sweeps import grid
 
 FLAGS = pathlib.Path(__file__).parent.parent / "flags"
@@ -35,7 +36,7 @@ def of_grid(path):
     """(title, plans, commands) of a grid, by the flagfile that its first line names."""
     words = path.read_text().split("\n")[0].split()
     flagfile = FLAGS.parent / next(word for word in words if word.startswith("--flagfile=")).partition("=")[2]
-    base = configs.Config.from_flagfile(flagfile)
+    base = Config.from_flagfile(flagfile)
     points = grid.points(str(path))
     return path.stem, [(point.command, plans.resolve(base.replace(**point.values))) for point in points]
 
@@ -69,7 +70,7 @@ def row(title, runs, seeds, rate):
 
 def of_recipe(name):
     """(title, plans) of one flagfile."""
-    return name, [("imp", plans.resolve(configs.Config.from_flagfile(FLAGS / f"{name}.cfg")))]
+    return name, [("imp", plans.resolve(Config.from_flagfile(FLAGS / f"{name}.cfg")))]
 
 
 def imagenet(seeds, rate):
@@ -77,9 +78,9 @@ def imagenet(seeds, rate):
     unit = multiply_adds(architecture.describe("resnet18", classes=10, image_shape=(32, 32, 3)))
     for model, epochs in itertools.product(("resnet18", "resnet50"), (90, 200)):
         network = architecture.describe(model, classes=1000, image_shape=(224, 224, 3), stem="full")
-        config = configs.Config.from_values(epochs=epochs, batch_size=IMAGENET_BATCH)
+        config = Config.from_values(epochs=epochs, batch_size=IMAGENET_BATCH)
         count = config.pruning.rounds - 1
-        seen = epochs + count * (epochs - configs.rewind_parts(config.pruning.rewind)[1])
+        seen = epochs + count * (epochs - checks.rewind_parts(config.pruning.rewind)[1])
         passes = seen * IMAGENET_IMAGES * seeds
         steps = seen * -(-IMAGENET_IMAGES // IMAGENET_BATCH) * seeds
         hours = passes * multiply_adds(network) / unit / rate / 3600

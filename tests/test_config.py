@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tf_tickets import main
 from tf_tickets.errors import UsageError
-from tf_tickets.settings import config
+from tf_tickets.settings import checks, config
 from tf_tickets.settings.config import Config
 
 CHECKED = {
@@ -165,7 +165,7 @@ def test_rewind_values_mean_what_they_say():
         ("learning_rate", ("learning_rate", 2)), ("learning_rate:0", ("learning_rate", 0)),
         ("finetune", ("finetune", 2)), ("finetune:0", ("finetune", 0)),
     ]:  # fmt: skip
-        assert config.rewind_parts(Config.from_values(rewind=text).pruning.rewind) == expected
+        assert checks.rewind_parts(Config.from_values(rewind=text).pruning.rewind) == expected
     for text in ["init:0", "epoch", "epoch:", "epoch:-1", "epoch:02", "step:0", "step:1.5", "learning_rate:", "late:1"]:
         with pytest.raises(UsageError, match="--rewind"):
             Config.from_values(rewind=text)

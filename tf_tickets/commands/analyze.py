@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from tf_tickets import stopping
 from tf_tickets.registry import ANALYSES, COMMANDS
+from tf_tickets.settings.checks import sheets
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, changed
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.options import sheets
 
 
 @COMMANDS.register("analyze")

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from tf_tickets import notices
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.checks import EXPORTS
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, format_problems
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.options import EXPORTS
 
 
 @COMMANDS.register("export")

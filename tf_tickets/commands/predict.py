@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from tf_tickets.errors import plain
 from tf_tickets.notices import say
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.checks import ANSWERS
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, format_problems
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.options import ANSWERS
 
 
 @COMMANDS.register("predict")

@@ -17,7 +17,8 @@ from tf_tickets.pruning import criteria, masks
 from tf_tickets.pruning.strategies import Control
 from tf_tickets.registry import CONTROLS, DATASETS, STARTS
 from tf_tickets.settings import policies
-from tf_tickets.settings.config import Config, rewind_parts
+from tf_tickets.settings.checks import rewind_parts
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Training
 from tf_tickets.training import schedules
 

@@ -14,8 +14,8 @@ from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import loading, origin, samples, verify
 from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings.checks import EXPORTS
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.options import EXPORTS
 
 _NAMES = {
     "ticket": "ticket", "runtime": "runtime.npz", "tflite": "ticket.tflite", "tflite_float16": "ticket_float16.tflite",

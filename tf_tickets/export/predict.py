@@ -15,7 +15,7 @@ from tf_tickets.columns import aligned
 from tf_tickets.errors import UsageError, plain
 from tf_tickets.export import loading
 from tf_tickets.export.ticket import Ticket
-from tf_tickets.settings.groups import Command
+from tf_tickets.settings.inputs import Command
 
 BATCH = 100
 STANDARD_INPUT = "-"

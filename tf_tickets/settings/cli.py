@@ -11,8 +11,8 @@ from tf_tickets.errors import UsageError, plain
 from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS
 from tf_tickets.settings import config as configs
 from tf_tickets.settings import flagfiles
+from tf_tickets.settings.checks import studies
 from tf_tickets.settings.commands import check_command
-from tf_tickets.settings.options import studies
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,26 +3,9 @@
 import dataclasses
 
 from tf_tickets.plugins import check_names
-from tf_tickets.registry import ANALYSES, CONTROLS, CRITERIA, DATASETS, EVALUATORS, NETWORKS
-from tf_tickets.settings import policies
-from tf_tickets.settings.choices import check_address, check_probe, check_rewind, prunable_parts
-from tf_tickets.settings.options import (
-    check_choose,
-    check_evaluators,
-    check_folder,
-    check_format,
-    check_full_rounds,
-    check_gpus,
-    check_milestones,
-    check_profile_steps,
-    check_strategy,
-    check_subset_seed,
-    check_validation,
-    check_what,
-    option,
-    sheets,
-    studies,
-)
+from tf_tickets.registry import CONTROLS, CRITERIA, DATASETS, NETWORKS
+from tf_tickets.settings import checks, policies
+from tf_tickets.settings.options import option
 
 # The rounds that are trained in full where others are shortened.
 FULL_ROUNDS = "0,last"
@@ -37,12 +20,6 @@ def _controls():
     return "; ".join(f"{place}: {', '.join(texts)}" for place, texts in places.items())
 
 
-def _analyses():
-    """The analyses, as `--help` lists them."""
-    alone = " or ".join(f"{name} ({ANALYSES[name].text})" for name in sheets())
-    return f"with analyze: a list of {', '.join(studies())}; alone: {alone}"
-
-
 @dataclasses.dataclass(frozen=True)
 class Data:
     """Which images, and what is done to them."""
@@ -50,7 +27,7 @@ class Data:
     dataset: str = option("cifar10", "data set; folder: your own pictures in --data_dir", choices=DATASETS)
     data_dir: str | None = option(
         None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default; with dataset=folder the "
-        "folder that holds one folder of pictures per class", check=check_folder, digest=False,
+        "folder that holds one folder of pictures per class", check=checks.check_folder, digest=False,
     )  # fmt: skip
     fraction: float | None = option(
         None, "share of each class's training images in use, stratified; unset: all", above=0.0, high=1.0
@@ -59,13 +36,13 @@ class Data:
     images: int | None = option(None, "total training images in use, stratified", low=1)
     subset_seed: str = option(
         "0", "draws the subset and the validation split; 'original' takes the first images of each class",
-        check=check_subset_seed, digest=False,
+        check=checks.check_subset_seed, digest=False,
     )  # fmt: skip
     subset_file: str | None = option(None, "text file of training image ids in use, one a line")
     validation: str | None = option(
         None,
         "part of the subset held out: a fraction, or fold:I/K; official: the data set's own validation part",
-        check=check_validation,
+        check=checks.check_validation,
     )
     imbalance: float | None = option(
         None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
@@ -106,7 +83,7 @@ class Training:
     weight_decay: float = option(5e-4, "coupled weight decay on every trainable variable", low=0.0)
     schedule: str = option("cosine", "learning rate over the epochs", choices=("cosine", "steps", "constant"))
     milestones: str | None = option(
-        None, "epochs at which schedule=steps divides by ten, such as 100,150", check=check_milestones
+        None, "epochs at which schedule=steps divides by ten, such as 100,150", check=checks.check_milestones
     )
     warmup: int = option(0, "epochs of linear warm-up", low=0)
     loss: str = option(
@@ -135,12 +112,12 @@ class Pruning:
     rewind: str = option(
         "epoch:2",
         "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained, pretrained",
-        check=check_rewind,
+        check=checks.check_rewind,
     )  # fmt: skip
     criterion: str = option("magnitude", "score by which weights are ranked", choices=CRITERIA)
     scope: str = option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
     prunable: str = option(
-        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=prunable_parts
+        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=checks.prunable_parts
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
     control: str = option("none", _controls, choices=CONTROLS)
@@ -159,7 +136,7 @@ class Pruning:
     mask_patience: int = option(3, "epochs in a row that have to stay within --mask_distance", low=1)
     full_rounds: str | None = option(
         None, "with --search_epochs or --mask_distance: the rounds that are trained in full all the same, such as "
-        f"0,5,last; unset: {FULL_ROUNDS}, the dense network and its ticket", check=check_full_rounds,
+        f"0,5,last; unset: {FULL_ROUNDS}, the dense network and its ticket", check=checks.check_full_rounds,
     )  # fmt: skip
 
     @property
@@ -182,7 +159,7 @@ class Choice:
 
     choose: str | None = option(
         None, "validation, last, or a round; unset: validation where there is a split, else last",
-        check=check_choose, digest=False,
+        check=checks.check_choose, digest=False,
     )  # fmt: skip
     refit: bool = option(
         False, "once the round is chosen, run the rounds up to it again on all images of the subset, those held out by "
@@ -201,14 +178,14 @@ class Run:
     )  # fmt: skip
     seed: int = option(0, "initial weights and random masks", low=0, digest=False)
     order_seed: int | None = option(None, "order of the images and augmentation; unset: seed", low=0, digest=False)
-    out: str = option("runs", "folder of all runs", check=check_folder, digest=False)
+    out: str = option("runs", "folder of all runs", check=checks.check_folder, digest=False)
     deterministic: bool = option(True, "same seeds on the same machine give the same bits")
     precision: str = option(
         "float32", "arithmetic of the network", choices=("float32", "mixed_bfloat16", "mixed_float16")
     )
     strategy: str = option(
         "auto", "auto, one_device, mirrored (all GPUs), cpu:N logical devices, or multi_worker: imp and train over the "
-        "machines of TF_CONFIG", check=check_strategy, digest=False,
+        "machines of TF_CONFIG", check=checks.check_strategy, digest=False,
     )  # fmt: skip
     jit: bool = option(False, "compile the training step with XLA (one device only)")
     eval_every: int | None = option(
@@ -216,7 +193,10 @@ class Run:
     )
     tensorboard: bool = option(True, "write TensorBoard scalars and hyper-parameters", digest=False)
     profile_steps: str | None = option(
-        None, "FIRST:LAST, steps of this process's first round to profile", check=check_profile_steps, digest=False
+        None,
+        "FIRST:LAST, steps of this process's first round to profile",
+        check=checks.check_profile_steps,
+        digest=False,
     )
     progress: str = option(
         "auto", "line: one live line; log: plain lines; auto: line on a terminal",
@@ -231,65 +211,3 @@ class Run:
         "so on that they register are values of the other flags (docs/extending.md)", check=check_names,
     )  # fmt: skip
     dry_run: bool = option(False, "print the resolved plan and touch nothing", digest=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """Inputs of single commands."""
-
-    archive: str | None = option(None, "with prepare: the archive to read", digest=False)
-    what: str | None = option(None, _analyses, check=check_what, digest=False)
-    probe: str | None = option(
-        None, "with analyze --what=probe: a list of data sets that the classifier is trained and tested on; unset: the "
-        "run's own, its full training set", check=check_probe, digest=False,
-    )  # fmt: skip
-    probe_images: int = option(
-        10000, "with analyze --what=probe: training images of the classifier, stratified, a fifth of them held out to "
-        "choose its penalty; a smaller data set gives all", low=10, digest=False,
-    )  # fmt: skip
-    evaluators: str = option(
-        "clean", lambda: f"with evaluate: a list of {', '.join(EVALUATORS)}", check=check_evaluators, digest=False
-    )
-    format: str | None = option(
-        None, "with export: a list of ticket, runtime, tflite, tflite_float16, tflite_int8, unset: all of them; with "
-        "predict: table, json or csv, unset: table", check=check_format, digest=False,
-    )  # fmt: skip
-    top_k: int = option(1, "with predict: how many labels of each image", low=1, digest=False)
-    latex: bool = option(False, "with report: every table also as LaTeX, beside its CSV", digest=False)
-    pdf: bool = option(False, "with report: every figure also as PDF", digest=False)
-    sweep: str | None = option(
-        None, "with sweep: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or a file "
-        "with one field a line; command=imp,train chooses the command", digest=False,
-    )  # fmt: skip
-    workers: int | None = option(
-        None, "with sweep: runs at a time; unset: one per GPU, or without GPUs one per two cores", low=1, high=1024,
-        digest=False,
-    )  # fmt: skip
-    engine: str = option(
-        "process", "with sweep: who runs them; process: this machine; ray: a Ray cluster; slurm: prints a job array "
-        "for sbatch", choices=("process", "ray", "slurm"), digest=False,
-    )  # fmt: skip
-    address: str | None = option(
-        None, "with --engine=ray: HOST:PORT of the cluster's head, or auto for the one that runs on this machine; "
-        "unset: one is started here, for this machine alone", check=check_address, digest=False,
-    )  # fmt: skip
-    cpus_per_run: int | None = option(
-        None, "with --engine=ray and slurm: cores of each run, which is also its number of threads; unset: 2", low=1,
-        high=1024, digest=False,
-    )  # fmt: skip
-    gpus_per_run: float | None = option(
-        None, "with --engine=ray and slurm: GPUs of each run; with ray also a part of one, such as 0.25 where four "
-        "runs share a GPU; unset: with ray 1 where there are GPUs, else 0", check=check_gpus, digest=False,
-    )  # fmt: skip
-    which: str = option(
-        "dense_and_ticket", "with evaluate and analyze: which rounds of a run folder",
-        choices=("all", "dense_and_ticket", "ticket"), digest=False,
-    )  # fmt: skip
-    test_images: int | None = option(
-        None, "with evaluate: corruptions and attacks on so many test images, stratified, the same for every network; "
-        "rows name their number; unset: all", low=1, digest=False,
-    )  # fmt: skip
-    restarts: int = option(
-        1, "with evaluate: random starts of pgd, of which the worst counts; 0: one start at the image", low=0,
-        digest=False,
-    )  # fmt: skip

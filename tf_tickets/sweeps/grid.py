@@ -13,9 +13,9 @@ import os
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
+from tf_tickets.settings.checks import integer
 from tf_tickets.settings.commands import makers
 from tf_tickets.settings.config import options
-from tf_tickets.settings.options import integer
 
 # Of the sweep as a whole; none of them tells one run from another.
 OF_THE_SWEEP = (

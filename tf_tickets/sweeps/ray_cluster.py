@@ -10,7 +10,7 @@ import types
 
 from tf_tickets import stopping
 from tf_tickets.errors import StopRequested, UsageError, reason
-from tf_tickets.settings.groups import Command
+from tf_tickets.settings.inputs import Command
 from tf_tickets.sweeps import devices
 
 # Seconds for the first answer of an address, and for Ray to join what answers there; its own limit is minutes.

@@ -1,0 +1,125 @@
+"""Settings that exclude each other, or need each other."""
+
+import typing
+
+from tf_tickets.errors import UsageError
+from tf_tickets.registry import CONTROLS, DATASETS, NETWORKS, STARTS
+from tf_tickets.settings.checks import rewind_parts
+from tf_tickets.settings.groups import Choice, Data, Network, Pruning, Run, Training
+
+
+class _Settings(typing.Protocol):
+    """What of a Config is compared."""
+
+    @property
+    def data(self) -> Data: ...
+
+    @property
+    def network(self) -> Network: ...
+
+    @property
+    def training(self) -> Training: ...
+
+    @property
+    def pruning(self) -> Pruning: ...
+
+    @property
+    def choice(self) -> Choice: ...
+
+    @property
+    def run(self) -> Run: ...
+
+    @property
+    def choose(self) -> str: ...
+
+
+def _search_rules(config):
+    """(broken, message) of the settings that shorten rounds."""
+    training, pruning, epochs = config.training, config.pruning, config.pruning.search_epochs
+    kind, amount = rewind_parts(pruning.rewind)
+    choose, full = config.choose, sorted(pruning.in_full)
+    flag = "--search_epochs" if epochs is not None else "--mask_distance"
+    return [
+        (epochs is not None and epochs >= training.epochs,
+         f"--search_epochs={epochs} must be below --epochs={training.epochs}"),
+        (epochs is not None and STARTS[kind].counts == "epochs" and amount >= epochs,
+         f"--rewind={pruning.rewind} must lie before the last epoch of a short round: --search_epochs={epochs}"),
+        (not pruning.searches and pruning.full_rounds is not None,
+         f"--full_rounds={pruning.full_rounds} needs --search_epochs or --mask_distance: without, all rounds are full"),
+        (pruning.mask_distance is None and pruning.mask_patience != Pruning().mask_patience,
+         f"--mask_patience={pruning.mask_patience} needs --mask_distance, such as --mask_distance=0.05"),
+        (pruning.searches and full[-1] >= pruning.rounds,
+         f"--full_rounds={pruning.full_rounds}: {full[-1]} is not a round of --rounds={pruning.rounds}"),
+        (pruning.searches and choose == "validation",
+         f"--choose=validation compares all rounds, which {flag} makes unlike: add --choose=last or a full round"),
+        (pruning.searches and choose == "last" and pruning.rounds - 1 not in full,
+         f"--full_rounds={pruning.full_rounds} leaves the last round short, which becomes the ticket: add last"),
+        (pruning.searches and choose.isdigit() and int(choose) not in full,
+         f"--choose={choose} is not trained in full: add it to --full_rounds"),
+        (pruning.searches and config.run.accounting == "release",
+         f"--accounting=release trains every round in full: {flag} conflicts"),
+    ]  # fmt: skip
+
+
+def _models_with(part):
+    return " or ".join(name for name, entry in NETWORKS.items() if part in entry.parts)
+
+
+def check(config: _Settings) -> None:
+    """Raises UsageError for the first pair of settings that exclude each other."""
+    data, training, pruning, run = config.data, config.training, config.pruning, config.run
+    sizes = [name for name in ("fraction", "per_class", "images", "subset_file") if getattr(data, name) is not None]
+    kind, amount = rewind_parts(pruning.rewind)
+    model, entry = config.network.model, NETWORKS[config.network.model]
+    rules = [
+        (len(sizes) > 1, f"{' and '.join('--' + s for s in sizes)} exclude each other: keep one"),
+        (data.imbalance is not None and sizes,
+         f"--imbalance and --{', '.join(sizes)} exclude each other: keep one"),
+        (data.imbalance is None and data.imbalance_profile != Data().imbalance_profile,
+         f"--imbalance_profile={data.imbalance_profile} needs --imbalance, such as --imbalance=0.01"),
+        (data.subset_seed == "original" and data.validation and not data.validation.startswith(("fold:", "official")),
+         "--subset_seed=original draws nothing: hold out with --validation=fold:I/K"),
+        (training.schedule == "steps" and training.milestones is None,
+         "--schedule=steps needs --milestones, such as --milestones=100,150"),
+        (training.schedule != "steps" and training.milestones is not None,
+         f"--milestones belongs to --schedule=steps, not {training.schedule}"),
+        (training.warmup >= training.epochs,
+         f"--warmup={training.warmup} must be below --epochs={training.epochs}"),
+        (STARTS[kind].counts == "epochs" and amount >= training.epochs,
+         f"--rewind={pruning.rewind} must lie before the last epoch: --epochs={training.epochs}"),
+        (pruning.finetune_learning_rate is not None and not STARTS[kind].constant_rate,
+         f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
+        *_search_rules(config),
+        *CONTROLS[pruning.control].conflicts(config),
+        (config.choice.choose == "validation" and data.validation is None,
+         "--choose=validation needs --validation, such as --validation=0.2"),
+        (config.choice.choose is not None and config.choice.choose.isdigit()
+         and int(config.choice.choose) >= pruning.rounds,
+         f"--choose={config.choice.choose} is not a round of --rounds={pruning.rounds}"),
+        (run.jit and (run.strategy in ("mirrored", "multi_worker") or run.strategy.startswith("cpu:")),
+         f"--jit works on one device only, not with --strategy={run.strategy}: XLA cannot compile the mirrored step"),
+        (run.jit and run.precision == "mixed_float16",
+         "--jit and --precision=mixed_float16 exclude each other: the loss scale changes outside the compiled step; "
+         "use mixed_bfloat16"),
+        (run.accounting == "release" and not (kind == "epoch" and run.eval_every == 1),
+         "--accounting=release rewinds to an epoch and looks at every epoch: set --rewind=epoch:K and --eval_every=1"),
+        (STARTS[kind].of_backbone and config.network.pretrained is None,
+         f"--rewind={pruning.rewind} needs --pretrained=FILE"),
+        (config.network.head != "tvmf" and config.network.kappa != Network().kappa,
+         f"--kappa belongs to --head=tvmf, not {config.network.head}"),
+        (training.adversarial and DATASETS[data.dataset].dtype != "uint8",
+         f"--adversarial attacks pixels of 8 bits, which --dataset={data.dataset} has not"),
+        (data.validation == "official" and data.imbalance is not None,
+         "--validation=official and --imbalance exclude each other: hold out with --validation=0.2"),
+        (training.batch_norm != "per_replica" and not entry.normalises,
+         f"--batch_norm belongs to networks with batch normalisation, which --model={model} has none of"),
+        (training.adversarial and not entry.normalises,
+         f"--adversarial needs batch normalisation, which --model={model} has none of"),
+        (pruning.prunable not in entry.parts,
+         f"--prunable={pruning.prunable} belongs to --model={_models_with(pruning.prunable)}, not {model}"),
+        (training.optimizer == "adam" and training.momentum != Training().momentum,
+         "--momentum belongs to --optimizer=sgd, not adam"),
+    ]  # fmt: skip
+    for broken, message in rules:
+        if broken:
+            raise UsageError(message)
