@@ -11,7 +11,7 @@ import sys
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
-BATCH = 100
+BATCH = int(os.environ.get("BENCH_BATCH", 100))  # images of a training step
 SIDE = 4096  # of the matrices whose product is the machine's peak
 
 

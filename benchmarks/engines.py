@@ -2,7 +2,8 @@
 
 dense          the same network, never wrapped, on one cached batch
 pruned         the wrapped network under masks, on one cached batch; `any_order` the same without determinism,
-               `direct` with every convolution computed as the sum of its products
+               `direct` with every convolution computed as the sum of its products, `in_turn` with one operation at a
+               time, as batches above backend.SMALL_BATCH are trained
 epochs         whole epochs of 500 images through the input pipeline, with augmentation base, observers of a run and
                its checkpoints; `epochs_rand` with rand, `epochs_none` without
 evaluation     logits of batches of 500
@@ -47,7 +48,7 @@ class Ours:
             strategy="one_device",
         )  # fmt: skip
         self.data_set = DATASETS["cifar10"].facts
-        self.devices = backend.start(settings.run)
+        self.devices = backend.start(settings.run, batch_size=None if kind == "in_turn" else bench.BATCH)
         if kind == "direct":
             winograd.pays = lambda *_: False
         model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)

@@ -1,10 +1,10 @@
 """Images per second of training: pruned against dense, whole epochs against bare steps, ours against plain PyTorch.
 
-    python benchmarks/steps.py [--rounds=7] [--widths=16,64] [--out=FILE.json]
+    [BENCH_BATCH=10] python benchmarks/steps.py [--rounds=7] [--widths=16,64] [--out=FILE.json]
 
-ResNet-18, 32x32, batch 100, all cores. Every engine lives in a process of its own and is stopped while another one
-runs; one round asks each in turn, a ratio is the median of the ratios inside each round. PyTorch's rows need the extra
-`bench`; without it they are left out.
+ResNet-18, 32x32, all cores, batch 100 unless the environment says otherwise. Every engine lives in a process of its own
+and is stopped while another one runs; one round asks each in turn, a ratio is the median of the ratios inside each
+round. PyTorch's rows need the extra `bench`; without it they are left out.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import bench
 import engines
 
 ENGINES = (
-    "dense", "pruned", "direct", "any_order", "epochs", "epochs_none", "epochs_rand", "torch", "torch_last",
+    "dense", "pruned", "direct", "in_turn", "any_order", "epochs", "epochs_none", "epochs_rand", "torch", "torch_last",
     "convolutions", "evaluation",
 )  # fmt: skip
 # (name, numerator, denominator, what it should be): ratios of images per second.
@@ -24,6 +24,7 @@ RATIOS = (
     ("pruned / PyTorch, default layout", "pruned", "torch", "at least 1.2"),
     ("pruned / PyTorch, channels-last", "pruned", "torch_last", "at least 1.0 (16), 1.1 (64)"),
     ("pruned / direct convolutions", "pruned", "direct", "more than 1"),
+    ("pruned / one operation at a time", "pruned", "in_turn", "1 at batch 100, more than 1 at 10"),
     ("pruned / its convolutions alone", "pruned", "convolutions", "1 where nothing else counts"),
     ("bare steps / epoch, base", "pruned", "epochs", "at most 1.05"),
     ("bare steps / epoch, rand", "pruned", "epochs_rand", "at most 1.15"),
@@ -70,7 +71,7 @@ def main():
     parser.add_argument("--out")
     given = parser.parse_args()
     kinds = [k for k in given.engines.split(",") if importlib.util.find_spec("torch") or not k.startswith("torch")]
-    facts, numbers = bench.machine(), {}
+    facts, numbers = bench.machine() | {"batch": bench.BATCH}, {}
     print(bench.header(facts))
     for width in map(int, given.widths.split(",")):
         operations = work(width)

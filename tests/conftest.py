@@ -14,8 +14,9 @@ import pytest
 import tf_tickets
 from tf_tickets import backend
 
-# As a run sets it at its start, which comes too late where a test has computed before.
-backend.tf.config.threading.set_inter_op_parallelism_threads(1)
+# As a run of small batches sets it at its start, which comes too late where a test has computed before.
+backend.tf.config.threading.set_intra_op_parallelism_threads(1)
+backend.tf.config.threading.set_inter_op_parallelism_threads(len(os.sched_getaffinity(0)))
 
 DATA = pathlib.Path(__file__).parent / "data"
 ROOT = pathlib.Path(__file__).parent.parent

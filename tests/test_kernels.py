@@ -86,6 +86,7 @@ def test_no_network_has_keras_own(name):
 
 
 STEPS = """
+import hashlib, sys
 import numpy as np
 from tf_tickets import backend
 from tf_tickets.backend import tf
@@ -94,29 +95,52 @@ from tf_tickets.settings import config
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
 
-settings = config.Config.from_values(dataset="cifar10", width=64, images=500, strategy="one_device")
-devices = backend.start(settings.run)
-print(tf.config.threading.get_inter_op_parallelism_threads())
-model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=64)
+width, batch = map(int, sys.argv[1:])
+settings = config.Config.from_values(dataset="cifar10", width=width, images=500, strategy="one_device")
+devices = backend.start(settings.run, batch_size=batch)
+print(*(backend.versions()[name] for name in ("intra_op_threads", "inter_op_threads")))
+model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
 objective = objectives.supervised(losses.build("cross_entropy", None))
 steps = Steps(model, optimizers.build(settings.training, "float32"), devices, objective)
 draws = np.random.default_rng(0)
-images, labels = draws.normal(size=(100, 32, 32, 3)).astype(np.float32), tf.one_hot(draws.integers(0, 10, 100), 10)
-batches = iter(tf.data.Dataset.from_tensors((tf.constant(0.01), images, labels)).repeat())
+images = draws.normal(size=(batch, 32, 32, 3)).astype(np.float32)
+labels = tf.one_hot(draws.integers(0, 10, batch), 10)
+batches = iter(tf.data.Dataset.from_tensors((tf.constant(1 / batch), images, labels)).repeat())
 fresh = {name: np.array(value) for name, value in state.get_state(model).items()}
-ends = []
 for _ in range(8):
     state.set_state(model, fresh)
     steps.reset_optimizer()
     steps.train(batches, 3, 0.1)
-    ends.append({name: np.array(value) for name, value in state.get_state(model).items()})
-print(sum(any(not np.array_equal(end[name], ends[0][name]) for name in end) for end in ends[1:]))
+    print(hashlib.sha256(b"".join(np.array(value).tobytes() for value in state.get_state(model).values())).hexdigest())
 """
+
+
+def _steps(width, batch, **variables):
+    """The threads of an operation, those of operations, and the different ends of eight trainings from one state."""
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"}
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        environment.pop(name, None)
+    words = [sys.executable, "-c", STEPS, str(width), str(batch)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment | variables)
+    threads, *ends = done.stdout.split("\n")[:-1]
+    assert len(ends) == 8
+    return (*map(int, threads.split()), set(ends))
 
 
 @pytest.mark.slow
 def test_steps_of_the_usual_width_have_the_same_bits_again_and_again():
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"}
-    environment.pop("TF_NUM_INTEROP_THREADS", None)
-    done = subprocess.run([sys.executable, "-c", STEPS], check=True, capture_output=True, text=True, env=environment)
-    assert done.stdout.split() == ["1", "0"]
+    cores = len(os.sched_getaffinity(0))
+    intra, inter, ends = _steps(64, 100)
+    assert (intra, inter, len(ends)) == (cores, 1, 1)
+
+
+def test_steps_of_small_batches_have_the_same_bits_whatever_the_threads():
+    cores = len(os.sched_getaffinity(0))
+    intra, inter, ends = _steps(16, 32)
+    assert (intra, inter, len(ends)) == (1, cores, 1)
+    for threads in ("1", "3"):  # how many a run may take, as a sweep says it
+        assert _steps(16, 32, TF_NUM_INTRAOP_THREADS=threads) == (1, int(threads), ends)
+
+
+def test_threads_that_the_environment_gives_operations_stand():
+    assert _steps(4, 10, TF_NUM_INTRAOP_THREADS="2", TF_NUM_INTEROP_THREADS="1")[:2] == (2, 1)

@@ -41,7 +41,7 @@ class Session:
     def __init__(self, plan: Plan, team: Alone = ALONE, devices: Devices | None = None):
         """`devices` are those of an earlier Session of the same process, if there was one."""
         config, self.team = plan.config, team
-        self.devices = devices or joined.devices_of(config.run, self.team)
+        self.devices = devices or joined.devices_of(config.run, self.team, config.data.batch_size)
         self.source = sources.load(config.data.dataset, config.data.data_dir)
         for notice in self.source.notices if devices is None else ():
             say(plain(notice))

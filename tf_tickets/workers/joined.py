@@ -49,11 +49,15 @@ def agreed(stop: Callable[[], bool], team: Alone) -> Callable[[], bool]:
     return lambda: team.any(stop())
 
 
-def devices_of(run: Run, team: Alone) -> "Devices":
-    """The backend.Devices of a config.Run on this worker; UsageError where the workers' devices do not fit together."""
+def devices_of(run: Run, team: Alone, batch_size: int | None = None) -> "Devices":
+    """The backend.Devices of a config.Run on this worker, for training steps of so many images.
+
+    Raises:
+      UsageError: the workers' devices do not fit together.
+    """
     from tf_tickets import backend
 
-    devices = backend.start(run, team.cluster)
+    devices = backend.start(run, team.cluster, batch_size=batch_size)
     if isinstance(team, Team):
         team.gather(None)  # from here on everybody's port is open
         meeting.check_reachable(team.cluster, team.stop)
