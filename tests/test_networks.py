@@ -192,7 +192,7 @@ def test_the_readme_lists_every_network():
 
 
 def test_the_help_of_width_is_the_registry_s():
-    widths = re.findall(r"(?:(\w+) )?(\d+)", options()["width"].metadata["help"].partition("unset: ")[2])
+    widths = re.findall(r"(?:(\w+) )?(\d+)", options()["width"].help.partition("unset: ")[2])
     assert {name: int(width) for name, width in widths if name} == {
         name: entry.default_width for name, entry in NETWORKS.items() if entry.default_width != int(widths[0][1])
     }
