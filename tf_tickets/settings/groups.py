@@ -24,8 +24,8 @@ def _widths():
     """What `--width` means, and what it is for each network where it is unset."""
     widths = {name: entry.default_width for name, entry in NETWORKS.items()}
     usual = next(iter(widths.values()))
-    others = [f"{name} {width}" for name, width in widths.items() if width != usual]
-    unset = ", ".join([str(usual), *others])
+    unusual = [f"{name} {width}" for name, width in widths.items() if width != usual]
+    unset = ", ".join([str(usual), *unusual])
     return f"channels of the first stage, of vit_small the embedding; unset: {unset}"
 
 
