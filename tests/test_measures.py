@@ -231,7 +231,8 @@ def test_the_layers_looked_at_exist_and_stay_readable(model):
     described = architecture.describe(model, classes=10, image_shape=(32, 32, 3), width=64 if "vit" in model else 8)
     names = taps.compared(described)
     assert 8 <= len(names) <= taps.READABLE + 3 and len(set(names)) == len(names) and names[-1] == "linear"
-    if model in ("resnet18", "vgg11", "mobilenet_v2", "vit_small", "harmonic_resnet18"):
+    if model in ("resnet18", "vgg11", "mobilenet_v2", "vit_small", "harmonic_resnet18", "wide_resnet16"):
         network = builder.build(model, classes=10, image_shape=(32, 32, 3), width=described.width)
         assert all(network.get_layer(name) for name in [*names, *described.probed()])
-        assert len(described.probed()) == (4 if "resnet" in model else 1)
+        stages = 3 if model == "wide_resnet16" else 4
+        assert len(described.probed()) == (stages if "resnet" in model else 1)

@@ -23,7 +23,7 @@ COUNTS = {
     "resnet18": (11173962, 11159232), "resnet34": (21282122, 21259968), "resnet50": (23520842, 23447232),
     "resnet101": (42512970, 42387136), "resnet152": (58156618, 57984704), "vgg11": (9231114, 9217728),
     "vgg13": (9416010, 9402048), "vgg16": (14728266, 14710464), "vgg19": (20040522, 20018880),
-    "mobilenet_v2": (2296922, 2249024), "vit_small": (21379210, 21233664),
+    "wide_resnet16": (10961370, 10949040), "mobilenet_v2": (2296922, 2249024), "vit_small": (21379210, 21233664),
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def test_no_two_names_compute_the_same_function_and_each_is_what_its_entry_says(
 
 
 FAMILIES = {
-    "harmonic_resnet18": 2, "full_conv_resnet18": 2, "vgg11": 2, "mobilenet_v2": 8, "vit_small": 64,
+    "harmonic_resnet18": 2, "full_conv_resnet18": 2, "wide_resnet16": 2, "vgg11": 2, "mobilenet_v2": 8, "vit_small": 64,
 }  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_the_readme_lists_every_network():
 
 
 def test_the_help_of_width_is_the_registry_s():
-    widths = re.findall(r"(?:(\w+) )?(\d+)", options()["width"].metadata["help"].partition("unset: ")[2])
+    widths = re.findall(r"(?:(\w+) )?(\d+)", options()["width"].help.partition("unset: ")[2])
     assert {name: int(width) for name, width in widths if name} == {
         name: entry.default_width for name, entry in NETWORKS.items() if entry.default_width != int(widths[0][1])
     }

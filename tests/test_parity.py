@@ -118,7 +118,50 @@ def test_network_has_the_release_s_tensors_and_logits(case, fixture_json, fixtur
 def test_every_registered_family_is_in_the_table(fixture_json):
     assert set(NETWORKS) == set(fixture_json("networks.json")["networks"])
     families = {name.rstrip("0123456789") for name, _, _ in NETWORKS.values()}
-    assert {name.rstrip("0123456789") for name in registry.NETWORKS} == families
+    assert {name.rstrip("0123456789") for name in registry.NETWORKS} == families | {"wide_resnet"}
+
+
+def wide_network(arrays, k, precision):
+    """A wide residual network with the fixture's weights, and its description."""
+    facts = json.loads(arrays["facts"].tobytes())[f"k{k}"]
+    model, described = wrapped_network("wide_resnet16", precision, width=16 * k)
+    missing, left_over = tt.models.load_state(model, formula_weights(facts["order"], 0), False)
+    assert not left_over
+    named = state.torch_state(model)
+    for name in missing:
+        values = 0.3 * np.sin(sum(name.encode()) + 0.9 * np.arange(len(named[name])))
+        named[name] = values + (1.0 if name.endswith((".weight", ".running_var")) else 0.0)
+    tt.models.load_state(model, named)
+    assert [torch_line(kernel) for kernel in described.kernels()] == facts["order"]
+    assert described.trainable_parameters() == facts["trainable_parameters"]
+    assert sum(kernel.size for kernel in described.prunable()) == facts["prunable_weights"]
+    return model
+
+
+@pytest.mark.parametrize("k", [1, 4, 8])
+def test_wide_residual_networks_have_the_definition_s_tensors_and_logits(k, fixture_arrays):
+    """With other scales, shifts and statistics than a network starts with: each normalisation is where it belongs."""
+    arrays = fixture_arrays("wide_networks.npz")
+    images = fixture_arrays("networks.npz")["x"].transpose(0, 2, 3, 1)
+    model = wide_network(arrays, k, "float32")
+    for key, mode in {
+        "logits_eval": False, "logits_train": True, "logits_eval_after_one_train_pass": False,
+    }.items():  # fmt: skip
+        reference, found = arrays[f"k{k}/{key}"], model(images, training=mode).numpy()
+        assert np.abs(found - reference).max() <= 1e-3 * np.abs(reference).max(), key
+
+
+def test_gradients_of_a_wide_residual_network_are_the_definition_s(fixture_arrays):
+    arrays = fixture_arrays("wide_networks.npz")
+    images = fixture_arrays("networks.npz")["x"].transpose(0, 2, 3, 1).astype(np.float64)
+    model = wide_network(arrays, 1, "float64")
+    with tf.GradientTape() as tape:
+        targets = tf.one_hot(np.arange(len(images)) % 10, 10, dtype=tf.float64)
+        loss = tf.reduce_mean(losses.cross_entropy(targets, model(images, training=True)))
+    assert float(loss) == pytest.approx(float(arrays["k1/loss"]), rel=1e-6)
+    variables = {state._torch_name(name): v for name, v in state.variables(model).items() if v.trainable}
+    for (name, _), gradient in zip(variables.items(), tape.gradient(loss, list(variables.values()))):
+        assert np.linalg.norm(gradient) == pytest.approx(float(arrays[f"k1/gradient_norm/{name}"]), rel=1e-5), name
 
 
 def test_feed_forward_alone(fixture_json):

@@ -83,6 +83,25 @@ def test_a_curve_s_readme_prints_the_committed_rows(name):
     assert len(re.findall(r"^\| [\d,]+ \|", published, re.M)) == rows["epochs"].nunique()
 
 
+def test_the_trials_readme_prints_the_committed_rows():
+    folder = ROOT / "results" / "trials"
+    published, rows = (folder / "README.md").read_text(), pandas.read_csv(folder / "rows.csv")
+    dense = frame("dense_curve")
+    baseline = dense[dense["epochs"] == 200].set_index("seed")["test_accuracy"]
+    np.testing.assert_allclose(rows["baseline"], baseline.loc[rows["pair"]].to_numpy(), atol=1e-6)
+    np.testing.assert_allclose(rows["difference"], rows["test_accuracy"] - rows["baseline"], atol=1e-6)
+    for idea, group in rows.groupby("idea"):
+        accuracies, differences = (
+            ", ".join(f"{100 * value:{sign}.2f}" for value in group[column])
+            for column, sign in (("test_accuracy", ""), ("difference", "+"))
+        )
+        cells = f"{len(group)} | {accuracies} | {differences} | {100 * group['difference'].mean():+.2f} |"
+        assert re.search(rf"^\| {idea} \| [^|]+ \| {re.escape(cells)}$", published, re.M), idea
+    assert (
+        len(re.findall(r"^\| [a-z_0-9]+ \| .* points|^\| [a-z_]\w* \|", published, re.M)) == rows["idea"].nunique() + 1
+    )
+
+
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_readme_s_sentences_have_the_committed_numbers(name):
     """`35.7 % dense, 40.0 % with 0.8 % of the weights left, +4.3 points, [+2.3, +6.3], p = 0.031: [results/NAME]`."""

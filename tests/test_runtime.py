@@ -34,7 +34,8 @@ NETWORKS = [
     ("harmonic_resnet50", (35, 40, 3), "full", "linear"), ("full_conv_resnet18", (9, 12, 3), "small", "tvmf"),
     ("full_conv_resnet50", (16, 16, 3), "small", "linear"), ("vgg11", (32, 32, 3), "small", "linear"),
     ("vgg16", (20, 40, 1), "small", "cosine"), ("mobilenet_v2", (16, 16, 3), "small", "linear"),
-    ("mobilenet_v2", (33, 32, 13), "full", "linear"),
+    ("mobilenet_v2", (33, 32, 13), "full", "linear"), ("wide_resnet16", (16, 16, 3), "small", "linear"),
+    ("wide_resnet16", (33, 45, 3), "full", "tvmf"),
 ]  # fmt: skip
 SLOW = ("harmonic_resnet50", "full_conv_resnet50", "vgg16")
 METHODS = ("dense", "sparse", "compiled")

@@ -97,6 +97,9 @@ def test_wide_stages_of_a_network_use_it_and_nothing_else_does():
     middle = [name.replace("layer4", "layer3") for name in late]
     assert transformed(tt.models.build("resnet18", width=32, **facts)) == middle + late
     assert not transformed(tt.models.build("resnet18", width=8, **facts))
+    both = ["layer2.0.conv2", "layer2.1.conv1", "layer2.1.conv2"]
+    both += [name.replace("layer2", "layer3") for name in both]
+    assert transformed(tt.models.build("wide_resnet16", width=128, **facts)) == both
     assert not transformed(tt.models.build("resnet18", width=16, precision="mixed_bfloat16", **facts))
 
 

@@ -20,6 +20,15 @@ def _controls():
     return "; ".join(f"{place}: {', '.join(texts)}" for place, texts in places.items())
 
 
+def _widths():
+    """What `--width` means, and what it is for each network where it is unset."""
+    widths = {name: entry.default_width for name, entry in NETWORKS.items()}
+    usual = next(iter(widths.values()))
+    unusual = [f"{name} {width}" for name, width in widths.items() if width != usual]
+    unset = ", ".join([str(usual), *unusual])
+    return f"channels of the first stage, of vit_small the embedding; unset: {unset}"
+
+
 @dataclasses.dataclass(frozen=True)
 class Data:
     """Which images, and what is done to them."""
@@ -57,10 +66,7 @@ class Network:
     """Which network."""
 
     model: str = option("resnet18", "network", choices=NETWORKS)
-    width: int | None = option(
-        None, "channels of the first stage, of vit_small the embedding; unset: 64, mobilenet_v2 32, vit_small 384",
-        low=1, high=4096,
-    )  # fmt: skip
+    width: int | None = option(None, _widths, low=1, high=4096)
     stem: str = option(
         "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling, of vit_small: images below 128 pixels resized "
         "to 224; auto: the data set's, and full for a pretrained vit_small", choices=("auto", "small", "full"),
