@@ -204,7 +204,7 @@ def _picture(tuned) -> Callable[[], Figure] | None:
     if len(names) > 2:
         return None
     if tuned.best is not None:
-        label, shown = f"{tuned.metric} (%), mean of {tuned.folds} folds", [_points(row.mean) for row in tuned.rows]
+        label, shown = f"mean {tuned.metric} of {tuned.folds} folds (%)", [_points(row.mean) for row in tuned.rows]
     elif any(row.fits for row in tuned.rows):
         label, shown = "norm of the weights, of points that fit", [row.norm if row.fits else None for row in tuned.rows]
     else:
@@ -224,8 +224,8 @@ def _map(tuned, shown, label):
         if value is not None:
             table.loc[row.texts[down], row.texts[across]] = value
     drawn = maps.heat_map(
-        table, text=lambda value: f"{value:.3g}", label=label, x=across, y=down,
-        title="framed: the chosen point", size=(5.2, max(2.4, 1.2 + 0.4 * len(rows))),
+        table, text=lambda value: f"{value:.3g}", x=across, y=down, title=f"{label}\nframed: the chosen point",
+        size=(5.2, max(2.6, 1.4 + 0.4 * len(rows))),
     )  # fmt: skip
     chosen = tuned.rows[tuned.chosen].texts
     corner = (columns.index(chosen[across]), rows.index(chosen[down]))
@@ -251,7 +251,7 @@ def _line(tuned, shown, label):
     )  # fmt: skip
     axes.set_xticks(range(len(shown)), maps.shortened(row.texts[name] for row in tuned.rows))
     axes.set_xlabel(name)
-    axes.set_ylabel(label if tuned.best is None else f"{label}\nbars: one standard error")
+    axes.set_title(label if tuned.best is None else f"{label}, bars: one standard error")
     axes.legend()
     return drawn
 

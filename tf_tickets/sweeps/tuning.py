@@ -98,7 +98,7 @@ def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config],
     points = grid.points(config.command.sweep or "", "train")
     rule = config.command.rule or ""
     folds, given = folds_of(rule), sweep.of_runs(config, names)
-    _check_fields([name for names in points[0].texts for name in names.split("+")], by_norm=folds is None)
+    _check_fields([name for axis in points[0].texts for name in axis.split("+")], by_norm=folds is None)
     shared = {name: value for name, value in given.items() if name not in _AFTERWARDS}
     split = [
         dataclasses.replace(
@@ -110,12 +110,9 @@ def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config],
     runs, each = sweep.resolve_points(split or points, shared, check), folds or 1
     trainings = [runs[start : start + each] for start in range(0, len(runs), each)]
     afterwards = {name: value for name, value in given.items() if name != "allow_other_environment"}
+    # What is chosen has to run afterwards.
+    sweep.resolve_points([dataclasses.replace(point, command=next_command(config)) for point in points], given, check)
     values = [{**afterwards, **point.values} for point in points]
-    for point, chosen in zip(points, values):
-        try:
-            Config.from_values(**chosen)
-        except UsageError as error:
-            raise UsageError(f"--sweep, at {point}, in the run that is tuned: {error}") from None
     identity = "\n".join([rule, *(run.name for run in runs)])
     name = f"{rule.replace(':', '_')}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
     return Tuning(config, points, trainings, values, folds, os.path.join(config.run.out, "tune", name))
