@@ -62,14 +62,14 @@ class Tune(Command):
             say("nothing is chosen yet: mend that and run again to continue")
             return sweep.worst(failed)
         path = os.path.join(tuned.folder, "tuned.cfg")
-        found = _found(tuned)
-        storage.write_bytes(path, tuned.flagfile(found.chosen).encode())
+        result = _result(tuned)
+        storage.write_bytes(path, tuned.flagfile(result.chosen).encode())
         command = tuning.next_command(config)
-        print(shown.finish(found, f"python -m tf_tickets.main {command} --flagfile={shlex.quote(path)}"))
+        print(shown.finish(result, f"python -m tf_tickets.main {command} --flagfile={shlex.quote(path)}"))
         return 0
 
 
-def _found(tuned: "Tuning") -> "Tuned":
+def _result(tuned: "Tuning") -> "Tuned":
     """What a report shows of a tuning whose trainings have ended."""
     from tf_tickets.report.tuning import Tuned
     from tf_tickets.sweeps import rules, tuning

@@ -106,13 +106,13 @@ def sweep(
       StateError: the folder of the logs cannot be written.
       UsageError: there is no such cluster, or it has no room for a run; nothing was touched.
     """
-    outcomes = run_stages(runs, config, lambda ended, _: [run for run in runs if run.name not in ended], stop, say)
+    outcomes = run_stages(runs, config, lambda ended, _: [r for r in runs if r.name not in ended], stop=stop, say=say)
     return [outcomes[run.name] for run in runs]
 
 
 def run_stages(
     runs: list[Run], config: Config, following: Callable[[dict[str, Outcome], Progress], list[Run]],
-    stop: Callable[[], bool] = lambda: False, say: Callable[[str], None] = lambda line: None,
+    *, stop: Callable[[], bool] = lambda: False, say: Callable[[str], None] = lambda line: None,
     ended: Callable[[Outcome], None] = lambda outcome: None,
 ) -> dict[str, Outcome]:  # fmt: skip
     """Runs some of the runs, then others by how those ended, and so on.

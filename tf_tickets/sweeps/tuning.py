@@ -153,7 +153,7 @@ def tune(
     def failures(ended):
         return [outcome for outcome in ended.values() if outcome.status not in (0, DivergedError.exit_status)]
 
-    ended = sweep.run_stages(tuning.runs, tuning.config, following, stop, say, tuning.note)
+    ended = sweep.run_stages(tuning.runs, tuning.config, following, stop=stop, say=say, ended=tuning.note)
     return failures(ended)
 
 
