@@ -26,6 +26,7 @@ from tf_tickets.sweeps import tuning
         (["tune", "--sweep=command=imp,train", "--rule=folds:3"], ["command is no setting", "one round"]),
         (["tune", "--sweep=learning_rate+fraction=0.1+0.2,0.2+0.3", "--rule=folds:3"], ["fraction is no setting"]),
         (["tune", "--sweep=validation=0.2,0.3", "--rule=folds:3"], ["validation is no setting", "the rule decides"]),
+        (["tune", "--sweep=rate=0.1,0.2", "--rule=folds:3"], ["rate is no setting", "one dense round"]),
         (["tune", "--sweep=width=4,8", "--rule=weight_norm"], ["differ in width", "--rule=folds:5"]),
         (["tune", "--sweep=learning_rate=0.1,0.10", "--rule=folds:3"], ["stands twice"]),
         (["tune", "--sweep=learning_rate=1,2;choose=last", "--rule=folds:3"], ["choose is no setting"]),

@@ -36,6 +36,8 @@ def test_the_simplest_within_one_standard_error_of_the_best_is_chosen():
     assert rules.choose_by_folds(scores, 3, [2, 1, 0]) == (1, 0)
     assert rules.choose_by_folds(scores, 3, [0, 1, 2]) == (0, 0)
     assert rules.choose_by_folds([by_fold(0.5, 0.5), by_fold(0.5, 0.5)], 2, [1, 0]) == (1, 1)
+    thirds = [by_fold(0.2, 0.1), by_fold(2 / 15, 1 / 6)]  # both 0.15, the first with a rounding error
+    assert sum(thirds[0].values()) > sum(thirds[1].values()) and rules.choose_by_folds(thirds, 2, [1, 0]) == (1, 1)
     assert rules.choose_by_folds([by_fold(0.9), by_fold(0.5, 0.5)], 2, [0, 1]) == (1, 1), "a point that lacks a fold"
 
 

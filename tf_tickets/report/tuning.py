@@ -223,8 +223,9 @@ def _map(tuned, shown, label):
     for row, value in zip(tuned.rows, shown):
         if value is not None:
             table.loc[row.texts[down], row.texts[across]] = value
+    empty = "; empty: without this number" if None in shown else ""
     drawn = maps.heat_map(
-        table, text=lambda value: f"{value:.3g}", x=across, y=down, title=f"{label}\nframed: the chosen point",
+        table, text=lambda value: f"{value:.3g}", x=across, y=down, title=f"{label}\nframed: the chosen point{empty}",
         size=(5.2, max(2.6, 1.4 + 0.4 * len(rows))),
     )  # fmt: skip
     chosen = tuned.rows[tuned.chosen].texts

@@ -63,7 +63,7 @@ def choose_by_folds(scores: Sequence[Mapping[int, float]], folds: int, order: Se
       ValueError: no point has all folds.
     """
     estimates = {index: estimate(list(scores[index].values())) for index in order if len(scores[index]) == folds}
-    best = max(estimates, key=lambda index: estimates[index][0])
+    best = max(estimates, key=lambda index: round(estimates[index][0] / _ROUNDING))
     mean, error = estimates[best]
     return next(index for index in estimates if estimates[index][0] >= mean - error - _ROUNDING), best
 

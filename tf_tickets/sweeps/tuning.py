@@ -98,7 +98,7 @@ def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config],
     points = grid.points(config.command.sweep or "", "train")
     rule = config.command.rule or ""
     folds, given = folds_of(rule), sweep.of_runs(config, names)
-    _check_fields([name for axis in points[0].texts for name in axis.split("+")], by_norm=folds is None)
+    _check_fields(config, [name for axis in points[0].texts for name in axis.split("+")], by_norm=folds is None)
     shared = {name: value for name, value in given.items() if name not in _AFTERWARDS}
     split = [
         dataclasses.replace(
@@ -118,10 +118,13 @@ def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config],
     return Tuning(config, points, trainings, values, folds, os.path.join(config.run.out, "tune", name))
 
 
-def _check_fields(fields, by_norm):
+def _check_fields(config, fields, by_norm):
     for name in fields:
-        if name in _REFUSED:
-            raise UsageError(f"--sweep: {name} is no setting to tune: {_REFUSED[name]}; leave it out of the grid")
+        why = _REFUSED.get(name)
+        if why is None and options()[name].group == "pruning" and next_command(config) == "imp":
+            why = "tune trains one dense round, which is the same with any"
+        if why is not None:
+            raise UsageError(f"--sweep: {name} is no setting to tune: {why}; leave it out of the grid")
         if by_norm and name in _NOT_BY_NORM:
             raise UsageError(
                 f"--sweep: --rule=weight_norm cannot compare points that differ in {name}, only in how one network is "
