@@ -106,6 +106,11 @@ def test_rounds_do_not_replay_the_dense_round_s_draws(finished):
 def test_the_ticket_is_chosen_on_validation(finished):
     result, config, _ = finished
     accuracies = [summary["validation_accuracy"] for summary in folder_of(finished).summaries()]
+    for index, summary in enumerate(folder_of(finished).summaries()):
+        rows = storage.read_csv(folder_of(finished).round(index).evaluations)
+        told = {row["metric"]: float(row["value"]) for row in rows if row["setting"] == "validation"}
+        for metric in ("accuracy", "balanced_accuracy"):
+            assert told[metric] == summary[f"validation_{metric}"]
     assert accuracies[result.chosen] == max(accuracies)
     assert config.choose == "validation"
     assert tt.Ticket.load(folder_of(finished).ticket).round == result.chosen

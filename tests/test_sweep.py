@@ -20,8 +20,8 @@ from tf_tickets.sweeps import devices, pool, sweep
     [
         (["sweep"], ["sweep needs --sweep="]),
         (["sweep", "train", "--sweep=seed=0"], ["'train'", "stray"]),
-        (["--sweep=seed=0"], ["--sweep belongs to sweep, not imp"]),
-        (["train", "--workers=2"], ["--workers belongs to sweep, not train"]),
+        (["--sweep=seed=0"], ["--sweep belongs to sweep and tune, not imp"]),
+        (["train", "--workers=2"], ["--workers belongs to sweep and tune, not train"]),
         (["sweep", "--sweep=seed=0", "--workers=0"], ["--workers=0", "below 1"]),
         (["sweep", "--sweep=seed=0", "--archive=a.tar"], ["--archive belongs to prepare", "at seed=0"]),
         (["sweep", "--sweep=seed=0;sede=1"], ["did you mean seed?"]),

@@ -1,6 +1,7 @@
 """`sweep`: many runs."""
 
 import sys
+import typing
 from collections.abc import Iterator, Sequence
 
 from tf_tickets import stopping, streams
@@ -10,6 +11,9 @@ from tf_tickets.registry import COMMANDS
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, changed, check_command
 from tf_tickets.settings.config import Config
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.sweeps.outcomes import Run
 
 # The engines that each flag belongs to.
 _ENGINES = {
@@ -31,17 +35,12 @@ class Sweep(Command):
         return config.command.engine == "slurm"
 
     def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
-        """Flags that the engine does not take."""
-        given, engine = config.command, config.command.engine
-        if given.sweep is None:
+        """Flags that are missing, or that the engine does not take."""
+        if config.command.sweep is None:
             yield "sweep needs --sweep='FIELD=A,B;FIELD=0..4', or --sweep=FILE with one field a line"
-        for name in changed(config, _ENGINES):
-            if engine not in _ENGINES[name]:
-                yield f"--{name} belongs to --engine={' or '.join(_ENGINES[name])}, not {engine}"
-        if engine == "ray" and not sys.platform.startswith("linux"):
-            yield "--engine=ray needs Linux, whose kernel ends a run with its worker; leave --engine out here"
-        if engine == "slurm" and (given.gpus_per_run or 0) % 1:
-            yield f"--gpus_per_run={given.gpus_per_run:g}: Slurm gives whole GPUs; --engine=ray parts them"
+        if config.command.rule is not None:
+            yield "--rule belongs to tune, not sweep"
+        yield from engine_problems(config)
 
     def run(self, request: Request) -> int:
         """Prints a table of the runs, what is left to do of them, or Slurm's script; the worst status of the runs."""
@@ -61,7 +60,7 @@ class Sweep(Command):
             print(sweeps.listing([entry | state for entry, state in zip(entries, states)]))
             return 0
         if config.command.engine == "slurm":
-            return _print_script(planned, config)
+            return print_script(planned, config)
         progress = streams.say if config.run.progress != "none" else lambda line: None
         outcomes = sweep.sweep(planned, config, stopping.requested, progress)
         ends = [{"state": outcome.state, "chosen": outcome.chosen} for outcome in outcomes]
@@ -72,7 +71,20 @@ class Sweep(Command):
         return sweep.worst(outcomes)
 
 
-def _print_script(planned, config):
+def engine_problems(config: Config) -> Iterator[str]:
+    """Flags that the engine does not take."""
+    given, engine = config.command, config.command.engine
+    for name in changed(config, _ENGINES):
+        if engine not in _ENGINES[name]:
+            yield f"--{name} belongs to --engine={' or '.join(_ENGINES[name])}, not {engine}"
+    if engine == "ray" and not sys.platform.startswith("linux"):
+        yield "--engine=ray needs Linux, whose kernel ends a run with its worker; leave --engine out here"
+    if engine == "slurm" and (given.gpus_per_run or 0) % 1:
+        yield f"--gpus_per_run={given.gpus_per_run:g}: Slurm gives whole GPUs; --engine=ray parts them"
+
+
+def print_script(planned: list["Run"], config: Config) -> int:
+    """Prints what `sbatch` takes for the runs that are not finished; the exit status."""
     from tf_tickets.sweeps import slurm
 
     text = slurm.script(planned, config)

@@ -50,7 +50,7 @@ def write(
         storage.write_arrays(folder.mask, masks, compress=True)
     storage.write_csv(folder.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     storage.write_arrays(folder.weights, weights)
-    storage.write_csv(folder.epochs, rows, EPOCH_COLUMNS)
+    storage.write_csv(folder.epochs, [{name: row.get(name) for name in EPOCH_COLUMNS} for row in rows], EPOCH_COLUMNS)
     density = pruning_masks.density(masks)
     evaluations = [
         {"run": run.name, "round": folder.index, "density": density, "evaluator": "clean", "setting": part,
@@ -109,4 +109,5 @@ def summary_of(plan: Plan, training_round: Round, masks: dict[str, np.ndarray], 
         "test_accuracy_best_epoch": max(evaluated) if every else None,
         "epochs_evaluated": len(evaluated),
         "validation_accuracy": last.get("validation_accuracy"),
+        "validation_balanced_accuracy": last.get("validation_balanced_accuracy"),
     }

@@ -153,7 +153,8 @@ class Session:
         test = self.evaluate(self.test, stop)
         row = {f"test_{name}": value for name, value in test.items()}
         if self.validation is not None:
-            row["validation_accuracy"] = self.evaluate(self.validation, stop)["accuracy"]
+            held = self.evaluate(self.validation, stop)
+            row |= {f"validation_{name}": held[name] for name in ("accuracy", "balanced_accuracy")}
         return row
 
     def manifest(self, identity: str) -> dict:

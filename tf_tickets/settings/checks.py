@@ -46,6 +46,19 @@ def check_validation(text: str) -> str | None:
     return None if 0.0 < value < 1.0 else "is not a fraction in (0, 1), fold:I/K or official"
 
 
+def folds_of(rule: str) -> int | None:
+    """The number of folds of a `rule`; None where it has none."""
+    return int(rule.removeprefix("folds:")) if rule.startswith("folds:") else None
+
+
+def check_rule(text: str) -> str | None:
+    """The problem with a `rule`, or None."""
+    count = integer(text.removeprefix("folds:")) if text.startswith("folds:") else None
+    if text == "weight_norm" or (count is not None and count >= 2):
+        return None
+    return "is neither folds:K with K >= 2 nor weight_norm"
+
+
 def check_choose(text: str) -> str | None:
     """The problem with a `choose` value, or None."""
     if text in ("validation", "last") or integer(text) is not None:

@@ -152,7 +152,8 @@ def _parse(argv, flag_values):
     if command == "pretrain":
         values.setdefault("rewind", "init")  # nothing is rewound: a short pretraining is not too short for it
     # What a sweep's flags leave in conflict its grid may settle; each of its runs is checked.
-    config = configs.Config.unchecked(**values) if command == "sweep" else configs.Config.from_values(**values)
+    made = configs.Config.unchecked if COMMANDS[command].flags_of_runs else configs.Config.from_values
+    config = made(**values)
     for name, value in config.values().items():
         flag_values[name].value = value
     check_command(command, config, paths)

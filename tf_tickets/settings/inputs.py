@@ -41,16 +41,22 @@ class Command:
     latex: bool = option(False, "with report: every table also as LaTeX, beside its CSV", digest=False)
     pdf: bool = option(False, "with report: every figure also as PDF", digest=False)
     sweep: str | None = option(
-        None, "with sweep: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or a file "
-        "with one field a line; command=imp,train chooses the command", digest=False,
+        None, "with sweep and tune: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or "
+        "a file with one field a line; of sweep command=imp,train chooses the command", digest=False,
     )  # fmt: skip
-    workers: int | None = option(
-        None, "with sweep: runs at a time; unset: one per GPU, or without GPUs one per two cores", low=1, high=1024,
+    rule: str | None = option(
+        None, "with tune: how a point of the grid is chosen; folds:K: by its accuracy on K held-out parts of the "
+        "training images, the simplest within one standard error of the best; weight_norm: nothing held out, the "
+        "smallest norm of the weights among the points that fit their training images", check=checks.check_rule,
         digest=False,
     )  # fmt: skip
+    workers: int | None = option(
+        None, "with sweep and tune: runs at a time; unset: one per GPU, or without GPUs one per two cores", low=1,
+        high=1024, digest=False,
+    )  # fmt: skip
     engine: str = option(
-        "process", "with sweep: who runs them; process: this machine; ray: a Ray cluster; slurm: prints a job array "
-        "for sbatch", choices=("process", "ray", "slurm"), digest=False,
+        "process", "with sweep and tune: who runs them; process: this machine; ray: a Ray cluster; slurm: prints a job "
+        "array for sbatch", choices=("process", "ray", "slurm"), digest=False,
     )  # fmt: skip
     address: str | None = option(
         None, "with --engine=ray: HOST:PORT of the cluster's head, or auto for the one that runs on this machine; "

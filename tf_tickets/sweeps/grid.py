@@ -19,7 +19,7 @@ from tf_tickets.settings.config import options
 
 # Of the sweep as a whole; none of them tells one run from another.
 OF_THE_SWEEP = (
-    "out", "progress", "dry_run", "sweep", "workers", "engine", "address", "cpus_per_run", "gpus_per_run",
+    "out", "progress", "dry_run", "sweep", "rule", "workers", "engine", "address", "cpus_per_run", "gpus_per_run",
     "allow_other_environment",
 )  # fmt: skip
 _MOST_RUNS = 10_000
@@ -51,11 +51,12 @@ def fields() -> list[str]:
     return ["command", *(name for name in settings if name not in OF_THE_SWEEP)]
 
 
-def points(text: str) -> list[Point]:
+def points(text: str, command: str = "imp") -> list[Point]:
     """Reads a grid.
 
     Args:
       text: the value of `--sweep`: fields with their values, parted by semicolons, or a file with one field a line.
+      command: of the points where the grid does not choose it.
 
     Returns:
       A list of Points, in the order written; the last field varies fastest.
@@ -78,7 +79,7 @@ def points(text: str) -> list[Point]:
     for combination in itertools.product(*axes):
         values = {field: value for _, _, part in combination for field, value in part.items()}
         texts = {name: written for name, written, _ in combination}
-        combined.append(Point(values.pop("command", "imp"), values, texts))
+        combined.append(Point(values.pop("command", command), values, texts))
     return combined
 
 

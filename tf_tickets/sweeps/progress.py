@@ -55,6 +55,13 @@ class Progress:
             else:
                 self._line("failed", outcome.run, f" with exit status {outcome.status}: {outcome.message}")
 
+    def left_out(self, run: Run, why: str) -> None:
+        """A run that will not be needed."""
+        with self._lock:
+            if self._waiting.pop(run.name, None) is not None:
+                self._ended += 1
+                self._line("left out", run, f": {why}")
+
     def _line(self, word, run, text):
         self._say(f"[{self._numbers[run.name]}/{len(self._numbers)}] {word} {run.name} ({run.point}){text}")
 

@@ -15,7 +15,7 @@ _HEAD = """\
 #!/usr/bin/env bash
 # {runs} runs of tf_tickets. Submit: sbatch --time=04:00:00 [--partition=...] THIS_FILE
 # A run that the time limit or a SIGTERM stops saves its state, queues itself again and continues; one whose node is
-# lost is requeued by Slurm and does too. When all are done, the same sweep without --engine writes the table.
+# lost is requeued by Slurm and does too. When all are done, the same command without --engine writes the table.
 #SBATCH --job-name=tf-tickets
 #SBATCH --array={indices}
 #SBATCH --cpus-per-task={cpus}

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import secrets
+import typing
 from collections.abc import Callable, Iterable
 
 from tf_tickets import storage
@@ -33,11 +34,28 @@ def resolve(config: Config, names: Iterable[str], check: Callable[[str, Config],
     Raises:
       UsageError, StateError: one line with the first bad point's values; or two points are the same run.
     """
+    return resolve_points(grid.points(config.command.sweep or ""), of_runs(config, names), check)
+
+
+def of_runs(config: Config, names: Iterable[str]) -> dict[str, typing.Any]:
+    """Those of the flags that were set which every run gets, by name, with their values."""
     given = {name: value for name, value in config.values().items() if name in names}
     kept = ("out", "allow_other_environment")
-    given = {name: value for name, value in given.items() if name in kept or name not in grid.OF_THE_SWEEP}
+    return {name: value for name, value in given.items() if name in kept or name not in grid.OF_THE_SWEEP}
+
+
+def resolve_points(
+    points: Iterable[grid.Point], given: dict[str, typing.Any], check: Callable[[str, Config], None]
+) -> list[Run]:
+    """As `resolve`, of points that are there.
+
+    Args:
+      points: grid.Points.
+      given: the settings that all of them share.
+      check: as of `resolve`.
+    """
     runs, known = [], {}
-    for point in grid.points(config.command.sweep or ""):
+    for point in points:
         try:
             run = _resolve(point, given, check)
         except TicketError as error:
@@ -88,20 +106,47 @@ def sweep(
       StateError: the folder of the logs cannot be written.
       UsageError: there is no such cluster, or it has no room for a run; nothing was touched.
     """
+    outcomes = run_stages(runs, config, lambda ended, _: [r for r in runs if r.name not in ended], stop=stop, say=say)
+    return [outcomes[run.name] for run in runs]
+
+
+def run_stages(
+    runs: list[Run], config: Config, following: Callable[[dict[str, Outcome], Progress], list[Run]],
+    *, stop: Callable[[], bool] = lambda: False, say: Callable[[str], None] = lambda line: None,
+    ended: Callable[[Outcome], None] = lambda outcome: None,
+) -> dict[str, Outcome]:  # fmt: skip
+    """Runs some of the runs, then others by how those ended, and so on.
+
+    Args:
+      runs: list of Runs: all that may be needed. What each gets of the machine depends on their number.
+      config: the sweep's Config.
+      following: function (Outcomes so far by name, Progress) -> the runs of the next stage; none: the end.
+      stop, say: as of `sweep`.
+      ended: told of each Outcome as it comes.
+
+    Returns:
+      The Outcomes by name; of runs that were not needed none.
+
+    Raises:
+      StopRequested, StateError, UsageError: as of `sweep`.
+    """
     outcomes = {run.name: Outcome(run, 0, skipped=True) for run in runs if run.finished}
-    todo = [run for run in runs if run.name not in outcomes]
     progress = Progress(runs, say)
     for outcome in outcomes.values():
         progress.ended(outcome)
+    todo = following(outcomes, progress)
     if todo:
         with _engine(config, len(runs)) as (progress.workers, map_runs):
             open_logs(config.run.out)
-            for outcome in map_runs(todo, progress, stop):
-                outcomes[outcome.run.name] = outcome
+            while todo:
+                for outcome in map_runs(todo, progress, stop):
+                    outcomes[outcome.run.name] = outcome
+                    ended(outcome)
+                todo = following(outcomes, progress)
     if any(outcome.status in (None, StopRequested.exit_status) for outcome in outcomes.values()) and stop():
         done = sum(outcome.status == 0 for outcome in outcomes.values())
         raise StopRequested(f"stopped on request: {done} of {len(runs)} runs are finished; run again to continue")
-    return [outcomes[run.name] for run in runs]
+    return outcomes
 
 
 def _engine(config, count):
