@@ -5,6 +5,7 @@ import re
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.settings.checks import folds_of
 from tf_tickets.settings.config import options
 
 _NAMES = {
@@ -58,10 +59,11 @@ def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "
         _preprocessing(data),
         "## Numbers",
         _numbers(metrics, test_images),
+        *(["## Temperature", _temperature(ticket)] if ticket.calibration else []),
         "## Settings that differ from the defaults",
         _settings(ticket.settings),
         "## Limits",
-        _limits(),
+        _limits(ticket),
         "## Loading",
         _LOADING.format(
             folder=folder,
@@ -165,10 +167,31 @@ def _setting(value):
     return text if re.fullmatch(r"[\w.,:()+=/|-]*", text) and "__" not in text else code(text)
 
 
-def _limits():
+def _temperature(ticket):
+    """What its probabilities are divided by, and on which images that was fitted."""
+    fitted = ticket.calibration
+    folds, images = folds_of(fitted["method"]), f"{fitted['images']:,} images"
+    if folds:
+        where = (
+            f"{folds} networks trained like it, each without one of {folds} parts of its training images, on that part"
+        )
+    elif ticket.refits:
+        where = "its round of the search, before it was trained again on these images too, on the validation part"
+    else:
+        where = "it on the validation part, which it was not trained on"
+    return (
+        f"Probabilities are softmax(logits / {ticket.temperature:.6g}) in every format; logits are as they are. The "
+        f"temperature makes {images} most likely, as predicted by {where} (Guo et al. 2017). Their mean negative "
+        f"log-likelihood is {fitted['loss_before']:.4f} without it and {fitted['loss']:.4f} with it."
+    )
+
+
+def _limits(ticket):
     limits = [
         "It knows its classes alone and names one of them for any picture.",
-        "Its probabilities are not calibrated; `evaluate` measures by how much.",
+        "Its probabilities are not calibrated; `evaluate` measures by how much."
+        if ticket.calibration is None
+        else "Its probabilities are calibrated for pictures like those of its training; `evaluate` measures how well.",
         "It was tested on pictures like those of its training; on others, after corruption and under attack it is "
         "worse, which `evaluate --evaluators=corruptions,shift,fgsm,pgd` measures.",
         "Zeros make it small, and fast only where something skips them: the SavedModel computes densely, "

@@ -10,7 +10,7 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import verify
+from tf_tickets.export import claims, verify
 from tf_tickets.export.ticket import DOCUMENT, Ticket, data_of, ids_digest, network_of, settings_of, training_ids
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
@@ -48,7 +48,20 @@ def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:
         masks, trained, rewound, network_of(config, described), data=data_of(data_set), settings=settings,
         ids_digest=ids_digest(ids), round=summary["round"], ids=ids if all(map(_is_a_line, ids)) else None,
         pictures=storage.read_sealed(run.manifest).get("pictures") if data_set.own else None,
+        calibration=calibration_of(round_folder),
     )  # fmt: skip
+
+
+def calibration_of(round_folder: runs.RoundFolder) -> dict | None:
+    """What was fitted for a round, as a Ticket has it; StateError where the file is damaged or no calibration."""
+    if not os.path.exists(round_folder.calibration):
+        return None
+    calibration = storage.read_sealed(round_folder.calibration)
+    try:
+        claims.check_calibration(calibration)
+    except ValueError as error:
+        raise StateError(f"{round_folder.calibration}: {error}; delete it to redo it") from None
+    return calibration
 
 
 def measured(run: runs.RunFolder, round_folder: runs.RoundFolder) -> tuple[dict, int]:

@@ -24,6 +24,7 @@ class _Served(tf.Module):
         self.mean = tf.constant(ticket.data["mean"], tf.float32)
         self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
         self._dtype = tf.as_dtype(ticket.data.get("dtype", "uint8"))
+        self._temperature = ticket.temperature
         self._any_size = bool(ticket.data.get("any_size"))
 
     def entries(self):
@@ -51,7 +52,7 @@ class _Served(tf.Module):
         logits, _ = self._run(pixels)
         chosen = tf.argmax(logits, -1)
         return {
-            "logits": logits, "probabilities": tf.nn.softmax(logits), "class": chosen,
+            "logits": logits, "probabilities": probabilities(logits, self._temperature), "class": chosen,
             "label": tf.gather(self.labels, chosen),
         }  # fmt: skip
 
@@ -75,6 +76,11 @@ class _Served(tf.Module):
                 fn_output_signature=tf.TensorSpec(shape, tf.uint8),
             )  # fmt: skip
         return self._answer(tf.cast(cropped, tf.float32))
+
+
+def probabilities(logits: tf.Tensor, temperature: float) -> tf.Tensor:
+    """softmax(logits / temperature), along the last axis."""
+    return tf.nn.softmax(logits if temperature == 1.0 else logits / temperature)
 
 
 def save(ticket: Ticket, folder: str) -> None:

@@ -21,6 +21,7 @@ from tf_tickets.export.ticket import (
 from tf_tickets.export.verify import files_below
 from tf_tickets.registry import NETWORKS
 from tf_tickets.runs import RunFolder
+from tf_tickets.runtime import files
 
 
 def write_ticket(folder: RunFolder, chosen: int) -> str:
@@ -51,7 +52,7 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
     building, old = storage.temporary_name(path), storage.temporary_name(path)
     os.mkdir(building)
     saved_model.save(ticket, building)
-    storage.write_arrays(os.path.join(building, ARRAYS), to_arrays(ticket), compress=True)
+    storage.write_arrays(os.path.join(building, ARRAYS), archived(ticket), compress=True)
     storage.write_bytes(os.path.join(building, LABELS), ("\n".join(ticket.labels) + "\n").encode("utf-8"))
     if ticket.ids is not None:
         storage.write_bytes(os.path.join(building, IMAGES), ("\n".join(ticket.ids) + "\n").encode("utf-8"))
@@ -67,17 +68,31 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
 
 
 def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
-    """What every document of a ticket holds: counts, network and its program, data, settings, numbers.
+    """What every document of a ticket holds: its network, data, numbers.
+
+    Of format 3, which is that of tickets with a temperature, the network stands in a list.
 
     Args:
       metrics, test_images: as in `write`.
     """
+    network = _network(ticket)
+    return {
+        **(network | {"format": 2} if ticket.calibration is None else {"format": 3, "members": [network]}),
+        "data": ticket.data,
+        "metrics": metrics,
+        "test_images": test_images,
+        "batch_size": BATCH,
+        "content_digest": ticket.content_digest,
+    }
+
+
+def _network(ticket):
+    """Counts, network and its program, settings: what a document says of one network."""
     layers = [
         {"layer": name, "shape": list(mask.shape), "kept": int(np.count_nonzero(mask)), "total": mask.size}
         for name, mask in ticket.masks.items()
     ]
     return {
-        "format": 2,
         "round": ticket.round,
         "density": ticket.density,
         "weights_left": sum(layer["kept"] for layer in layers),
@@ -85,16 +100,18 @@ def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
         "layers": layers,
         "network": ticket.network,
         "program": keras_program.of(ticket.model) if NETWORKS[ticket.network["name"]].runtime else None,
-        "data": ticket.data,
         "settings": ticket.settings,
         "ids_digest": ticket.ids_digest,
-        "metrics": metrics,
-        "test_images": test_images,
-        "batch_size": BATCH,
-        "content_digest": ticket.content_digest,
+        **({} if ticket.calibration is None else {"calibration": ticket.calibration}),
         # Outside of the content digest, which earlier tickets of the same pictures have too.
         **({} if ticket.pictures is None else {"pictures": ticket.pictures}),
     }
+
+
+def archived(ticket: Ticket) -> dict[str, np.ndarray]:
+    """Its `to_arrays` under the names that its document's format gives them."""
+    prefix = "" if ticket.calibration is None else files.prefix(0)
+    return {prefix + name: array for name, array in to_arrays(ticket).items()}
 
 
 def _document(ticket, metrics, test_images, building):

@@ -46,6 +46,18 @@ def check_validation(text: str) -> str | None:
     return None if 0.0 < value < 1.0 else "is not a fraction in (0, 1), fold:I/K or official"
 
 
+def folds_of(text: str) -> int | None:
+    """The K of a `calibration` of folds:K, else None."""
+    return integer(text[6:]) if text.startswith("folds:") else None
+
+
+def check_calibration(text: str) -> str | None:
+    """The problem with a `calibration`, or None."""
+    if text in ("none", "validation") or 2 <= (folds_of(text) or 0) <= 100:
+        return None
+    return "is not none, validation or folds:K with K from 2 to 100"
+
+
 def check_choose(text: str) -> str | None:
     """The problem with a `choose` value, or None."""
     if text in ("validation", "last") or integer(text) is not None:
