@@ -62,7 +62,7 @@ class Subject:
             columns = ",".join(runs.EVALUATION_COLUMNS)
             raise StateError(f"{self.file} has other columns than {columns}; delete it to redo it")
         if self.run is None:  # of a ticket that another round has replaced since
-            rows = [row for row in rows if row["round"] == str(self.ticket.round)]
+            rows = [row for row in rows if row["round"] == self.ticket.round_name]
         return calibration.of_temperature(rows, self.ticket.temperature)
 
     def append(self, evaluator: str, setting: str, metrics: Iterable[tuple[str, float, int]]) -> None:
@@ -74,7 +74,7 @@ class Subject:
         """
         rows = self.rows()
         there = {(row["evaluator"], row["setting"], row["metric"]) for row in rows}
-        facts = {"run": self.name, "round": self.ticket.round, "density": self.ticket.density}
+        facts = {"run": self.name, "round": self.ticket.round_name, "density": self.ticket.density}
         new = [
             {**facts, "evaluator": evaluator, "setting": setting, "metric": metric, "value": value, "n": n}
             for metric, value, n in metrics

@@ -78,6 +78,8 @@ def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
         from tf_tickets.export import loading
 
         ticket = loading.load(config.pruning.ticket)
+        if len(ticket.members) > 1:
+            raise UsageError(f"--ticket={config.pruning.ticket} is an ensemble, of no mask: give a member's folder")
         content = [("ticket", ticket.retrained_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
     content = [*content, *control.content(config)]

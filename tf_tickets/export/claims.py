@@ -27,10 +27,23 @@ def described(document: dict) -> list[architecture.Network]:
     """
     facts.check_data(document["data"])
     networks = [_described(member) for _, member in files.members(document)]
+    if sum(kernel.size for network in networks for kernel in network.kernels()) > 2 * _MOST_WEIGHTS:
+        raise ValueError("its members have more weights than there is room for")
     _check_numbers(document)
     if not isinstance(document["content_digest"], str):
         raise ValueError("its content_digest is no text")
+    if len(networks) > 1:
+        _check_union(document)
     return networks
+
+
+def _check_union(document):
+    """What an ensemble says of all its members together."""
+    left, total = (sum(member[name] for member in document["members"]) for name in ("weights_left", "weights_total"))
+    if type(document["density"]) is not float or document["density"] != left / total:
+        raise ValueError(f"its members keep {left:,} of {total:,} weights, and it records another density")
+    if not isinstance(document["ids_digest"], str):
+        raise ValueError("its ids_digest is no text")
 
 
 def _described(document):

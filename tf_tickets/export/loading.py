@@ -11,6 +11,7 @@ from tf_tickets import runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import claims, verify
+from tf_tickets.export.ensemble import Ensemble
 from tf_tickets.export.ticket import DOCUMENT, Ticket, data_of, ids_digest, network_of, settings_of, training_ids
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
@@ -23,7 +24,8 @@ def load(folder: str) -> Ticket:
     """The Ticket of a ticket folder or a round's folder; see `export.load`."""
     place = runs.place(folder)
     if place.kind == "ticket":
-        return dataclasses.replace(verify.checked(folder)[0], folder=folder)
+        ticket, _ = verify.checked(folder)
+        return ticket if isinstance(ticket, Ensemble) else dataclasses.replace(ticket, folder=folder)
     if place.kind == "round" and os.path.exists(place.round.mask):
         return dataclasses.replace(of_round(place.run, place.round), folder=folder)
     raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder")

@@ -1,6 +1,6 @@
 """The ticket as a SavedModel that TensorFlow alone loads: preprocessing, labels and signatures inside."""
 
-from tf_tickets.backend import keras, tf
+from tf_tickets.backend import tf
 from tf_tickets.data import pictures
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.export.ticket import Ticket
@@ -10,8 +10,7 @@ from tf_tickets.models import winograd
 class _Served(tf.Module):
     def __init__(self, ticket):
         super().__init__()
-        model = ticket.model
-        network = keras.Model(model.input, [model.output, model.get_layer("features").output])
+        network = ticket.with_features()
         self._shape, self._scale = [None, *ticket.data["image_shape"]], float(ticket.data.get("scale", 255.0))
         # One function for all signatures: tracing the network is most of the time that writing takes.
         self._network = tf.function(

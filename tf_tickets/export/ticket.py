@@ -79,6 +79,16 @@ class Ticket:
         return kept / sum(mask.size for mask in self.masks.values())
 
     @property
+    def members(self) -> "tuple[Ticket, ...]":
+        """The tickets whose probabilities are averaged: of a single network itself."""
+        return (self,)
+
+    @property
+    def round_name(self) -> str:
+        """What stands for its round in rows."""
+        return str(self.round)
+
+    @property
     def temperature(self) -> float:
         """What logits are divided by before they become probabilities; 1 where nothing was fitted."""
         return 1.0 if self.calibration is None else self.calibration["temperature"]
@@ -116,6 +126,10 @@ class Ticket:
         except ValueError as error:
             raise StateError(f"the ticket's arrays do not fit its network: {reason(error)}; restore it") from None
         return model
+
+    def with_features(self) -> "keras.Model":
+        """The same network as `model`: images -> [logits, what the head sees]."""
+        return with_features(self.model)
 
     @functools.cached_property
     def model(self) -> "keras.Model":
@@ -157,6 +171,13 @@ class Ticket:
                 raise StateError(f"{self!r} gives no finite numbers: its weights are too large for float32; restore it")
             parts.append(probabilities(logits, self.temperature))
         return np.concatenate(parts)
+
+
+def with_features(model: "keras.Model") -> "keras.Model":
+    """A network of `models.build` as one of images -> [logits, what the head sees]."""
+    from tf_tickets.backend import keras
+
+    return keras.Model(model.input, [model.output, model.get_layer("features").output])
 
 
 def check_free(folder: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from tf_tickets import runtime, storage
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.export import claims
+from tf_tickets.export.ensemble import Ensemble
 from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, LABELS, Ticket, from_document, ids_digest
 from tf_tickets.runtime import files
 
@@ -64,9 +65,10 @@ def checked(folder: str) -> tuple[Ticket, dict]:
     with _as_ours(), _fitting(folder):
         networks = claims.described(document)
         _check_files(folder, document)
-        (ticket,) = _read(folder, document, networks)
-        ticket = _with_ids(ticket, folder, document)
-        _check_numbers(ticket)
+        tickets = _read(folder, document, networks)
+        for member in tickets:
+            _check_numbers(member)
+        ticket = _with_ids(tickets, folder, document)
         if ticket.content_digest != document["content_digest"]:
             raise StateError(f"{folder}: arrays, settings and ids do not have the recorded content digest")
     return ticket, document
@@ -131,19 +133,20 @@ def _read(folder, document, networks):
         ]
 
 
-def _with_ids(ticket, folder, document):
-    """The ticket with the ids of its training images; tickets of earlier versions have none."""
+def _with_ids(tickets, folder, document):
+    """The ticket, or the Ensemble of several, with the ids of its training images; earlier versions wrote none."""
+    recorded = tickets[0].ids_digest if len(tickets) == 1 else document["ids_digest"]
     if IMAGES not in document["files"]:
-        return ticket
+        return tickets[0] if len(tickets) == 1 else Ensemble(tickets, folder=folder)
     path = os.path.join(folder, IMAGES)
     try:
         text = files.checked_contents(folder, IMAGES, document, _MOST_IDS).decode("utf-8")
         ids = tuple(text.removesuffix("\n").split("\n"))
     except UnicodeDecodeError:
         raise StateError(f"{path} is not UTF-8 text; restore it") from None
-    if ids_digest(ids) != ticket.ids_digest:
+    if ids_digest(ids) != recorded:
         raise StateError(f"{path} lists other images than {DOCUMENT} records; restore the ticket")
-    return dataclasses.replace(ticket, ids=ids)
+    return dataclasses.replace(tickets[0], ids=ids) if len(tickets) == 1 else Ensemble(tickets, ids, folder)
 
 
 def verify(folder: str) -> str:
@@ -157,10 +160,12 @@ def verify(folder: str) -> str:
     if all(member.get("program") is not None for member in members):
         with _as_ours():
             runtime.load(folder)
+    joined = f"an ensemble of {len(members)} tickets, " if len(members) > 1 else ""
+    masks = sum(len(member["layers"]) for member in members)
     calibrated = "" if ticket.calibration is None else f"; temperature {ticket.temperature:.4g}"
     images = "" if ticket.ids is None else f"; {len(ticket.ids):,} training images are listed"
     return (
-        f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {len(ticket.masks)} masks keep "
+        f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {joined}{masks} masks keep "
         f"{_total(members, 'weights_left'):,} of {_total(members, 'weights_total'):,} weights, density "
         f"{100 * ticket.density:.2f} %{calibrated}{images}"
     )

@@ -70,20 +70,26 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
 def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
     """What every document of a ticket holds: its network, data, numbers.
 
-    Of format 3, which is that of tickets with a temperature, the network stands in a list.
+    Of format 3, which is that of ensembles and of tickets with a temperature, networks stand in a list.
 
     Args:
       metrics, test_images: as in `write`.
     """
-    network = _network(ticket)
+    networks = [_network(member) for member in ticket.members]
+    union = {"ids_digest": ticket.ids_digest, "density": ticket.density} if len(networks) > 1 else {}
     return {
-        **(network | {"format": 2} if ticket.calibration is None else {"format": 3, "members": [network]}),
+        **({"format": 3, "members": networks} | union if _is_listed(ticket) else networks[0] | {"format": 2}),
         "data": ticket.data,
         "metrics": metrics,
         "test_images": test_images,
         "batch_size": BATCH,
         "content_digest": ticket.content_digest,
     }
+
+
+def _is_listed(ticket):
+    """Whether its document says something that an earlier version would pass over."""
+    return len(ticket.members) > 1 or ticket.calibration is not None
 
 
 def _network(ticket):
@@ -110,8 +116,10 @@ def _network(ticket):
 
 def archived(ticket: Ticket) -> dict[str, np.ndarray]:
     """Its `to_arrays` under the names that its document's format gives them."""
-    prefix = "" if ticket.calibration is None else files.prefix(0)
-    return {prefix + name: array for name, array in to_arrays(ticket).items()}
+    if not _is_listed(ticket):
+        return to_arrays(ticket)
+    members = enumerate(ticket.members)
+    return {files.prefix(i) + name: array for i, member in members for name, array in to_arrays(member).items()}
 
 
 def _document(ticket, metrics, test_images, building):

@@ -47,6 +47,13 @@ def check_temperature(calibration: dict | None) -> None:
         raise ValueError(f"its temperature is {ascii(temperature)[:40]}, no number from {COLDEST:g} to {HOTTEST:g}")
 
 
+def check_density(density: float) -> float:
+    """The density that a document records; ValueError unless it is a fraction."""
+    if not isinstance(density, float) or not 0.0 <= density <= 1.0:
+        raise ValueError("its density is no fraction")
+    return density
+
+
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """softmax(logits / temperature) of float32 [n, classes], in float32."""
     if temperature != 1.0:

@@ -3,12 +3,13 @@
 import os
 import zipfile
 
-from tf_tickets.runtime import files, program
+from tf_tickets.runtime import facts, files, program
+from tf_tickets.runtime.ensemble import Ensemble
 from tf_tickets.runtime.files import Damaged, NotATicket
 from tf_tickets.runtime.network import Network
 
 
-def load(path: str, compiled: bool = False) -> Network:
+def load(path: str, compiled: bool = False) -> Network | Ensemble:
     """Loads a ticket.
 
     Args:
@@ -35,8 +36,14 @@ def load(path: str, compiled: bool = False) -> Network:
 
 
 def _network(document, arrays, compiled):
-    (prefix, member), *_ = files.members(document)
-    return Network(member, files.Part(arrays, prefix), compiled)
+    members = files.members(document)
+    networks = [Network(member, files.Part(arrays, prefix), compiled) for prefix, member in members]
+    if len(networks) == 1:
+        return networks[0]
+    try:
+        return Ensemble(networks, facts.check_density(document.get("density")))
+    except ValueError as error:
+        raise Damaged(f"the ticket's document lacks what prediction needs ({error}); restore it") from None
 
 
 def _wanted(path, document):

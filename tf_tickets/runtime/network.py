@@ -37,12 +37,10 @@ class Network:
 
         self._methods = ("dense", "sparse", "compiled") if compiled else ("dense", "sparse")
         try:
-            data, self.density = document["data"], document["density"]
+            data, self.density = document["data"], facts.check_density(document["density"])
             facts.check_data(data)
             facts.check_temperature(document.get("calibration"))
             self.temperature: float = (document.get("calibration") or {"temperature": 1.0})["temperature"]
-            if not isinstance(self.density, float) or not 0.0 <= self.density <= 1.0:
-                raise ValueError("its density is no fraction")
             self.labels, self.image_shape = tuple(data["labels"]), tuple(data["image_shape"])
             self._mean, self._deviation = (np.asarray(data[part], np.float32) for part in ("mean", "deviation"))
             self._dtype, self._scale = np.dtype(data.get("dtype", "uint8")), np.float32(data.get("scale", 255.0))

@@ -30,7 +30,8 @@ def _measure(network, rows, images):
     labels, logits, temperature = data_set.labels, network.logits(images), network.ticket.temperature
     if network.predictions:
         predictions.keep(network.predictions, logits, images.labels, temperature)
-    values = accuracy.metrics(logits, images.labels, data_set.classes, network.ticket.settings["loss"])
+    loss = network.ticket.settings.get("loss", "cross_entropy")  # of an ensemble, whose logits are no member's
+    values = accuracy.metrics(logits, images.labels, data_set.classes, loss)
     metrics = [(name, value, len(images)) for name, value in values.items()]
     metrics += calibration.metrics(logits, images, temperature)
     counts = calibration.confusion(logits, images.labels, data_set.classes)
