@@ -49,6 +49,8 @@ class RoundFolder:
     predictions = property(lambda self: self.path("predictions.npz"))
     timing = property(lambda self: self.path("timing.json"))
     summary = property(lambda self: self.path("summary.json"))
+    calibration = property(lambda self: self.path("calibration.json"))
+    logits = property(lambda self: self.path("logits.npz"))
 
     @property
     def checkpoints(self) -> list[str]:
@@ -72,7 +74,7 @@ class RoundFolder:
     def complete_with(self, summary: dict, run: str) -> None:
         """Writes summary.json, with the size and hash of every file that the round leaves; the round is complete."""
         base = os.path.dirname(self.folder)
-        paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.checkpoints[0]]
+        paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.logits, self.checkpoints[0]]
         if self.index == 0:
             paths += [os.path.join(base, name) for name in _BASE]
         files = {
@@ -174,6 +176,8 @@ class RunFolder:
         if not os.path.isfile(path):
             return None
         document = storage.read_json(path)
+        if isinstance(document, dict) and isinstance(members := document.get("members"), list) and members:
+            document = members[0]  # of format 3
         if not isinstance(document, dict) or type(document.get("round")) is not int:
             raise StateError(f"{path} is no ticket's document; restore it, or delete {self.ticket} to write it anew")
         settings = document.get("settings")
@@ -188,6 +192,10 @@ class RunFolder:
     def round(self, index: int) -> RoundFolder:
         """The folder of round `index`."""
         return RoundFolder(self.path(f"round_{index:02d}"), index)
+
+    def fold(self, index: int, fold: int, count: int) -> RoundFolder:
+        """The folder of the training of round `index` without the part `fold` of `count` parts of its images."""
+        return RoundFolder(self.path(os.path.join(f"calibration_{index:02d}_of_{count}", f"fold_{fold:02d}")), fold)
 
     def summaries(self) -> list[dict]:
         """The summaries of the complete rounds, from round 0 to the first incomplete one."""

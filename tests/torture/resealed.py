@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import resource
 import shutil
 import signal
@@ -221,10 +222,14 @@ def write(place, document, packed, archived=None):
         document["files"] = document["files"] | {"ticket.npz": hashlib.sha256(archived).hexdigest()}
     try:
         digest = packed.copy()
-        digest.update(files.canonical([document[n] for n in ("network", "data", "settings", "ids_digest", "round")]))
+        member = document["members"][0] if document["format"] == 3 else document
+        facts = [
+            {**member, "data": document["data"]}[n] for n in ("network", "data", "settings", "ids_digest", "round")
+        ]
+        digest.update(files.canonical([*facts, *([member["calibration"]] if "calibration" in member else [])]))
         if isinstance(document.get("content_digest"), str):
             document["content_digest"] = digest.hexdigest()
-    except (KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, TypeError, ValueError):
         pass
     (place / "ticket.json").write_bytes(storage.json_bytes(sealed(document)))
     with contextlib.suppress(Exception):  # some arrays can only be written, not read
@@ -237,7 +242,7 @@ def write_runtime(path, document, npz):
     from tf_tickets.runtime import files
 
     with np.load(npz) as found:
-        arrays = {name: found[name] for name in found.files if name.startswith(_KEPT)}
+        arrays = {name: found[name] for name in found.files if re.match(_KEPT, name)}
     document = {name: value for name, value in document.items() if name not in ("files", "versions")}
     text = files.canonical(sealed(document | {"arrays_sha256": files.digest_of(arrays)}))
     path.write_bytes(archive(arrays | {files.PROGRAM: np.frombuffer(text, np.uint8)}))

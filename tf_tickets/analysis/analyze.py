@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from tf_tickets import storage
 from tf_tickets.analysis.activations import Desk
+from tf_tickets.errors import UsageError
 from tf_tickets.evaluation import evaluate, networks
 from tf_tickets.registry import ANALYSES
 from tf_tickets.settings.config import Config
@@ -43,6 +44,9 @@ def analyze(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lam
     """
     names = (config.command.what or "").split(",")
     groups = [networks.subjects(path, config.command.which) for path in _distinct(paths)]
+    for subject in itertools.chain.from_iterable(groups):
+        if len(subject.ticket.members) > 1:
+            raise UsageError(f"{subject.folder} is an ensemble: analyze looks into one network, give a member's folder")
     desk = Desk(config)
     # Everything that can be refused is refused before anything is computed.
     if not all(ANALYSES[name].of_masks for name in names):

@@ -27,13 +27,17 @@ class Pixels:
 
     def __init__(self, stored, decode, data_set):
         """`stored[rows]` are what `decode` turns into pictures of a catalog.DataSet."""
-        self._stored, self._decode, self.problem = stored, decode, None
+        self._stored, self._decode, self._data_set, self.problem = stored, decode, data_set, None
         self.dtype = np.dtype(object if data_set.encoded else data_set.dtype)
         self.each = () if data_set.encoded else tuple(data_set.image_shape)
 
     def __len__(self):
         """Number of pictures."""
         return len(self._stored)
+
+    def part(self, rows: np.ndarray) -> "Pixels":
+        """The Pixels of some rows."""
+        return Pixels(self._stored[rows], self._decode, self._data_set)
 
     def __getitem__(self, rows):
         """The pictures of some rows, as numpy array of `dtype`."""

@@ -48,6 +48,11 @@ class Images:
         """The images of some rows."""
         return Images(self.pixels[rows], self.labels[rows], self.ids[rows])
 
+    def part(self, rows: np.ndarray) -> "Images":
+        """The images of some rows, read as they are wanted where these are."""
+        pixels = self.pixels.part(rows) if isinstance(self.pixels, lazy.Pixels) else self.pixels[rows]
+        return Images(pixels, self.labels[rows], self.ids[rows])
+
 
 @dataclasses.dataclass(frozen=True)
 class Draws:

@@ -213,6 +213,40 @@ def _held_out(data, positions, label):
     return held
 
 
+def folds(labels: np.ndarray, positions: np.ndarray, subset_seed: str, count: int) -> list[np.ndarray]:
+    """Parts of the training images that are held out in turn: stratified, drawn by `subset_seed`, always the same.
+
+    Args:
+      labels: int [n] of the training images.
+      positions: int [n], where they are in the original order, ascending.
+      subset_seed: the setting.
+      count: how many parts.
+
+    Returns:
+      Rows of each part, ascending; each image is in one, and parts begin with another class's odd images each.
+    """
+    part = np.zeros(len(labels), np.int64)
+    for label in range(int(labels.max()) + 1):
+        order = class_order(positions[labels == label], subset_seed, label, "calibration")
+        part[np.searchsorted(positions, order)] = (np.arange(len(order)) + label) % count
+    return [np.flatnonzero(part == index) for index in range(count)]
+
+
+def fold_sizes(sizes: Sequence[int] | np.ndarray, count: int) -> list[int]:
+    """How many images each of the parts of `folds` has, where the classes have so many."""
+    return [sum(len(range((index - c) % count, int(n), count)) for c, n in enumerate(sizes)) for index in range(count)]
+
+
+def check_folds(sizes: Sequence[int] | np.ndarray, count: int) -> None:
+    """UsageError where a class, of which there are `sizes` training images, has too few for so many folds."""
+    least = min((int(size) for size in sizes if size), default=0)
+    if least < count:
+        raise UsageError(
+            f"--calibration=folds:{count}: a class has {least} training images; "
+            + (f"choose K of at most {least}" if least > 1 else "hold images out with --validation instead")
+        )
+
+
 def _check_listed(path, ids, official):
     held = [ids[position] for position in _listed(path, ids) if official[position]] if path else []
     if held:

@@ -10,7 +10,7 @@ from tf_tickets.data import pipeline, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import StopRequested, UsageError
-from tf_tickets.evaluation import networks, subsample
+from tf_tickets.evaluation import calibration, networks, subsample
 from tf_tickets.evaluation.evaluator import Task, TestImages
 from tf_tickets.export import origin
 from tf_tickets.notices import say
@@ -137,12 +137,13 @@ def table(rows: list[dict]) -> str:
     lines, columns = {}, ["accuracy", "calibration_error"]
     for row in rows:
         metric, measure = row["metric"], measured_by(row["evaluator"])
-        known = metric in ("accuracy", "calibration_error")
+        known = metric in ("accuracy", "calibration_error", calibration.TEMPERATURE)
         if ":" in row["setting"] or ":" in metric or not (known or measure.plain):
             continue
         columns += [] if metric in columns else [metric]
         key = row["run"], row["round"], f"{100 * float(row['density']):.2f} %", row["evaluator"], row["setting"]
-        value = f"{100 * float(row['value']):.2f} %" if known else f"{float(row['value']):.6g}"
+        share = metric in ("accuracy", "calibration_error")
+        value = f"{100 * float(row['value']):.2f} %" if share else f"{float(row['value']):.6g}"
         lines.setdefault(key, {"n": row["n"]})[metric] = value
     head = ("run", "round", "density", "evaluator", "setting", *(name.replace("_", " ") for name in columns), "images")
     cells = [head] + [(*key, *(values.get(name, "") for name in columns), values["n"]) for key, values in lines.items()]

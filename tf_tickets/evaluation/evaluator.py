@@ -41,7 +41,9 @@ class Task:
             (row["evaluator"], row["setting"]) == (self.evaluator, self.setting) and self.last in (None, row["metric"])
             for row in subject.rows()
         )
-        return there and (self.after is None or not subject.predictions or predictions.are_kept(subject.predictions))
+        if self.after is None or not subject.predictions:
+            return there
+        return there and predictions.are_kept(subject.predictions, subject.ticket.temperature)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +123,7 @@ def on_set(evaluator: str, test_set: "TestSet") -> Task:
         images = test_set.load()
         logits = network.logits(images)
         correct = float((logits.argmax(axis=1) == images.labels).mean())
-        return [("accuracy", correct, len(images)), calibration.metric(logits, images)]
+        errors = calibration.metrics(logits, images, network.ticket.temperature)
+        return [("accuracy", correct, len(images)), *errors]
 
     return Task(evaluator, test_set.setting, "calibration_error", measure)

@@ -13,7 +13,7 @@ from tf_tickets.backend import keras, tf
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.pipeline import Images
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.evaluation import accuracy
+from tf_tickets.evaluation import accuracy, calibration
 from tf_tickets.export import loading, origin
 from tf_tickets.export.ticket import Ticket
 
@@ -56,14 +56,14 @@ class Subject:
         return self.run or origin.run_of(self.folder)
 
     def rows(self) -> list[dict[str, str]]:
-        """The rows on disk, dicts of text; none where no file is."""
+        """The rows on disk, dicts of text, without those of another temperature; none where no file is."""
         rows = storage.read_csv(self.file) if os.path.exists(self.file) else []
         if any(set(row) != set(runs.EVALUATION_COLUMNS) or None in row.values() for row in rows):
             columns = ",".join(runs.EVALUATION_COLUMNS)
             raise StateError(f"{self.file} has other columns than {columns}; delete it to redo it")
         if self.run is None:  # of a ticket that another round has replaced since
-            rows = [row for row in rows if row["round"] == str(self.ticket.round)]
-        return rows
+            rows = [row for row in rows if row["round"] == self.ticket.round_name]
+        return calibration.of_temperature(rows, self.ticket.temperature)
 
     def append(self, evaluator: str, setting: str, metrics: Iterable[tuple[str, float, int]]) -> None:
         """Adds rows that are not there yet, in one atomic write.
@@ -74,7 +74,7 @@ class Subject:
         """
         rows = self.rows()
         there = {(row["evaluator"], row["setting"], row["metric"]) for row in rows}
-        facts = {"run": self.name, "round": self.ticket.round, "density": self.ticket.density}
+        facts = {"run": self.name, "round": self.ticket.round_name, "density": self.ticket.density}
         new = [
             {**facts, "evaluator": evaluator, "setting": setting, "metric": metric, "value": value, "n": n}
             for metric, value, n in metrics

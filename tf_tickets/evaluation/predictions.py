@@ -16,25 +16,33 @@ MOST_EXAMPLES, MOST_MISTAKES = 24, 12
 LARGEST_SIDE = 96
 
 
-def keep(path: str, logits: np.ndarray, labels: np.ndarray) -> None:
+def keep(path: str, logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> None:
     """Writes predictions.npz: uint16 [n] `predictions` and `labels`, float32 [n] `confidences`, in test order.
 
     Args:
       path: of the file.
       logits: float [n, classes].
       labels: integers [n].
+      temperature: of the network's probabilities.
 
-    Confidences are the probabilities of the predicted classes.
+    Confidences are the probabilities of the predicted classes; where a temperature was fitted, those without it are
+    `uncalibrated`, float32 [n], and `temperature` is kept beside them.
     """
+    before = {} if temperature == 1.0 else {
+        "uncalibrated": calibration.confidences(logits).astype(np.float32), "temperature": np.float64(temperature),
+    }  # fmt: skip
     storage.write_arrays(path, {
         "predictions": logits.argmax(axis=1).astype(np.uint16), "labels": np.asarray(labels, np.uint16),
-        "confidences": calibration.confidences(logits).astype(np.float32),
+        "confidences": calibration.confidences(logits, temperature).astype(np.float32), **before,
     }, compress=True)  # fmt: skip
 
 
-def are_kept(path: str) -> bool:
-    """Whether predictions.npz is there with all that this version keeps."""
-    return os.path.exists(path) and "confidences" in storage.read_arrays(path)
+def are_kept(path: str, temperature: float = 1.0) -> bool:
+    """Whether predictions.npz is there with all that this version keeps of a network with this temperature."""
+    if not os.path.exists(path):
+        return False
+    arrays = storage.read_arrays(path)
+    return "confidences" in arrays and float(arrays.get("temperature", 1.0)) == temperature
 
 
 def choose_examples(
@@ -102,9 +110,12 @@ def write_examples(run: runs.RunFolder | None, test: Callable[[], pipeline.Image
     files = [run.round(number).predictions for number in (0, index)] if index else []
     # Other channels than a screen shows make no pictures.
     shown = data_set.dtype == "uint8" and data_set.image_shape[-1] in (1, 3)
-    if not files or not all(map(are_kept, files)) or not shown or _is_of(run.examples, index):
+    if not files or not all(map(os.path.exists, files)) or not shown:
         return
-    images, (dense, ticket) = test(), (storage.read_arrays(file) for file in files)
+    dense, ticket = (storage.read_arrays(file) for file in files)
+    if any("confidences" not in kept for kept in (dense, ticket)) or _is_of(run.examples, index, ticket):
+        return
+    images = test()
     labels = dense["labels"]
     gained, lost = choose_examples(labels, dense["predictions"], ticket["predictions"])
     chosen = np.concatenate([gained, lost])
@@ -119,6 +130,7 @@ def write_examples(run: runs.RunFolder | None, test: Callable[[], pipeline.Image
         "mistaken_labels": labels[mistaken], "mistaken_predictions": ticket["predictions"][mistaken],
         "mistaken_confidences": ticket["confidences"][mistaken], "mistakes": np.int64((~right[1]).sum()),
         **_names(run, len(labels), {"names": chosen, "mistaken_names": mistaken}),
+        **({"temperature": ticket["temperature"]} if "temperature" in ticket else {}),
     }, compress=True)  # fmt: skip
 
 
@@ -142,8 +154,9 @@ def _names(run, total, chosen):
     return {key: np.array(listed, str)[where] for key, where in chosen.items()} if len(listed) == total else {}
 
 
-def _is_of(path, index):
+def _is_of(path, index, ticket):
     if not os.path.exists(path):
         return False
     there = storage.read_arrays(path)
-    return int(there["round"]) == index and "mistakes" in there  # earlier versions kept none
+    same = float(there.get("temperature", 1.0)) == float(ticket.get("temperature", 1.0))
+    return same and int(there["round"]) == index and "mistakes" in there  # earlier versions kept none

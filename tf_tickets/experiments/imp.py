@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import opening
+from tf_tickets.experiments import folds, opening
 from tf_tickets.experiments.choosing import choose_round
 from tf_tickets.experiments.plan import Plan, check_writable, resolve
 from tf_tickets.pruning.strategies import IMP
@@ -72,6 +72,7 @@ def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | No
         raise UsageError(f"--control={config.pruning.control} belongs to train, not imp")
     plan = resolve(config)
     config = plan.config
+    folds.check(plan, "imp")
     folder = plan.folder()
     rounds = config.pruning.rounds
     if refusal := unwritable(config, folder):
@@ -81,7 +82,10 @@ def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | No
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
         if config.choice.refit:
             rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
-            _refit(config.replace(rounds=rounds), folder, chosen, stop=stop, team=team, devices=devices)
+            again = resolve(config.replace(rounds=rounds), refits=True)
+            devices = _refit(again, folder, chosen, stop=stop, team=team, devices=devices)
+        if config.choice.calibration != "none":
+            _calibrate(plan, folder, stop=stop, team=team, devices=devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
 
 
@@ -104,6 +108,8 @@ def _as_it_stands(plan, folder, refusal):
     rounds, chosen = _chosen(plan, folder)
     refits = _refits(plan, folder, chosen)
     if refits and incomplete(folder.refit, range(chosen + 1)):
+        raise refusal
+    if not is_calibrated((folder.refit if refits else folder).round(chosen), plan.config.choice.calibration):
         raise refusal
     return standing(folder, refusal, rounds=rounds, chosen=chosen, refits=refits)
 
@@ -133,13 +139,43 @@ def _is_choice(value):
     return are_rounds(value, float("inf")) and len(value) == 2 and value[1] < value[0]
 
 
-def _refit(config, folder, chosen, *, stop, team, devices):
-    """Runs the rounds up to the chosen one again on all images of the subset."""
+def _refit(plan, folder, chosen, *, stop, team, devices):
+    """Runs the rounds up to the chosen one again on all images of the subset; the devices, where there are some."""
     todo = team.from_chief(
         lambda: incomplete(folder.refit, range(chosen + 1)), lambda value: are_rounds(value, chosen + 1)
     )
-    if todo:
-        run_rounds(resolve(config, refits=True), folder.refit, todo, stop, team=team, devices=devices)
+    if not todo:
+        return devices
+    return run_rounds(plan, folder.refit, todo, stop, team=team, devices=devices).devices
+
+
+def _calibrate(plan, folder, *, stop, team, devices):
+    """Fits the temperature of the chosen round, of the refit where there is one."""
+    rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
+    config = plan.config.replace(rounds=rounds)
+    home = folder.refit if team.from_chief(lambda: _refits(plan, folder, chosen), _is_answer) else folder
+    target, method = home.round(chosen), config.choice.calibration
+    if team.from_chief(lambda: is_calibrated(target, method), _is_answer):
+        return
+    from tf_tickets.experiments import searching
+    from tf_tickets.experiments.calibrating import calibrate
+
+    if method == "validation":
+        plan, home = resolve(config), folder
+    else:
+        plan = resolve(config, refits=home.refits)
+    calibrate(plan, home, chosen, target, searching.next_round, command="imp", stop=stop, team=team, devices=devices)
+
+
+def _is_answer(value):
+    return isinstance(value, bool)
+
+
+def is_calibrated(round_folder: runs.RoundFolder, method: str) -> bool:
+    """Whether nothing is left to fit of what `--calibration` asks for; StateError where what is there is damaged."""
+    from tf_tickets.export import loading
+
+    return method == "none" or (loading.calibration_of(round_folder) or {}).get("method") == method
 
 
 def _finished(plan, folder):
@@ -190,11 +226,12 @@ def run_rounds(
 def export_ticket(folder: runs.RunFolder, chosen: int) -> None:
     """Writes the ticket of the chosen round, unless it is there."""
     folder.remove_superfluous()
-    from tf_tickets.export import verify
+    from tf_tickets.export import loading, verify
 
     if runs.place(folder.ticket).kind == "ticket":
         there = verify.checked(folder.ticket)[0]
-        if (there.round, there.refits) == (chosen, folder.refits):
+        calibration = loading.calibration_of(folder.round(chosen))
+        if (there.round, there.refits, there.calibration) == (chosen, folder.refits, calibration):
             return
     folder.note_attempt("ticket")
     from tf_tickets.export import writer

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import opening, plan_pictures
+from tf_tickets.experiments import folds, opening, plan_pictures
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import DATASETS
@@ -75,6 +75,17 @@ def _again(config):
     return line, steps * whole.train_images / whole.steps_per_epoch
 
 
+def _calibrating(plan, command, rounds):
+    """What --calibration adds: (its line, image passes); nothing without."""
+    if command == "pretrain":
+        return "", 0
+    folds.check(plan, command)
+    open_choice = command == "imp" and plan.config.choose == "validation"
+    # The dense round takes the most steps: none was done before it.
+    index = rounds - 1 if command == "train" else 0 if open_choice else latest_choice(plan.config)
+    return folds.text(plan, command, index, "at most " if open_choice else "")
+
+
 def _ending(epochs, pruning):
     full = f"after {epochs} epochs"
     return full if pruning.mask_distance is None else f"{full}, or before, once the mask settles"
@@ -101,6 +112,8 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
     rate = recorded_rate(plan)
     trained = steps * plan.train_images / plan.steps_per_epoch
     again, more = _again(config) if command == "imp" else ("", 0)
+    calibrating, further = _calibrating(plan, command, rounds)
+    more += further
     minutes = "unknown"
     if rate:
         minutes = f"{(trained + more) / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
@@ -130,7 +143,7 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
-        *([again] if again else []),
+        *filter(None, (again, calibrating)),
         f"minutes     {(bound or 'at most ' * (more > 0)) if rate else ''}{minutes}",
         "",
         "round   density   weights left" + ("   epochs" if searched else ""),

@@ -16,6 +16,7 @@ from tf_tickets.experiments.round import Round
 from tf_tickets.models import auxiliary, builder, pretrained, state, synchronised
 from tf_tickets.notices import say
 from tf_tickets.pruning import wrapping
+from tf_tickets.settings.checks import folds_of
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.gradients import LossGradient
 from tf_tickets.training.steps import Steps
@@ -57,6 +58,10 @@ class Session:
         self.test = pipeline.Images.of_test(self.source, lazy=True)
         self.source.release()
         later = [len(subset.whole.train)] if config.choice.refit else []
+        if folds := folds_of(config.choice.calibration):
+            sizes = np.bincount(self.source.labels[(subset.whole if config.choice.refit else subset).train])
+            subsets.check_folds(sizes, folds)
+            later += [sum(sizes) - held for held in subsets.fold_sizes(sizes, folds)]
         for images in (len(self.train), *later):  # what cannot be shared is refused before anything is trained
             pipeline.chunks(images, config.data.batch_size, self.devices.replicas)
         described = plan.network

@@ -1,10 +1,12 @@
 """`train`: one round, dense or with a ticket's mask, on the same or another data set or subset."""
 
+import functools
 from collections.abc import Callable
 
 from tf_tickets import runs
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments.imp import Result, exported, held, incomplete, standing, unwritable
+from tf_tickets.experiments import folds
+from tf_tickets.experiments.imp import Result, exported, held, incomplete, is_calibrated, standing, unwritable
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.notices import say
@@ -34,15 +36,19 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
     if ticket:
         _tell_of_tested(ticket, plan)
         ticket = plan.control.changed(ticket, config)
-    rounds = plan.control.trained_rounds
+    folds.check(plan, "train")
+    rounds, method = plan.control.trained_rounds, config.choice.calibration
     if refusal := unwritable(config, folder):
-        if incomplete(folder, range(rounds)):
+        if incomplete(folder, range(rounds)) or not is_calibrated(folder.round(rounds - 1), method):
             raise refusal
         return standing(folder, refusal, rounds=rounds, chosen=rounds - 1)
+    make = functools.partial(_made, ticket=ticket)
     with joined(config, "train", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
-        if todo:
-            _train(plan, folder, todo, ticket, stop=stop, team=team)
+        devices = _trained(plan, folder, todo, make, stop=stop, team=team) if todo else None
+        target = folder.round(rounds - 1)
+        if not team.from_chief(lambda: is_calibrated(target, method), lambda value: isinstance(value, bool)):
+            _calibrate(plan, folder, target, make, stop=stop, team=team, devices=devices)
         return team.from_chief_alone(lambda: exported(folder, rounds, rounds - 1))
 
 
@@ -72,7 +78,9 @@ def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
         from tf_tickets.export import loading
 
         ticket = loading.load(config.pruning.ticket)
-        content = [("ticket", ticket.content_digest)]
+        if len(ticket.members) > 1:
+            raise UsageError(f"--ticket={config.pruning.ticket} is an ensemble, of no mask: give a member's folder")
+        content = [("ticket", ticket.retrained_digest)]
         config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
     content = [*content, *control.content(config)]
     refits = config.choice.refit
@@ -127,13 +135,23 @@ def _check_fits(ticket, plan):
         )
 
 
-def _train(plan, folder, todo, ticket, *, stop, team):
+def _made(session, run, index, ticket):
+    """The Round of the ticket, or of no ticket, that is trained."""
     from tf_tickets.experiments import searching
+
+    if session.plan.control.trained_rounds > 1:
+        return searching.next_round(session, run, index)
+    return searching.retraining(session, run, ticket)
+
+
+def _trained(plan, folder, todo, make, *, stop, team):
+    """Trains the rounds that are left; the devices."""
     from tf_tickets.experiments.rounds import run_rounds
 
-    def make(session, run, index):
-        if plan.control.trained_rounds > 1:
-            return searching.next_round(session, run, index)
-        return searching.retraining(session, run, ticket)
+    return run_rounds(plan, folder, todo, make, command="train", stop=stop, team=team).devices
 
-    run_rounds(plan, folder, todo, make, command="train", stop=stop, team=team)
+
+def _calibrate(plan, folder, target, make, *, stop, team, devices):
+    from tf_tickets.experiments.calibrating import calibrate
+
+    calibrate(plan, folder, target.index, target, make, command="train", stop=stop, team=team, devices=devices)

@@ -5,6 +5,7 @@ import re
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.settings.checks import folds_of
 from tf_tickets.settings.config import options
 
 _NAMES = {
@@ -23,9 +24,9 @@ network = runtime.load("{folder}")
 network.predict(images)
 ```
 
-`python -m tf_tickets.main predict {folder} PICTURE...` labels files, `verify {folder}` checks every hash,
+`python -m tf_tickets.main predict {folder} PICTURE...` labels files, `verify {folder}` checks every hash"""
+_RETRAINING = """,
 `train --ticket={folder}` retrains the sparse network, also on other pictures."""
-
 
 _PICTURES = """
 whole = tf.saved_model.load("{folder}").signatures["pictures"]     # cropped inside, as predict does
@@ -40,17 +41,11 @@ def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "
       test_images: how many images `test_accuracy` is of; None where nothing was measured.
       folder: what the loading lines call it.
     """
-    network, data = ticket.network, ticket.data
-    kept, total = (sum(int(part) for part in parts) for parts in zip(*(
-        (mask.sum(), mask.size) for mask in ticket.masks.values()
-    )))  # fmt: skip
+    data, several = ticket.data, len(ticket.members) > 1
     shape = ", ".join(map(str, data["image_shape"]))
-    title = f"{network['name']} of width {network['width']} on {data['dataset']}, density {100 * ticket.density:.2f} %"
     parts = [
-        f"# Ticket: {title}",
-        f"A sparse image classifier found by iterative magnitude pruning: {kept:,} of {total:,} prunable weights are "
-        f"left, all others are exactly zero. It is round {ticket.round} of its search; the weights from which it was "
-        "trained are inside, so it can be trained again.",
+        *_opening(ticket),
+        *(["## Members", _members(ticket)] if several else []),
         "## Data",
         f"{len(ticket.labels)} classes: {_some(ticket.labels)}. Images {shape} (height, width, channels), "
         f"{data.get('dtype', 'uint8')}. {_training_data(ticket)}",
@@ -58,12 +53,12 @@ def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "
         _preprocessing(data),
         "## Numbers",
         _numbers(metrics, test_images),
-        "## Settings that differ from the defaults",
-        _settings(ticket.settings),
+        *(["## Temperature", _temperature(ticket)] if ticket.calibration else []),
+        *([] if several else ["## Settings that differ from the defaults", _settings(ticket.settings)]),
         "## Limits",
-        _limits(),
+        _limits(ticket),
         "## Loading",
-        _LOADING.format(
+        (_LOADING + ("." if several else _RETRAINING)).format(
             folder=folder,
             dtype=data.get("dtype", "uint8"),
             shape=shape,
@@ -71,6 +66,43 @@ def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _opening(ticket):
+    """Title and first paragraph."""
+    masks = [mask for member in ticket.members for mask in member.masks.values()]
+    kept, total = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
+    on = f"on {ticket.data['dataset']}, density {100 * ticket.density:.2f} %"
+    weights = f"{kept:,} of {total:,} prunable weights are left, all others are exactly zero"
+    if len(ticket.members) > 1:
+        return (
+            f"# Ensemble of {len(ticket.members)} tickets {on}",
+            f"Sparse image classifiers found by iterative magnitude pruning, as one: {weights}. Its probabilities are "
+            "the mean of its members', each at its own temperature; its logits are the logarithm of that mean.",
+        )
+    return (
+        f"# Ticket: {_network(ticket)} {on}",
+        f"A sparse image classifier found by iterative magnitude pruning: {weights}. It is round {ticket.round} of its "
+        "search; the weights from which it was trained are inside, so it can be trained again.",
+    )
+
+
+def _network(ticket):
+    return f"{ticket.network['name']} of width {ticket.network['width']}"
+
+
+def _members(ensemble):
+    """A table of the networks, and how they were made."""
+    lines = [
+        "| member | network | density | round | temperature | seed, order seed, subset seed |",
+        "|---|" + "---|" * 5,
+    ]
+    for index, member in enumerate(ensemble.members):
+        seeds = ", ".join(code(str(member.settings.get(name))) for name in ("seed", "order_seed", "subset_seed"))
+        temperature = f"{member.temperature:.6g}" if member.calibration else "none"
+        density = f"{100 * member.density:.2f} %"
+        lines.append(f"| {index} | {_network(member)} | {density} | {member.round} | {temperature} | {seeds} |")
+    return "\n".join(lines)
 
 
 def code(text: str) -> str:
@@ -112,6 +144,10 @@ def _preprocessing(data):
 
 def _training_data(ticket):
     settings = ticket.settings
+    if len(ticket.members) > 1:
+        if ticket.ids is None:
+            return "Which images trained each of its members is not known of all of them."
+        return f"Its members were trained on {len(ticket.ids):,} images together, of which images.txt has the ids."
     parts = [f"{name} {settings[name]}" for name in ("fraction", "per_class", "images", "imbalance")
              if settings.get(name) is not None]  # fmt: skip
     if not settings:
@@ -165,10 +201,34 @@ def _setting(value):
     return text if re.fullmatch(r"[\w.,:()+=/|-]*", text) and "__" not in text else code(text)
 
 
-def _limits():
+def _temperature(ticket):
+    """What its probabilities are divided by, and on which images that was fitted."""
+    fitted = ticket.calibration
+    folds, images = folds_of(fitted["method"]), f"{fitted['images']:,} images"
+    if folds:
+        where = (
+            f"{folds} networks trained like it, each without one of {folds} parts of its training images, on that part"
+        )
+    elif ticket.refits:
+        where = "its round of the search, before it was trained again on these images too, on the validation part"
+    else:
+        where = "it on the validation part, which it was not trained on"
+    return (
+        f"Probabilities are softmax(logits / {ticket.temperature:.6g}) in every format; logits are as they are. The "
+        f"temperature makes {images} most likely, as predicted by {where} (Guo et al. 2017). Their mean negative "
+        f"log-likelihood is {fitted['loss_before']:.4f} without it and {fitted['loss']:.4f} with it."
+    )
+
+
+def _limits(ticket):
+    calibrated = all(member.calibration for member in ticket.members)
     limits = [
         "It knows its classes alone and names one of them for any picture.",
-        "Its probabilities are not calibrated; `evaluate` measures by how much.",
+        "Its probabilities are not calibrated; `evaluate` measures by how much."
+        if not calibrated
+        else "Its members' probabilities are calibrated each by itself; `evaluate` measures how well their mean is."
+        if len(ticket.members) > 1
+        else "Its probabilities are calibrated for pictures like those of its training; `evaluate` measures how well.",
         "It was tested on pictures like those of its training; on others, after corruption and under attack it is "
         "worse, which `evaluate --evaluators=corruptions,shift,fgsm,pgd` measures.",
         "Zeros make it small, and fast only where something skips them: the SavedModel computes densely, "

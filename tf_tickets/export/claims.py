@@ -1,4 +1,4 @@
-"""What the document of a ticket claims, checked before any array is read: network, layers, data, settings, numbers.
+"""What the document of a ticket claims, checked before any array is read: networks, layers, data, settings, numbers.
 
 Hashes can be made anew by whoever changes a ticket; what is used of it fits together all the same.
 """
@@ -8,11 +8,10 @@ import math
 from tf_tickets import plugins
 from tf_tickets.errors import shown
 from tf_tickets.models import architecture
-from tf_tickets.runtime import facts, program
-from tf_tickets.runtime.files import Arrays
+from tf_tickets.runtime import facts, files, program
+from tf_tickets.settings import checks
 from tf_tickets.settings.config import Config, options
 
-FORMATS = (1, 2)
 # Eight times those of the largest network at its usual width; a ticket in memory takes nine bytes for each.
 _MOST_WEIGHTS = 1 << 29
 # Of a first map; 30 times what a network here makes of the largest images.
@@ -20,33 +19,72 @@ _MOST_VALUES = 1 << 26
 _STATES = ("trained", "rewound")
 
 
-def described(document: dict) -> architecture.Network:
-    """The architecture.Network that a document describes, once all that it claims fits together.
+def described(document: dict) -> list[architecture.Network]:
+    """The architecture.Network of each member that a document describes, once all that it claims fits together.
 
     Raises:
       KeyError, TypeError, ValueError, OverflowError, UsageError: something does not; the message says what.
     """
+    facts.check_data(document["data"])
+    networks = [_described(member) for _, member in files.members(document)]
+    if sum(kernel.size for network in networks for kernel in network.kernels()) > 2 * _MOST_WEIGHTS:
+        raise ValueError("its members have more weights than there is room for")
+    _check_numbers(document)
+    if not isinstance(document["content_digest"], str):
+        raise ValueError("its content_digest is no text")
+    if len(networks) > 1:
+        _check_union(document)
+    return networks
+
+
+def _check_union(document):
+    """What an ensemble says of all its members together."""
+    left, total = (sum(member[name] for member in document["members"]) for name in ("weights_left", "weights_total"))
+    if type(document["density"]) is not float or document["density"] != left / total:
+        raise ValueError(f"its members keep {left:,} of {total:,} weights, and it records another density")
+    if not isinstance(document["ids_digest"], str):
+        raise ValueError("its ids_digest is no text")
+
+
+def _described(document):
+    """The architecture.Network of one member."""
     network = _network(document)
     _check_layers(document, network)
-    facts.check_data(document["data"])
     if document["data"]["image_shape"] != list(network.image_shape):
         raise ValueError("its image shape is not that of its network")
     if len(document["data"]["labels"]) != network.classes:
         raise ValueError("its labels are not one name for each class")
     _check_settings(document["settings"])
-    _check_numbers(document)
-    for name in ("ids_digest", "content_digest"):
-        if not isinstance(document[name], str):
-            raise ValueError(f"its {name} is no text")
+    check_calibration(document.get("calibration"))
+    if not isinstance(document["ids_digest"], str):
+        raise ValueError("its ids_digest is no text")
     return network
 
 
 def check_plugins(document: dict, place: str) -> None:
     """UsageError, which names the flag to add, where a ticket's settings name plugins that are not loaded."""
-    settings = document.get("settings")
-    named = settings.get("plugins") if isinstance(settings, dict) else None
-    if isinstance(named, str) and plugins.check_names(named) is None:
-        plugins.require(named, place)
+    for _, member in files.members(document):
+        settings = member.get("settings")
+        named = settings.get("plugins") if isinstance(settings, dict) else None
+        if isinstance(named, str) and plugins.check_names(named) is None:
+            plugins.require(named, place)
+
+
+def check_calibration(calibration: dict | None) -> None:
+    """ValueError unless it is None or what a Ticket's `calibration` can be."""
+    facts.check_temperature(calibration)
+    if calibration is None:
+        return
+    if set(calibration) != {"temperature", "method", "images", "loss", "loss_before"}:
+        raise ValueError("its calibration is not temperature, method, images, loss and loss_before")
+    method, images = calibration["method"], calibration["images"]
+    if not isinstance(method, str) or method == "none" or checks.check_calibration(method):
+        raise ValueError(f"its calibration is by {shown(method)}, neither validation nor folds:K")
+    if type(images) is not int or not 0 < images < 1 << 53:
+        raise ValueError(f"its calibration is on {shown(images)} images")
+    losses = calibration["loss"], calibration["loss_before"]
+    if any(type(loss) is not float or not 0.0 <= loss < math.inf for loss in losses):
+        raise ValueError("its calibration has losses that are no positive numbers")
 
 
 def _network(document):
@@ -103,13 +141,13 @@ def _check_numbers(document):
             raise ValueError(f"its {name[:60]} is {str(value)[:40]}")
 
 
-def arrays(document: dict, network: architecture.Network, archive: Arrays) -> dict[str, tuple]:
+def arrays(document: dict, network: architecture.Network, archive: files.Part) -> dict[str, tuple]:
     """The arrays that ticket.npz has to hold, from what the document claims.
 
     Args:
-      document: one that `described` took.
+      document: of one member, that `described` took.
       network: the architecture.Network of it.
-      archive: the files.Arrays; of a network that the runtime has no program for, the lengths of normalisations and
+      archive: the files.Part of it; of a network that the runtime has no program for, the lengths of normalisations and
         tokens are those of its headers, bounded by the network's own.
 
     Returns:

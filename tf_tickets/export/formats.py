@@ -46,7 +46,7 @@ def export(
       UsageError: a path or format that cannot be; nothing is computed or written.
       StateError: the ticket is damaged, a file cannot be written, or does not predict what the ticket does.
     """
-    place = _place_of(path)
+    place = place_of(path)
     out = _destination(place.path, out)
     job = _Job(*_loaded(place), place.run, origin.data_dir(place.run, config.data.data_dir))
     wanted, obstacles = _possible(job, formats)
@@ -111,8 +111,8 @@ class _Job:
         return tflite.function(self.ticket)
 
 
-def _place_of(path):
-    """The runs.Place of the ticket or round that a path stands for."""
+def place_of(path: str) -> runs.Place:
+    """The runs.Place of the ticket or round that a path stands for; UsageError where it is none, or not complete."""
     place = runs.usable_place(path)
     if place.kind != "run":
         return place
@@ -137,7 +137,7 @@ def _destination(folder, out):
 
 
 def _loaded(place):
-    """(Ticket, metrics, number of test images) of what `_place_of` gives."""
+    """(Ticket, metrics, number of test images) of what `place_of` gives."""
     if place.kind == "ticket":
         ticket, document = verify.checked(place.path)
         return ticket, document.get("metrics", {}), document.get("test_images")
@@ -147,8 +147,10 @@ def _loaded(place):
 def _obstacle(ticket, name, missing):
     """Why a ticket cannot have a format, in words; None where it can. `missing`: why its images are not there."""
     data = ticket.data
-    if name == "runtime" and not NETWORKS[ticket.network["name"]].runtime:
-        return f"{ticket.network['name']} is no network of the runtime's: its SavedModel alone serves it"
+    networks = [member.network["name"] for member in ticket.members]
+    odd = next((network for network in networks if not NETWORKS[network].runtime), None)
+    if name == "runtime" and odd:
+        return f"{odd} is no network of the runtime's: its SavedModel alone serves it"
     if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
         return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
     if name == "tflite_int8" and missing:
@@ -194,7 +196,7 @@ def _notes(job, formats, say):
     return lines
 
 
-def _sizes(path):
+def sizes(path: str) -> tuple[int, int]:
     """Bytes of a file, or of all files of a folder; plain, and each gzipped."""
     paths = [path] if os.path.isfile(path) else [os.path.join(at, n) for at, _, names in os.walk(path) for n in names]
     plain = zipped = 0
@@ -210,5 +212,5 @@ def _table(rows):
     for name, path, difference, same in rows:
         measured = ("", "") if difference is None else (f"{difference:.1e}", f"{100 * same:.2f} %")
         shown = os.path.basename(path) + ("/" if os.path.isdir(path) else "")
-        cells.append((name, shown, *(f"{size:,}" for size in _sizes(path)), *measured))
+        cells.append((name, shown, *(f"{size:,}" for size in sizes(path)), *measured))
     return aligned(cells, "llr")

@@ -10,7 +10,8 @@ import os
 from tf_tickets import runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import verify
+from tf_tickets.export import claims, verify
+from tf_tickets.export.ensemble import Ensemble
 from tf_tickets.export.ticket import DOCUMENT, Ticket, data_of, ids_digest, network_of, settings_of, training_ids
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
@@ -23,7 +24,8 @@ def load(folder: str) -> Ticket:
     """The Ticket of a ticket folder or a round's folder; see `export.load`."""
     place = runs.place(folder)
     if place.kind == "ticket":
-        return dataclasses.replace(verify.checked(folder)[0], folder=folder)
+        ticket, _ = verify.checked(folder)
+        return ticket if isinstance(ticket, Ensemble) else dataclasses.replace(ticket, folder=folder)
     if place.kind == "round" and os.path.exists(place.round.mask):
         return dataclasses.replace(of_round(place.run, place.round), folder=folder)
     raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder")
@@ -48,7 +50,20 @@ def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:
         masks, trained, rewound, network_of(config, described), data=data_of(data_set), settings=settings,
         ids_digest=ids_digest(ids), round=summary["round"], ids=ids if all(map(_is_a_line, ids)) else None,
         pictures=storage.read_sealed(run.manifest).get("pictures") if data_set.own else None,
+        calibration=calibration_of(round_folder),
     )  # fmt: skip
+
+
+def calibration_of(round_folder: runs.RoundFolder) -> dict | None:
+    """What was fitted for a round, as a Ticket has it; StateError where the file is damaged or no calibration."""
+    if not os.path.exists(round_folder.calibration):
+        return None
+    calibration = storage.read_sealed(round_folder.calibration)
+    try:
+        claims.check_calibration(calibration)
+    except ValueError as error:
+        raise StateError(f"{round_folder.calibration}: {error}; delete it to redo it") from None
+    return calibration
 
 
 def measured(run: runs.RunFolder, round_folder: runs.RoundFolder) -> tuple[dict, int]:

@@ -180,7 +180,7 @@ def _content_of_train(config):
     """What is in the name of a run of `train` beside settings and pictures."""
     pruning, content = config.pruning, []
     if pruning.ticket:
-        content.append(("ticket", loading.load(pruning.ticket).content_digest))
+        content.append(("ticket", loading.load(pruning.ticket).retrained_digest))
     if config.choice.refit:
         content.append(("refit", "true"))
     return [*content, *CONTROLS[pruning.control].content(config)]

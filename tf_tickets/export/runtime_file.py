@@ -1,17 +1,18 @@
 """runtime.npz: one file of the surviving weights and their program, for `tf_tickets.runtime`."""
 
 import os
+import re
 import tempfile
 
 import numpy as np
 
 from tf_tickets import runtime, storage
 from tf_tickets.errors import StateError
-from tf_tickets.export.ticket import Ticket, to_arrays
-from tf_tickets.export.writer import signed
+from tf_tickets.export.ticket import Ticket
+from tf_tickets.export.writer import archived, signed
 from tf_tickets.runtime.files import PROGRAM, canonical, digest_of
 
-_KEPT = ("mask/", "trained/", "trained_variables/")
+_KEPT = r"(member_\d\d/)?(mask|trained|trained_variables)/"
 
 
 def write(ticket: Ticket, facts: dict, path: str) -> None:
@@ -21,7 +22,7 @@ def write(ticket: Ticket, facts: dict, path: str) -> None:
       facts: its export.writer.facts, with a program.
       path: of the file.
     """
-    arrays = {name: array for name, array in to_arrays(ticket).items() if name.startswith(_KEPT)}
+    arrays = {name: array for name, array in archived(ticket).items() if re.match(_KEPT, name)}
     document = signed(facts | {"arrays_sha256": digest_of(arrays)})
     storage.write_arrays(path, {**arrays, PROGRAM: np.frombuffer(canonical(document), np.uint8)}, compress=True)
 

@@ -1,6 +1,6 @@
 """The ticket as a SavedModel that TensorFlow alone loads: preprocessing, labels and signatures inside."""
 
-from tf_tickets.backend import keras, tf
+from tf_tickets.backend import tf
 from tf_tickets.data import pictures
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.export.ticket import Ticket
@@ -10,8 +10,7 @@ from tf_tickets.models import winograd
 class _Served(tf.Module):
     def __init__(self, ticket):
         super().__init__()
-        model = ticket.model
-        network = keras.Model(model.input, [model.output, model.get_layer("features").output])
+        network = ticket.with_features()
         self._shape, self._scale = [None, *ticket.data["image_shape"]], float(ticket.data.get("scale", 255.0))
         # One function for all signatures: tracing the network is most of the time that writing takes.
         self._network = tf.function(
@@ -24,6 +23,7 @@ class _Served(tf.Module):
         self.mean = tf.constant(ticket.data["mean"], tf.float32)
         self.deviation = tf.constant(ticket.data["deviation"], tf.float32)
         self._dtype = tf.as_dtype(ticket.data.get("dtype", "uint8"))
+        self._temperature = ticket.temperature
         self._any_size = bool(ticket.data.get("any_size"))
 
     def entries(self):
@@ -51,7 +51,7 @@ class _Served(tf.Module):
         logits, _ = self._run(pixels)
         chosen = tf.argmax(logits, -1)
         return {
-            "logits": logits, "probabilities": tf.nn.softmax(logits), "class": chosen,
+            "logits": logits, "probabilities": probabilities(logits, self._temperature), "class": chosen,
             "label": tf.gather(self.labels, chosen),
         }  # fmt: skip
 
@@ -75,6 +75,11 @@ class _Served(tf.Module):
                 fn_output_signature=tf.TensorSpec(shape, tf.uint8),
             )  # fmt: skip
         return self._answer(tf.cast(cropped, tf.float32))
+
+
+def probabilities(logits: tf.Tensor, temperature: float) -> tf.Tensor:
+    """softmax(logits / temperature), along the last axis."""
+    return tf.nn.softmax(logits if temperature == 1.0 else logits / temperature)
 
 
 def save(ticket: Ticket, folder: str) -> None:

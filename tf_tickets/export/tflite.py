@@ -9,6 +9,7 @@ import numpy as np
 
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError, reason
+from tf_tickets.export.saved_model import probabilities
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import winograd
 
@@ -30,7 +31,7 @@ def function(ticket: Ticket) -> tuple:
 
     def answer(images):
         logits = model((tf.cast(images, tf.float32) / scale - mean) / deviation, training=False)
-        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+        return {"logits": logits, "probabilities": probabilities(logits, ticket.temperature)}
 
     signature = [tf.TensorSpec([1, height, width, channels], kind, "images")]
     with winograd.direct():

@@ -18,6 +18,7 @@ from tf_tickets import runs
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.models.description import Network
+from tf_tickets.runtime.facts import probabilities
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 from tf_tickets.settings.config import Config, options
 
@@ -45,6 +46,8 @@ class Ticket:
       ids: ids of the training images, as `--subset_file` takes them; None where they are not known.
       pictures: SHA-256 over names, parts and contents of the user's own pictures, test part included; None where they
         are not the user's own, or an earlier version wrote the ticket.
+      calibration: dict with temperature, method (validation or folds:K), images and the mean negative log-likelihood
+        on them before and after, as `evaluation.calibration.fitted` gives it; None where nothing was fitted.
       folder: the folder from which it was loaded; None for one that was made otherwise.
     """
 
@@ -59,19 +62,36 @@ class Ticket:
     round: int
     ids: tuple | None = None
     pictures: str | None = None
+    calibration: dict | None = None
     folder: str | None = None
 
     def __repr__(self):
         """One line, without the arrays."""
         network = f"{self.network['name']} of width {self.network['width']} on {self.data['dataset']}"
+        temperature = "" if self.calibration is None else f", temperature {self.temperature:.4g}"
         folder = "" if self.folder is None else f", {self.folder}"
-        return f"<Ticket: {network}, density {100 * self.density:.2f} %, round {self.round}{folder}>"
+        return f"<Ticket: {network}, density {100 * self.density:.2f} %, round {self.round}{temperature}{folder}>"
 
     @property
     def density(self) -> float:
         """The fraction of prunable weights kept, in [0, 1]."""
         kept = sum(int(mask.sum()) for mask in self.masks.values())
         return kept / sum(mask.size for mask in self.masks.values())
+
+    @property
+    def members(self) -> "tuple[Ticket, ...]":
+        """The tickets whose probabilities are averaged: of a single network itself."""
+        return (self,)
+
+    @property
+    def round_name(self) -> str:
+        """What stands for its round in rows."""
+        return str(self.round)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities; 1 where nothing was fitted."""
+        return 1.0 if self.calibration is None else self.calibration["temperature"]
 
     @property
     def refits(self) -> bool:
@@ -85,11 +105,16 @@ class Ticket:
 
     @property
     def content_digest(self) -> str:
-        """SHA-256 over arrays, settings and ids: equal for equal tickets, wherever and whenever they were written."""
+        """SHA-256 over all that the ticket is: equal for equal tickets, wherever and whenever they were written."""
         digest = hash_of(to_arrays(self))
         facts = [self.network, self.data, self.settings, self.ids_digest, self.round]
-        digest.update(canonical(facts))
+        digest.update(canonical(facts if self.calibration is None else [*facts, self.calibration]))
         return digest.hexdigest()
+
+    @property
+    def retrained_digest(self) -> str:
+        """The content digest of what a retraining takes of it, which is everything but the calibration."""
+        return dataclasses.replace(self, calibration=None).content_digest
 
     def build(self) -> "keras.Model":
         """A plain Keras network with the trained, masked weights; float32 normalised images in, logits out."""
@@ -101,6 +126,10 @@ class Ticket:
         except ValueError as error:
             raise StateError(f"the ticket's arrays do not fit its network: {reason(error)}; restore it") from None
         return model
+
+    def with_features(self) -> "keras.Model":
+        """The same network as `model`: images -> [logits, what the head sees]."""
+        return with_features(self.model)
 
     @functools.cached_property
     def model(self) -> "keras.Model":
@@ -140,9 +169,15 @@ class Ticket:
             logits = self._compute((pixels / scale - mean) / deviation).numpy()
             if not np.isfinite(logits).all():
                 raise StateError(f"{self!r} gives no finite numbers: its weights are too large for float32; restore it")
-            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-            parts.append(powers / powers.sum(axis=1, keepdims=True))
+            parts.append(probabilities(logits, self.temperature))
         return np.concatenate(parts)
+
+
+def with_features(model: "keras.Model") -> "keras.Model":
+    """A network of `models.build` as one of images -> [logits, what the head sees]."""
+    from tf_tickets.backend import keras
+
+    return keras.Model(model.input, [model.output, model.get_layer("features").output])
 
 
 def check_free(folder: str) -> None:
@@ -216,6 +251,7 @@ def from_document(document: dict, arrays: dict[str, np.ndarray]) -> Ticket:
         return Ticket(
             masks, trained, rewound, document["network"], data=document["data"], settings=document["settings"],
             ids_digest=document["ids_digest"], round=document["round"], pictures=document.get("pictures"),
+            calibration=document.get("calibration"),
         )  # fmt: skip
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise StateError(f"{ARRAYS} and {DOCUMENT} do not fit each other: {error}; restore the ticket") from None

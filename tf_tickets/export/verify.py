@@ -9,6 +9,7 @@ import numpy as np
 from tf_tickets import runtime, storage
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.export import claims
+from tf_tickets.export.ensemble import Ensemble
 from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, LABELS, Ticket, from_document, ids_digest
 from tf_tickets.runtime import files
 
@@ -58,15 +59,16 @@ def checked(folder: str) -> tuple[Ticket, dict]:
       StateError: names the first file or invariant that fails.
     """
     document = read_document(folder)
-    if type(document.get("format")) is not int or document["format"] not in claims.FORMATS:
-        made = f"{document.get('format')!r}"[:40]
-        raise StateError(f"{folder} has format {made}, not {claims.FORMATS}: another version made it")
-    claims.check_plugins(document, os.path.join(folder, DOCUMENT))
+    with _as_ours():
+        files.check_format(document, folder)
+        claims.check_plugins(document, os.path.join(folder, DOCUMENT))
     with _as_ours(), _fitting(folder):
-        network = claims.described(document)
+        networks = claims.described(document)
         _check_files(folder, document)
-        ticket = _with_ids(_read(folder, document, network), folder, document)
-        _check_numbers(ticket)
+        tickets = _read(folder, document, networks)
+        for member in tickets:
+            _check_numbers(member)
+        ticket = _with_ids(tickets, folder, document)
         if ticket.content_digest != document["content_digest"]:
             raise StateError(f"{folder}: arrays, settings and ids do not have the recorded content digest")
     return ticket, document
@@ -109,32 +111,42 @@ def _linked_folders(folder):
         yield from (os.path.join(path, name) for name in folders if os.path.islink(os.path.join(path, name)))
 
 
-def _read(folder, document, network):
-    """The Ticket of a document, from the bytes that were hashed."""
-    path = os.path.join(folder, ARRAYS)
-    weights = 4 * (network.trainable_parameters() + sum(layer["total"] for layer in document["layers"]))
-    data = files.checked_contents(folder, ARRAYS, document, 4 * weights + (1 << 24))
+def _read(folder, document, networks):
+    """The Ticket of each member of a document, from the bytes that were hashed."""
+    path, members = os.path.join(folder, ARRAYS), files.members(document)
+    masked = sum(layer["total"] for _, member in members for layer in member["layers"])
+    weights = 4 * (sum(network.trainable_parameters() for network in networks) + masked)
+    data = files.checked_contents(folder, ARRAYS, document, 4 * weights + len(members) * (1 << 24))
     with files.Arrays(path, data) as archive:
-        wanted = claims.arrays(document, network, archive)
-        odd = sorted(set(archive.names()) ^ set(wanted))
+        wanted = [
+            claims.arrays(member, network, files.Part(archive, prefix))
+            for (prefix, member), network in zip(members, networks)
+        ]
+        named = {prefix + name: spec for (prefix, _), arrays in zip(members, wanted) for name, spec in arrays.items()}
+        odd = sorted(set(archive.names()) ^ set(named))
         if odd:
             raise ValueError(f"{odd[0]} is missing from {ARRAYS}, or is no part of it")
-        return from_document(document, archive.keep(wanted))
+        kept = archive.keep(named)
+        return [
+            from_document(member, {name: kept[prefix + name] for name in arrays})
+            for (prefix, member), arrays in zip(members, wanted)
+        ]
 
 
-def _with_ids(ticket, folder, document):
-    """The ticket with the ids of its training images; tickets of earlier versions have none."""
+def _with_ids(tickets, folder, document):
+    """The ticket, or the Ensemble of several, with the ids of its training images; earlier versions wrote none."""
+    recorded = tickets[0].ids_digest if len(tickets) == 1 else document["ids_digest"]
     if IMAGES not in document["files"]:
-        return ticket
+        return tickets[0] if len(tickets) == 1 else Ensemble(tickets, folder=folder)
     path = os.path.join(folder, IMAGES)
     try:
         text = files.checked_contents(folder, IMAGES, document, _MOST_IDS).decode("utf-8")
         ids = tuple(text.removesuffix("\n").split("\n"))
     except UnicodeDecodeError:
         raise StateError(f"{path} is not UTF-8 text; restore it") from None
-    if ids_digest(ids) != ticket.ids_digest:
+    if ids_digest(ids) != recorded:
         raise StateError(f"{path} lists other images than {DOCUMENT} records; restore the ticket")
-    return dataclasses.replace(ticket, ids=ids)
+    return dataclasses.replace(tickets[0], ids=ids) if len(tickets) == 1 else Ensemble(tickets, ids, folder)
 
 
 def verify(folder: str) -> str:
@@ -144,15 +156,23 @@ def verify(folder: str) -> str:
       A text that says what was checked.
     """
     ticket, document = checked(folder)
-    if document.get("program") is not None:
+    members = [member for _, member in files.members(document)]
+    if all(member.get("program") is not None for member in members):
         with _as_ours():
             runtime.load(folder)
+    joined = f"an ensemble of {len(members)} tickets, " if len(members) > 1 else ""
+    masks = sum(len(member["layers"]) for member in members)
+    calibrated = "" if ticket.calibration is None else f"; temperature {ticket.temperature:.4g}"
     images = "" if ticket.ids is None else f"; {len(ticket.ids):,} training images are listed"
     return (
-        f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {len(ticket.masks)} masks keep "
-        f"{document['weights_left']:,} of {document['weights_total']:,} weights, density {100 * ticket.density:.2f} %"
-        f"{images}"
+        f"{folder}: {len(document['files'])} files and {DOCUMENT} have their hashes; {joined}{masks} masks keep "
+        f"{_total(members, 'weights_left'):,} of {_total(members, 'weights_total'):,} weights, density "
+        f"{100 * ticket.density:.2f} %{calibrated}{images}"
     )
+
+
+def _total(members, name):
+    return sum(member[name] for member in members)
 
 
 def files_below(folder: str) -> list[str]:

@@ -21,6 +21,7 @@ from tf_tickets.export.ticket import (
 from tf_tickets.export.verify import files_below
 from tf_tickets.registry import NETWORKS
 from tf_tickets.runs import RunFolder
+from tf_tickets.runtime import files
 
 
 def write_ticket(folder: RunFolder, chosen: int) -> str:
@@ -51,7 +52,7 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
     building, old = storage.temporary_name(path), storage.temporary_name(path)
     os.mkdir(building)
     saved_model.save(ticket, building)
-    storage.write_arrays(os.path.join(building, ARRAYS), to_arrays(ticket), compress=True)
+    storage.write_arrays(os.path.join(building, ARRAYS), archived(ticket), compress=True)
     storage.write_bytes(os.path.join(building, LABELS), ("\n".join(ticket.labels) + "\n").encode("utf-8"))
     if ticket.ids is not None:
         storage.write_bytes(os.path.join(building, IMAGES), ("\n".join(ticket.ids) + "\n").encode("utf-8"))
@@ -67,17 +68,37 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
 
 
 def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
-    """What every document of a ticket holds: counts, network and its program, data, settings, numbers.
+    """What every document of a ticket holds: its network, data, numbers.
+
+    Of format 3, which is that of ensembles and of tickets with a temperature, networks stand in a list.
 
     Args:
       metrics, test_images: as in `write`.
     """
+    networks = [_network(member) for member in ticket.members]
+    union = {"ids_digest": ticket.ids_digest, "density": ticket.density} if len(networks) > 1 else {}
+    return {
+        **({"format": 3, "members": networks} | union if _is_listed(ticket) else networks[0] | {"format": 2}),
+        "data": ticket.data,
+        "metrics": metrics,
+        "test_images": test_images,
+        "batch_size": BATCH,
+        "content_digest": ticket.content_digest,
+    }
+
+
+def _is_listed(ticket):
+    """Whether its document says something that an earlier version would pass over."""
+    return len(ticket.members) > 1 or ticket.calibration is not None
+
+
+def _network(ticket):
+    """Counts, network and its program, settings: what a document says of one network."""
     layers = [
         {"layer": name, "shape": list(mask.shape), "kept": int(np.count_nonzero(mask)), "total": mask.size}
         for name, mask in ticket.masks.items()
     ]
     return {
-        "format": 2,
         "round": ticket.round,
         "density": ticket.density,
         "weights_left": sum(layer["kept"] for layer in layers),
@@ -85,16 +106,20 @@ def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
         "layers": layers,
         "network": ticket.network,
         "program": keras_program.of(ticket.model) if NETWORKS[ticket.network["name"]].runtime else None,
-        "data": ticket.data,
         "settings": ticket.settings,
         "ids_digest": ticket.ids_digest,
-        "metrics": metrics,
-        "test_images": test_images,
-        "batch_size": BATCH,
-        "content_digest": ticket.content_digest,
+        **({} if ticket.calibration is None else {"calibration": ticket.calibration}),
         # Outside of the content digest, which earlier tickets of the same pictures have too.
         **({} if ticket.pictures is None else {"pictures": ticket.pictures}),
     }
+
+
+def archived(ticket: Ticket) -> dict[str, np.ndarray]:
+    """Its `to_arrays` under the names that its document's format gives them."""
+    if not _is_listed(ticket):
+        return to_arrays(ticket)
+    members = enumerate(ticket.members)
+    return {files.prefix(i) + name: array for i, member in members for name, array in to_arrays(member).items()}
 
 
 def _document(ticket, metrics, test_images, building):

@@ -12,12 +12,14 @@ class Start:
       usual: the amount where the setting gives none; None where it has to.
       constant_rate: whether later rounds train at one learning rate.
       of_backbone: whether it goes back to a pretrained backbone.
+      of_trained: whether it goes back to weights that a whole round has trained.
     """
 
     counts: str | None = None
     usual: int | None = 0
     constant_rate: bool = False
     of_backbone: bool = False
+    of_trained: bool = False
 
     def state(self, run: runs.RunFolder, round_index: int) -> str:
         """The path of the state that the mask of a round after the dense one is written over."""
@@ -47,7 +49,7 @@ class Step(Start):
 class LearningRate(Start):
     """The weights stay, the schedule goes back."""
 
-    counts, usual = "epochs", 2
+    counts, usual, of_trained = "epochs", 2, True
 
     def state(self, run: runs.RunFolder, round_index: int) -> str:
         """What the round before ended with."""
@@ -64,6 +66,8 @@ class FineTune(LearningRate):
 @STARTS.register("trained")
 class Trained(Start):
     """The weights that round 0 ended with, under the whole schedule."""
+
+    of_trained = True
 
     def state(self, run: runs.RunFolder, round_index: int) -> str:
         """What round 0 ended with."""

@@ -14,6 +14,7 @@ from tf_tickets.report import (
     pairing,
     plots,
     recipe,
+    reliability,
     rewinds,
     rivals,
     sections,
@@ -195,7 +196,14 @@ def _group(group, alone):
     first = group.frame.iloc[0]
     facts = [run, str(first["data"]), f"augment {first['augment']}", f"rewind {first['rewind']}"]
     parts.append(html.paragraph(", ".join(facts), "soft"))
-    made = (sections.accuracy, sections.robustness, sections.classes, sections.examples, sections.inside)
+    made = (
+        sections.accuracy,
+        sections.robustness,
+        reliability.section,
+        sections.classes,
+        sections.examples,
+        sections.inside,
+    )
     parts += [part(group) for part in made]
     parts += filter(None, [others.section(group)])
     return "\n".join([*parts, sections.training(group), recipe.section(group)])

@@ -7,7 +7,9 @@ network.predict(images)                            # uint8 [n, height, width, ch
 ```
 """
 
+from tf_tickets.runtime.ensemble import Ensemble
 from tf_tickets.runtime.files import Damaged, NotATicket
-from tf_tickets.runtime.network import Network, load
+from tf_tickets.runtime.loading import load
+from tf_tickets.runtime.network import Network
 
-__all__ = ["Damaged", "Network", "NotATicket", "load"]
+__all__ = ["Damaged", "Ensemble", "Network", "NotATicket", "load"]

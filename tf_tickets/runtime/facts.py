@@ -1,12 +1,15 @@
-"""What a ticket's document says of its data, checked for all who read it."""
+"""What a ticket's document says of its data and of its temperature, checked for all who read it."""
 
 import math
+
+import numpy as np
 
 from tf_tickets.runtime import characters
 
 # Of one image; a hundred times what any data set here has.
 _MOST_VALUES = 1 << 24
 _TYPES = ("uint8", "uint16")
+COLDEST, HOTTEST = 1e-3, 1e3
 
 
 def check_data(data: dict) -> None:
@@ -33,6 +36,30 @@ def check_data(data: dict) -> None:
     name = data.get("dataset")
     if not isinstance(name, str) or not name or characters.refused(name):
         raise ValueError("its data set has no name")
+
+
+def check_temperature(calibration: dict | None) -> None:
+    """ValueError unless a document's calibration is none, or has a temperature that logits can be divided by."""
+    if calibration is None:
+        return
+    temperature = calibration.get("temperature") if isinstance(calibration, dict) else None
+    if type(temperature) is not float or not COLDEST <= temperature <= HOTTEST:
+        raise ValueError(f"its temperature is {ascii(temperature)[:40]}, no number from {COLDEST:g} to {HOTTEST:g}")
+
+
+def check_density(density: float) -> float:
+    """The density that a document records; ValueError unless it is a fraction."""
+    if not isinstance(density, float) or not 0.0 <= density <= 1.0:
+        raise ValueError("its density is no fraction")
+    return density
+
+
+def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """softmax(logits / temperature) of float32 [n, classes], in float32."""
+    if temperature != 1.0:
+        logits = logits / np.float32(temperature)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _is_number(value):

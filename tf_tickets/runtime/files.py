@@ -18,6 +18,8 @@ import zlib
 import numpy as np
 
 DOCUMENT, ARRAYS, PROGRAM = "ticket.json", "ticket.npz", "program"
+# Of format 3 the networks stand in a list, so that versions which know no temperature find none to execute.
+FORMATS, MOST_MEMBERS = (1, 2, 3), 100
 # Larger than any network here; what a hostile archive claims to unpack to is compared with it before it is unpacked.
 MOST_BYTES = 1 << 32
 # Of a document; that of the largest network here has 200 thousand.
@@ -119,6 +121,44 @@ def check_self(content: dict, path: str) -> None:
         fits = False
     if not fits:
         raise Damaged(_CHANGED.format(path))
+
+
+def check_format(content: dict, path: str) -> None:
+    """Damaged unless a document is of a format that this version reads."""
+    if type(content.get("format")) is not int or content["format"] not in FORMATS:
+        made = f"{content.get('format')!r}"[:40]
+        raise Damaged(f"{path} has format {made}, not one of {FORMATS}: another version made it")
+
+
+def members(content: dict) -> list[tuple[str, dict[str, typing.Any]]]:
+    """The networks of a ticket's document.
+
+    Args:
+      content: a document of one of FORMATS.
+
+    Returns:
+      List of (prefix, facts): what the names of its arrays begin with, and its part of the document, with the `data`
+      that all share. Before format 3 the only one is the document itself, and its arrays have no prefix.
+
+    Raises:
+      Damaged: of format 3 it lists none or more than MOST_MEMBERS; before, it has what only format 3 has.
+    """
+    listed = content.get("members")
+    if content["format"] < 3:
+        if listed is not None or content.get("calibration") is not None:
+            raise Damaged(
+                f"the ticket's document has members or a calibration, which no format {content['format']} has"
+            )
+        return [("", content)]
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_MEMBERS or not all(type(m) is dict for m in listed):
+        count = f"{len(listed):,}" if isinstance(listed, list) else "no list of"
+        raise Damaged(f"the ticket's document has {count} members, not 1 to {MOST_MEMBERS}; restore it")
+    return [(prefix(index), {**member, "data": content.get("data")}) for index, member in enumerate(listed)]
+
+
+def prefix(index: int) -> str:
+    """What the names of the arrays of a member begin with, from format 3 on."""
+    return f"member_{index:02d}/"
 
 
 def recorded(folder: str, name: str, content: dict) -> tuple[str, str | None]:
@@ -260,6 +300,27 @@ class Arrays:
         if not fits or dtype != _KINDS[kind]:
             raise Damaged(f"{self.path}: {name} is {dtype}{list(claimed)}; restore it")
         return self._kept[name] if name in self._kept else self._array(name)
+
+
+class Part:
+    """The arrays of one member: those whose names begin with its prefix, which it leaves out."""
+
+    def __init__(self, arrays, prefix):
+        """`arrays` is an Arrays."""
+        self._arrays, self._prefix = arrays, prefix
+
+    def names(self) -> list[str]:
+        """As Arrays.names."""
+        start = len(self._prefix)
+        return [name[start:] for name in self._arrays.names() if name.startswith(self._prefix)]
+
+    def header(self, name: str) -> tuple[tuple, np.dtype]:
+        """As Arrays.header."""
+        return self._arrays.header(self._prefix + name)
+
+    def get(self, name: str, shape: tuple | None = None, kind: str = "f") -> np.ndarray:
+        """As Arrays.get."""
+        return self._arrays.get(self._prefix + name, shape, kind)
 
 
 def _header(file):

@@ -1,69 +1,21 @@
-"""A ticket's network on numpy and SciPy: loading, the choice of dense or sparse, prediction."""
+"""A ticket's network on numpy and SciPy: the choice of dense or sparse, prediction."""
 
 import concurrent.futures
 import functools
 import math
 import os
 import time
-import zipfile
 
 import numpy as np
 
-from tf_tickets.runtime import convolutions, facts, files, operations, program
-from tf_tickets.runtime.files import Damaged, NotATicket
+from tf_tickets.runtime import convolutions, facts, operations, program
+from tf_tickets.runtime.files import Damaged
 
 # A chunk of images is as large as keeps the largest unfolded map within this; the compiled kernel unfolds nothing.
 _UNFOLDED_BYTES, _UNFOLDED_BYTES_COMPILED = 6 << 20, 16 << 20
 # Outside these densities one of both is faster on every machine seen, and is not timed.
 _SURELY_SPARSE, _SURELY_DENSE = 0.005, 0.6
 _REPEATS = 2
-
-
-def load(path: str, compiled: bool = False) -> "Network":
-    """Loads a ticket.
-
-    Args:
-      path: a ticket folder, or the runtime.npz that `export` writes.
-      compiled: whether convolutions may also be executed by a kernel that numba compiles, an extra: half a second more
-        at the start (several seconds the first time on a machine), less for each image.
-
-    Raises:
-      NotATicket: the path is neither.
-      ImportError: `compiled`, and numba is not installed.
-      Damaged: a hash is wrong, or the network is one that the runtime is not registered for, such as a
-        transformer.
-    """
-    if os.path.isfile(path):
-        if not zipfile.is_zipfile(path):
-            raise NotATicket(f"{path} is neither a ticket folder nor a runtime.npz; give one of them")
-        with files.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
-            return Network(_document_in(path, arrays), arrays, compiled)
-    document, _ = files.document(path)
-    data = files.checked_contents(path, files.ARRAYS, document, files.room(_wanted(path, document)))
-    with files.Arrays(os.path.join(path, files.ARRAYS), data) as arrays:
-        return Network(document, arrays, compiled)
-
-
-def _wanted(path, document):
-    """What the program of a document takes from its archive, as files.Arrays.keep has it."""
-    if document.get("program") is None:
-        raise Damaged(f"{path} holds no program for the runtime: its SavedModel alone serves it")
-    return program.arrays(document["program"], document.get("layers"))
-
-
-def _document_in(path, arrays):
-    """The document in a runtime.npz; the arrays that it names are read, and the hashes are theirs."""
-    if files.PROGRAM not in arrays:
-        raise NotATicket(f"{path} is no runtime.npz: it holds no program; make one with export --format=runtime")
-    length = min(arrays.header(files.PROGRAM)[0][:1], (files.MOST_TEXT,))
-    document = files.parsed(arrays.get(files.PROGRAM, length, kind="u").tobytes(), path)
-    kept = arrays.keep(_wanted(path, document))
-    odd = sorted(set(arrays.names()) - {files.PROGRAM, *kept})
-    if odd:
-        raise Damaged(f"{path}: {odd[0]} is no part of its program; export it again")
-    if files.digest_of(kept) != document.get("arrays_sha256"):
-        raise Damaged(f"{path} does not have its recorded hash: it was changed or damaged; export it again")
-    return document
 
 
 class Network:
@@ -73,6 +25,7 @@ class Network:
       labels: class names, in the order of the logits.
       image_shape: (height, width, channels) of the images it takes.
       density: share of prunable weights left.
+      temperature: what logits are divided by before they become probabilities; 1 where none was fitted.
     """
 
     def __init__(self, document, arrays, compiled=False):
@@ -84,10 +37,10 @@ class Network:
 
         self._methods = ("dense", "sparse", "compiled") if compiled else ("dense", "sparse")
         try:
-            data, self.density = document["data"], document["density"]
+            data, self.density = document["data"], facts.check_density(document["density"])
             facts.check_data(data)
-            if not isinstance(self.density, float) or not 0.0 <= self.density <= 1.0:
-                raise ValueError("its density is no fraction")
+            facts.check_temperature(document.get("calibration"))
+            self.temperature: float = (document.get("calibration") or {"temperature": 1.0})["temperature"]
             self.labels, self.image_shape = tuple(data["labels"]), tuple(data["image_shape"])
             self._mean, self._deviation = (np.asarray(data[part], np.float32) for part in ("mean", "deviation"))
             self._dtype, self._scale = np.dtype(data.get("dtype", "uint8")), np.float32(data.get("scale", 255.0))
@@ -117,9 +70,7 @@ class Network:
           ValueError: images of another type or shape.
           Damaged: the weights are so large that the answer is no number.
         """
-        logits = self.logits(images)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return facts.probabilities(self.logits(images), self.temperature)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """What `predict` turns into probabilities, float32 [n, classes]."""

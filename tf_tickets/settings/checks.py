@@ -46,17 +46,25 @@ def check_validation(text: str) -> str | None:
     return None if 0.0 < value < 1.0 else "is not a fraction in (0, 1), fold:I/K or official"
 
 
-def folds_of(rule: str) -> int | None:
-    """The number of folds of a `rule`; None where it has none."""
-    return int(rule.removeprefix("folds:")) if rule.startswith("folds:") else None
+def folds_of(text: str) -> int | None:
+    """The K of `folds:K`, else None."""
+    return integer(text[6:]) if text.startswith("folds:") else None
 
 
 def check_rule(text: str) -> str | None:
     """The problem with a `rule`, or None."""
-    count = integer(text.removeprefix("folds:")) if text.startswith("folds:") else None
-    if text == "weight_norm" or (count is not None and count >= 2):
+    return (
+        None
+        if text == "weight_norm" or (folds_of(text) or 0) >= 2
+        else "is neither folds:K with K >= 2 nor weight_norm"
+    )
+
+
+def check_calibration(text: str) -> str | None:
+    """The problem with a `calibration`, or None."""
+    if text in ("none", "validation") or 2 <= (folds_of(text) or 0) <= 100:
         return None
-    return "is neither folds:K with K >= 2 nor weight_norm"
+    return "is not none, validation or folds:K with K from 2 to 100"
 
 
 def check_choose(text: str) -> str | None:

@@ -161,7 +161,7 @@ class Pruning:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Which round becomes the ticket."""
+    """Which round becomes the ticket, and how its probabilities are calibrated."""
 
     choose: str | None = option(
         None, "validation, last, or a round; unset: validation where there is a split, else last",
@@ -171,6 +171,12 @@ class Choice:
         False, "once the round is chosen, run the rounds up to it again on all images of the subset, those held out by "
         "--validation included; the last of them becomes the ticket; with train: train on all those images",
         digest=False,
+    )  # fmt: skip
+    calibration: str = option(
+        "none", "temperature of the ticket's probabilities, fitted on images that its training did not see: validation "
+        "(those held out, by the chosen round before any --refit) or folds:K (K further trainings of its round, each "
+        "without one of K parts of its images); none: nothing is fitted, what is there stays",
+        check=checks.check_calibration, digest=False,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import sys
 from tf_tickets import runs, storage
 from tf_tickets.errors import DivergedError, LockedError, StateError, StopRequested, TicketError, UsageError
 from tf_tickets.experiments.choosing import choose_round, latest_choice
+from tf_tickets.experiments.imp import is_calibrated
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
@@ -97,8 +98,10 @@ class Run:
             return False
         try:
             exported = self.folder.exported()
-            fits = exported is not None and exported[0] == self.chosen and exported[1] >= self.config.choice.refit
-            return fits
+            if exported is None or exported[0] != self.chosen or exported[1] < self.config.choice.refit:
+                return False
+            home = self.folder.refit if exported[1] else self.folder
+            return is_calibrated(home.round(exported[0]), self.config.choice.calibration)
         except (StateError, KeyError):
             return False
 

@@ -1,7 +1,6 @@
 """What of a sparse network still works: dead and silent channels, multiply-adds, residual against shortcut norms."""
 
 import functools
-import math
 import typing
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.models.costs import multiply_adds, output_shapes
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _measure(network, rows, desk):
 
     model, facts = network.model, described(network.ticket)
     kernels = facts.kernels()
-    shapes = {kernel.name: tuple(model.get_layer(kernel.name).output.shape[1:]) for kernel in kernels}
+    shapes = output_shapes(model, kernels)
     metrics = layer_metrics(kernels, network.ticket.masks, shapes)
     rectified = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
     sums = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
@@ -103,19 +103,6 @@ def dead_channels(mask: np.ndarray, kind: str = "plain") -> int:
     axis = 2 if kind == "depthwise" else mask.ndim - 1
     alive = mask.any(axis=tuple(place for place in range(mask.ndim) if place != axis))
     return int(np.count_nonzero(~alive))
-
-
-def multiply_adds(weights: int, output_shape: tuple[int, ...]) -> int:
-    """Multiply-adds of one image in one layer: each weight that is there works once at every output position.
-
-    Half of what is often called FLOPs. Left out are biases, normalisation, additions, the fixed filters of a harmonic
-    network (of which each coefficient counts as one weight) and the products inside attention.
-
-    Args:
-      weights: how many are left.
-      output_shape: (height, width, channels), (tokens, channels) or (channels,).
-    """
-    return weights * math.prod(output_shape[:-1])
 
 
 def layer_metrics(

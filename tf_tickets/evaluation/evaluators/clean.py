@@ -27,11 +27,13 @@ def _measure(network, rows, images):
     from tf_tickets.evaluation import accuracy, calibration, predictions
 
     data_set, images = images.data_set, images.load()
-    labels, logits = data_set.labels, network.logits(images)
+    labels, logits, temperature = data_set.labels, network.logits(images), network.ticket.temperature
     if network.predictions:
-        predictions.keep(network.predictions, logits, images.labels)
-    values = accuracy.metrics(logits, images.labels, data_set.classes, network.ticket.settings["loss"])
-    metrics = [(name, value, len(images)) for name, value in values.items()] + [calibration.metric(logits, images)]
+        predictions.keep(network.predictions, logits, images.labels, temperature)
+    loss = network.ticket.settings.get("loss", "cross_entropy")  # of an ensemble, whose logits are no member's
+    values = accuracy.metrics(logits, images.labels, data_set.classes, loss)
+    metrics = [(name, value, len(images)) for name, value in values.items()]
+    metrics += calibration.metrics(logits, images, temperature)
     counts = calibration.confusion(logits, images.labels, data_set.classes)
     sizes = counts.sum(axis=1)
     metrics += [

@@ -65,10 +65,14 @@ class Corruptions(Evaluator):
 def _mean(network, rows, evaluator, settings):
     import numpy as np
 
+    from tf_tickets.evaluation import calibration
+
     chosen = [row for row in rows if row["evaluator"] == evaluator and row["setting"] in settings]
     metrics = []
     for metric in ("accuracy", "calibration_error"):
         parts = [row for row in chosen if row["metric"] == metric]
         value = float(np.mean([float(row["value"]) for row in parts]))
         metrics.append((metric, value, sum(int(row["n"]) for row in parts)))
+    if network.ticket.temperature != 1.0:
+        metrics.append((calibration.TEMPERATURE, network.ticket.temperature, metrics[-1][2]))
     return metrics

@@ -1,0 +1,28 @@
+"""`ensemble`: several tickets as one."""
+
+from tf_tickets import notices
+from tf_tickets.errors import UsageError
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.cli import Request
+from tf_tickets.settings.commands import Command, Paths
+
+
+@COMMANDS.register("ensemble")
+class Ensemble(Command):
+    """Writes several tickets as one."""
+
+    order = 12
+    summary = (
+        "PATH... --out=DIR: tickets of tickets', rounds' and runs' folders as one ticket, of their mean probability"
+    )
+    paths = Paths(least=2, needs="at least two tickets")
+
+    def run(self, request: Request) -> int:
+        """Prints what it is of, and what it costs."""
+        if not request.given("out"):
+            raise UsageError("ensemble needs --out=DIR: the folder of the ticket to write")
+        from tf_tickets.export import combine
+
+        say = (lambda line: None) if request.config.run.progress == "none" else notices.say
+        print(combine.combine(request.paths, request.config.run.out, say))
+        return 0
