@@ -4,13 +4,14 @@ Where every image draws its own operation, the images are grouped by what they d
 group, and the images go back to their places.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from tf_tickets.augment import colour, geometry, levels, sampling, tables
 from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.deferred import np
 from tf_tickets.settings.policies import AUTO_TABLES, Argument, amount, register
 
 _MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")

@@ -1,10 +1,11 @@
 """TFDS' own `eurosat` as the pictures of `eurosat_rgb` and `eurosat_all`: the DEIC lists alone are then enough."""
 
+from __future__ import annotations
+
 import glob
 import os
 
-import numpy as np
-
+from tf_tickets.deferred import np
 from tf_tickets.errors import StateError, reason
 
 

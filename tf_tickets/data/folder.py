@@ -4,16 +4,17 @@ Pictures are looked at once, before anything starts: each is opened, hashed, dec
 used is refused with its name. No TensorFlow here.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import functools
 import os
 
-import numpy as np
-
 from tf_tickets.data import class_folders, class_names, copies, listing, own, photographs, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.own import Picture, Pictures
+from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError, plain
 from tf_tickets.registry import DATASETS
 

@@ -4,11 +4,12 @@ What is read is what `sources` would have read at once, by the same functions: w
 of a run, only its memory.
 """
 
+from __future__ import annotations
+
 import os
 
-import numpy as np
-
 from tf_tickets.data.catalog import DataSet
+from tf_tickets.deferred import np
 from tf_tickets.errors import StateError
 from tf_tickets.registry import DATASETS
 
@@ -52,10 +53,13 @@ class Records:
       places: int64 [n, 3]: the number of the file, first byte and length.
     """
 
-    dtype = np.dtype(object)
-
     def __init__(self, files, places):
         self.files, self.places = files, places
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of encoded images, as numpy's."""
+        return np.dtype(object)
 
     def __len__(self):
         """Number of images."""
@@ -84,7 +88,7 @@ class Records:
         return images
 
 
-def size_of(stored: "np.ndarray | Records", data_set: DataSet) -> int:
+def size_of(stored: np.ndarray | Records, data_set: DataSet) -> int:
     """Bytes that stored images take up once they are in memory as `Source.images` gives them.
 
     Args:

@@ -1,12 +1,13 @@
 """The data sets that come as pictures and the lists of Brigato et al. 2021 (`split_files`)."""
 
-import os
+from __future__ import annotations
 
-import numpy as np
+import os
 
 from tf_tickets.data import eurosat, split_files
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import Built
+from tf_tickets.deferred import np
 from tf_tickets.errors import TicketError, UsageError
 from tf_tickets.registry import DATASETS
 

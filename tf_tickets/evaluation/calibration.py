@@ -1,8 +1,10 @@
 """Where a network errs and whether it knows: calibration error, accuracy by class, confusion."""
 
+from __future__ import annotations
+
 import typing
 
-import numpy as np
+from tf_tickets.deferred import np
 
 if typing.TYPE_CHECKING:  # it imports TensorFlow
     from tf_tickets.data.pipeline import Images
@@ -32,7 +34,7 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
     return float(np.abs(gap).sum() / len(index))
 
 
-def metric(logits: np.ndarray, images: "Images") -> tuple[str, float, int]:
+def metric(logits: np.ndarray, images: Images) -> tuple[str, float, int]:
     """The row of the calibration error of logits, float [n, classes], of a data.pipeline.Images."""
     correct = logits.argmax(axis=1) == images.labels
     return "calibration_error", expected_calibration_error(confidences(logits), correct), len(images)

@@ -4,11 +4,12 @@ A criterion is a function of the weights and the masks, and of the gradient of t
 parameter `gradients`. All are dicts of arrays by layer name, in the order of the network.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 
-import numpy as np
-
+from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import CRITERIA
 

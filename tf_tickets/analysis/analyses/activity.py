@@ -1,13 +1,14 @@
 """What of a sparse network still works: dead and silent channels, multiply-adds, residual against shortcut norms."""
 
+from __future__ import annotations
+
 import functools
 import math
 import typing
 from collections.abc import Sequence
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis
+from tf_tickets.deferred import np
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
 
@@ -29,7 +30,7 @@ class Activity(Analysis):
     text = "dead and silent channels, multiply-adds dense and sparse, norm of residual against shortcut"
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each network, on a fixed sample."""
         from tf_tickets.analysis.activations import SAMPLE
 
@@ -119,7 +120,7 @@ def multiply_adds(weights: int, output_shape: tuple[int, ...]) -> int:
 
 
 def layer_metrics(
-    kernels: "Sequence[Kernel]", masks: dict[str, np.ndarray], output_shapes: dict[str, tuple]
+    kernels: Sequence[Kernel], masks: dict[str, np.ndarray], output_shapes: dict[str, tuple]
 ) -> list[tuple[str, float, int]]:
     """Dead channels and multiply-adds, per layer and in total.
 

@@ -1,11 +1,12 @@
 """Density and weights left of every layer, in every complete round of the runs."""
 
+from __future__ import annotations
+
 import functools
 import typing
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis
+from tf_tickets.deferred import np
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
 
@@ -24,7 +25,7 @@ class Density(Analysis):
     of_masks = True
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of all complete rounds, whatever `--which` says."""
         from tf_tickets.evaluation import networks
 
@@ -45,7 +46,7 @@ class Density(Analysis):
         table = by_round(pandas.DataFrame(rows).astype({"round": int, "value": float}))
         return {} if table is None else {name: functools.partial(maps.densities, table, title)}
 
-    def page(self, rows: "pandas.DataFrame") -> list:
+    def page(self, rows: pandas.DataFrame) -> list:
         """Layers against rounds, mean over runs."""
         from tf_tickets.plotting import maps
 
@@ -70,7 +71,7 @@ def _lines(rows, metric):
     ]
 
 
-def by_round(rows: "pandas.DataFrame") -> "pandas.DataFrame | None":
+def by_round(rows: pandas.DataFrame) -> pandas.DataFrame | None:
     """Density by layer and round, mean over runs.
 
     Args:

@@ -1,12 +1,13 @@
 """Transfer probe: a linear classifier on frozen features (Alain & Bengio 2017; Chen et al. 2020, ticket transfer)."""
 
+from __future__ import annotations
+
 import dataclasses
 import typing
 import warnings
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis
+from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES, DATASETS
@@ -34,7 +35,7 @@ class Probes(Analysis):
     flags = ("probe", "probe_images")
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each network and data set, whose channels have to become those of the network."""
         chosen, work = desk.config.command.probe, []
         for subject in (subject for group in groups for subject in group):
@@ -79,7 +80,7 @@ def _task(desk, name):
     return Task("probe", f"{name},images={desk.config.command.probe_images}", "accuracy:features", measure)
 
 
-def probe_images(desk: "Desk", name: str, data_dir: str | None = None) -> "dict[str, Images]":
+def probe_images(desk: Desk, name: str, data_dir: str | None = None) -> dict[str, Images]:
     """The images of a probe on a data set.
 
     Args:
@@ -153,7 +154,7 @@ class Probe:
     held_out_accuracy: float
     mean: np.ndarray
     deviation: np.ndarray
-    classifier: "LogisticRegression"
+    classifier: LogisticRegression
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """The share of images, float [n, features] and int [n], that are classified correctly."""

@@ -1,12 +1,13 @@
 """Accuracy on a long tail by how often a class was trained on (Liu et al. 2019, "Open Long-Tailed Recognition")."""
 
+from __future__ import annotations
+
 import functools
 import typing
 
-import numpy as np
-
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis
+from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
@@ -26,7 +27,7 @@ class Shot(Analysis):
     text = "accuracy on classes with more than 100, 20 to 100, and below 20 training images"
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of runs, whose training images are known."""
         subjects = [subject for group in groups for subject in group]
         for subject in subjects:

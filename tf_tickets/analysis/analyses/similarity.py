@@ -6,14 +6,15 @@ matrices over n (n - 3) (Szekely & Rizzo 2014). Scaled and laid end to end over 
 are thus one vector, and CKA is the cosine of two of them.
 """
 
+from __future__ import annotations
+
 import functools
 import re
 import typing
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis, label, same_round
+from tf_tickets.deferred import np
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
 
@@ -40,7 +41,7 @@ class Similarity(Analysis):
     )
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Networks of other data sets are not compared: no sample is the same to both."""
         of_subject = functools.cache(functools.partial(_directions, desk))
         work = []
@@ -71,7 +72,7 @@ class Similarity(Analysis):
             drawn[pair] = functools.partial(maps.similarity, table, above)
         return drawn
 
-    def page(self, rows: "pandas.DataFrame") -> list:
+    def page(self, rows: pandas.DataFrame) -> list:
         """Some matrices of the first run that has any."""
         from tf_tickets.plotting import maps
         from tf_tickets.plotting.canvas import Shown

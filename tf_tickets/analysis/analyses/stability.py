@@ -4,13 +4,14 @@ All variables are interpolated, the moving mean and variance of batch normalisat
 at the points between.
 """
 
+from __future__ import annotations
+
 import typing
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis, label
+from tf_tickets.deferred import np
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
@@ -41,7 +42,7 @@ class Stability(Analysis):
             compared = "--what=stability compares two runs from one rewind point"
             yield f"{compared}: give two paths, not {len(paths)}"
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of the last network of each of two paths, which have to be joinable."""
         if len(groups) != 2:
             raise UsageError("--what=stability: the two paths are one folder; give two runs from one rewind point")
@@ -59,7 +60,7 @@ class Stability(Analysis):
         return {name: lambda: _lines(rows, title)}
 
 
-def check_pair(first: "Ticket", second: "Ticket") -> None:
+def check_pair(first: Ticket, second: Ticket) -> None:
     """UsageError unless two tickets can be joined by a line: one network, training set, mask and rewind point."""
     for name, same in (
         ("networks", first.network == second.network),
@@ -95,7 +96,7 @@ def _splits(desk, subject, name, data_dir):
 
 
 def errors_between(
-    network: "Network", end: dict[str, np.ndarray], splits: "dict[str, Images]"
+    network: Network, end: dict[str, np.ndarray], splits: dict[str, Images]
 ) -> list[tuple[str, float, int]]:
     """The metrics of the line from a networks.Network to the variables `end`, on splits of images by name."""
     from tf_tickets.models import state
