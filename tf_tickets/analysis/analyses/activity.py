@@ -13,7 +13,7 @@ from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
     from tf_tickets.models.description import Kernel
 
 _PANELS = (
@@ -30,11 +30,11 @@ class Activity(Analysis):
     text = "dead and silent channels, multiply-adds dense and sparse, norm of residual against shortcut"
     plain = False
 
-    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each network, on a fixed sample."""
         from tf_tickets.analysis.activations import SAMPLE
 
-        task = Task("activity", f"images={SAMPLE}", "dead_channels", functools.partial(_measure, desk=desk))
+        task = Task("activity", f"images={SAMPLE}", "dead_channels", functools.partial(_measure, loader=loader))
         return [(subject, [task]) for group in groups for subject in group]
 
     def figures(self, name: str, rows: list[dict], title: str) -> dict:
@@ -42,7 +42,7 @@ class Activity(Analysis):
         return {name: lambda: _panels(rows, title)}
 
 
-def _measure(network, rows, desk):
+def _measure(network, rows, loader):
     from tf_tickets.analysis.activations import activations, described
     from tf_tickets.backend import keras
 
@@ -53,7 +53,7 @@ def _measure(network, rows, desk):
     rectified = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
     sums = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     tensors = [layer.output for layer in rectified] + [part for layer in sums for part in layer.input]
-    images = desk.sample(network.data_set.name, network.data_dir)
+    images = loader.sample(network.data_set.name, network.data_dir)
     silent, ratios = [Silent() for _ in rectified], [[] for _ in sums]
     swapped = facts.shortcut_first
     for outputs in activations(network, tensors, images) if tensors else ():

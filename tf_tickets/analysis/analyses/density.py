@@ -13,7 +13,7 @@ from tf_tickets.registry import ANALYSES
 if typing.TYPE_CHECKING:
     import pandas
 
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
 
 
 @ANALYSES.register("density")
@@ -25,7 +25,7 @@ class Density(Analysis):
     of_masks = True
     plain = False
 
-    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of all complete rounds, whatever `--which` says."""
         from tf_tickets.evaluation import networks
 

@@ -12,7 +12,7 @@ from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
 
 
 @ANALYSES.register("overlap")
@@ -29,7 +29,7 @@ class Overlap(Analysis):
         if len(paths) < 2:
             yield "--what=overlap compares masks: give two paths or more"
 
-    def tasks(self, desk: Desk, groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each pair of runs."""
         from tf_tickets.analysis.activations import described
 
