@@ -100,6 +100,17 @@ def test_what_is_said_at_once_imports_little(words, status, allowed, tmp_path):
     assert set(done.stderr.strip().split("\n")[-1].split()) & (HEAVY | SLOW) == allowed
 
 
+def test_a_lazy_module_is_pickled_without_being_imported():
+    done = python(
+        "import pickle, sys\n"
+        "from tf_tickets.lazy_modules import np\n"
+        "copied = pickle.loads(pickle.dumps(np))\n"
+        "assert 'numpy' not in sys.modules\n"
+        "print(copied.arange(3).sum())"
+    )
+    assert (done.stdout, done.stderr) == ("3\n", "")
+
+
 def test_version_can_be_read_without_running_anything(settings):
     assert settings["metadata"]["version"] == "attr: tf_tickets.__version__"
     tree = ast.parse((ROOT / "tf_tickets" / "__init__.py").read_text())

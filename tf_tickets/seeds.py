@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 

@@ -21,8 +21,8 @@ import time
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from tf_tickets.deferred import np
 from tf_tickets.errors import StateError, TicketError, UsageError, reason
+from tf_tickets.lazy_modules import np
 
 _TEMPORARY, _REDO = ".writing", "restore it, or delete its folder to redo it"
 # Seconds after which what was being written beside an unlocked file is nobody's any more.

@@ -10,7 +10,7 @@ import functools
 import io
 
 from tf_tickets.augment.deferred import Tensor, tf
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 _BLUR_STEPS = 2048
 _BLUR_LARGEST = 3.0

@@ -2,7 +2,7 @@
 
 import typing
 
-from tf_tickets.deferred import Deferred
+from tf_tickets.lazy_modules import LazyModule
 
 # A tf.Tensor, in annotations.
 Tensor = typing.Any
@@ -14,4 +14,4 @@ def _tensorflow():
     return backend.tf
 
 
-tf = Deferred(_tensorflow)
+tf = LazyModule(_tensorflow)

@@ -9,7 +9,7 @@ import math
 
 from tf_tickets.augment import sampling
 from tf_tickets.augment.deferred import Tensor, tf
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.settings.policies import Argument, register
 
 GREY = 128.0

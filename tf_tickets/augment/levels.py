@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tf_tickets.augment import sampling
 from tf_tickets.augment.deferred import Tensor, tf
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 _LEVELS = list(range(256))
 

@@ -10,7 +10,7 @@ import functools
 
 from tf_tickets.augment import sampling
 from tf_tickets.augment.deferred import Tensor, tf
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.settings.policies import Argument, register
 
 _QUANTILES = 4096

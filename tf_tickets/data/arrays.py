@@ -7,7 +7,7 @@ import io
 from tf_tickets.data import archives, cifar
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import BuiltArrays
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 NAMES = {"train": "cifar102_train.npz", "test": "cifar102_test.npz"}

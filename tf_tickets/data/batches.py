@@ -9,7 +9,7 @@ import pickletools
 from tf_tickets.data import archives, cifar
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import BuiltArrays
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 NAMES = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")

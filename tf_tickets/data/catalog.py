@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import typing
 
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 
 @dataclasses.dataclass(frozen=True)

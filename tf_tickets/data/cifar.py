@@ -18,7 +18,7 @@ from tf_tickets.data import archives
 from tf_tickets.data.archives import Problem
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import Prepared
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

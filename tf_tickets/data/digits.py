@@ -6,8 +6,8 @@ import operator
 
 from tf_tickets.data import sources
 from tf_tickets.data.catalog import DataSet
-from tf_tickets.deferred import np
 from tf_tickets.errors import StateError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import os
 
-from tf_tickets.deferred import np
 from tf_tickets.errors import StateError, reason
+from tf_tickets.lazy_modules import np
 
 
 def folder(configuration: str, root: str) -> str | None:

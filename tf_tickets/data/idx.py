@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tf_tickets.data import archives
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import Prepared
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 NAMES = {

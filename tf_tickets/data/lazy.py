@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from tf_tickets.data.catalog import DataSet
-from tf_tickets.deferred import np
 from tf_tickets.errors import StateError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 # Bytes of pixels, or of encoded pictures, up to which a split is held in memory; at the peak four times that is.

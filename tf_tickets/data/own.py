@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from tf_tickets.data import photographs
 from tf_tickets.data.catalog import DataSet
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 PARTS = ("train", "validation", "test")
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 from tf_tickets import storage
 from tf_tickets.data import kinds
-from tf_tickets.deferred import np
 from tf_tickets.errors import TicketError, UsageError, reason
+from tf_tickets.lazy_modules import np
 
 if typing.TYPE_CHECKING:
     from PIL import Image

@@ -10,7 +10,7 @@ import zlib
 
 from tf_tickets.data import lazy
 from tf_tickets.data.catalog import DataSet
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 _AT_ONCE = 1000
 # Records, which may hold large pictures.

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from tf_tickets.data import catalog, class_folders
 from tf_tickets.data import lazy as lazily
 from tf_tickets.data.own import Pictures
-from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings.groups import Data
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 if typing.TYPE_CHECKING:  # it imports TensorFlow
     from tf_tickets.data.pipeline import Images

@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import CRITERIA
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.settings.config import Config
 
 

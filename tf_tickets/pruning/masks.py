@@ -7,7 +7,7 @@ True where the weight stays. Ties are broken by that order, then by flat index (
 from __future__ import annotations
 
 from tf_tickets import seeds
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 
 def removed_count(remaining: int, rate: float) -> int:

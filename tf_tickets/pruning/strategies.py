@@ -13,8 +13,8 @@ import os
 from collections.abc import Callable, Sequence
 
 from tf_tickets import runs, seeds, storage
-from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
+from tf_tickets.lazy_modules import np
 from tf_tickets.pruning import criteria, starts
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.given import Plan, Ticket

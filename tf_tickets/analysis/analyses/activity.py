@@ -8,8 +8,8 @@ import typing
 from collections.abc import Sequence
 
 from tf_tickets.analysis.analysis import Analysis
-from tf_tickets.deferred import np
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:

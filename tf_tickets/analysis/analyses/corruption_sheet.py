@@ -6,7 +6,7 @@ import os
 
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 from tf_tickets.settings.config import Config
 

@@ -6,9 +6,9 @@ import typing
 from collections.abc import Iterator, Sequence
 
 from tf_tickets.analysis.analysis import Analysis, label, same_round
-from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:

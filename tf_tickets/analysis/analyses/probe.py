@@ -7,9 +7,9 @@ import typing
 import warnings
 
 from tf_tickets.analysis.analysis import Analysis
-from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES, DATASETS
 
 if typing.TYPE_CHECKING:

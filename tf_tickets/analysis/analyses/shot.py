@@ -7,9 +7,9 @@ import typing
 
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis
-from tf_tickets.deferred import np
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:

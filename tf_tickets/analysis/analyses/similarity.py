@@ -14,8 +14,8 @@ import typing
 from collections.abc import Iterable, Sequence
 
 from tf_tickets.analysis.analysis import Analysis, label, same_round
-from tf_tickets.deferred import np
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:

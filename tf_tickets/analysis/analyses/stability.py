@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis, label
-from tf_tickets.deferred import np
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable
 
 
-class Deferred:
+class LazyModule:
     """A module in whose place its attributes can be asked for."""
 
     def __init__(self, load: Callable[[], typing.Any]):
@@ -16,7 +16,9 @@ class Deferred:
         self._load = load
 
     def __getattr__(self, name: str) -> typing.Any:
-        """The module's attribute."""
+        """The module's attribute; none that Python asks instances for, such as `__setstate__`."""
+        if name.startswith("__"):
+            raise AttributeError(name)
         return getattr(self._load(), name)
 
 
@@ -29,4 +31,4 @@ def _numpy():
 if typing.TYPE_CHECKING:
     import numpy as np
 else:
-    np = Deferred(_numpy)
+    np = LazyModule(_numpy)

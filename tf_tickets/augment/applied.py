@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from tf_tickets import seeds
-from tf_tickets.deferred import np
+from tf_tickets.lazy_modules import np
 
 # In the order in which operations are listed.
 # isort: off
