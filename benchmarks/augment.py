@@ -111,13 +111,13 @@ def compare(arguments):
     context = multiprocessing.get_context("spawn")
     with context.Pool(cores) as pool:
         import tf_tickets  # noqa: F401  (first: it switches TensorFlow to legacy Keras)
-        from tf_tickets.augment import tables
+        from tf_tickets.augment import autoaugment
         from tf_tickets.backend import tf
 
         images = pictures()
         table = [
-            [(name, p, [tables.value(name, level, sign) for sign in (-1, 1)]) for name, p, level in sub]
-            for sub in tables.TABLES["cifar10"]
+            [(name, p, [autoaugment.value(name, level, sign) for sign in (-1, 1)]) for name, p, level in sub]
+            for sub in autoaugment.TABLES["cifar10"]
         ]
         steps = {("ours", preset): ours(tf, preset, images) for preset in (*PRESETS, *OURS_ALONE)}
         steps |= {("pillow", preset): pillow(pool, preset, images, table) for preset in PRESETS}

@@ -12,7 +12,7 @@ from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
-from tf_tickets.analysis.activations import Desk
+from tf_tickets.analysis.activations import Loader
 from tf_tickets.analysis.analyses import probe, stability
 from tf_tickets.analysis.analyze import analyze
 from tf_tickets.data import pipeline, sources
@@ -156,8 +156,8 @@ def test_two_runs_from_one_rewind_point_are_joined(copies):
 def test_a_network_and_itself_have_no_barrier(trained):
     pixels, labels = sources.load("digits").test()
     images = pipeline.Images(pixels[:100], np.asarray(labels[:100]), np.arange(100))
-    desk = Desk(settings("stability"))
-    network = desk.network(networks.subjects(trained[2], "ticket")[0])
+    loader = Loader(settings("stability"))
+    network = loader.network(networks.subjects(trained[2], "ticket")[0])
     found = {m: value for m, value, _ in stability.errors_between(network, network.ticket.trained, {"test": images})}
     assert found["barrier_test"] == pytest.approx(0.0, abs=1e-12) and len(found) == 12
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tf_tickets import augment
-from tf_tickets.augment import mixing, operations, tables
+from tf_tickets.augment import autoaugment, mixing, operations
 from tf_tickets.backend import tf
 
 COUNT = 28000
@@ -73,7 +73,7 @@ def test_the_turns_of_rand_are_independent():
 def auto_p_values(table):
     """p of both turns' operations, and of the signs where an operation has one."""
     expected = np.zeros((2, len(operations.AUTO)))
-    for sub in tables.TABLES[table]:
+    for sub in autoaugment.TABLES[table]:
         for turn, (name, probability, _) in enumerate(sub):
             expected[turn, operations.AUTO.index(name)] += probability / 25
     expected[:, 0] = 1 - expected.sum(axis=1)
@@ -111,8 +111,8 @@ def test_auto_draws_the_magnitudes_of_its_levels():
         pairs |= set(zip(choice.numpy().tolist(), value.numpy().tolist()))
     found = {(operations.AUTO[c], round(v, 5)) for c, v in pairs if c}
     assert found == {
-        (name, round(float(np.float32(tables.value(name, level, sign))), 5))
-        for sub in tables.TABLES["cifar10"] for name, probability, level in sub for sign in (-1, 1) if probability
+        (name, round(float(np.float32(autoaugment.value(name, level, sign))), 5))
+        for sub in autoaugment.TABLES["cifar10"] for name, probability, level in sub for sign in (-1, 1) if probability
     }  # fmt: skip
 
 

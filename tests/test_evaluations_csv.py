@@ -10,8 +10,8 @@ from test_report import make_run, no_figures  # noqa: F401
 
 from tf_tickets import storage
 from tf_tickets.analysis.analyses import similarity
-from tf_tickets.analysis.analyses.density import by_round
 from tf_tickets.errors import UsageError
+from tf_tickets.plotting import maps
 from tf_tickets.registry import ANALYSES
 from tf_tickets.report import command, tables
 
@@ -128,10 +128,13 @@ def test_layers_and_cka_of_analyses():
                 rows.append(facts | {"evaluator": "similarity", "setting": "round_00,images=9", "metric": f"cka:{pair}",
                                      "value": value})  # fmt: skip
     frame = pandas.DataFrame(rows)
-    table = by_round(frame[frame["evaluator"] == "density"])
+    (shown,) = ANALYSES["density"].page(frame[frame["evaluator"] == "density"])
+    assert shown.name == "layers" and "mean over runs" in shown.caption
+    long = frame[frame["evaluator"] == "density"].assign(layer=lambda rows: rows["metric"].str.slice(len("density:")))
+    table = maps.mean_by_round(long)
     assert list(table.index) == ["second", "first"] and list(table.columns) == [0, 2]
     assert table[2].to_list() == pytest.approx([0.3, 0.3]) and table[0].to_list() == [1.0, 1.0]
-    assert by_round(frame[frame["evaluator"] == "similarity"]) is None
+    assert ANALYSES["density"].page(frame[frame["evaluator"] == "similarity"]) == []
     compared = [row for row in rows if row["evaluator"] == "similarity" and row["run"] == "a/seed_0"]
     matrices = similarity.matrices(compared)
     assert [name for name, *_ in matrices] == ["cka_round_00_round_00", "cka_round_00_round_02"]

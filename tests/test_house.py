@@ -1,6 +1,7 @@
 """How files import each other: in no circle, function-level imports included. How their names and functions read."""
 
 import ast
+import collections
 import textwrap
 
 import numpy as np
@@ -71,6 +72,15 @@ def test_circles_are_found_over_packages_functions_and_relative_names(tmp_path):
         ("tf_tickets.a", "tf_tickets.b"), ("tf_tickets.b", "tf_tickets.room.c"), ("tf_tickets.room.c", "tf_tickets.a"),
         ("one", "two"), ("two", "one"),
     }  # fmt: skip
+
+
+def test_a_module_has_a_name_of_its_own():
+    """Except what belongs to a command, as commands/sweep.py and sweeps/sweep.py do."""
+    rooms = collections.defaultdict(set)
+    for path in (ROOT / "tf_tickets").rglob("*.py"):
+        rooms[path.stem].add(path.parent.name)
+    assert not {name: where for name, where in rooms.items()
+                if len(where) > 1 and name != "__init__" and not (len(where) == 2 and "commands" in where)}  # fmt: skip
 
 
 def bindings(tree):

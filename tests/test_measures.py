@@ -7,7 +7,7 @@ import pytest
 
 import tf_tickets as tt
 from tf_tickets.analysis import taps
-from tf_tickets.analysis.activations import Desk
+from tf_tickets.analysis.activations import Loader
 from tf_tickets.analysis.analyses import activity, overlap, probe, shot, similarity, stability
 from tf_tickets.data import sources, subsets
 from tf_tickets.models import architecture, builder
@@ -161,7 +161,7 @@ class TestActivity:
         data_set = sources.load("digits").data_set
         ticket = types.SimpleNamespace(network=facts, masks={})
         network = types.SimpleNamespace(model=model, ticket=ticket, data_set=data_set, data_dir=None)
-        found = {m: value for m, value, _ in activity._measure(network, [], Desk(settings("activity")))}
+        found = {m: value for m, value, _ in activity._measure(network, [], Loader(settings("activity")))}
         assert found["residual_to_shortcut:layer4.1.add"] == 0.0
         assert found["residual_to_shortcut:layer4.0.add"] > 0.01
         assert found["silent_channels:layer1.0.relu1"] == 1
@@ -217,7 +217,7 @@ class TestProbe:
             probe.adapted(wide, (6, 8, 13))
 
     def test_its_images_are_stratified_and_apart(self):
-        found = probe.probe_images(Desk(settings("probe")), "digits")
+        found = probe.probe_images(Loader(settings("probe")), "digits")
         assert (len(found["train"]), len(found["held_out"]), len(found["test"])) == (240, 60, 600)
         assert not set(found["train"].ids) & set(found["held_out"].ids)
         # Not the images that a run of 300 is trained on.

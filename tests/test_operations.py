@@ -5,7 +5,7 @@ import pytest
 
 from tf_tickets import backend
 from tf_tickets import seeds as keys
-from tf_tickets.augment import colour, custom, geometry, levels, operations, sampling, tables
+from tf_tickets.augment import autoaugment, colour, custom, geometry, levels, operations, sampling
 from tf_tickets.backend import tf
 from tf_tickets.settings.config import Config
 
@@ -55,7 +55,7 @@ def test_operations_of_auto_equal_pillow_at_every_level_and_sign(fixture_arrays)
         name, level, sign = note.split("/")
         name = SNAKE.get(name, name)
         names.add(name)
-        value = tables.value(name, int(level.removeprefix("level")), {"pos": 1, "neg": -1}[sign])
+        value = autoaugment.value(name, int(level.removeprefix("level")), {"pos": 1, "neg": -1}[sign])
         found = operate(name, images, value, fill=geometry.GREY, bicubic_shear=True)
         assert_like_pillow(name, found, expected, note)
     assert names | {"identity"} == set(operations.AUTO)
@@ -77,11 +77,11 @@ def test_the_tables_and_levels_are_the_published_ones(fixture_json):
     published = fixture_json("autoaugment_policies.json")
     for name, subs in published["policies"].items():
         assert [[(SNAKE.get(o, o), p, level) for o, p, level in sub] for sub in subs] == [
-            list(sub) for sub in tables.TABLES[name]
+            list(sub) for sub in autoaugment.TABLES[name]
         ]
     for name, magnitudes in published["level_to_magnitude"].items():
         name = SNAKE.get(name, name)
-        np.testing.assert_allclose([tables.magnitude(name, level) for level in range(10)], magnitudes, atol=1e-12)
+        np.testing.assert_allclose([autoaugment.magnitude(name, level) for level in range(10)], magnitudes, atol=1e-12)
 
 
 def test_flat_images_stay_flat():

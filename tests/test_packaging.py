@@ -31,6 +31,10 @@ LIGHT = [
 HEAVY = {
     "keras", "keras_core", "keras_cv", "tensorflow", "tensorflow_datasets", "tensorflow_model_optimization", "tf_keras",
 }  # fmt: skip
+# What --help and refusals do without, beyond that; the last brings Python's mail with it.
+SLOW = {
+    "PIL", "h5py", "matplotlib", "numpy", "pandas", "requests", "safetensors", "scipy", "sklearn", "tifffile", "email",
+}  # fmt: skip
 # These two set TensorFlow up; that is what they are for.
 ACTING = {"tf_tickets/__init__.py", "tf_tickets/backend.py"}
 
@@ -77,6 +81,34 @@ def test_light_modules_import_no_tensorflow():
     code = f"import importlib, sys\nfor name in {LIGHT}:\n    importlib.import_module(name)\n"
     done = python(code + f"print(sorted({HEAVY} & set(sys.modules)), sys.modules['tf_tickets'].__version__)")
     assert (done.stdout, done.stderr) == (f"[] {tf_tickets.__version__}\n", "")
+
+
+@pytest.mark.parametrize(("words", "status", "allowed"), [
+    ("--help", 0, set()), ("--nope=1", 2, set()), ("--criterion=nope", 2, set()), ("verify", 2, set()),
+    ("--dataset=digits --dry_run", 0, {"numpy", "safetensors"}),
+])  # fmt: skip
+def test_what_is_said_at_once_imports_little(words, status, allowed, tmp_path):
+    code = (
+        "import atexit, sys\n"
+        "from tf_tickets import main\n"
+        "atexit.register(lambda: print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr))\n"
+        f"sys.argv[1:] = {[*words.split(), f'--out={tmp_path}']}\n"
+        "main.entry_point()"
+    )
+    done = python(code)
+    assert done.returncode == status, done.stderr
+    assert set(done.stderr.strip().split("\n")[-1].split()) & (HEAVY | SLOW) == allowed
+
+
+def test_a_lazy_module_is_pickled_without_being_imported():
+    done = python(
+        "import pickle, sys\n"
+        "from tf_tickets.lazy_modules import np\n"
+        "copied = pickle.loads(pickle.dumps(np))\n"
+        "assert 'numpy' not in sys.modules\n"
+        "print(copied.arange(3).sum())"
+    )
+    assert (done.stdout, done.stderr) == ("3\n", "")
 
 
 def test_version_can_be_read_without_running_anything(settings):

@@ -42,7 +42,7 @@ class Count(Analysis):
         if len(paths) != 1:
             yield f"--what=count looks at one path, not {len(paths)}"
 
-    def tasks(self, desk, groups):
+    def tasks(self, loader, groups):
         def measure(network, rows):
             return [("layers", len(network.ticket.masks), 1)]
 

@@ -20,7 +20,7 @@ import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.data import archives, batches, pipeline, prepare, sources
 from tf_tickets.errors import UsageError
-from tf_tickets.evaluation import files
+from tf_tickets.evaluation import published_sets
 from tf_tickets.registry import DATASETS
 
 SPLIT_SETS = tuple(miniatures.STEMS)
@@ -159,7 +159,7 @@ def test_cifar_10_2_s_arrays(monkeypatch, tmp_path, archive):
     for found, expected in zip(source.test(), written["test"]):
         np.testing.assert_array_equal(found, expected)
     assert trained_once("cifar10_2", tmp_path).rounds == 1
-    newer, _ = files.shifted(DATASETS["cifar10"].facts, str(tmp_path / "data"))
+    newer, _ = published_sets.shifted(DATASETS["cifar10"].facts, str(tmp_path / "data"))
     assert {test.setting: len(test.load().labels) for test in newer} == {
         "cifar10.2_test": sum(facts.test_counts), "cifar10.2_train+test": sum(facts.train_counts + facts.test_counts),
     }  # fmt: skip

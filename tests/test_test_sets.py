@@ -10,7 +10,7 @@ import pytest
 import tf_tickets as tt
 from tf_tickets import errors
 from tf_tickets.data import pipeline, tfds_folders
-from tf_tickets.evaluation import corruptions, evaluate, files, generated, subsample
+from tf_tickets.evaluation import corruptions, evaluate, generated, published_sets, subsample
 from tf_tickets.registry import ANALYSES, DATASETS
 from tf_tickets.report import evaluations
 
@@ -24,7 +24,7 @@ def settings(**changes):
     return tt.Config.from_values(**{"attack_steps": 2, "restarts": 2} | changes)
 
 
-def official(folder, names=files.ALL, images=PIXELS, labels=LABELS):
+def official(folder, names=published_sets.ALL, images=PIXELS, labels=LABELS):
     """Writes the layout of CIFAR-10-C in miniature: twenty test images."""
     folder.mkdir(parents=True)
     np.save(folder / "labels.npy", labels.astype(np.uint8))
@@ -49,7 +49,7 @@ def perfect(data_dir, sets):
 
 def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
     official(tmp_path / "CIFAR-10-C")
-    sets = files.corrupted(TINY, str(tmp_path))
+    sets = published_sets.corrupted(TINY, str(tmp_path))
     assert [one.setting for one in sets][:6] == [*(f"gaussian_noise:{s}" for s in range(1, 6)), "shot_noise:1"]
     images = sets[6].load()
     np.testing.assert_array_equal(images.pixels, PIXELS[20:40] + np.uint8(1))
@@ -73,7 +73,7 @@ def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
 
 
 def test_fifteen_official_files_give_no_mean_of_nineteen(tmp_path, capsys):
-    official(tmp_path / "CIFAR-10-C", files.STANDARD)
+    official(tmp_path / "CIFAR-10-C", published_sets.STANDARD)
     tasks = evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="corruptions", data_dir=str(tmp_path)))
     assert len(tasks) == 75 + 1 and tasks[-1].setting == "standard_15"
     assert "no mean all_19, since gaussian_blur, saturate, spatter, speckle_noise" in capsys.readouterr().err
@@ -88,11 +88,11 @@ def test_damaged_official_files_are_named(tmp_path):
     official(tmp_path / "d" / "CIFAR-10-C", ("fog",), labels=LABELS + 1)
     for name, message in zip("abcd", ("99 images", "damaged", "float32", "labels are not")):
         with pytest.raises(errors.StateError, match=message) as caught:
-            files.corrupted(TINY, str(tmp_path / name))[0].load()
+            published_sets.corrupted(TINY, str(tmp_path / name))[0].load()
         assert "fog.npy" in str(caught.value)
     (tmp_path / "d" / "CIFAR-10-C" / "labels.npy").unlink()
     with pytest.raises(errors.StateError, match="no labels.npy"):
-        files.corrupted(TINY, str(tmp_path / "d"))
+        published_sets.corrupted(TINY, str(tmp_path / "d"))
 
 
 def test_tfds_corrupted_sets_are_found(tmp_path):
@@ -101,7 +101,7 @@ def test_tfds_corrupted_sets_are_found(tmp_path):
 
     for name in ("elastic_2", "fog_1"):
         tfds_folders.build(f"cifar10_corrupted/{name}", str(tmp_path), lambda builder: {"test": examples()})
-    sets = {one.setting: one for one in files.corrupted(TINY, str(tmp_path))}
+    sets = {one.setting: one for one in published_sets.corrupted(TINY, str(tmp_path))}
     assert set(sets) == {"elastic_transform:2", "fog:1"}
     images = sets["elastic_transform:2"].load()
     expected = {image.tobytes(): label for image, label in zip(PIXELS[:20], LABELS)}
@@ -109,19 +109,19 @@ def test_tfds_corrupted_sets_are_found(tmp_path):
 
 
 def test_newer_test_sets(tmp_path):
-    assert [len(part) for part in files.shifted(TINY, str(tmp_path))] == [0, 2]
+    assert [len(part) for part in published_sets.shifted(TINY, str(tmp_path))] == [0, 2]
     np.save(tmp_path / "cifar10.1_v6_data.npy", PIXELS[:30])
     np.save(tmp_path / "cifar10.1_v6_labels.npy", LABELS[:30].astype(np.int32))
-    found, missing = files.shifted(TINY, str(tmp_path))
+    found, missing = published_sets.shifted(TINY, str(tmp_path))
     assert [one.setting for one in found] == ["cifar10.1_v6"]
     assert "cifar102_train.npz and cifar102_test.npz" in missing[0]
     folder = tmp_path / "CIFAR-10.2"
     folder.mkdir()
     np.savez(folder / "cifar102_test.npz", images=PIXELS[:20], labels=LABELS[:20])
-    found, missing = files.shifted(TINY, str(tmp_path))
+    found, missing = published_sets.shifted(TINY, str(tmp_path))
     assert [one.setting for one in found] == ["cifar10.1_v6", "cifar10.2_test"] and "cifar102_train.npz" in missing[0]
     np.savez(folder / "cifar102_train.npz", images=PIXELS[20:], labels=LABELS[20:])
-    found, missing = files.shifted(TINY, str(tmp_path))
+    found, missing = published_sets.shifted(TINY, str(tmp_path))
     assert [one.setting for one in found] == ["cifar10.1_v6", "cifar10.2_test", "cifar10.2_train+test"] and not missing
     first, test, both = (one.load() for one in found)
     np.testing.assert_array_equal(first.pixels, PIXELS[:30])
@@ -136,7 +136,7 @@ def test_newer_test_sets(tmp_path):
 def test_tfds_cifar10_1_is_found(tmp_path):
     examples = ((index, {"image": PIXELS[index], "label": 3}) for index in range(5))
     tfds_folders.build("cifar10_1/v6", str(tmp_path), lambda builder: {"test": examples})
-    found, missing = files.shifted(TINY, str(tmp_path))
+    found, missing = published_sets.shifted(TINY, str(tmp_path))
     assert [one.setting for one in found] == ["cifar10.1_v6"] and len(missing) == 1
     assert len(found[0].load()) == 5 and (found[0].load().labels == 3).all()
 

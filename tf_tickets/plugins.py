@@ -7,7 +7,6 @@ to add.
 
 import hashlib
 import importlib
-import importlib.metadata
 import os
 import sys
 import traceback
@@ -87,6 +86,8 @@ def _imported(name):
 
 def _module_of(name):
     """The module that an entry point names, else the name itself."""
+    import importlib.metadata  # it brings Python's mail, which only plugins are worth
+
     points = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
     return next((point.module for point in points), name)
 

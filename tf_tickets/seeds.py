@@ -6,13 +6,13 @@ threads or the number of restarts. SHA-256 folds the names, the SplitMix64 final
 depends on a library's version, so a subset drawn today is the subset drawn in ten years.
 """
 
+from __future__ import annotations
+
 import hashlib
 
-import numpy as np
+from tf_tickets.lazy_modules import np
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-MIX_2 = np.uint64(0x94D049BB133111EB)
+GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def fold(*parts: str | int) -> int:
@@ -31,8 +31,8 @@ def fold(*parts: str | int) -> int:
 def mix(values: np.ndarray) -> np.ndarray:
     """SplitMix64's finalizer on a uint64 array: a bijection whose output bits look independent."""
     with np.errstate(over="ignore"):
-        values = (values ^ (values >> np.uint64(30))) * MIX_1
-        values = (values ^ (values >> np.uint64(27))) * MIX_2
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(MIX_1)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(MIX_2)
         return values ^ (values >> np.uint64(31))
 
 
@@ -48,7 +48,7 @@ def spread(key: int, ids: np.ndarray) -> np.ndarray:
     """
     ids = np.asarray(ids).astype(np.uint64)
     with np.errstate(over="ignore"):
-        return mix(np.uint64(key) + (ids + np.uint64(1)) * GOLDEN)
+        return mix(np.uint64(key) + (ids + np.uint64(1)) * np.uint64(GOLDEN))
 
 
 def image_keys(order_seed: int, round_index: int, epoch: int, ids: np.ndarray) -> np.ndarray:

@@ -21,9 +21,8 @@ import time
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-import numpy as np
-
 from tf_tickets.errors import StateError, TicketError, UsageError, reason
+from tf_tickets.lazy_modules import np
 
 _TEMPORARY, _REDO = ".writing", "restore it, or delete its folder to redo it"
 # Seconds after which what was being written beside an unlocked file is nobody's any more.
@@ -246,14 +245,14 @@ def read_csv(path: str) -> list[dict[str, str]]:
         raise StateError(f"{path} cannot be read: {reason(error)}; {_REDO}") from None
 
 
-def write_arrays(path: str, arrays: Mapping[str, np.ndarray | np.generic], compress: bool = False) -> None:
+def write_arrays(path: str, arrays: Mapping[str, "np.ndarray | np.generic"], compress: bool = False) -> None:
     """Writes named arrays as npz. The bytes depend on names and contents alone."""
     buffer = io.BytesIO()
     (np.savez_compressed if compress else np.savez)(buffer, **arrays)  # pyright: ignore[reportArgumentType]  none is called allow_pickle
     write_bytes(path, buffer.getvalue())
 
 
-def read_arrays(path: str) -> dict[str, np.ndarray]:
+def read_arrays(path: str) -> "dict[str, np.ndarray]":
     """Reads an npz whole, without pickle; a damaged one is a StateError that names the file."""
     try:
         with open_regular(path, StateError) as file, np.load(file, allow_pickle=False) as archive:

@@ -52,7 +52,7 @@ def load():
 
     import tf_tickets.main  # noqa: F401
     from tf_tickets.data import pipeline, sources  # noqa: F401
-    from tf_tickets.experiments import imp, session, tensorboard  # noqa: F401
+    from tf_tickets.experiments import imp, run_scalars, session  # noqa: F401
     from tf_tickets.export import verify, writer  # noqa: F401
     from tf_tickets.report import command  # noqa: F401
 

@@ -17,7 +17,7 @@ from tf_tickets.registry import DATASETS
 SAMPLE, BATCH = 1000, 100
 
 
-class Desk:
+class Loader:
     """Data and networks, each loaded when first asked for.
 
     Attributes:

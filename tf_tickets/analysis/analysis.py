@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tf_tickets.evaluation.evaluator import Measure, Task
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
     from tf_tickets.evaluation.networks import Subject
 
 
@@ -25,11 +25,11 @@ class Analysis(Measure):
         """What is wrong with the paths that are given; the first counts."""
         return iter(())
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: "Loader", groups: list[list]) -> list[tuple[object, list[Task]]]:
         """What is measured.
 
         Args:
-          desk: an activations.Desk: data and networks.
+          loader: an activations.Loader: data and networks.
           groups: for each path, a list of networks.Subject.
 
         Returns:

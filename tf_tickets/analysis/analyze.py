@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from tf_tickets import storage
-from tf_tickets.analysis.activations import Desk
+from tf_tickets.analysis.activations import Loader
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation import evaluate, networks
 from tf_tickets.registry import ANALYSES
@@ -47,16 +47,16 @@ def analyze(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lam
     for subject in itertools.chain.from_iterable(groups):
         if len(subject.ticket.members) > 1:
             raise UsageError(f"{subject.folder} is an ensemble: analyze looks into one network, give a member's folder")
-    desk = Desk(config)
+    loader = Loader(config)
     # Everything that can be refused is refused before anything is computed.
     if not all(ANALYSES[name].of_masks for name in names):
         for subject in itertools.chain.from_iterable(groups):
-            desk.data_set(subject)
-    work = [(subject, tasks) for name in names for subject, tasks in ANALYSES[name].tasks(desk, groups)]
+            loader.data_set(subject)
+    work = [(subject, tasks) for name in names for subject, tasks in ANALYSES[name].tasks(loader, groups)]
     for _, of_folder in itertools.groupby(sorted(work, key=_place), _place):
         for subject, tasks in (of_folder := list(of_folder)):
             with subject.locked():
-                evaluate.run_tasks(subject, desk.network(subject), tasks, start=desk.devices, stop=stop)
+                evaluate.run_tasks(subject, loader.network(subject), tasks, start=loader.devices, stop=stop)
         for subject, _ in of_folder:
             # Read again where it is asked for: the tickets of all rounds of many runs would fill the memory.
             vars(subject).pop("ticket", None)

@@ -3,13 +3,14 @@
 `color`, `sharpness`, `hue` and `grey` are keras-cv's transforms, called with parameters that are drawn here.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import io
 
-import numpy as np
-
 from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.lazy_modules import np
 
 _BLUR_STEPS = 2048
 _BLUR_LARGEST = 3.0

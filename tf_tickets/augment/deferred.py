@@ -2,15 +2,16 @@
 
 import typing
 
+from tf_tickets.lazy_modules import LazyModule
+
 # A tf.Tensor, in annotations.
 Tensor = typing.Any
 
 
-class _TensorFlow:
-    def __getattr__(self, name):
-        from tf_tickets import backend
+def _tensorflow():
+    from tf_tickets import backend
 
-        return getattr(backend.tf, name)
+    return backend.tf
 
 
-tf = _TensorFlow()
+tf = LazyModule(_tensorflow)

@@ -3,12 +3,13 @@
 Source positions follow Pillow: the pixel whose centre is (x + 1/2, y + 1/2) reads the source at the mapped centre.
 """
 
-import math
+from __future__ import annotations
 
-import numpy as np
+import math
 
 from tf_tickets.augment import sampling
 from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.lazy_modules import np
 from tf_tickets.settings.policies import Argument, register
 
 GREY = 128.0

@@ -3,12 +3,13 @@
 `images` is uint8 [n, height, width, channels]; rounding and integer arithmetic are Pillow's.
 """
 
-import numpy as np
+from __future__ import annotations
 
 from tf_tickets.augment import sampling
 from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.lazy_modules import np
 
-_LEVELS = np.arange(256)
+_LEVELS = list(range(256))
 
 
 def invert(images: Tensor) -> Tensor:

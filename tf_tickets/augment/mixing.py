@@ -4,12 +4,13 @@ The partner of an image is the next one in the order of their draws, so it depen
 the batch is arranged.
 """
 
-import functools
+from __future__ import annotations
 
-import numpy as np
+import functools
 
 from tf_tickets.augment import sampling
 from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.lazy_modules import np
 from tf_tickets.settings.policies import Argument, register
 
 _QUANTILES = 4096

@@ -4,13 +4,14 @@ Where every image draws its own operation, the images are grouped by what they d
 group, and the images go back to their places.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from tf_tickets.augment import colour, geometry, levels, sampling, tables
+from tf_tickets.augment import autoaugment, colour, geometry, levels, sampling
 from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.lazy_modules import np
 from tf_tickets.settings.policies import AUTO_TABLES, Argument, amount, register
 
 _MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -252,16 +253,16 @@ def rand(images: Tensor, keys: Tensor, slot: int, count: int) -> Tensor:
     return images
 
 
-AUTO = ("identity", *sorted({name for table in tables.TABLES.values() for sub in table for name, _, _ in sub}))
+AUTO = ("identity", *sorted({name for table in autoaugment.TABLES.values() for sub in table for name, _, _ in sub}))
 
 
 @functools.cache
 def _auto_arrays(name):
     """Of each sub-policy's two operations: index into AUTO, probability, value for sign -1 and +1; [25, 2(, 2)]."""
-    table = tables.TABLES[name]
+    table = autoaugment.TABLES[name]
     index = np.array([[AUTO.index(operation) for operation, _, _ in sub] for sub in table], np.int32)
     probability = np.array([[p for _, p, _ in sub] for sub in table], np.float32)
-    value = np.array([[[tables.value(o, level, s) for s in (-1, 1)] for o, _, level in sub] for sub in table])
+    value = np.array([[[autoaugment.value(o, level, s) for s in (-1, 1)] for o, _, level in sub] for sub in table])
     return index, probability, value.astype(np.float32)
 
 

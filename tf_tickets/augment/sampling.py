@@ -10,8 +10,8 @@ from tf_tickets.augment.deferred import Tensor, tf
 
 def _mix(values):
     shift, xor = tf.bitwise.right_shift, tf.bitwise.bitwise_xor
-    values = xor(values, shift(values, tf.constant(30, tf.uint64))) * tf.constant(int(seeds.MIX_1), tf.uint64)
-    values = xor(values, shift(values, tf.constant(27, tf.uint64))) * tf.constant(int(seeds.MIX_2), tf.uint64)
+    values = xor(values, shift(values, tf.constant(30, tf.uint64))) * tf.constant(seeds.MIX_1, tf.uint64)
+    values = xor(values, shift(values, tf.constant(27, tf.uint64))) * tf.constant(seeds.MIX_2, tf.uint64)
     return xor(values, shift(values, tf.constant(31, tf.uint64)))
 
 

@@ -11,6 +11,7 @@ from tf_tickets.registry import COMMANDS
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, changed, check_command
 from tf_tickets.settings.config import Config
+from tf_tickets.sweeps import grid
 
 if typing.TYPE_CHECKING:
     from tf_tickets.sweeps.outcomes import Run
@@ -27,7 +28,7 @@ class Sweep(Command):
 
     order = 11
     summary = "--sweep='FIELD=A,B;FIELD=0..4': every combination as a run, unless finished, here or by --engine"
-    flags = ("dry_run", "sweep", "engine", *_ENGINES)
+    flags = grid.FLAGS
     flags_of_runs = locks = heeds_stop = True
 
     def prints(self, config: Config) -> bool:

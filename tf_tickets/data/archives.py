@@ -3,19 +3,23 @@
 Whatever an archive claims, what is read of it is bounded in bytes and members, and so in memory and time.
 """
 
+from __future__ import annotations
+
 import bz2
 import contextlib
 import gzip
 import io
 import lzma
 import os
-import tarfile
-import zipfile
+import typing
 from collections.abc import Iterable, Iterator
 from typing import IO
 
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, reason
+
+if typing.TYPE_CHECKING:  # tables of data sets import this module, and few commands read an archive
+    import tarfile
 
 # More than any data set here has: bytes of one member, bytes of a whole unpacked tar, and members.
 LARGEST_MEMBER, LARGEST_TAR, MOST_MEMBERS = 4 * 10**8, 1 << 30, 10_000
@@ -105,6 +109,9 @@ def _members(path, names):
 
 def _kind(file):
     """tar, zip or deb, by how the file begins: a tar can end with a member that is a zip, as every npz is."""
+    import tarfile
+    import zipfile
+
     start = file.read(tarfile.BLOCKSIZE)
     file.seek(0)
     if start.startswith(_DEBIAN):
@@ -127,6 +134,8 @@ def _of_folder(path, names):
 
 
 def _of_zip(file, names):
+    import zipfile
+
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
             name = os.path.basename(member.filename)
@@ -154,6 +163,8 @@ def open_tar(file: IO[bytes]) -> Iterator[tarfile.TarFile]:
     Yields:
       The tarfile.TarFile. A damaged one may be known for that only when the context ends.
     """
+    import tarfile
+
     start = file.read(6)
     file.seek(0)
     opener = next((opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)), None)

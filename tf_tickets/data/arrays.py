@@ -1,13 +1,13 @@
 """CIFAR-10.2's npz files."""
 
-import io
-import zipfile
+from __future__ import annotations
 
-import numpy as np
+import io
 
 from tf_tickets.data import archives, cifar
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import BuiltArrays
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 NAMES = {"train": "cifar102_train.npz", "test": "cifar102_test.npz"}
@@ -40,6 +40,8 @@ def read(path: str, data_set: DataSet) -> dict:
 
 
 def _arrays(name, data):
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             archives.check_size(name, sum(member.file_size for member in archive.infolist()))

@@ -1,14 +1,15 @@
 """The python batches of ciFAIR-10, read by an unpickler that admits arrays, lists, text and numbers alone."""
 
+from __future__ import annotations
+
 import io
 import pickle
 import pickletools
 
-import numpy as np
-
 from tf_tickets.data import archives, cifar
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import BuiltArrays
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 NAMES = (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch")

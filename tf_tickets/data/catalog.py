@@ -5,11 +5,13 @@ each is registered, which `data/__init__.py` lists. They are the release's, its 
 the split-file sets: Brigato et al. 2021, "Tune It or Don't Use It").
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import typing
 
-import numpy as np
+from tf_tickets.lazy_modules import np
 
 
 @dataclasses.dataclass(frozen=True)

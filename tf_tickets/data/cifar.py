@@ -3,6 +3,8 @@
 Archives are never unpacked to disk: their members are read in memory and checked whole before anything is written.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import hashlib
@@ -11,13 +13,12 @@ import os
 import struct
 from collections.abc import Callable
 
-import numpy as np
-
 from tf_tickets import storage
 from tf_tickets.data import archives
 from tf_tickets.data.archives import Problem
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import Prepared
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

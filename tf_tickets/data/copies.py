@@ -1,7 +1,6 @@
 """Pictures that are there twice: the same bytes, or the same pixels in other bytes."""
 
 import collections
-import concurrent.futures
 import os
 
 from tf_tickets import stopping
@@ -18,6 +17,8 @@ def looks(paths: list[str]) -> list:
 
 
 def _each(function, paths):
+    import concurrent.futures
+
     def attempt(path):
         if stopping.requested():
             raise StopRequested("stopped on request; run again to continue")

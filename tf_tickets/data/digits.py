@@ -1,12 +1,13 @@
 """scikit-learn's 1,797 digits in their original order: 1,197 train, the last 600, other writers' pages, test."""
 
-import operator
+from __future__ import annotations
 
-import numpy as np
+import operator
 
 from tf_tickets.data import sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 

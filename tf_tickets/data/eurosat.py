@@ -1,11 +1,12 @@
 """TFDS' own `eurosat` as the pictures of `eurosat_rgb` and `eurosat_all`: the DEIC lists alone are then enough."""
 
+from __future__ import annotations
+
 import glob
 import os
 
-import numpy as np
-
 from tf_tickets.errors import StateError, reason
+from tf_tickets.lazy_modules import np
 
 
 def folder(configuration: str, root: str) -> str | None:

@@ -4,17 +4,18 @@ Pictures are looked at once, before anything starts: each is opened, hashed, dec
 used is refused with its name. No TensorFlow here.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import functools
 import os
 
-import numpy as np
-
 from tf_tickets.data import class_folders, class_names, copies, listing, own, photographs, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.own import Picture, Pictures
 from tf_tickets.errors import UsageError, plain
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 # Pictures of one size up to this side are used as they are, all others through crops of 224 pixels.

@@ -1,14 +1,15 @@
 """MNIST and Fashion-MNIST, which TFDS has, from their idx files."""
 
+from __future__ import annotations
+
 import math
 import struct
 from collections.abc import Callable
 
-import numpy as np
-
 from tf_tickets.data import archives
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import Prepared
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 NAMES = {

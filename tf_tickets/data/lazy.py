@@ -4,12 +4,13 @@ What is read is what `sources` would have read at once, by the same functions: w
 of a run, only its memory.
 """
 
-import os
+from __future__ import annotations
 
-import numpy as np
+import os
 
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 # Bytes of pixels, or of encoded pictures, up to which a split is held in memory; at the peak four times that is.
@@ -35,7 +36,7 @@ class Pixels:
         """Number of pictures."""
         return len(self._stored)
 
-    def part(self, rows: np.ndarray) -> "Pixels":
+    def part(self, rows: np.ndarray) -> Pixels:
         """The Pixels of some rows."""
         return Pixels(self._stored[rows], self._decode, self._data_set)
 
@@ -56,10 +57,13 @@ class Records:
       places: int64 [n, 3]: the number of the file, first byte and length.
     """
 
-    dtype = np.dtype(object)
-
     def __init__(self, files, places):
         self.files, self.places = files, places
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of encoded images, as numpy's."""
+        return np.dtype(object)
 
     def __len__(self):
         """Number of images."""
@@ -88,7 +92,7 @@ class Records:
         return images
 
 
-def size_of(stored: "np.ndarray | Records", data_set: DataSet) -> int:
+def size_of(stored: np.ndarray | Records, data_set: DataSet) -> int:
     """Bytes that stored images take up once they are in memory as `Source.images` gives them.
 
     Args:

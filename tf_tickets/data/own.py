@@ -1,5 +1,7 @@
 """The user's own pictures once they are looked at: in a folder (`folder`), or given by a function (`functions`)."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import functools
@@ -7,10 +9,9 @@ import hashlib
 import typing
 from collections.abc import Iterable
 
-import numpy as np
-
 from tf_tickets.data import photographs
 from tf_tickets.data.catalog import DataSet
+from tf_tickets.lazy_modules import np
 
 PARTS = ("train", "validation", "test")
 

@@ -4,6 +4,8 @@ Every reader decodes a file by the same function, so that what one of them takes
 refuse, in the same words.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import hashlib
@@ -12,11 +14,10 @@ import typing
 import warnings
 from collections.abc import Iterator
 
-import numpy as np
-
 from tf_tickets import storage
 from tf_tickets.data import kinds
 from tf_tickets.errors import TicketError, UsageError, reason
+from tf_tickets.lazy_modules import np
 
 if typing.TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +59,7 @@ class Facts:
 class _Decoded:
     """An upright picture in the mode of its file, perhaps `scaled`; its file's format, whole size, EXIF orientation."""
 
-    picture: "Image.Image"
+    picture: Image.Image
     format: str | None
     size: tuple
     orientation: object

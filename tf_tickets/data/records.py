@@ -1,15 +1,16 @@
 """TFDS' record files: their columns, and the places of their images, of which a run at low-data size wants few."""
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import os
 import typing
 import zlib
 
-import numpy as np
-
 from tf_tickets.data import lazy
 from tf_tickets.data.catalog import DataSet
+from tf_tickets.lazy_modules import np
 
 _AT_ONCE = 1000
 # Records, which may hold large pictures.

@@ -1,14 +1,15 @@
 """Where the images of a data set come from: what is registered for it, and the images, opened, in original order."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
-
-import numpy as np
 
 from tf_tickets.data import catalog, class_folders
 from tf_tickets.data import lazy as lazily
 from tf_tickets.data.own import Pictures
 from tf_tickets.errors import UsageError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings.groups import Data
 
@@ -45,7 +46,7 @@ class Provider:
         """Whether `load` needs no download; StateError where what is there is damaged."""
         return True
 
-    def load(self, data_dir: str | None) -> "Source":
+    def load(self, data_dir: str | None) -> Source:
         """Opens it; see `sources.load`."""
         raise NotImplementedError
 

@@ -1,13 +1,14 @@
 """The data sets that come as pictures and the lists of Brigato et al. 2021 (`split_files`)."""
 
-import os
+from __future__ import annotations
 
-import numpy as np
+import os
 
 from tf_tickets.data import eurosat, split_files
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.tfds_folders import Built
 from tf_tickets.errors import TicketError, UsageError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 
 _IMAGENET_PIXELS = {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}

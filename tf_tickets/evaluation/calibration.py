@@ -1,10 +1,11 @@
 """Where a network errs and whether it knows: calibration error, its temperature, accuracy by class, confusion."""
 
+from __future__ import annotations
+
 import math
 import typing
 
-import numpy as np
-
+from tf_tickets.lazy_modules import np
 from tf_tickets.runtime.facts import COLDEST, HOTTEST
 
 if typing.TYPE_CHECKING:  # it imports TensorFlow
@@ -68,7 +69,7 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
     return float(np.abs(gap).sum() / len(index))
 
 
-def metrics(logits: np.ndarray, images: "Images", temperature: float) -> list[tuple[str, float, int]]:
+def metrics(logits: np.ndarray, images: Images, temperature: float) -> list[tuple[str, float, int]]:
     """The rows of the calibration error of logits, float [n, classes], of a data.pipeline.Images.
 
     Where a temperature was fitted: that of the ticket's probabilities, that without the temperature, and it itself.
@@ -79,7 +80,7 @@ def metrics(logits: np.ndarray, images: "Images", temperature: float) -> list[tu
     return [(*row, len(images)) for row in (rows if temperature != 1.0 else rows[:1])]
 
 
-def of_temperature(rows: "Iterable[dict[str, str]]", temperature: float) -> list[dict[str, str]]:
+def of_temperature(rows: Iterable[dict[str, str]], temperature: float) -> list[dict[str, str]]:
     """The rows without those of the same network's probabilities at another temperature.
 
     Args:

@@ -25,7 +25,7 @@ class Draws:
         keys = seeds.spread(seeds.fold(*self._parts, what), self._ids)
         steps = np.arange(1, int(np.prod(shape)) + 1).astype(np.uint64)
         with np.errstate(over="ignore"):
-            bits = seeds.mix(keys[:, np.newaxis] + steps * seeds.GOLDEN)
+            bits = seeds.mix(keys[:, np.newaxis] + steps * np.uint64(seeds.GOLDEN))
         return ((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53).reshape(self.count, *shape)
 
     def between(self, low: float, high: float, what: str, *shape: int) -> np.ndarray:

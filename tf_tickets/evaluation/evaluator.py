@@ -9,8 +9,8 @@ from tf_tickets.evaluation import calibration
 if typing.TYPE_CHECKING:
     import pandas
 
-    from tf_tickets.evaluation.files import TestSet
     from tf_tickets.evaluation.networks import Subject
+    from tf_tickets.evaluation.published_sets import TestSet
 
 # (metric, value, number of images or weights that it is of)
 Metrics = list[tuple[str, float, int]]
@@ -117,7 +117,7 @@ class Evaluator(Measure):
 
 
 def on_set(evaluator: str, test_set: "TestSet") -> Task:
-    """The accuracy and calibration error on a files.TestSet."""
+    """The accuracy and calibration error on a published_sets.TestSet."""
 
     def measure(network, rows):
         images = test_set.load()

@@ -14,7 +14,7 @@ from tf_tickets.data import pipeline, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
 from tf_tickets.evaluation import corruptions
-from tf_tickets.evaluation.files import TestSet
+from tf_tickets.evaluation.published_sets import TestSet
 
 
 def corrupted(

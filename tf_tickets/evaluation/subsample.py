@@ -9,7 +9,7 @@ from tf_tickets.data import subsets
 
 if typing.TYPE_CHECKING:
     from tf_tickets.data.pipeline import Images
-    from tf_tickets.evaluation.files import TestSet
+    from tf_tickets.evaluation.published_sets import TestSet
 
 
 def draw(labels: np.ndarray, wanted: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def part(images: "Images", wanted: int) -> "Images":
 
 
 def limited(test_set: "TestSet", wanted: int) -> "TestSet":
-    """An evaluation.files.TestSet, whose images are those of the test split in its order, of so many."""
+    """An evaluation.published_sets.TestSet, whose images are those of the test split in its order, of so many."""
     return dataclasses.replace(test_set, load=lambda: part(test_set.load(), wanted))
 
 

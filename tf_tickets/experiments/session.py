@@ -180,9 +180,9 @@ class Session:
     def began(self, run: runs.RunFolder) -> None:
         """Once the folder of the run is open."""
         if self._logs:
-            from tf_tickets.experiments import tensorboard
+            from tf_tickets.experiments import run_scalars
 
-            tensorboard.write_hparams(run, self.plan.config)
+            run_scalars.write_hparams(run, self.plan.config)
 
     def finish(self, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict) -> None:
         """Writes what a trained round leaves."""
@@ -196,9 +196,9 @@ class Session:
         if self.team.chief:
             run.remove_superfluous()
         if self._logs:
-            from tf_tickets.experiments import tensorboard
+            from tf_tickets.experiments import run_scalars
 
-            tensorboard.write_round(run, run.round(index).read_summary())
+            run_scalars.write_round(run, run.round(index).read_summary())
 
     @property
     def _logs(self):

@@ -98,6 +98,13 @@ def differences(table: "pandas.DataFrame", **words: typing.Any) -> Figure:
     )  # fmt: skip
 
 
+def mean_by_round(rows: "pandas.DataFrame") -> "pandas.DataFrame | None":
+    """A frame with layer, round and value as its mean by layer, in the order of the rows, and round; None if empty."""
+    if rows.empty:
+        return None
+    return rows.pivot_table(index="layer", columns="round", values="value", sort=False).sort_index(axis=1)
+
+
 def densities(table: "pandas.DataFrame", title: str = "") -> Figure:
     """Density by layer and round on a log scale; an empty cell is a layer without a weight.
 

@@ -4,12 +4,13 @@ A criterion is a function of the weights and the masks, and of the gradient of t
 parameter `gradients`. All are dicts of arrays by layer name, in the order of the network.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
 
-import numpy as np
-
 from tf_tickets.errors import UsageError
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import CRITERIA
 
 

@@ -1,10 +1,11 @@
 """What pruning reads of a plan and of a ticket, which rooms above this one make."""
 
+from __future__ import annotations
+
 import dataclasses
 import typing
 
-import numpy as np
-
+from tf_tickets.lazy_modules import np
 from tf_tickets.settings.config import Config
 
 

@@ -4,9 +4,10 @@ Masks and weights are dicts from layer name to an array in Keras layout, in the 
 True where the weight stays. Ties are broken by that order, then by flat index (the release leaves them to the sort).
 """
 
-import numpy as np
+from __future__ import annotations
 
 from tf_tickets import seeds
+from tf_tickets.lazy_modules import np
 
 
 def removed_count(remaining: int, rate: float) -> int:

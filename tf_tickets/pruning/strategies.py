@@ -6,14 +6,15 @@ starts, and what tables, plans and reports call it. The score (`--criterion`), w
 the start (`--rewind`) are tables of their own, which a control uses unless it says otherwise.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from tf_tickets import runs, seeds, storage
 from tf_tickets.errors import UsageError
+from tf_tickets.lazy_modules import np
 from tf_tickets.pruning import criteria, starts
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.given import Plan, Ticket
@@ -21,7 +22,7 @@ from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Pruning, Training
 
-Gradients = Callable[[], dict[str, np.ndarray]]
+Gradients = Callable[[], dict[str, "np.ndarray"]]
 
 # Where a control belongs, as messages say it.
 IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"

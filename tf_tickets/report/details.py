@@ -10,6 +10,7 @@ import pandas
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.plotting import maps
 from tf_tickets.report import tables
 from tf_tickets.report.tables import MOST
 from tf_tickets.settings import config as configs
@@ -88,24 +89,20 @@ def density_means(
     Returns:
       A frame, one row per layer in network order and one column per round, fractions; None without any file.
     """
-    frames = []
+    of_runs = []
     for folder in folders:
-        columns = {index: _layer_densities(folder.round(index).density, problems) for index in rounds}
-        columns = {index: column for index, column in columns.items() if column is not None}
-        if columns:
-            frames.append(pandas.DataFrame(columns))
-    if not frames:
-        return None
-    same = [table for table in frames if list(table.index) == list(frames[0].index)]
-    mean = pandas.concat(same, keys=range(len(same))).groupby(level=1, sort=False).mean()
-    return mean[sorted(mean.columns)]
+        parts = {index: _layer_densities(folder.round(index).density, problems) for index in rounds}
+        parts = [part.assign(round=index) for index, part in parts.items() if part is not None]
+        of_runs += [pandas.concat(parts)] if parts else []
+    same = [rows for rows in of_runs if list(rows["layer"].unique()) == list(of_runs[0]["layer"].unique())]
+    return maps.mean_by_round(pandas.concat(same)) if same else None
 
 
 def _layer_densities(path, problems):
     def read():
         rows = storage.read_csv(path)
-        densities = {row["layer"]: _within(row, "density", line, 0.0, 1.0) for line, row in enumerate(rows, 1)}
-        return pandas.Series(densities, dtype="float64")
+        values = [_within(row, "density", line, 0.0, 1.0) for line, row in enumerate(rows, 1)]
+        return pandas.DataFrame({"layer": [row["layer"] for row in rows], "value": values})
 
     return tolerant(read, path, problems) if os.path.exists(path) else None
 

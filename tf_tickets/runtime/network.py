@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from tf_tickets.runtime import convolutions, facts, operations, program
+from tf_tickets.runtime import convolutions, execution, facts, program
 from tf_tickets.runtime.files import Damaged
 
 # A chunk of images is as large as keeps the largest unfolded map within this; the compiled kernel unfolds nothing.
@@ -49,7 +49,7 @@ class Network:
             raise Damaged(f"the ticket's document lacks what prediction needs ({error}); restore it") from None
         steps = program.read(document["program"], functools.partial(_weights, arrays, self._masked))
         try:
-            self._operations = operations.prepare(steps, self.image_shape)
+            self._operations = execution.prepare(steps, self.image_shape)
         except (ValueError, IndexError, MemoryError) as error:
             raise Damaged(f"the ticket's program does not fit together ({error}); export it again") from None
         if self._operations[-1].shape != (len(self.labels),):
@@ -105,7 +105,7 @@ class Network:
     def _run(self, images):
         normalised = (images.astype(np.float32) / self._scale - self._mean) / self._deviation
         maps = np.ascontiguousarray(normalised.transpose(3, 0, 1, 2))
-        return operations.run(self._operations, maps, self._choose(len(images))).T
+        return execution.run(self._operations, maps, self._choose(len(images))).T
 
     def _choose(self, images):
         """For each convolution the method that is fastest on that many images, by a short timing."""
@@ -138,7 +138,7 @@ class Network:
         """All compiled, or none: BLAS' threads go on waiting for a while, and the kernel's would wait for theirs."""
         height, width, channels = self.image_shape
         maps, compiled = np.ones((channels, images, height, width), np.float32), dict.fromkeys(mixed, "compiled")
-        seconds = [_seconds(operations.run, self._operations, maps, methods) for methods in (mixed, compiled)]
+        seconds = [_seconds(execution.run, self._operations, maps, methods) for methods in (mixed, compiled)]
         return mixed if seconds[0] < seconds[1] else compiled
 
 

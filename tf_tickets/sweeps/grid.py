@@ -17,11 +17,9 @@ from tf_tickets.settings.checks import integer
 from tf_tickets.settings.commands import makers
 from tf_tickets.settings.config import options
 
-# Of the sweep as a whole; none of them tells one run from another.
-OF_THE_SWEEP = (
-    "out", "progress", "dry_run", "sweep", "rule", "workers", "engine", "address", "cpus_per_run", "gpus_per_run",
-    "allow_other_environment",
-)  # fmt: skip
+# The flags that belong to `sweep`, and all that are of a sweep as a whole: none of these tells one run from another.
+FLAGS = ("dry_run", "sweep", "engine", "workers", "address", "cpus_per_run", "gpus_per_run")
+OF_THE_SWEEP = ("out", "progress", "rule", "allow_other_environment", *FLAGS)
 _MOST_RUNS = 10_000
 _LARGEST = 1 << 20
 

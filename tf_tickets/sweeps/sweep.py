@@ -14,7 +14,7 @@ from tf_tickets.experiments.train import prepare
 from tf_tickets.settings.config import Config, options
 from tf_tickets.sweeps import devices, grid, pool
 from tf_tickets.sweeps.outcomes import WORST, Outcome, Run, run_words
-from tf_tickets.sweeps.progress import Progress
+from tf_tickets.sweeps.sweep_lines import Progress
 
 # Bytes that the first file takes: a disk without them has no room for a run either.
 _ROOM = 1 << 16

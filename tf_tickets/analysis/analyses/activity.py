@@ -1,18 +1,19 @@
 """What of a sparse network still works: dead and silent channels, multiply-adds, residual against shortcut norms."""
 
+from __future__ import annotations
+
 import functools
 import typing
 from collections.abc import Sequence
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.models.costs import multiply_adds, output_shapes
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
     from tf_tickets.models.description import Kernel
 
 _PANELS = (
@@ -29,11 +30,11 @@ class Activity(Analysis):
     text = "dead and silent channels, multiply-adds dense and sparse, norm of residual against shortcut"
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each network, on a fixed sample."""
         from tf_tickets.analysis.activations import SAMPLE
 
-        task = Task("activity", f"images={SAMPLE}", "dead_channels", functools.partial(_measure, desk=desk))
+        task = Task("activity", f"images={SAMPLE}", "dead_channels", functools.partial(_measure, loader=loader))
         return [(subject, [task]) for group in groups for subject in group]
 
     def figures(self, name: str, rows: list[dict], title: str) -> dict:
@@ -41,7 +42,7 @@ class Activity(Analysis):
         return {name: lambda: _panels(rows, title)}
 
 
-def _measure(network, rows, desk):
+def _measure(network, rows, loader):
     from tf_tickets.analysis.activations import activations, described
     from tf_tickets.backend import keras
 
@@ -52,7 +53,7 @@ def _measure(network, rows, desk):
     rectified = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
     sums = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     tensors = [layer.output for layer in rectified] + [part for layer in sums for part in layer.input]
-    images = desk.sample(network.data_set.name, network.data_dir)
+    images = loader.sample(network.data_set.name, network.data_dir)
     silent, ratios = [Silent() for _ in rectified], [[] for _ in sums]
     swapped = facts.shortcut_first
     for outputs in activations(network, tensors, images) if tensors else ():
@@ -106,7 +107,7 @@ def dead_channels(mask: np.ndarray, kind: str = "plain") -> int:
 
 
 def layer_metrics(
-    kernels: "Sequence[Kernel]", masks: dict[str, np.ndarray], output_shapes: dict[str, tuple]
+    kernels: Sequence[Kernel], masks: dict[str, np.ndarray], output_shapes: dict[str, tuple]
 ) -> list[tuple[str, float, int]]:
     """Dead channels and multiply-adds, per layer and in total.
 

@@ -1,11 +1,12 @@
 """A sheet of what every corruption does."""
 
-import os
+from __future__ import annotations
 
-import numpy as np
+import os
 
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 from tf_tickets.settings.config import Config
 

@@ -1,18 +1,19 @@
 """Density and weights left of every layer, in every complete round of the runs."""
 
+from __future__ import annotations
+
 import functools
 import typing
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
     import pandas
 
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
 
 
 @ANALYSES.register("density")
@@ -24,7 +25,7 @@ class Density(Analysis):
     of_masks = True
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of all complete rounds, whatever `--which` says."""
         from tf_tickets.evaluation import networks
 
@@ -42,14 +43,14 @@ class Density(Analysis):
 
         from tf_tickets.plotting import maps
 
-        table = by_round(pandas.DataFrame(rows).astype({"round": int, "value": float}))
+        table = maps.mean_by_round(_of_layers(pandas.DataFrame(rows).astype({"round": int, "value": float})))
         return {} if table is None else {name: functools.partial(maps.densities, table, title)}
 
-    def page(self, rows: "pandas.DataFrame") -> list:
+    def page(self, rows: pandas.DataFrame) -> list:
         """Layers against rounds, mean over runs."""
         from tf_tickets.plotting import maps
 
-        return maps.weights_left(by_round(rows))
+        return maps.weights_left(maps.mean_by_round(_of_layers(rows)))
 
 
 def _measure(network, rows):
@@ -70,18 +71,8 @@ def _lines(rows, metric):
     ]
 
 
-def by_round(rows: "pandas.DataFrame") -> "pandas.DataFrame | None":
-    """Density by layer and round, mean over runs.
-
-    Args:
-      rows: frame with metric, round and value, of this analysis.
-
-    Returns:
-      A frame, one row per layer in network order and one column per round, fractions; None without any row.
-    """
-    of_layers = rows.loc[rows["metric"].str.startswith("density:")]
-    if of_layers.empty:
-        return None
-    layers = of_layers["metric"].str.slice(len("density:"))
-    table = of_layers.assign(layer=layers).pivot_table(index="layer", columns="round", values="value", sort=False)
-    return table.sort_index(axis=1)
+def _of_layers(rows):
+    """The densities among rows, a frame, with the layer of each."""
+    mark = "density:"
+    of_layers = rows.loc[rows["metric"].str.startswith(mark)]
+    return of_layers.assign(layer=of_layers["metric"].str.slice(len(mark)))

@@ -1,17 +1,18 @@
 """How far two masks agree: intersection over union, against the level of chance."""
 
+from __future__ import annotations
+
 import typing
 from collections.abc import Iterator, Sequence
-
-import numpy as np
 
 from tf_tickets.analysis.analysis import Analysis, label, same_round
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
 
 
 @ANALYSES.register("overlap")
@@ -28,7 +29,7 @@ class Overlap(Analysis):
         if len(paths) < 2:
             yield "--what=overlap compares masks: give two paths or more"
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each pair of runs."""
         from tf_tickets.analysis.activations import described
 

@@ -1,20 +1,21 @@
 """Transfer probe: a linear classifier on frozen features (Alain & Bengio 2017; Chen et al. 2020, ticket transfer)."""
 
+from __future__ import annotations
+
 import dataclasses
 import typing
 import warnings
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES, DATASETS
 
 if typing.TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
     from tf_tickets.data.pipeline import Images
 
 # Inverse strengths of the squared penalty, weakest last, on standardised features and the sum of the losses.
@@ -34,11 +35,11 @@ class Probes(Analysis):
     flags = ("probe", "probe_images")
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of each network and data set, whose channels have to become those of the network."""
-        chosen, work = desk.config.command.probe, []
+        chosen, work = loader.config.command.probe, []
         for subject in (subject for group in groups for subject in group):
-            own = desk.data_set(subject)
+            own = loader.data_set(subject)
             names = chosen.split(",") if chosen else [own.name]
             for name in names:
                 facts = own if name == own.name else DATASETS[name].facts_in(None)
@@ -48,7 +49,7 @@ class Probes(Analysis):
                         f"--probe={name}: images of {channels[1]} channels cannot become those of {own.name}, which "
                         f"have {channels[0]}; choose another data set"
                     )
-            work.append((subject, [_task(desk, name) for name in names]))
+            work.append((subject, [_task(loader, name) for name in names]))
         return work
 
     def figures(self, name: str, rows: list[dict], title: str) -> dict:
@@ -56,15 +57,15 @@ class Probes(Analysis):
         return {name: lambda: _by_layer(rows, title)}
 
 
-def _task(desk, name):
+def _task(loader, name):
     def measure(network, rows):
         from tf_tickets.analysis.activations import described
 
-        data_dir = desk.data_dir(network, name)
-        parts = probe_images(desk, name, data_dir)
+        data_dir = loader.data_dir(network, name)
+        parts = probe_images(loader, name, data_dir)
         layers, test = described(network.ticket).probed(), parts["test"]
         tensors = [network.model.get_layer(layer).output for layer in layers]
-        facts = desk.source(name, data_dir).data_set
+        facts = loader.source(name, data_dir).data_set
         features = {part: _features(network, tensors, images, facts) for part, images in parts.items()}
         metrics = []
         for index, layer in enumerate(layers):
@@ -76,10 +77,10 @@ def _task(desk, name):
             ]
         return metrics
 
-    return Task("probe", f"{name},images={desk.config.command.probe_images}", "accuracy:features", measure)
+    return Task("probe", f"{name},images={loader.config.command.probe_images}", "accuracy:features", measure)
 
 
-def probe_images(desk: "Desk", name: str, data_dir: str | None = None) -> "dict[str, Images]":
+def probe_images(loader: Loader, name: str, data_dir: str | None = None) -> dict[str, Images]:
     """The images of a probe on a data set.
 
     Args:
@@ -92,14 +93,14 @@ def probe_images(desk: "Desk", name: str, data_dir: str | None = None) -> "dict[
     """
     from tf_tickets.data import pipeline, subsets
 
-    source, wanted = desk.source(name, data_dir), desk.config.command.probe_images
+    source, wanted = loader.source(name, data_dir), loader.config.command.probe_images
     chosen = {"train": [], "held_out": []}
     for order in subsets.stratified(source.labels, wanted, "probe"):
         held = subsets.validation_count("0.2", len(order))
         chosen["held_out"].append(order[:held])
         chosen["train"].append(order[held:])
     drawn = {part: pipeline.Images.of(source, np.sort(np.concatenate(orders))) for part, orders in chosen.items()}
-    return drawn | {"test": desk.test(name, data_dir)}
+    return drawn | {"test": loader.test(name, data_dir)}
 
 
 def _features(network, tensors, images, data_set):
@@ -153,7 +154,7 @@ class Probe:
     held_out_accuracy: float
     mean: np.ndarray
     deviation: np.ndarray
-    classifier: "LogisticRegression"
+    classifier: LogisticRegression
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """The share of images, float [n, features] and int [n], that are classified correctly."""

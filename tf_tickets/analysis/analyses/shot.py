@@ -1,18 +1,19 @@
 """Accuracy on a long tail by how often a class was trained on (Liu et al. 2019, "Open Long-Tailed Recognition")."""
 
+from __future__ import annotations
+
 import functools
 import typing
-
-import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
 
 MANY, FEW = 100, 20
 _WORDS = {"many": "many (> 100)", "medium": "medium (20 to 100)", "few": "few (< 20)"}
@@ -26,7 +27,7 @@ class Shot(Analysis):
     text = "accuracy on classes with more than 100, 20 to 100, and below 20 training images"
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of runs, whose training images are known."""
         subjects = [subject for group in groups for subject in group]
         for subject in subjects:
@@ -41,7 +42,7 @@ class Shot(Analysis):
                         "shot",
                         "test",
                         "images_of_rarest_class",
-                        functools.partial(_measure, desk=desk, run=subject.run),
+                        functools.partial(_measure, loader=loader, run=subject.run),
                     )
                 ],
             )
@@ -53,10 +54,10 @@ class Shot(Analysis):
         return {name: lambda: _bars(rows, title)}
 
 
-def _measure(network, rows, desk, run):
+def _measure(network, rows, loader, run):
     labels = [int(row["label"]) for row in storage.read_csv(run.subset) if row["part"] == "train"]
     counts = np.bincount(labels, minlength=network.data_set.classes)
-    images = desk.test(network.data_set.name, network.data_dir)
+    images = loader.test(network.data_set.name, network.data_dir)
     predicted = network.logits(images).argmax(axis=1)
     metrics = [(f"accuracy_{name}", value, n) for name, value, n in accuracies(predicted, images.labels, counts)]
     sizes = [("images_of_most_frequent_class", counts.max()), ("images_of_rarest_class", counts.min())]

@@ -6,21 +6,22 @@ matrices over n (n - 3) (Szekely & Rizzo 2014). Scaled and laid end to end over 
 are thus one vector, and CKA is the cosine of two of them.
 """
 
+from __future__ import annotations
+
 import functools
 import re
 import typing
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from tf_tickets.analysis.analysis import Analysis, label, same_round
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
     import pandas
 
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
 
 LEAST = 4  # images in a batch, below which HSIC_1 is undefined
 
@@ -40,9 +41,9 @@ class Similarity(Analysis):
     )
     plain = False
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Networks of other data sets are not compared: no sample is the same to both."""
-        of_subject = functools.cache(functools.partial(_directions, desk))
+        of_subject = functools.cache(functools.partial(_directions, loader))
         work = []
         for number, group in enumerate(groups):
             for subject in group:
@@ -50,7 +51,9 @@ class Similarity(Analysis):
                 counterparts = [
                     o for o in {id(o): o for o in counterparts}.values() if o.ticket.data == subject.ticket.data
                 ]
-                work.append((subject, [_task(desk, of_subject, counterpart, subject) for counterpart in counterparts]))
+                work.append(
+                    (subject, [_task(loader, of_subject, counterpart, subject) for counterpart in counterparts])
+                )
         return work
 
     def tables(self, name: str, rows: list[dict]) -> dict[str, list[dict]]:
@@ -71,7 +74,7 @@ class Similarity(Analysis):
             drawn[pair] = functools.partial(maps.similarity, table, above)
         return drawn
 
-    def page(self, rows: "pandas.DataFrame") -> list:
+    def page(self, rows: pandas.DataFrame) -> list:
         """Some matrices of the first run that has any."""
         from tf_tickets.plotting import maps
         from tf_tickets.plotting.canvas import Shown
@@ -88,25 +91,25 @@ class Similarity(Analysis):
         ]  # fmt: skip
 
 
-def _directions(desk, subject):
+def _directions(loader, subject):
     """`directions` of the layers of a networks.Subject on its sample."""
     from tf_tickets.analysis import activations, taps
 
-    network = desk.network(subject)
+    network = loader.network(subject)
     names = taps.compared(activations.described(subject.ticket))
     tensors = [network.model.get_layer(name).output for name in names]
-    sample = desk.sample(network.data_set.name, network.data_dir)
+    sample = loader.sample(network.data_set.name, network.data_dir)
     batches = activations.activations(network, tensors, sample)
     return directions(layers for layers in batches if len(layers[0]) >= LEAST)
 
 
-def _task(desk, of_subject, counterpart, subject):
+def _task(loader, of_subject, counterpart, subject):
     from tf_tickets.analysis import activations, taps
 
     def measure(network, rows):
         first, second = (taps.compared(activations.described(compared.ticket)) for compared in (counterpart, subject))
         values = cka(of_subject(counterpart), of_subject(subject))
-        count = len(desk.sample(network.data_set.name, network.data_dir))
+        count = len(loader.sample(network.data_set.name, network.data_dir))
         metrics = [(f"cka:{a}>{b}", values[i, j], count) for i, a in enumerate(first) for j, b in enumerate(second)]
         shared = [values[first.index(name), second.index(name)] for name in first if name in second]
         return [*metrics, ("cka", float(np.mean(shared)), count)]

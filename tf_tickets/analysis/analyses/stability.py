@@ -4,19 +4,20 @@ All variables are interpolated, the moving mean and variance of batch normalisat
 at the points between.
 """
 
+from __future__ import annotations
+
 import typing
 from collections.abc import Iterator, Sequence
-
-import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.analysis.analysis import Analysis, label
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation.evaluator import Task
+from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.analysis.activations import Desk
+    from tf_tickets.analysis.activations import Loader
     from tf_tickets.data.pipeline import Images
     from tf_tickets.evaluation.networks import Network
     from tf_tickets.export.ticket import Ticket
@@ -41,7 +42,7 @@ class Stability(Analysis):
             compared = "--what=stability compares two runs from one rewind point"
             yield f"{compared}: give two paths, not {len(paths)}"
 
-    def tasks(self, desk: "Desk", groups: list[list]) -> list[tuple[object, list[Task]]]:
+    def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:
         """Of the last network of each of two paths, which have to be joinable."""
         if len(groups) != 2:
             raise UsageError("--what=stability: the two paths are one folder; give two runs from one rewind point")
@@ -49,7 +50,7 @@ class Stability(Analysis):
         check_pair(first.ticket, second.ticket)
 
         def measure(network, rows):
-            splits = _splits(desk, first, network.data_set.name, network.data_dir)
+            splits = _splits(loader, first, network.data_set.name, network.data_dir)
             return errors_between(network, second.ticket.trained, splits)
 
         return [(first, [Task("stability", f"{label(second, first)},points={POINTS}", "barrier_test", measure)])]
@@ -59,7 +60,7 @@ class Stability(Analysis):
         return {name: lambda: _lines(rows, title)}
 
 
-def check_pair(first: "Ticket", second: "Ticket") -> None:
+def check_pair(first: Ticket, second: Ticket) -> None:
     """UsageError unless two tickets can be joined by a line: one network, training set, mask and rewind point."""
     for name, same in (
         ("networks", first.network == second.network),
@@ -78,13 +79,13 @@ def _equal(first, second):
     return set(first) == set(second) and all(np.array_equal(array, second[name]) for name, array in first.items())
 
 
-def _splits(desk, subject, name, data_dir):
+def _splits(loader, subject, name, data_dir):
     """Test images, and the training images where the run's list of them is at hand."""
     from tf_tickets.data import pipeline
 
-    splits = {"test": desk.test(name, data_dir)}
+    splits = {"test": loader.test(name, data_dir)}
     if subject.run is not None:
-        source, rows = desk.source(name, data_dir), storage.read_csv(subject.run.subset)
+        source, rows = loader.source(name, data_dir), storage.read_csv(subject.run.subset)
         ids = [row["id"] for row in rows if row["part"] == "train"]
         where = {image: position for position, image in enumerate(source.ids)}
         if not set(ids) <= set(where):
@@ -95,7 +96,7 @@ def _splits(desk, subject, name, data_dir):
 
 
 def errors_between(
-    network: "Network", end: dict[str, np.ndarray], splits: "dict[str, Images]"
+    network: Network, end: dict[str, np.ndarray], splits: dict[str, Images]
 ) -> list[tuple[str, float, int]]:
     """The metrics of the line from a networks.Network to the variables `end`, on splits of images by name."""
     from tf_tickets.models import state

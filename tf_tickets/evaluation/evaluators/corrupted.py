@@ -23,13 +23,13 @@ class Corruptions(Evaluator):
 
     def tasks(self, images: TestImages) -> list[Task]:
         """Each corruption and severity, then the means."""
-        from tf_tickets.evaluation import corruptions, files, generated, subsample
+        from tf_tickets.evaluation import corruptions, generated, published_sets, subsample
 
         data_set, count = images.data_set, images.config.command.test_images
-        sets = files.corrupted(data_set, images.data_dir)
+        sets = published_sets.corrupted(data_set, images.data_dir)
         if sets:
-            evaluator = files.CORRUPTED[data_set.name].lower().replace("-", "_").replace("cifar_", "cifar")
-            standard, every = files.STANDARD, files.ALL
+            evaluator = published_sets.CORRUPTED[data_set.name].lower().replace("-", "_").replace("cifar_", "cifar")
+            standard, every = published_sets.STANDARD, published_sets.ALL
             sets = sets if count is None else [subsample.limited(test_set, count) for test_set in sets]
         else:
             load = images.load if count is None else images.load_fewer

@@ -1,11 +1,12 @@
 """Policies applied to batches; the language itself is `tf_tickets.settings.policies`."""
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable
 
-import numpy as np
-
 from tf_tickets import seeds
+from tf_tickets.lazy_modules import np
 
 # In the order in which operations are listed.
 # isort: off
