@@ -186,7 +186,7 @@ def _group_text(frame, pairs, digest, name, folders):
     if name != digest:
         heading += f": {name}"
     of_runs = [folders[run] for run in dict.fromkeys(group["run"]) if run in folders]
-    if mixed := details.several_sources(of_runs, []):  # the page names files that are damaged
+    if mixed := details.several_sources(of_runs):
         heading += f"\n{mixed}"
     short = sorted(set(rows["round"]) - set(group["round"]))
     left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""

@@ -190,11 +190,14 @@ def changed_settings(folder: runs.RunFolder, problems: list[str]) -> dict[str, s
     return tolerant(read, folder.config, problems) or {}
 
 
-def several_sources(folders: Iterable[runs.RunFolder], problems: list[str]) -> str:
-    """A sentence where runs that are shown together were made by several sources of one plugin; else nothing."""
+def several_sources(folders: Iterable[runs.RunFolder]) -> str:
+    """A sentence where runs that are shown together were made by several sources of one plugin; else nothing.
+
+    Manifests that are damaged count for nothing: where the page lists versions, they are named.
+    """
     counts = {}
     for folder in folders:
-        for name, version in versions(folder, problems).items():
+        for name, version in versions(folder, []).items():
             if name.startswith("plugin "):
                 counts.setdefault(name, collections.Counter())[version] += 1
     return " ".join(
