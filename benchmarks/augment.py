@@ -130,13 +130,13 @@ def compare(arguments):
     print(f"{cores} cores, 32x32, batch {BATCH}, median of {arguments.rounds} rounds; images/s")
     print(f"{'preset':10s}{'ours':>9s}{'Pillow':>9s}{'ratio':>7s}{'keras-cv RandAugment(4)':>25s}{'ratio':>7s}")
     for preset in (*PRESETS, *OURS_ALONE):
-        mine = rates["ours", preset]
-        line = f"{preset:10s}{statistics.median(mine):9,.0f}"
+        ours = rates["ours", preset]
+        line = f"{preset:10s}{statistics.median(ours):9,.0f}"
         for kind, width in (("pillow", 9), ("keras-cv", 25)):
-            other = rates.get((kind, preset))
-            if other:
-                ratio = statistics.median(a / b for a, b in zip(mine, other))
-                line += f"{statistics.median(other):{width},.0f}{ratio:7.2f}"
+            theirs = rates.get((kind, preset))
+            if theirs:
+                ratio = statistics.median(a / b for a, b in zip(ours, theirs))
+                line += f"{statistics.median(theirs):{width},.0f}{ratio:7.2f}"
         print(line)
 
 

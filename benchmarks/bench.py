@@ -49,9 +49,9 @@ class Engine:
         self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write(f"{request}\n")
         self._process.stdin.flush()
-        found = self._read()
+        answer = self._read()
         self._process.send_signal(signal.SIGSTOP)
-        return found
+        return answer
 
     def close(self):
         """Ends the process; what it has to say is said, so one that hangs while its threads end is killed."""
@@ -82,18 +82,18 @@ def interleaved(engines, requests, rounds):
     Returns:
       dict from name to its answers, by round.
     """
-    found = {name: [] for name in engines}
+    answers = {name: [] for name in engines}
     for number in range(-1, rounds):
         for name, engine in engines.items():
             answer = engine.ask(requests[name])
             if number >= 0:
-                found[name].append(answer)
-    return found
+                answers[name].append(answer)
+    return answers
 
 
 def ratio(first, second):
     """Median and quartiles of first / second, round by round."""
-    ratios = [one / other for one, other in zip(first, second)]
+    ratios = [numerator / denominator for numerator, denominator in zip(first, second)]
     low, _, high = statistics.quantiles(ratios, n=4)
     return {"median": statistics.median(ratios), "quartiles": [low, high]}
 

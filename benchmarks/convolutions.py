@@ -29,7 +29,7 @@ def convolutions(width):
     from tf_tickets.models import builder
 
     model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
-    found = collections.Counter()
+    counts = collections.Counter()
     for layer in model.layers:
         if len(getattr(layer, "kernel", np.zeros(0)).shape) != 4:
             continue
@@ -38,8 +38,8 @@ def convolutions(width):
         before, after = layer.input.shape[1], layer.output.shape[1]
         stride = 1 if size == 1 else layer.strides[0]
         side = after * stride
-        found[side, inputs, outputs, size, stride, before > side] += 1
-    return found
+        counts[side, inputs, outputs, size, stride, before > side] += 1
+    return counts
 
 
 def products(side, size, stride):
@@ -52,12 +52,12 @@ def products(side, size, stride):
 def seconds(call, rounds):
     """The median time of a call."""
     call()
-    found = []
+    taken = []
     for _ in range(rounds):
         start = time.perf_counter()
         call().numpy()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
 
 
 def calls(shape, filtering):
@@ -87,9 +87,9 @@ def calls(shape, filtering):
     def whole():
         with tf.GradientTape() as tape:
             tape.watch(watched)
-            found = forward()
-        gradients = tape.gradient(found, watched, output_gradients=upstream)
-        return tf.add_n([one[0, 0, 0, 0] for one in (found, *gradients)])
+            output = forward()
+        gradients = tape.gradient(output, watched, output_gradients=upstream)
+        return tf.add_n([array[0, 0, 0, 0] for array in (output, *gradients)])
 
     # One number comes back, so that copying the result is not measured.
     return {
@@ -139,7 +139,7 @@ def measure(width, rounds):
             100 * (2 if inputs > 3 else 1) * operations / (times["whole"] - times["forward"]) / best,
         ]
         name = f"{count} x {size}x{size}, {inputs} to {outputs}, {side}x{side}" + (", stride 2" if stride > 1 else "")
-        milliseconds = [f"{1e3 * count * one:.0f}" if one else "" for one in (times["whole"], direct)]
+        milliseconds = [f"{1e3 * count * taken:.0f}" if taken else "" for taken in (times["whole"], direct)]
         lines.append((name, *milliseconds, *(f"{share:.0f} %" for share in shares)))
     return lines, bench.BATCH / total, best
 
@@ -152,8 +152,8 @@ def break_even(rounds):
         both = [calls(shape, filtering) for filtering in (False, True)]
         row = [f"{channels} channels, {side}x{side}"]
         for part in ("whole", "forward"):
-            times = [seconds(one[part], rounds) for one in both]
-            row += [*(f"{1e3 * one:.1f}" for one in times), f"{times[0] / times[1]:.2f}"]
+            times = [seconds(way[part], rounds) for way in both]
+            row += [*(f"{1e3 * taken:.1f}" for taken in times), f"{times[0] / times[1]:.2f}"]
         lines.append((*row, "yes" if transformed(shape) else "no"))
     return lines
 

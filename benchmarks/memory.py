@@ -55,15 +55,15 @@ def measure(root, bound):
     config = configs.Config.from_values(dataset="folder", data_dir=root, progress="none")
     devices = backend.start(config.run)
     backend.tf.constant(0)
-    found = {"start": peak()}
+    peaks = {"start": peak()}
     began = time.perf_counter()
     source = sources.load("folder", root)
-    found |= {"looked at": peak(), "seconds to look": time.perf_counter() - began}
+    peaks |= {"looked at": peak(), "seconds to look": time.perf_counter() - began}
     positions = np.arange(len(source.ids))
     began = time.perf_counter()
     images = pipeline.Images(source.images(positions, lazy=True), source.labels, positions)
     data_set = pipeline.measured(source.data_set, images)
-    found |= {"measured": peak(), "seconds to measure": time.perf_counter() - began}
+    peaks |= {"measured": peak(), "seconds to measure": time.perf_counter() - began}
     shape = data_set.image_shape if data_set.encoded else None
     load = pipeline.supervised(data_set, augment.augmenter(augment.resolve("base", data_set), shape))
     began = time.perf_counter()
@@ -73,8 +73,8 @@ def measure(root, bound):
     seconds = time.perf_counter() - began
     kept = sum(os.path.getsize(path) for path in pathlib.Path(root).glob("*/*"))
     held = "disk" if isinstance(images.pixels, lazy.Pixels) else "memory"
-    found |= {"epoch": peak(), "images": seen, "images/s": seen / seconds, "files": kept / 2**20, "held in": held}
-    print(json.dumps(found))
+    peaks |= {"epoch": peak(), "images": seen, "images/s": seen / seconds, "files": kept / 2**20, "held in": held}
+    print(json.dumps(peaks))
 
 
 def main():
@@ -95,10 +95,10 @@ def main():
             make(pathlib.Path(root), count, given.kind)
             words = [sys.executable, __file__, f"--measure={root}", *bound]
             answer = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-        found = json.loads(answer.splitlines()[-1])
+        peaks = json.loads(answer.splitlines()[-1])
         print(
-            f"{count:8,d}  {found['files']:9.0f}  {found['held in']:>7s}  {found['start']:5.0f}  "
-            f"{found['looked at']:9.0f}  {found['measured']:8.0f}  {found['epoch']:15.0f}  {found['images/s']:8,.0f}",
+            f"{count:8,d}  {peaks['files']:9.0f}  {peaks['held in']:>7s}  {peaks['start']:5.0f}  "
+            f"{peaks['looked at']:9.0f}  {peaks['measured']:8.0f}  {peaks['epoch']:15.0f}  {peaks['images/s']:8,.0f}",
             flush=True,
         )
     return None

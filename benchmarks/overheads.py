@@ -46,25 +46,25 @@ def seconds(words, **changes):
 
 def alternate(sides, repeats):
     """Seconds of each side's function, `repeats` times, in turn, after one turn that does not count."""
-    found = {name: [] for name in sides}
+    times = {name: [] for name in sides}
     for turn in range(-1, repeats):
         for name, function in sides.items():
             taken = function()
             if turn >= 0:
-                found[name].append(taken)
-    return found
+                times[name].append(taken)
+    return times
 
 
 def commands(repeats):
     """Rows of commands that answer without TensorFlow, against importing it."""
     main = ["-m", "tf_tickets.main"]
     sides = {name: lambda words=words: seconds([*main, *words]) for name, words in ANSWERS.items()}
-    found = alternate({"the stack's import": lambda: seconds(["-c", STACK])} | sides, repeats)
-    stack = found.pop("the stack's import")
+    by_side = alternate({"the stack's import": lambda: seconds(["-c", STACK])} | sides, repeats)
+    stack = by_side.pop("the stack's import")
     return [("the stack's import, seconds", statistics.median(stack), None, "")] + [
         (f"{name}, seconds; the import / it", statistics.median(times), bench.ratio(stack, times),
          "at most 0.5; at least 20")
-        for name, times in found.items()
+        for name, times in by_side.items()
     ]  # fmt: skip
 
 
@@ -80,10 +80,10 @@ def child(part, *words, **changes):
 def rounds(repeats):
     """Sixteen tiny rounds on one network, against a network built and compiled for each."""
     sides = {way: lambda way=way: child("rounds", way)["seconds"] for way in ("one", "anew")}
-    found = alternate(sides, repeats)
+    by_way = alternate(sides, repeats)
     return [(
-        "16 tiny rounds, seconds; built anew each / one network", statistics.median(found["one"]),
-        bench.ratio(found["anew"], found["one"]), "at least 3",
+        "16 tiny rounds, seconds; built anew each / one network", statistics.median(by_way["one"]),
+        bench.ratio(by_way["anew"], by_way["one"]), "at least 3",
     )]  # fmt: skip
 
 
@@ -187,12 +187,12 @@ def part_floor():
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
 
-    logits, found = tf.function(lambda some: model(some, training=False)), {"imports": _peak()}
+    logits, peaks = tf.function(lambda some: model(some, training=False)), {"imports": _peak()}
     for _ in range(20):
         step(images[:100], labels[:100]).numpy()
     for _ in range(4):
         logits(images).numpy()
-    return found | {"steps and logits": _peak()}
+    return peaks | {"steps and logits": _peak()}
 
 
 def part_plain(out, data_dir):
@@ -246,10 +246,10 @@ def resuming(folder, data_dir, repeats):
                 shutil.copytree(origin, out, dirs_exist_ok=True)
             return child("first_step", out, data_dir, time.time())["seconds"]
 
-    found = alternate({"cold": lambda: first_step(None), "resumed": lambda: first_step(stopped)}, repeats)
+    by_start = alternate({"cold": lambda: first_step(None), "resumed": lambda: first_step(stopped)}, repeats)
     return [(
-        "first step of a resumed run, seconds; it / of a new one", statistics.median(found["resumed"]),
-        bench.ratio(found["resumed"], found["cold"]), "at most 1.1",
+        "first step of a resumed run, seconds; it / of a new one", statistics.median(by_start["resumed"]),
+        bench.ratio(by_start["resumed"], by_start["cold"]), "at most 1.1",
     )]  # fmt: skip
 
 
@@ -263,10 +263,10 @@ def measure(data_dir, repeats):
         return lines
     with tempfile.TemporaryDirectory() as folder:
         lines += resuming(folder, data_dir, repeats)
-        found = child("writing", os.path.join(folder, "writing"), data_dir)
-        lines.append(("checkpoints, logs, TensorBoard: share of two rounds", found["share"], None, "at most 0.02"))
+        writing = child("writing", os.path.join(folder, "writing"), data_dir)
+        lines.append(("checkpoints, logs, TensorBoard: share of two rounds", writing["share"], None, "at most 0.02"))
         floor = child("floor") | child("plain", os.path.join(folder, "plain"), data_dir)
-        lines += [(f"peak memory up to here, MiB: {stage}", mib, None, "") for stage, mib in found["memory"].items()]
+        lines += [(f"peak memory up to here, MiB: {stage}", mib, None, "") for stage, mib in writing["memory"].items()]
         lines += [(f"plain TensorFlow, MiB: {stage}", mib, None, "") for stage, mib in floor.items()]
     return lines
 

@@ -59,10 +59,10 @@ def row(title, runs, seeds, rate):
     steps = passes = work = 0
     unit = multiply_adds(architecture.describe("resnet18", classes=10, image_shape=(32, 32, 3)))
     for command, plan in runs:
-        mine = plan.steps_of(range(len(plan.weights) if command == "imp" else 1))
-        steps += mine
+        trained = plan.steps_of(range(len(plan.weights) if command == "imp" else 1))
+        steps += trained
         cost = ADVERSARIAL if plan.config.training.adversarial else 1
-        seen = cost * mine * plan.train_images / plan.steps_per_epoch
+        seen = cost * trained * plan.train_images / plan.steps_per_epoch
         passes += seen
         work += seen * multiply_adds(plan.network) / unit
     return title, len(runs) * seeds, steps * seeds, passes * seeds, work * seeds / rate / 3600
@@ -93,8 +93,8 @@ def main():
     parser.add_argument("--rate", type=float, default=RATE, help="training images a second of one GPU")
     parser.add_argument("--seeds", type=int, default=1, help="pairs of (seed, subset seed) of each run")
     given = parser.parse_args()
-    found = [of_grid(path) for path in sorted(FLAGS.glob("*.sweep"))]
-    whole = [row(*each, given.seeds, given.rate) for each in [*found, *map(of_recipe, BESIDE)]]
+    grids = [of_grid(path) for path in sorted(FLAGS.glob("*.sweep"))]
+    whole = [row(*each, given.seeds, given.rate) for each in [*grids, *map(of_recipe, BESIDE)]]
     whole.append(("in all", *(sum(column) for column in zip(*(r[1:] for r in whole)))))
     print(f"{given.seeds} seed(s), {given.rate:,.0f} images/s on one GPU, stated, not measured")
     show("The paper: every grid, and the recipes that no grid holds", whole)

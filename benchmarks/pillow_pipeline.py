@@ -96,7 +96,7 @@ def contrast(pixels):
 def batch(job):
     """(preset, uint8 [n, height, width, 3], table) -> the augmented array."""
     preset, images, table = job
-    one = {
+    preset_of = {
         "base": lambda p: np.asarray(base(p)), "rand": rand, "auto": lambda p: auto(p, table), "contrast": contrast,
     }[preset]  # fmt: skip
-    return np.stack([one(pixels) for pixels in images])
+    return np.stack([preset_of(pixels) for pixels in images])

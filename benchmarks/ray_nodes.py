@@ -53,12 +53,12 @@ class Watcher(threading.Thread):
             for name in ("attempts.csv", "round_*/checkpoint-?.npz"):
                 for path in glob.glob(os.path.join(self._out, "*", "seed_*", name)):
                     try:
-                        found = os.stat(path)
+                        status = os.stat(path)
                     except FileNotFoundError:
                         continue
-                    if self._seen.get(path) != found.st_mtime_ns:
-                        self._seen[path] = found.st_mtime_ns
-                        self.changes.append((found.st_mtime, path))
+                    if self._seen.get(path) != status.st_mtime_ns:
+                        self._seen[path] = status.st_mtime_ns
+                        self.changes.append((status.st_mtime, path))
 
 
 def sweep(out, flags, seconds):
@@ -113,8 +113,8 @@ def start_ups(kills, changes):
     """Seconds from each kill to the next line that is added to an attempts.csv, where one is before the next kill."""
     added = [moment for moment, path in changes if path.endswith("attempts.csv")]
     ends = [*kills[1:], float("inf")]
-    found = [next((moment - kill for moment in added if kill < moment < end), None) for kill, end in zip(kills, ends)]
-    return [seconds for seconds in found if seconds is not None]
+    delays = [next((moment - kill for moment in added if kill < moment < end), None) for kill, end in zip(kills, ends)]
+    return [seconds for seconds in delays if seconds is not None]
 
 
 def interval(changes):

@@ -93,23 +93,23 @@ def main():
     (folder / "work").mkdir(parents=True)
     (folder / "poison").mkdir()
     (folder / "poison" / "ray.py").write_text("raise ModuleNotFoundError(\"No module named 'ray'\")\n")
-    out, found = str(folder / "work" / "runs"), {}
-    found["ray is missing"] = ask(out, poison=str(folder / "poison"))
-    found["no cluster on this machine"] = ask(out, "--address=auto")  # if there is none
-    found["nothing listens"] = ask(out, "--address=127.0.0.1:9")
+    out, refusals = str(folder / "work" / "runs"), {}
+    refusals["ray is missing"] = ask(out, poison=str(folder / "poison"))
+    refusals["no cluster on this machine"] = ask(out, "--address=auto")  # if there is none
+    refusals["nothing listens"] = ask(out, "--address=127.0.0.1:9")
     with web_server() as address:
-        found["a web server"] = ask(out, f"--address={address}")
+        refusals["a web server"] = ask(out, f"--address={address}")
     with head("2.39.0") as address:
-        found["another version"] = ask(out, f"--address={address}")
+        refusals["another version"] = ask(out, f"--address={address}")
     with head() as address:
-        found["more than a node has"] = ask(out, f"--address={address}", "--cpus_per_run=3")
+        refusals["more than a node has"] = ask(out, f"--address={address}", "--cpus_per_run=3")
     for name, size in (("a full disk", "48k"), ("a disk that fills up", "400k")):
         with disk(str(folder / "disk"), size) as mounted:
             if mounted:
-                found[name] = ask(os.path.join(mounted, "runs"), "--cpus_per_run=1")
-    print(json.dumps(found, indent=1))
+                refusals[name] = ask(os.path.join(mounted, "runs"), "--cpus_per_run=1")
+    print(json.dumps(refusals, indent=1))
     if given.json:
-        storage.write_json(given.json, found)
+        storage.write_json(given.json, refusals)
 
 
 if __name__ == "__main__":

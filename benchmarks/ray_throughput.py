@@ -49,15 +49,15 @@ def timed(engine, out, flags, **environment):
 
 def compare(given, flags):
     """Sweeps in the order asked for; whether all end in the same bits."""
-    found, bits = [], []
+    sweeps, bits = [], []
     for number, engine in enumerate(given.order.split(",")):
         out = os.path.abspath(os.path.join(given.folder, f"{number}_{engine}"))
-        found.append([engine, timed(engine, out, flags, **dict.fromkeys(THREADS, "1"))])
+        sweeps.append([engine, timed(engine, out, flags, **dict.fromkeys(THREADS, "1"))])
         bits.append({str(path.relative_to(out)): trees.contents(path) for path in pathlib.Path(out).glob("*/seed_*")})
-    sums = {name: [seconds for engine, seconds in found if engine == name] for name in ENGINES}
+    sums = {name: [seconds for engine, seconds in sweeps if engine == name] for name in ENGINES}
     means = {name: sum(seconds) / len(seconds) for name, seconds in sums.items() if seconds}
     return {
-        "sweeps": found, "runs": len(bits[0]), "same_bits": all(each == bits[0] for each in bits),
+        "sweeps": sweeps, "runs": len(bits[0]), "same_bits": all(each == bits[0] for each in bits),
         "ray_over_process": round(means["ray"] / means["process"], 4) if len(means) == 2 else None,
     }  # fmt: skip
 

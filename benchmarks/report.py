@@ -48,9 +48,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        one, many = pathlib.Path(temporary, "one"), pathlib.Path(temporary, "many")
-        command(*RUN, f"--out={one}")
-        (run,) = one.glob("*/seed_0")
+        first, many = pathlib.Path(temporary, "one"), pathlib.Path(temporary, "many")
+        command(*RUN, f"--out={first}")
+        (run,) = first.glob("*/seed_0")
         command("evaluate", str(run), "--evaluators=clean", "--which=all")
         command("analyze", str(run), "--what=density,activity", "--which=all")
         multiply(run, many, given.recipes, given.seeds)

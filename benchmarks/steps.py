@@ -41,7 +41,9 @@ def work(width):
     facts = {"classes": 10, "image_shape": (32, 32, 3), "stem": "small", "width": width}
     model = builder.build("resnet18", **facts)
     kernels = architecture.describe("resnet18", **facts, head="linear", kappa=16.0).kernels()
-    adds = sum(activity.multiply_adds(one.size, tuple(model.get_layer(one.name).output.shape[1:])) for one in kernels)
+    adds = sum(
+        activity.multiply_adds(kernel.size, tuple(model.get_layer(kernel.name).output.shape[1:])) for kernel in kernels
+    )
     return 3 * 2 * adds
 
 
@@ -54,11 +56,11 @@ def measure(width, kinds, rounds, seconds):
         engine.ask(unit)  # traces
         engine.ask(4 * unit if kind.startswith("epochs") else unit)
         requests[kind] = max(1, round(seconds / engine.ask(unit))) * unit
-    found = bench.interleaved(living, requests, rounds)
+    by_engine = bench.interleaved(living, requests, rounds)
     for engine in living.values():
         engine.close()
     size = {"evaluation": 500, "product": 1}
-    return {k: [requests[k] * size.get(k, bench.BATCH) / s for s in times] for k, times in found.items()}
+    return {k: [requests[k] * size.get(k, bench.BATCH) / s for s in times] for k, times in by_engine.items()}
 
 
 def main():

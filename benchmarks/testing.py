@@ -50,23 +50,23 @@ def main():
         parser.error(f"--epochs={given.epochs}: two lengths, or {WHOLE}")
     facts = bench.machine()
     print(bench.header(facts))
-    found, rows = {name: {epochs: [] for epochs in lengths} for name in SIDES}, {}
+    taken_by, rows = {name: {epochs: [] for epochs in lengths} for name in SIDES}, {}
     for _ in range(given.repeats):
         for epochs in lengths:
             for name, words in SIDES.items():
                 taken, row = trained(given, epochs, words)
-                found[name][epochs].append(taken)
+                taken_by[name][epochs].append(taken)
                 print(f"{name}: {epochs} epochs in {taken:.1f} s, the last {row}", flush=True)
                 if rows.setdefault(epochs, row) != row:
                     raise SystemExit("the last epoch's rows differ")
-    usual, each = ([whole(pair, lengths) for pair in zip(*sides.values())] for sides in found.values())
+    usual, each = ([whole(pair, lengths) for pair in zip(*sides.values())] for sides in taken_by.values())
     ratio = statistics.median(long / short for long, short in zip(each, usual))
     how = "" if WHOLE in lengths else ", calculated from the lengths that ran"
     print(
         f"{WHOLE} epochs take {statistics.median(usual):,.0f} s, tested after each {ratio:.2f} times as long{how}: "
         "wanted: at least 6 at width 64"
     )
-    numbers = {"width": given.width, "seconds": found, "seconds_of_200": [usual, each], "ratio": ratio}
+    numbers = {"width": given.width, "seconds": taken_by, "seconds_of_200": [usual, each], "ratio": ratio}
     bench.record("testing", facts, numbers | {"last_epochs": rows}, given.out)
 
 

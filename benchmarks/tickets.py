@@ -120,16 +120,19 @@ def sizes(ticket, folder, files):
             parts[name] += member.compress_size
     saved = [pathlib.Path(folder, "saved_model.pb"), *pathlib.Path(folder, "variables").iterdir()]
     dense = 4 * sum(mask.size for mask in ticket.masks.values())
-    found = {f"{name}_bytes": size for name, size in parts.items()}
-    found |= {
+    numbers = {f"{name}_bytes": size for name, size in parts.items()}
+    numbers |= {
         "mask_entropy_bytes": round(sum(map(entropy, ticket.masks.values())) / 8),
         "ticket_npz_bytes": os.path.getsize(os.path.join(folder, "ticket.npz")), "dense_weight_bytes": dense,
         "saved_model_bytes": sum(path.stat().st_size for path in saved),
         "saved_model_gzip_bytes": sum(packed(path.read_bytes()) for path in saved),
     }  # fmt: skip
     for name, path in files.items():
-        found |= {f"{name}_bytes": os.path.getsize(path), f"{name}_gzip_bytes": packed(pathlib.Path(path).read_bytes())}
-    return found
+        numbers |= {
+            f"{name}_bytes": os.path.getsize(path),
+            f"{name}_gzip_bytes": packed(pathlib.Path(path).read_bytes()),
+        }
+    return numbers
 
 
 def work(ticket):
@@ -137,29 +140,29 @@ def work(ticket):
     facts = dict(ticket.network)
     model, described = ticket.build(), architecture.describe(facts.pop("name"), **facts)
     shapes = {k.name: tuple(model.get_layer(k.name).output.shape[1:]) for k in described.kernels()}
-    found = {metric: value for metric, value, _ in activity.layer_metrics(described.kernels(), ticket.masks, shapes)}
-    return {name: int(found[name]) for name in ("multiply_adds", "multiply_adds_dense")}
+    metrics = {metric: value for metric, value, _ in activity.layer_metrics(described.kernels(), ticket.masks, shapes)}
+    return {name: int(metrics[name]) for name in ("multiply_adds", "multiply_adds_dense")}
 
 
 def latency(ticket, tflite, images, rounds):
     """Start, memory and milliseconds an image of every engine; the median of interleaved rounds, and ratios."""
     engines = {name: Engine(name, ticket, tflite, images) for name in ENGINES}
-    found = {name: {f"{key}": value for key, value in one.start.items()} for name, one in engines.items()}
+    numbers = {name: {f"{key}": value for key, value in engine.start.items()} for name, engine in engines.items()}
     for batch, repeats in ((1, 20), (100, 1)):
-        for one in engines.values():
-            one.seconds(batch, 2)  # what it still has to compile or choose
+        for engine in engines.values():
+            engine.seconds(batch, 2)  # what it still has to compile or choose
         medians = {name: [] for name in engines}
         for _ in range(rounds):
-            for name, one in engines.items():
-                medians[name].append(statistics.median(one.seconds(batch, repeats)))
+            for name, engine in engines.items():
+                medians[name].append(statistics.median(engine.seconds(batch, repeats)))
         for name, values in medians.items():
-            found[name][f"ms_{batch}"] = 1000 * statistics.median(values) / batch
+            numbers[name][f"ms_{batch}"] = 1000 * statistics.median(values) / batch
             ratios = [base / value for base, value in zip(medians["saved_model"], values)]
-            found[name][f"times_faster_{batch}"] = statistics.median(ratios)
-            found[name][f"times_faster_{batch}_quartiles"] = list(statistics.quantiles(ratios, n=4)[::2])
-    for one in engines.values():
-        one.close()
-    return found
+            numbers[name][f"times_faster_{batch}"] = statistics.median(ratios)
+            numbers[name][f"times_faster_{batch}_quartiles"] = list(statistics.quantiles(ratios, n=4)[::2])
+    for engine in engines.values():
+        engine.close()
+    return numbers
 
 
 def measure(name, source, rounds, work_folder):
@@ -174,25 +177,26 @@ def measure(name, source, rounds, work_folder):
     images = os.path.join(work_folder, "images.npy")
     shape, dtype = ticket.data["image_shape"], ticket.data.get("dtype", "uint8")
     np.save(images, np.random.default_rng(0).integers(0, 256, (max(BATCHES), *shape)).astype(dtype))
-    found = {"name": name, "width": ticket.network["width"], "density": ticket.density, "round": ticket.round}
-    found |= sizes(ticket, folder, files) | work(ticket)
-    return found | {"engines": latency(folder, files["tflite"], images, rounds)}
+    numbers = {"name": name, "width": ticket.network["width"], "density": ticket.density, "round": ticket.round}
+    numbers |= sizes(ticket, folder, files) | work(ticket)
+    return numbers | {"engines": latency(folder, files["tflite"], images, rounds)}
 
 
-def show(found):
+def show(numbers):
     """Prints one ticket's numbers."""
-    share = found["ticket_npz_bytes"] / found["dense_weight_bytes"]
-    print(f"\n{found['name']}: width {found['width']}, density {100 * found['density']:.2f} %")
-    print(f"ticket.npz {found['ticket_npz_bytes']:,} bytes, {100 * share:.2f} % of the dense weights' "
-          f"{found['dense_weight_bytes']:,}: mask {found['mask_bytes']:,} (entropy {found['mask_entropy_bytes']:,}), "
-          f"trained {found['trained_bytes']:,}, rewound {found['rewound_bytes']:,}")  # fmt: skip
+    share = numbers["ticket_npz_bytes"] / numbers["dense_weight_bytes"]
+    print(f"\n{numbers['name']}: width {numbers['width']}, density {100 * numbers['density']:.2f} %")
+    print(f"ticket.npz {numbers['ticket_npz_bytes']:,} bytes, {100 * share:.2f} % of the dense weights' "
+          f"{numbers['dense_weight_bytes']:,}: mask {numbers['mask_bytes']:,} "
+          f"(entropy {numbers['mask_entropy_bytes']:,}), trained {numbers['trained_bytes']:,}, "
+          f"rewound {numbers['rewound_bytes']:,}")  # fmt: skip
     for name in ("saved_model", "runtime", "tflite"):
-        print(f"{name}: {found[f'{name}_bytes']:,} bytes, gzipped {found[f'{name}_gzip_bytes']:,}")
-    print(f"multiply-adds {found['multiply_adds']:,} of {found['multiply_adds_dense']:,}")
+        print(f"{name}: {numbers[f'{name}_bytes']:,} bytes, gzipped {numbers[f'{name}_gzip_bytes']:,}")
+    print(f"multiply-adds {numbers['multiply_adds']:,} of {numbers['multiply_adds_dense']:,}")
     print("engine            ms, batch 1  times faster  ms an image, batch 100  times faster  start, s  peak MiB")
-    for name, one in found["engines"].items():
-        print(f"{name:17s} {one['ms_1']:12.2f} {one['times_faster_1']:13.2f} {one['ms_100']:23.2f} "
-              f"{one['times_faster_100']:13.2f} {one['start']:9.2f} {one['memory']:9.0f}")  # fmt: skip
+    for name, engine in numbers["engines"].items():
+        print(f"{name:17s} {engine['ms_1']:12.2f} {engine['times_faster_1']:13.2f} {engine['ms_100']:23.2f} "
+              f"{engine['times_faster_100']:13.2f} {engine['start']:9.2f} {engine['memory']:9.0f}")  # fmt: skip
 
 
 def main():
@@ -203,13 +207,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work_folder:
-        found = []
-        for one in given.tickets:
-            name, _, folder = one.partition("=")
-            found.append(measure(name, folder, given.rounds, work_folder))
-            show(found[-1])
+        measured = []
+        for named in given.tickets:
+            name, _, folder = named.partition("=")
+            measured.append(measure(name, folder, given.rounds, work_folder))
+            show(measured[-1])
     if given.out:
-        pathlib.Path(given.out).write_text(json.dumps(found, indent=1) + "\n")
+        pathlib.Path(given.out).write_text(json.dumps(measured, indent=1) + "\n")
 
 
 if __name__ == "__main__":

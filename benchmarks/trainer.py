@@ -64,12 +64,12 @@ def augmented(pixels, draws):
     """Random crops of 32 after four black pixels around, and flips: uint8 [n, 32, 32, 3] in and out."""
     import numpy as np
 
-    size, found = pixels.shape[1], np.empty_like(pixels)
+    size, changed = pixels.shape[1], np.empty_like(pixels)
     padded = np.pad(pixels, [(0, 0), (4, 4), (4, 4), (0, 0)])
     for index, (top, left, flip) in enumerate(draws.integers(0, [9, 9, 2], (len(pixels), 3))):
         cut = padded[index, top : top + size, left : left + size]
-        found[index] = cut[:, ::-1] if flip else cut
-    return found
+        changed[index] = cut[:, ::-1] if flip else cut
+    return changed
 
 
 def train_peer(given):
@@ -101,8 +101,8 @@ def train_peer(given):
         print(f"peer, seed {given.peer}: epoch {epoch + 1}", file=sys.stderr)
     model.eval()
     with torch.no_grad():
-        found = [model(tensor(test[start : start + 500])).argmax(1).numpy() for start in range(0, len(test), 500)]
-    return float((np.concatenate(found) == wanted).mean())
+        predicted = [model(tensor(test[start : start + 500])).argmax(1).numpy() for start in range(0, len(test), 500)]
+    return float((np.concatenate(predicted) == wanted).mean())
 
 
 def main():
@@ -124,21 +124,21 @@ def main():
         images = os.path.join(folder, "images.npz")
         prepare(given, images)
         trainers = {"tf_tickets": ours, "PyTorch": lambda given, seed: theirs(given, seed, images)}
-        found = {name: {} for name in trainers}
+        accuracies = {name: {} for name in trainers}
         for seed in given.seeds.split(","):
             for name, train in trainers.items():
-                found = kept(given, found)
-                if seed not in found[name]:
+                accuracies = kept(given, accuracies)
+                if seed not in accuracies[name]:
                     accuracy = train(given, int(seed))
-                    found = kept(given, found)
-                    found[name][seed] = accuracy
-                    keep(given, found)
-                print(f"{name}, seed {seed}: {100 * found[name][seed]:.2f} %", flush=True)
-    sides = [list(side.values()) for side in found.values()]
+                    accuracies = kept(given, accuracies)
+                    accuracies[name][seed] = accuracy
+                    keep(given, accuracies)
+                print(f"{name}, seed {seed}: {100 * accuracies[name][seed]:.2f} %", flush=True)
+    sides = [list(side.values()) for side in accuracies.values()]
     if min(map(len, sides)) > 1:
         difference, half = welch(*sides)
         print(f"difference {100 * difference:+.2f} points, 95 % interval +-{100 * half:.2f}")
-        keep(given, found, difference=difference, half_interval=half)
+        keep(given, accuracies, difference=difference, half_interval=half)
 
 
 def facts(given):
@@ -146,22 +146,22 @@ def facts(given):
     return {name: getattr(given, name) for name in ("epochs", "width", "fraction")}
 
 
-def kept(given, found):
+def kept(given, accuracies):
     """Accuracies by side and seed: those of `--out`, once it is there, else `found`."""
     if not (given.out and os.path.exists(given.out)):
-        return found
+        return accuracies
     with open(given.out, encoding="utf-8") as file:
         there = json.load(file)
     if {name: there[name] for name in facts(given)} != facts(given):
         raise SystemExit(f"{given.out} is of other settings than {facts(given)}: give another --out")
-    return {name: there[name] for name in found}
+    return {name: there[name] for name in accuracies}
 
 
-def keep(given, found, **result):
+def keep(given, accuracies, **result):
     """Writes settings, accuracies by side and seed, and the result to `--out`, if it is given."""
     if given.out:
         with open(given.out, "w", encoding="utf-8") as file:
-            json.dump(facts(given) | found | result, file, indent=1)
+            json.dump(facts(given) | accuracies | result, file, indent=1)
 
 
 def welch(first, second):

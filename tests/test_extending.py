@@ -311,7 +311,7 @@ def test_the_table_of_files_is_what_the_code_says():
     for kind, part in touched.PARTS.items():
         most = 3 if kind in ("network", "data set") else 1
         assert len(touched.files(part)[0]) <= most, (kind, part)
-    assert {table._kind for table in TABLES.values()} == set(touched.PARTS)
+    assert {table.kind for table in TABLES.values()} == set(touched.PARTS)
     assert touched.files("stability")[0][1:] == ["report/rewinds.py"]  # as the page says
 
 

@@ -96,15 +96,16 @@ def bindings(tree):
             yield node.name, node.lineno
 
 
-def package_modules():
-    """(path below the root, syntax tree) of the package's modules."""
-    for path in sorted((ROOT / "tf_tickets").rglob("*.py")):
+def package_modules(folder="tf_tickets"):
+    """(path below the root, syntax tree) of the package's modules, or of another folder's."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
         yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
 
 
 def test_variables_are_named_after_what_they_hold():
     saying_nothing = {"found", "mine", "one", "other", "others"}
-    bound = [f"{path}:{line} {name}" for path, tree in package_modules() for name, line in bindings(tree)
+    modules_read = [*package_modules(), *package_modules("benchmarks")]
+    bound = [f"{path}:{line} {name}" for path, tree in modules_read for name, line in bindings(tree)
              if name in saying_nothing]  # fmt: skip
     assert not bound
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import sys
 
 import pytest
@@ -10,9 +11,11 @@ from absl import flags
 import tf_tickets as tt
 from tf_tickets import plugins, registry, runs, storage
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.evaluation import evaluate
 from tf_tickets.experiments.imp import imp
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.report import command as report
+from tf_tickets.report import sweeps
 from tf_tickets.settings import cli
 
 PARTS = """
@@ -183,6 +186,128 @@ def test_a_run_is_held_to_the_source_that_it_was_begun_with(folder):
         imp(config.replace(rounds=3))
     assert Ticket.load(run.ticket).density < 1
     assert imp(config.replace(rounds=3, allow_other_environment=True)).folder == run.folder
+
+
+WRONG = """
+import numpy as np
+from tf_tickets.evaluation.evaluator import Evaluator, Task
+from tf_tickets.pruning.strategies import IMP, Control
+from tf_tickets.registry import CONTROLS, CRITERIA, EVALUATORS
+
+@CRITERIA.register("raises")
+def raises(weights, masks):
+    return {name: {}[name] for name in weights}
+
+@CRITERIA.register("misnamed")
+def misnamed(weights, masks, gradient):
+    return weights
+
+@CONTROLS.register("conflicting")
+class Conflicting(Control):
+    place, title, what = IMP, "conflicting", "conflicting"
+
+    def conflicts(self, config):
+        return 1 / 0
+
+@EVALUATORS.register("silent")
+class Silent(Evaluator):
+    text = "nothing"
+
+    def tasks(self, images):
+        return [Task("silent", "test", "nothing", lambda network, rows: None)]
+
+@EVALUATORS.register("lacking")
+class Lacking(Evaluator):
+    text = "nothing"
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of the program's own parts; treat as read-only."""
+    folder = tmp_path_factory.mktemp("trained")
+    return imp(tt.Config.from_values(**SETTINGS, out=str(folder))).folder
+
+
+def evaluated(run, *words):
+    return evaluate.evaluate([run], parse("evaluate", run, "--plugins=wrong", *words).config)
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--criterion=raises"], r"criterion 'raises' of --plugins=wrong failed: KeyError: '.*wrong.py, line 9, in raises"),
+    (["--criterion=misnamed"], r"criterion 'misnamed' of .* failed: TypeError: misnamed\(\) .*wrong.py, line 11, in "),
+    (["--control=conflicting"], r"control 'conflicting' of .* ZeroDivisionError: .*line 20, in Conflicting.conflicts"),
+    (["--evaluators=lacking"], r"evaluator 'lacking' of .* NotImplementedError \(.*wrong.py, line \d+, in Lacking\)"),
+])  # fmt: skip
+def test_what_fails_in_a_plugin_is_one_line(folder, trained, words, message):
+    (folder / "wrong.py").write_text(WRONG)
+    with pytest.raises((KeyError, TypeError, ZeroDivisionError, NotImplementedError)) as raised:
+        if words[0].startswith("--evaluators"):
+            evaluated(trained, *words)
+        else:
+            imp(parse("--plugins=wrong", *(f"--{name}={value}" for name, value in SETTINGS.items()), *words).config)
+    said = plugins.failure(raised.value)
+    assert re.match(message, said) and "\n" not in said
+
+
+def test_what_is_measured_is_a_list(folder, trained):
+    (folder / "wrong.py").write_text(WRONG)
+    with pytest.raises(UsageError, match=r"silent, test: .* has to be a list of \(metric, value, n\), .* not None"):
+        evaluated(trained, "--evaluators=silent")
+
+
+@pytest.mark.parametrize("words", [[], ["--verbosity=1"]])
+def test_a_failing_plugin_ends_a_command_in_one_line_and_a_traceback_on_request(folder, command, words):
+    (folder / "wrong.py").write_text(WRONG)
+    done = command(folder, "--plugins=wrong", "--control=conflicting", *words)
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith("; --verbosity=1 shows the traceback")
+    assert ("Traceback" in done.stderr) == bool(words)
+    assert words or done.stderr.count("\n") == 1
+
+
+def test_a_defect_of_the_program_stays_one(folder):
+    (folder / "wrong.py").write_text(WRONG)
+    plugins.load("wrong")
+    with pytest.raises(ZeroDivisionError) as raised:
+        1 / 0  # noqa: B018
+    assert plugins.failure(raised.value) is None
+
+
+def test_a_part_that_is_registered_by_another_name_now_is_named(folder):
+    values = SETTINGS | {"criterion": "largest", "plugins": "my_parts", "rounds": 1}
+    plugins.load("my_parts")
+    run = runs.RunFolder(imp(tt.Config.from_values(**values)).folder)
+    forget()
+    (folder / "my_parts.py").write_text(PARTS.replace('"largest"', '"greatest"'))
+    plugins.load("my_parts")
+    message = "no such criterion is registered: its run named --plugins=my_parts, which registers criterion 'greatest'"
+    with pytest.raises(UsageError, match=f"ticket.json has --criterion=largest, and {message}"):
+        Ticket.load(run.ticket)
+    with pytest.raises(
+        UsageError, match="--criterion=largest is not one of magnitude, greatest, nor of what --plugins"
+    ):
+        parse("--plugins=my_parts", "--criterion=largest")
+    registry.CRITERIA._parts.pop("greatest")
+
+
+def test_a_report_names_the_sources_that_it_pools(folder):
+    values = SETTINGS | {"criterion": "largest", "plugins": "my_parts", "rounds": 1, "out": "runs"}
+    for seed in range(3):
+        forget()
+        (folder / "my_parts.py").write_text(PARTS + f"# {min(seed, 1)}\n")
+        plugins.load("my_parts")
+        imp(tt.Config.from_values(**values, seed=seed))
+    said = r"These runs were made by 2 sources of plugin my_parts: 1 by 0.1, source \w+; 2 by 0.1, source \w+\."
+    assert re.search(said, report.report(["runs"], "report")[0])
+    assert re.search(said, pathlib.Path("report/report.html").read_text())
+
+
+def test_a_sweep_says_how_its_runs_are_read(trained, tmp_path):
+    entry = {"run": "a", "folder": runs.RunFolder(trained), "swept": {"seed": "0"}, "state": "finished", "rounds": 2,
+             "chosen": 1}  # fmt: skip
+    out = f"{tmp_path}/all runs"
+    assert sweeps.finish(out, [entry]).endswith(f"next: report '{out}'")
+    assert sweeps.finish(out, [entry], "my_parts,more").endswith(f"next: report --plugins=my_parts,more '{out}'")
 
 
 def test_recipes_of_the_project_name_none():

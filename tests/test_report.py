@@ -11,11 +11,12 @@ import pandas
 import pytest
 from scipy import stats
 
-from tf_tickets import runs, storage
+from tf_tickets import columns, runs, storage
 from tf_tickets.analysis.analyses import similarity
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.plotting import canvas
-from tf_tickets.report import command, pairing, plots, statistics, tables
+from tf_tickets.plotting import rows as plotted
+from tf_tickets.report import command, figures_robustness, pairing, plots, statistics, tables
 from tf_tickets.settings.config import Config
 
 TOTAL = 10_000
@@ -231,6 +232,35 @@ class TestFigures:
         make_run(tmp_path, [0.5, 0.6], seed=1)
         (axes,) = plots.figure(tables.collect([str(tmp_path)])[0], "").axes
         assert [len(line.get_xdata()) for line in axes.lines if "mean" in line.get_label()] == [2]
+
+    def test_two_runs_have_no_band(self, tmp_path):
+        for seed in range(2):
+            make_run(tmp_path, [0.5, 0.6 + 0.01 * seed], seed=seed)
+        (axes,) = plots.figure(tables.collect([str(tmp_path)])[0], "").axes
+        assert not axes.collections and "mean of 2 runs" in [line.get_label() for line in axes.lines]
+
+    def test_an_interval_that_fits_is_drawn_whole(self):
+        wide, close = statistics.PairedDifference(0.01, -0.02, 0.04, 3, 0.5), (-0.02, 0.03, 8)
+        several = statistics.PairedDifference(0.005, *close, 0.5)
+        endless = statistics.PairedDifference(0.01, -0.5, 0.52, 2, 0.5)
+        for entries, lowest, highest in (
+            ([several, wide], -2, 4), ([several, wide, endless], -2, 4), ([wide, endless], -50, 52),
+        ):  # fmt: skip
+            (axes,) = figures_robustness.forest([("name", entry) for entry in entries]).axes
+            low, high = axes.get_xlim()
+            assert (low, high) == pytest.approx((lowest, highest), abs=0.07 * (highest - lowest))
+            assert low < lowest < highest < high
+
+    def test_shares_that_were_measured_are_in_per_cent(self):
+        rows = [
+            {"metric": metric, "setting": "test", "density": density, "value": density / 2}
+            for metric in ("accuracy", "length") for density in (1.0, 0.5)
+        ]  # fmt: skip
+        drawn = plotted.by_density(rows, "mine")
+        shares, lengths = drawn.axes
+        assert drawn.get_suptitle() == "mine" and shares.get_ylabel() == "accuracy (%)"
+        assert list(shares.lines[0].get_ydata()) == [50.0, 25.0] and list(lengths.lines[0].get_ydata()) == [0.5, 0.25]
+        assert columns.measured("accuracy", 0.5) == "50.00 %" and columns.measured("length", 0.5) == "0.5"
 
     @pytest.mark.parametrize("rounds, rate", [(1, 0.8), (5, 0.98), (16, 0.8), (16, 0.99), (20, 0.5), (9, 0.1)])
     def test_tick_labels_have_room(self, rounds, rate):

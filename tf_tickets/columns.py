@@ -29,6 +29,15 @@ def aligned(rows: Iterable[Sequence[str]], sides: str) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*padded))
 
 
+# Measured shares, which tables and figures give in per cent.
+IN_PERCENT = ("accuracy", "calibration_error")
+
+
+def measured(metric: str, value: float) -> str:
+    """What was measured, as text."""
+    return f"{100 * value:.2f} %" if metric in IN_PERCENT else f"{value:.6g}"
+
+
 def percent(fraction: float | None) -> str:
     """A fraction as text in per cent, blank where missing; tiny densities keep their digits."""
     if fraction is None or math.isnan(fraction):

@@ -10,10 +10,12 @@ if __name__ == "__main__":
 
 import errno  # noqa: E402
 import sys  # noqa: E402
+import traceback  # noqa: E402
 
 from absl import app, flags, logging  # noqa: E402
 
-from tf_tickets.errors import StateError, TicketError, plain  # noqa: E402
+from tf_tickets import plugins  # noqa: E402
+from tf_tickets.errors import StateError, TicketError, UsageError, plain  # noqa: E402
 from tf_tickets.notices import say  # noqa: E402
 from tf_tickets.registry import COMMANDS  # noqa: E402
 from tf_tickets.settings import cli  # noqa: E402
@@ -55,12 +57,23 @@ def _run(request):
         streams.end_recording()
         say(plain(error))
         return error.exit_status
-    except Exception:
-        streams.end_recording(show=True)
-        raise
+    except Exception as error:
+        failed = plugins.failure(error)
+        streams.end_recording(show=failed is None)
+        if failed is None:
+            raise
+        return _failed(failed)
     finally:
         stopping.ignore()
         streams.end_recording()
+
+
+def _failed(failed):
+    """Says what went wrong in a plugin, within its exception's handler, with the traceback under `--verbosity=1`."""
+    if logging.get_verbosity() >= logging.DEBUG:
+        traceback.print_exc()
+    say(plain(f"{failed}; --verbosity=1 shows the traceback"))
+    return UsageError.exit_status
 
 
 def _printed(status, needed):
@@ -82,6 +95,11 @@ def _parse(argv):
     except TicketError as error:
         say(plain(error))
         sys.exit(error.exit_status)
+    except Exception as error:
+        failed = plugins.failure(error)
+        if failed is None:
+            raise
+        sys.exit(_failed(failed))
 
 
 def entry_point() -> None:

@@ -7,16 +7,24 @@ to add.
 
 import hashlib
 import importlib
+import inspect
 import os
+import re
 import sys
 import traceback
 import types
 
+from tf_tickets import registry
 from tf_tickets.errors import UsageError, reason
 
 ENTRY_POINTS = "tf_tickets.plugins"
 
+# How TensorFlow begins the message of what is raised while it traces a function, whose frames its traceback lacks.
+_TRACED = "in user code:"
+
 _LOADED: dict[str, types.ModuleType] = {}
+# What each has registered, by table and name.
+_PARTS: dict[str, list[tuple[registry.Registry, str]]] = {}
 
 
 class NotLoaded(UsageError):
@@ -45,7 +53,10 @@ def load(text: str) -> None:
         raise UsageError(f"--plugins={text} {problem}")
     for name in text.split(","):
         if name not in _LOADED:
+            before = [set(table) for table in registry.TABLES]
             _LOADED[name] = _imported(name)
+            tables = zip(registry.TABLES, before)
+            _PARTS[name] = [(table, part) for table, known in tables for part in table if part not in known]
 
 
 def require(text: str, place: str = "") -> None:
@@ -57,6 +68,12 @@ def require(text: str, place: str = "") -> None:
             f"{named}, which settings alone do not import: add --plugins={text} to the command, or in Python call "
             f"tf_tickets.plugins.load({text!r}) first"
         )
+
+
+def registered(text: str) -> str:
+    """What loaded plugins have registered, in words."""
+    parts = [_called_part(*part) for name in text.split(",") for part in _PARTS[name]]
+    return ", ".join(parts) or "nothing"
 
 
 def versions(text: str | None) -> dict[str, str]:
@@ -98,6 +115,97 @@ def _place(error):
         if frame.filename not in (__file__, importlib.__file__) and not frame.filename.startswith("<frozen"):
             return f" ({frame.filename}, line {frame.lineno})"
     return ""
+
+
+def failure(error: Exception) -> str | None:
+    """What went wrong in a plugin's code, in one line: part, plugin, exception and place; None where none is at fault.
+
+    At fault is the innermost function of a plugin in the traceback, what does not take the arguments that it is given,
+    and an object that lacks what is asked of it.
+    """
+    place = _raised_at(error) or _uncallable(error) or _lacking(error)
+    if place is None:
+        return None
+    name, function, path, line = place
+    lines = [part.strip() for part in str(error).splitlines() if part.strip()]
+    said = reason(lines[-1] if lines and lines[0] == _TRACED else error)
+    said = said if said == type(error).__name__ else f"{type(error).__name__}: {said}"
+    return f"{_part(name, function)}--plugins={name} failed: {said} ({path}, line {line}, in {function})"
+
+
+def _raised_at(error):
+    """(plugin, function, path, line) of the innermost call of a plugin's function."""
+    calls = [(frame.f_code.co_filename, _called(frame), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    if str(error).startswith(_TRACED):
+        traced = re.findall(r'File "(.+)", line (\d+), in (\S+)', str(error))
+        calls += [(path, function, int(line)) for path, line, function in traced]
+    own = [(name, *call) for call in calls if (name := _plugin_of(call[0])) is not None]
+    if not own:
+        return None
+    name, path, _, line = own[-1]
+    functions = [function for _, _, function, _ in own if "<" not in function]  # comprehensions lie inside of one
+    return name, functions[-1] if functions else "<lambda>", path, line
+
+
+def _called(frame):
+    """The name of a function, of a method with its class."""
+    name = frame.f_code.co_name
+    return f"{type(frame.f_locals['self']).__name__}.{name}" if "self" in frame.f_locals else name
+
+
+def _uncallable(error):
+    """As `_raised_at`, of a function whose parameters are others than those that are given: it was never entered."""
+    named = re.match(r"([\w.]+)\(\) ", str(error)) if isinstance(error, TypeError) else None
+    if named is None:
+        return None
+    for name, module in _LOADED.items():
+        function = module
+        for part in named[1].split("."):
+            function = getattr(function, part, None)
+        if isinstance(function, types.FunctionType):
+            return name, named[1], function.__code__.co_filename, function.__code__.co_firstlineno
+    return None
+
+
+def _lacking(error):
+    """As `_raised_at`, of an object of a plugin's class without an attribute or method that was asked for."""
+    if isinstance(error, AttributeError):
+        lacking = type(error.obj)
+    elif isinstance(error, NotImplementedError):
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        lacking = type(frame.f_locals.get("self"))
+    else:
+        return None
+    for name, module in _LOADED.items():
+        if getattr(module, lacking.__name__, None) is lacking:
+            return name, lacking.__name__, module.__file__, inspect.getsourcelines(lacking)[1]
+    return None
+
+
+def _plugin_of(path):
+    """The plugin whose source a file is."""
+    for name, module in _LOADED.items():
+        folder, file = os.path.split(str(module.__file__))
+        if path == module.__file__ or (file == "__init__.py" and path.startswith(folder + os.sep)):
+            return name
+    return None
+
+
+def _part(name, function):
+    """What a plugin registered and `function`, perhaps a method, belongs to, as words before the plugin's."""
+    parts = _PARTS.get(name, [])
+    if len(parts) > 1:
+        outer = function.partition(".")[0]
+        parts = [(table, part) for table, part in parts if outer in _names(table[part])]
+    return f"{_called_part(*parts[0])} of " if len(parts) == 1 else ""
+
+
+def _called_part(table, part):
+    return f"{table.kind} {part!r}"
+
+
+def _names(part):
+    return getattr(part, "__name__", None), type(part).__name__
 
 
 def _source_hash(module):

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 class Registry(Mapping):
     """Parts of one kind by name: by their `order`, where they have one, else as they were registered.
 
+    Attributes:
+      kind: what a part is called in messages.
+
     What registers the program's own parts is imported when the table is first looked at, so that settings, which stand
     below it, can offer the names.
     """
@@ -21,7 +24,7 @@ class Registry(Mapping):
           home: the module that registers the program's own parts, or imports those that do.
           each_module: whether it is a package of which every module registers parts.
         """
-        self._kind, self._home, self._parts = kind, home, {}
+        self.kind, self._home, self._parts = kind, home, {}
         self._each_module, self._complete = each_module, False
 
     def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
@@ -30,7 +33,7 @@ class Registry(Mapping):
 
         def put(part):
             if name in self._parts:
-                raise ValueError(f"{self._kind} {name!r} is registered twice")
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
             self._parts[name] = part() if isinstance(part, type) else part
             return part
 
@@ -54,7 +57,7 @@ class Registry(Mapping):
         try:
             return self._all[name]
         except KeyError:
-            raise KeyError(f"{name!r} is no {self._kind}: there are {', '.join(self._all)}") from None
+            raise KeyError(f"{name!r} is no {self.kind}: there are {', '.join(self._all)}") from None
 
     def __iter__(self) -> Iterator[str]:
         """The names, the program's own first."""
@@ -74,6 +77,9 @@ OPERATIONS = Registry("augmentation", "tf_tickets.augment")
 EVALUATORS = Registry("evaluator", "tf_tickets.evaluation.evaluators", each_module=True)
 ANALYSES = Registry("analysis", "tf_tickets.analysis.analyses", each_module=True)
 COMMANDS = Registry("command", "tf_tickets.commands", each_module=True)
+
+
+TABLES = (CRITERIA, CONTROLS, STARTS, NETWORKS, DATASETS, OPERATIONS, EVALUATORS, ANALYSES, COMMANDS)
 
 
 def measured_by(row_name: str) -> typing.Any:

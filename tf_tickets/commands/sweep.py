@@ -65,7 +65,8 @@ class Sweep(Command):
         progress = streams.say if config.run.progress != "none" else lambda line: None
         outcomes = sweep.sweep(planned, config, stopping.requested, progress)
         ends = [{"state": outcome.state, "chosen": outcome.chosen} for outcome in outcomes]
-        print(sweeps.finish(config.run.out, [entry | end for entry, end in zip(entries, ends)]))
+        ended = [entry | end for entry, end in zip(entries, ends)]
+        print(sweeps.finish(config.run.out, ended, config.run.plugins))
         for outcome in outcomes:
             if outcome.status != 0:
                 say(plain(outcome))

@@ -1,10 +1,12 @@
 """Data sets of the user's own that a function gives as arrays, registered with a decorator. No TensorFlow here.
 
-from tf_tickets.data import functions
+As in:
 
-@functions.register("mine", ("cat", "dog"))
-def mine():
-return {"train": (images, labels), "test": (test_images, test_labels)}
+    from tf_tickets.data import functions
+
+    @functions.register("pets", ("cat", "dog"))
+    def pets():
+        return {"train": (images, labels), "test": (test_images, test_labels)}
 """
 
 import functools

@@ -1,5 +1,6 @@
 """Encoded pictures of any size into arrays of one size, inside TensorFlow."""
 
+import functools
 from collections.abc import Callable
 
 from tf_tickets.backend import tf
@@ -32,6 +33,12 @@ def centre_crop(encoded: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
       uint8 [n, height, width, channels].
     """
     return _map(lambda item: middle(decode(item, shape[2]), shape), encoded, shape)
+
+
+@functools.cache
+def centre_crops(shape: tuple[int, int, int]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """`centre_crop` to one shape, traced once for any number of pictures."""
+    return tf.function(lambda encoded: centre_crop(encoded, shape), [tf.TensorSpec([None], tf.string)])
 
 
 def crop(encoded: tf.Tensor, boxes: Callable, shape: tuple[int, int, int]) -> tf.Tensor:

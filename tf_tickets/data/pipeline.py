@@ -133,13 +133,8 @@ def evaluation_pixels(images: Images, chosen: slice | np.ndarray, data_set: Data
     """
     part = images.pixels[chosen]
     if part.dtype == object:
-        part = _centre(tuple(data_set.image_shape))(tf.constant(part.tolist())).numpy()
+        part = pictures.centre_crops(tuple(data_set.image_shape))(tf.constant(part.tolist())).numpy()
     return part.astype(np.float32)
-
-
-@functools.cache
-def _centre(shape):
-    return tf.function(lambda encoded: pictures.centre_crop(encoded, shape), [tf.TensorSpec([None], tf.string)])
 
 
 def measured(data_set: DataSet, images: Images) -> DataSet:

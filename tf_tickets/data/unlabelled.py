@@ -1,7 +1,6 @@
 """Pictures without labels, for prediction: files of any size as a ticket's network takes them."""
 
 import collections
-import functools
 import os
 
 import numpy as np
@@ -57,14 +56,9 @@ def pixels(path: str, data: dict) -> np.ndarray:
         return _bands(path, shape)
     if data.get("any_size"):
         encoded = tf.constant([photographs.encoded(path, shape[2])])
-        return _centre(shape)(encoded).numpy()[0]
+        return pictures.centre_crops(shape)(encoded).numpy()[0]
     picture = photographs.pixels(path, shape[2])
     return picture if picture.shape == shape else _covering(picture, shape)
-
-
-@functools.cache
-def _centre(shape):
-    return tf.function(lambda encoded: pictures.centre_crop(encoded, shape), [tf.TensorSpec([None], tf.string)])
 
 
 def _covering(picture, shape):

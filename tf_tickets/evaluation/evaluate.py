@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from tf_tickets import backend
-from tf_tickets.columns import aligned
+from tf_tickets.columns import IN_PERCENT, aligned, measured
 from tf_tickets.data import pipeline, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.sources import facts_of
@@ -91,7 +91,7 @@ def run_tasks(
             if stop():
                 raise StopRequested("stopped on request; finished rows are kept, run again to continue")
             start()
-            subject.append(task.evaluator, task.setting, task.measure(network, subject.rows()))
+            subject.append(task.evaluator, task.setting, task.measured(network, subject.rows()))
         if task.after:
             task.after(subject)
 
@@ -137,14 +137,12 @@ def table(rows: list[dict]) -> str:
     lines, columns = {}, ["accuracy", "calibration_error"]
     for row in rows:
         metric, measure = row["metric"], measured_by(row["evaluator"])
-        known = metric in ("accuracy", "calibration_error", calibration.TEMPERATURE)
+        known = metric in IN_PERCENT or metric == calibration.TEMPERATURE
         if ":" in row["setting"] or ":" in metric or not (known or measure.plain):
             continue
         columns += [] if metric in columns else [metric]
         key = row["run"], row["round"], f"{100 * float(row['density']):.2f} %", row["evaluator"], row["setting"]
-        share = metric in ("accuracy", "calibration_error")
-        value = f"{100 * float(row['value']):.2f} %" if share else f"{float(row['value']):.6g}"
-        lines.setdefault(key, {"n": row["n"]})[metric] = value
+        lines.setdefault(key, {"n": row["n"]})[metric] = measured(metric, float(row["value"]))
     head = ("run", "round", "density", "evaluator", "setting", *(name.replace("_", " ") for name in columns), "images")
     cells = [head] + [(*key, *(values.get(name, "") for name in columns), values["n"]) for key, values in lines.items()]
     return aligned(cells, "l")

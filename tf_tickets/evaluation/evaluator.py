@@ -1,9 +1,11 @@
 """What is asked of an evaluator, and the tasks that it makes; without TensorFlow."""
 
 import dataclasses
+import numbers
 import typing
 from collections.abc import Callable
 
+from tf_tickets.errors import UsageError, shown
 from tf_tickets.evaluation import calibration
 
 if typing.TYPE_CHECKING:
@@ -33,6 +35,16 @@ class Task:
     measure: Callable[[typing.Any, list[dict]], Metrics]
     after: Callable[[typing.Any], None] | None = None
 
+    def measured(self, network: typing.Any, rows: list[dict]) -> Metrics:
+        """What `measure`, which may be the user's own, answers; UsageError unless it is as the type says."""
+        metrics = self.measure(network, rows)
+        if not isinstance(metrics, list) or not all(map(_is_metric, metrics)):
+            raise UsageError(
+                f"{self.evaluator}, {self.setting}: what is measured has to be a list of (metric, value, n), a text "
+                f"and two numbers each, not {shown(metrics)}"
+            )
+        return metrics
+
     def done(self, subject: "Subject") -> bool:
         """Whether the rows of a networks.Subject, and what else the task leaves, are on disk."""
         from tf_tickets.evaluation import predictions
@@ -44,6 +56,12 @@ class Task:
         if self.after is None or not subject.predictions:
             return there
         return there and predictions.are_kept(subject.predictions, subject.ticket.temperature)
+
+
+def _is_metric(metric):
+    if not isinstance(metric, tuple) or len(metric) != 3 or not isinstance(metric[0], str):
+        return False
+    return all(isinstance(number, numbers.Real) for number in metric[1:])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,9 @@ Hashes can be made anew by whoever changes a ticket; what is used of it fits tog
 import math
 
 from tf_tickets import plugins
-from tf_tickets.errors import shown
+from tf_tickets.errors import UsageError, shown
 from tf_tickets.models import architecture
+from tf_tickets.registry import Registry
 from tf_tickets.runtime import facts, files, program
 from tf_tickets.settings import checks
 from tf_tickets.settings.config import Config, options
@@ -62,12 +63,24 @@ def _described(document):
 
 
 def check_plugins(document: dict, place: str) -> None:
-    """UsageError, which names the flag to add, where a ticket's settings name plugins that are not loaded."""
+    """UsageError where a ticket's settings name plugins that are not loaded, or that do not register its parts now."""
     for _, member in files.members(document):
         settings = member.get("settings")
         named = settings.get("plugins") if isinstance(settings, dict) else None
         if isinstance(named, str) and plugins.check_names(named) is None:
             plugins.require(named, place)
+            _check_registered(settings, named, place)
+
+
+def _check_registered(settings, named, place):
+    for name, option in options().items():
+        value = settings.get(name)
+        table = option.metadata["choices"]
+        if isinstance(table, Registry) and isinstance(value, str) and value not in table:
+            raise UsageError(
+                f"{place} has --{name}={shown(value)}, and no such {table.kind} is registered: its run named "
+                f"--plugins={named}, which registers {plugins.registered(named)}: give it that name again"
+            )
 
 
 def check_calibration(calibration: dict | None) -> None:

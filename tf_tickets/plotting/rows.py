@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tf_tickets.columns import percent
+from tf_tickets.columns import IN_PERCENT, percent
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis
 
 # More panels, or lines in one, could not be told apart.
@@ -66,10 +66,12 @@ def by_density(rows: Iterable[dict], title: str = "") -> Figure:
     drawn = canvas(5.4, 0.4 + 2.6 * len(panels))
     drawn.suptitle(title, fontsize=10)
     for number, ((metric,), of_metric) in enumerate(panels):
-        axes = drawn.add_subplot(len(panels), 1, number + 1, ylabel=metric[:_LETTERS])
+        scale = 100 if metric in IN_PERCENT else 1
+        name = f"{metric.replace('_', ' ')} (%)" if metric in IN_PERCENT else metric[:_LETTERS]
+        axes = drawn.add_subplot(len(panels), 1, number + 1, ylabel=name)
         for index, ((setting,), of_setting) in enumerate(list(grouped(of_metric, "setting").items())[:_LINES]):
             means = {
-                density: sum(float(row["value"]) for row in alike) / len(alike)
+                density: scale * sum(float(row["value"]) for row in alike) / len(alike)
                 for density in levels
                 if (alike := [row for row in of_setting if float(row["density"]) == density])
             }

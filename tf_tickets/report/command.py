@@ -64,7 +64,7 @@ def report(
     if latex:
         tabled += papers.write(frame, pairs, against=against, rewound=rewound, rows=rows, out=out)
     apart = rivals.left_out(rival_frame, against)
-    parts = [_group_text(frame, pairs, digest, names[digest]) for digest in names]
+    parts = [_group_text(frame, pairs, digest, names[digest], folders) for digest in names]
     parts += [*_rivals_text(rival_frame, against), *([apart] if apart else [])]
     if not rewound.empty:
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
@@ -177,7 +177,7 @@ def _refuse_overwriting(frame, target, paths):
         raise UsageError(f"{same[0]} is read and would be replaced by other rows: name another folder with --out")
 
 
-def _group_text(frame, pairs, digest, name):
+def _group_text(frame, pairs, digest, name, folders):
     """Heading, table by round and headline sentence of one digest."""
     rows = frame[frame["digest"] == digest]
     group = pairing.comparable(rows)
@@ -185,6 +185,9 @@ def _group_text(frame, pairs, digest, name):
     heading = f"{group['run'].iloc[0].split('/')[0]}, {run_count} run{'s' if run_count != 1 else ''}"
     if name != digest:
         heading += f": {name}"
+    of_runs = [folders[run] for run in dict.fromkeys(group["run"]) if run in folders]
+    if mixed := details.several_sources(of_runs):
+        heading += f"\n{mixed}"
     short = sorted(set(rows["round"]) - set(group["round"]))
     left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""
     text = tables.align(pairing.cells(group, pairs[pairs["digest"] == digest]))

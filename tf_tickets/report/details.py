@@ -1,5 +1,6 @@
 """What the page reads of run folders beside their summaries; a damaged file is named and left out."""
 
+import collections
 import math
 import os
 import typing
@@ -187,6 +188,24 @@ def changed_settings(folder: runs.RunFolder, problems: list[str]) -> dict[str, s
         }  # fmt: skip
 
     return tolerant(read, folder.config, problems) or {}
+
+
+def several_sources(folders: Iterable[runs.RunFolder]) -> str:
+    """A sentence where runs that are shown together were made by several sources of one plugin; else nothing.
+
+    Manifests that are damaged count for nothing: where the page lists versions, they are named.
+    """
+    counts = {}
+    for folder in folders:
+        for name, version in versions(folder, []).items():
+            if name.startswith("plugin "):
+                counts.setdefault(name, collections.Counter())[version] += 1
+    return " ".join(
+        f"These runs were made by {len(of_plugin)} sources of {name}: "
+        f"{'; '.join(f'{count} by {version}' for version, count in of_plugin.items())}."
+        for name, of_plugin in counts.items()
+        if len(of_plugin) > 1
+    )
 
 
 def versions(folder: runs.RunFolder, problems: list[str]) -> dict[str, str]:

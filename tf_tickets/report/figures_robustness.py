@@ -59,6 +59,24 @@ def by_class(table: pandas.DataFrame) -> Figure:
     return drawn
 
 
+# An axis is made so many times longer, but no more, for the intervals of two or three pairs to be seen whole.
+_MOST_ROOM = 5
+
+
+def _limits(differences):
+    """(low, high) in points: of zero, all means and the intervals, those of few pairs only where they leave room."""
+
+    def span(drawn):
+        ends = [end for difference in drawn for end in (difference.low, difference.high)]
+        values = [0.0, *(100 * value for value in [*ends, *(difference.mean for difference in differences)])]
+        return min(values), max(values)
+
+    every = [difference for difference in differences if difference.low is not None]
+    several = [difference for difference in every if difference.n > 3]
+    room = _MOST_ROOM * np.ptp(span(several or every))
+    return span([*several, *(difference for difference in every if np.ptp(span([*several, difference])) <= room)])
+
+
 def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - dense (points)") -> Figure:
     """The difference of every group with its interval.
 
@@ -75,10 +93,7 @@ def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - d
             axes.plot([100 * difference.low, 100 * difference.high], [place, place], color=colour, linewidth=1.4)
         face = colour if difference.shown else PAPER
         axes.plot(100 * difference.mean, place, "o", color=colour, markerfacecolor=face, markersize=6)
-    means = [100 * difference.mean for _, difference in entries]
-    several = [difference for _, difference in entries if difference.low is not None and difference.n > 3]
-    low = min([0.0, *means, *(100 * difference.low for difference in several)])
-    high = max([0.0, *means, *(100 * difference.high for difference in several)])
+    low, high = _limits([difference for _, difference in entries])
     room = 0.06 * (high - low) or 1.0
     axes.set_xlim(low - room, high + room)
     axes.set_yticks(range(len(entries)), [name if len(name) <= 34 else f"{name[:32]}…" for name, _ in entries])

@@ -2,7 +2,7 @@
 
 import functools
 
-from tf_tickets.columns import percent
+from tf_tickets.columns import measured, percent
 from tf_tickets.plotting import rows as plotted
 from tf_tickets.registry import measured_by
 from tf_tickets.report import html, sentences
@@ -28,7 +28,7 @@ def _table(group, number, name, rows):
     if len(plotted.densities(records)) > 1:
         runs = sentences.count(rows["run"].nunique(), "run")
         parts.append(html.figures([group.draw(
-            f"other_{number}", functools.partial(plotted.by_density, records),
+            f"other_{number}", functools.partial(plotted.by_density, records, name),
             f"What {name} measured against the share of prunable weights left, mean over {runs}.",
             f"{name} against density",
         )]))  # fmt: skip
@@ -36,10 +36,11 @@ def _table(group, number, name, rows):
         density=("density", "mean"), value=("value", "mean"), runs=("run", "nunique")
     )
     first = means.head(_MOST).reset_index()
+    values = [measured(metric, value) for metric, value in zip(first["metric"], first["value"])]
     parts.append(html.table({
         "evaluator": [name] * len(first), "setting": list(first["setting"]), "metric": list(first["metric"]),
         "round": [str(index) for index in first["round"]], "density": [percent(value) for value in first["density"]],
-        "mean": [f"{value:.6g}" for value in first["value"]], "runs": [str(count) for count in first["runs"]],
+        "mean": values, "runs": [str(count) for count in first["runs"]],
     }))  # fmt: skip
     if len(means) > _MOST:
         parts.append(html.paragraph(f"and {len(means) - _MOST:,} more rows in evaluations.csv", "soft"))

@@ -196,6 +196,8 @@ def _group(group, alone):
     first = group.frame.iloc[0]
     facts = [run, str(first["data"]), f"augment {first['augment']}", f"rewind {first['rewind']}"]
     parts.append(html.paragraph(", ".join(facts), "soft"))
+    if mixed := details.several_sources(group.folders.values()):
+        parts.append(html.paragraph(mixed))
     made = (
         sections.accuracy,
         sections.robustness,

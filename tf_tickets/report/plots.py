@@ -13,6 +13,8 @@ from tf_tickets.settings.groups import Pruning
 
 # More would share their colours, and their legend would leave no room for the curves.
 MOST_GROUPS = len(COLOURS)
+# Of two runs the interval of the mean is thirteen times as wide as they lie apart: it would fill the figure.
+LEAST_IN_BAND = 3
 # With more, a line for each run hides the means, and the legend finds no room inside.
 _FEW_GROUPS = 3
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
@@ -39,8 +41,8 @@ def figure(frame: pandas.DataFrame, title: str) -> Figure:
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
     One colour per digest that is `shown`. A group of one run is a line with markers, its chosen
-    round ringed; a group of several is their mean with a 95 % t interval over the rounds that all of them have
-    reached, and, of few groups, a thin line per run.
+    round ringed; a group of several is their mean over the rounds that all of them have reached, with a 95 % t interval
+    from LEAST_IN_BAND runs on, and, of few groups, a thin line per run.
     """
     frame = frame[frame["density"] > 0]
     if "digest" not in frame:
@@ -201,13 +203,16 @@ def _draw_mean(axes, lines, name, look, crowded):
     values = np.array([rows["test_accuracy"] for rows in kept])
     density = np.mean([rows["density"] for rows in kept], axis=0)
     spread = [statistics.mean_interval(100 * column) for column in values.T]
-    axes.fill_between(density, [s.low for s in spread], [s.high for s in spread], color=colour, alpha=0.18, linewidth=0)
-    summary = f"mean of {len(lines)} runs, 95 % band"
+    summary = f"mean of {len(lines)} runs"
+    if len(lines) >= LEAST_IN_BAND:
+        low, high = [s.low for s in spread], [s.high for s in spread]
+        axes.fill_between(density, low, high, color=colour, alpha=0.18, linewidth=0)
+        summary += ", 95 % band"
     axes.plot(density, [s.mean for s in spread], label=f"{name}: {summary}" if name else summary, **look)
 
 
 def _accuracy_axis(axes, percents):
-    # The interval of two or three runs can be wider than everything else: the lines set the scale, the band is cut.
+    # The interval of three runs can be wider than everything else: the lines set the scale, the band is cut.
     low, high = percents.min(), percents.max()
     room = max(0.12 * (high - low), 0.5)
     axes.set_ylim(max(low - room, 0.0 - 0.02 * room), min(high + room, 100.0 + 0.02 * room))

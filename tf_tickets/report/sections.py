@@ -82,11 +82,14 @@ class Group:
 
 def accuracy(group: Group) -> str:
     """Accuracy against density, and the table of rounds."""
-    runs = sentences.count(group.frame["run"].nunique(), "run")
+    count = group.frame["run"].nunique()
+    runs = sentences.count(count, "run")
     caption = f"Test accuracy after the last epoch against the share of prunable weights left, {runs}; dashed: dense. "
     caption += (
         "One run shows neither luck nor spread."
-        if group.frame["run"].nunique() == 1
+        if count == 1
+        else "Two runs show no spread that could be drawn as an interval; differences to dense are in the table."
+        if count < plots.LEAST_IN_BAND
         else (
             "The band is a 95 % interval of the mean over runs, not of the difference to dense, which the table gives: "
             "runs share their seeds with their dense network, so differences are known better than means."

@@ -1,6 +1,7 @@
 """What `sweep` prints and writes about its runs: one line each."""
 
 import os
+import shlex
 
 from tf_tickets import storage
 from tf_tickets.columns import percent
@@ -10,13 +11,14 @@ from tf_tickets.report import sentences, statistics, tables
 _MEASURED = ("rounds_done", "chosen", "test_accuracy_round_0", "test_accuracy", "difference")
 
 
-def finish(out: str, entries: list[dict]) -> str:
+def finish(out: str, entries: list[dict], plugins: str | None = None) -> str:
     """Writes `<out>/sweep/table.csv` and tells what became of the runs.
 
     Args:
       out: folder of all runs.
       entries: list of dicts with run (name), folder (runs.RunFolder), swept (dict of texts), state, rounds (how many
         were asked for) and chosen (index of the round that became the ticket; None stands for the last complete one).
+      plugins: the value of `--plugins`, which whatever reads the runs needs too.
 
     Returns:
       The table as text, and the lines that name the file and the next command. Accuracies are fractions in the file,
@@ -41,7 +43,8 @@ def finish(out: str, entries: list[dict]) -> str:
             "" if row["difference"] is None else statistics.points(row["difference"] / 100, 2) for row in rows
         ],
     })  # fmt: skip
-    return f"{text}\ntable: {path}\nnext: report {out}"
+    words = [f"--plugins={plugins}", out] if plugins else [out]
+    return f"{text}\ntable: {path}\nnext: report {shlex.join(words)}"
 
 
 def _row(entry):

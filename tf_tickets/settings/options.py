@@ -10,6 +10,8 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 
+from tf_tickets.registry import Registry
+
 # Digits of a whole number: more are no setting, and folders could not be named after them.
 _DIGITS = 100
 _TOO_LARGE = f"has more than {_DIGITS} digits"
@@ -87,7 +89,8 @@ class Option:
         if self.choices and value not in self.choices:
             close = difflib.get_close_matches(str(value), self.choices, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"is not one of {', '.join(self.choices)}{hint}")
+            own = ", nor of what --plugins=MODULE registers" if isinstance(limits["choices"], Registry) else ""
+            raise ValueError(f"is not one of {', '.join(self.choices)}{own}{hint}")
         if limits["low"] is not None and value < limits["low"]:
             raise ValueError(f"is below {limits['low']}")
         if limits["above"] is not None and value <= limits["above"]:
