@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 
 import pandas
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -239,7 +238,7 @@ def _map(tuned, shown, label):
 def _line(tuned, shown, label):
     (name,) = tuned.rows[0].texts
     drawn = canvas.canvas(5.2, 3.0)
-    axes: Axes = drawn.add_subplot()
+    axes = drawn.add_subplot()
     places = [place for place, value in enumerate(shown) if value is not None]
     errors = [_points(tuned.rows[place].error) or 0.0 for place in places]
     axes.errorbar(
