@@ -1,10 +1,12 @@
 """`tune`: its refusals, what it trains and in which order, how it continues, what it writes; one tuning is real."""
 
+import importlib.util
 import os
 import re
 
 import pytest
 from absl import flags
+from conftest import ROOT
 from PIL import Image
 from sweeps import FLAGS, run_sweep
 from tunings import DIVERGED, GRID, request, resolve, use, write_training
@@ -226,6 +228,43 @@ def test_slurm_gets_the_trainings_that_are_left(tmp_path, capsys):
     write_training(found.trainings[0][1], validation_accuracy=0.5)
     status, out = printed(tmp_path, capsys, "--rule=folds:2", "--engine=slurm", grid="learning_rate=0.1,0.2")
     assert status == 0 and "#SBATCH --array=0,2-3" in out and "--validation=fold:1/2" in out
+
+
+def regret():
+    spec = importlib.util.spec_from_file_location("regret", ROOT / "benchmarks" / "regret.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_regret_is_the_best_on_test_less_the_chosen(tmp_path, monkeypatch, capsys):
+    grid = "learning_rate=0.1,0.01,0.001"
+    tested = {"0.1": 0.5, "0.01": 0.7, "0.001": 0.65}
+    norms, validated = {"0.1": 3.0, "0.01": 2.0, "0.001": 1.0}, {"0.1": 0.8, "0.01": 0.6, "0.001": 0.5}
+
+    def train(run):
+        rate = run.point.texts["learning_rate"]
+        weights = {"conv/kernel": [norms[rate]]}
+        return {"weights": weights, "test_accuracy": tested[rate], "validation_accuracy": validated[rate]}
+
+    use(monkeypatch, train)
+    for rule in ("weight_norm", "folds:2"):
+        assert printed(tmp_path, capsys, f"--rule={rule}", grid=grid)[0] == 0
+    rows = regret().rows_of("toy", str(tmp_path))
+    assert [(row["chosen_by_folds"], row["chosen_by_weight_norm"]) for row in rows] == [
+        ("1", "0"),
+        ("0", "0"),
+        ("0", "1"),
+    ]
+    assert regret().regret(rows, "folds") == pytest.approx(20.0)
+    assert regret().regret(rows, "weight_norm") == pytest.approx(5.0)
+    assert "| learning_rate=0.1 | 80.00 (0.00) | 100.00 | 3.0 | 50.00 | folds |" in regret().text(rows)
+
+
+def test_the_published_regrets_are_those_of_the_committed_rows():
+    folder = ROOT / "results" / "tune"
+    rows = storage.read_csv(str(folder / "rows.csv"))
+    assert regret().text(rows) in (folder / "README.md").read_text()
 
 
 def test_a_real_tuning_keeps_a_diverged_point_and_chooses_the_other(tmp_path):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 
 import pandas
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -204,16 +203,13 @@ def _picture(tuned) -> Callable[[], Figure] | None:
     if len(names) > 2:
         return None
     if tuned.best is not None:
-        label, shown = f"mean {tuned.metric} of {tuned.folds} folds (%)", [_points(row.mean) for row in tuned.rows]
+        label = f"mean {tuned.metric} of {tuned.folds} folds (%)"
+        shown = [None if row.mean is None else 100 * row.mean for row in tuned.rows]
     elif any(row.fits for row in tuned.rows):
         label, shown = "norm of the weights, of points that fit", [row.norm if row.fits else None for row in tuned.rows]
     else:
         label, shown = "training loss", [row.train_loss for row in tuned.rows]
     return (lambda: _line(tuned, shown, label)) if len(names) == 1 else (lambda: _map(tuned, shown, label))
-
-
-def _points(fraction):
-    return None if fraction is None else 100 * fraction
 
 
 def _map(tuned, shown, label):
@@ -239,9 +235,9 @@ def _map(tuned, shown, label):
 def _line(tuned, shown, label):
     (name,) = tuned.rows[0].texts
     drawn = canvas.canvas(5.2, 3.0)
-    axes: Axes = drawn.add_subplot()
+    axes = drawn.add_subplot()
     places = [place for place, value in enumerate(shown) if value is not None]
-    errors = [_points(tuned.rows[place].error) or 0.0 for place in places]
+    errors = [100 * (tuned.rows[place].error or 0.0) for place in places]
     axes.errorbar(
         places, [shown[place] for place in places], yerr=errors if tuned.best is not None else None,
         color=canvas.COLOURS[0], marker="o", capsize=3,
