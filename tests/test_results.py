@@ -97,9 +97,7 @@ def test_the_trials_readme_prints_the_committed_rows():
         )
         cells = f"{len(group)} | {accuracies} | {differences} | {100 * group['difference'].mean():+.2f} |"
         assert re.search(rf"^\| {idea} \| [^|]+ \| {re.escape(cells)}$", published, re.M), idea
-    assert (
-        len(re.findall(r"^\| [a-z_0-9]+ \| .* points|^\| [a-z_]\w* \|", published, re.M)) == rows["idea"].nunique() + 1
-    )
+    assert len(re.findall(r"^\| [a-z]\w* \| ", published, re.M)) == 1 + rows["idea"].nunique()
 
 
 @pytest.mark.parametrize("name", CLAIMS)
