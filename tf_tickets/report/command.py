@@ -37,7 +37,8 @@ def report(
 
     The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
     several recipes rivals.csv, of several rewind points rewinds.csv, of ensembles ensembles.csv, and evaluations.csv
-    where `evaluate` or `analyze` looked at some; with `latex` also paired.tex, rivals.tex, rewinds.tex and evaluations.tex.
+    where `evaluate` or `analyze` looked at some; with `latex` also paired.tex, rivals.tex, rewinds.tex and
+    evaluations.tex.
 
     Args:
       paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
