@@ -116,7 +116,9 @@ def test_a_fold_s_training_is_the_round_s_on_fewer_images(calibrated, monkeypatc
     part = calibrating._Fold(session, np.zeros(0, int))
     part.held = session.validation
     monkeypatch.setattr(calibrating._Fold, "finish", lambda self, *given: None)
-    training = folds.training(searching.next_round(session, folder, 1), plan, part.plan, folder, 0, 9)
+    training = folds.training(
+        searching.next_round(session, folder, 1), part.plan, whole=plan, run=folder, fold=0, count=9
+    )
     rounds.train_round(part, folder, training, stop=lambda: False)
     shutil.rmtree(os.path.dirname(training.folder.folder))
     mine, weights = state.get_state(session.steps.model), storage.read_arrays(folder.round(1).weights)

@@ -76,12 +76,12 @@ def without(plan: Plan, held: int) -> Plan:
     return dataclasses.replace(plan, config=config).of_images(plan.train_images - held, held)
 
 
-def training(of_round: Round, whole: Plan, plan: Plan, run: runs.RunFolder, fold: int, count: int) -> Round:
+def training(of_round: Round, plan: Plan, *, whole: Plan, run: runs.RunFolder, fold: int, count: int) -> Round:
     """A round's training again, without a fold: the same masks, start, epochs and draws.
 
     Args:
       of_round: the round.
-      whole, plan: the Plan that it was trained by, and that of this fold.
+      plan, whole: the Plan of this fold, and that by which the round was trained.
       run: the folder that the round is in.
       fold, count: which of how many.
     """
