@@ -25,7 +25,6 @@ from tf_tickets.experiments import folds, plan_text
 from tf_tickets.experiments.plan import resolve
 from tf_tickets.export import card, formats, tflite, verify
 from tf_tickets.report import reliability
-from tf_tickets.runtime import files
 
 VALUES = QUICK | {"tensorboard": False, "rounds": 2, "choose": "last"}
 IMAGES = sources.load("digits").test(slice(0, 20))[0]
@@ -117,7 +116,9 @@ def test_a_fold_s_training_is_the_round_s_on_fewer_images(calibrated, monkeypatc
     part = calibrating._Fold(session, np.zeros(0, int))
     part.held = session.validation
     monkeypatch.setattr(calibrating._Fold, "finish", lambda self, *given: None)
-    training = folds.training(searching.next_round(session, folder, 1), plan, part.plan, folder, 0, 9)
+    training = folds.training(
+        searching.next_round(session, folder, 1), part.plan, whole=plan, run=folder, fold=0, count=9
+    )
     rounds.train_round(part, folder, training, stop=lambda: False)
     shutil.rmtree(os.path.dirname(training.folder.folder))
     mine, weights = state.get_state(session.steps.model), storage.read_arrays(folder.round(1).weights)
@@ -297,7 +298,7 @@ def test_a_resealed_temperature_that_is_none_is_refused(calibrated, tmp_path, va
     arrays = storage.read_arrays(os.path.join(folder, "ticket.npz"))
     place = tmp_path / "ticket"
     shutil.copytree(folder, place)
-    resealed.write(place, document, files.hash_of(arrays))
+    resealed.write(place, document, resealed.hashed(arrays))
     with pytest.raises(StateError, match="temperature") as caught:
         verify.verify(str(place))
     assert "\n" not in str(caught.value)
@@ -316,7 +317,7 @@ def test_what_no_format_has_is_refused_in_one_line(calibrated, tmp_path, change)
     change(document)
     place = tmp_path / "ticket"
     shutil.copytree(folder, place)
-    resealed.write(place, document, files.hash_of(storage.read_arrays(os.path.join(folder, "ticket.npz"))))
+    resealed.write(place, document, resealed.hashed(storage.read_arrays(os.path.join(folder, "ticket.npz"))))
     with pytest.raises(StateError) as caught:
         verify.verify(str(place))
     assert "\n" not in str(caught.value)

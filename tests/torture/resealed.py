@@ -178,16 +178,28 @@ def folders(document, packed):
     yield "a document that is none", lambda place: (place / "ticket.json").write_bytes(b"\xff\xfe\x00")
 
 
+def first(document):
+    """Where a document speaks of its network, of several of the first."""
+    return document["members"][0] if "members" in document else document
+
+
+def hashed(arrays):
+    """The runtime.files.hash_of the arrays of the first network, which have no prefix there."""
+    from tf_tickets.runtime import files
+
+    return files.hash_of({name.removeprefix("member_00/"): array for name, array in arrays.items()})
+
+
 def claimed(document):
     """(name, document, members) of layers and networks that claim much, with arrays that pack to little."""
-    other = copy.deepcopy(document)
-    other["layers"][0].update(shape=[1 << 12, 1 << 13, 4, 4], kept=0, total=1 << 29)
+    other, prefix = copy.deepcopy(document), "member_00/" if "members" in document else ""
+    first(other)["layers"][0].update(shape=[1 << 12, 1 << 13, 4, 4], kept=0, total=1 << 29)
     bits = npy({"descr": "|u1", "fortran_order": False, "shape": (1 << 26,)}, bytes(1 << 26))
-    yield "a layer of 500 million weights", other, (f"mask/{document['layers'][0]['layer']}", bits)
+    yield "a layer of 500 million weights", other, (f"{prefix}mask/{first(document)['layers'][0]['layer']}", bits)
     for changes in ({"width": 1 << 12}, {"classes": 1 << 20}, {"image_shape": [1 << 16, 1 << 16, 1]}):
         other = copy.deepcopy(document)
-        other["network"].update(changes)
-        other["data"]["image_shape"] = other["network"]["image_shape"]
+        first(other)["network"].update(changes)
+        other["data"]["image_shape"] = first(other)["network"]["image_shape"]
         if "classes" in changes:
             other["data"]["labels"] = [str(number) for number in range(1 << 20)]
         yield f"a network of {changes}", other, (None, None)
@@ -210,7 +222,7 @@ def write(place, document, packed, archived=None):
     Args:
       place: the folder.
       document: as a dict.
-      packed: the runtime.files.hash_of its arrays.
+      packed: of `hashed`.
       archived: what ticket.npz is to hold.
     """
     from tf_tickets import storage
@@ -222,7 +234,7 @@ def write(place, document, packed, archived=None):
         document["files"] = document["files"] | {"ticket.npz": hashlib.sha256(archived).hexdigest()}
     try:
         digest = packed.copy()
-        member = document["members"][0] if document["format"] == 3 else document
+        member = first(document)
         facts = [
             {**member, "data": document["data"]}[n] for n in ("network", "data", "settings", "ids_digest", "round")
         ]
@@ -333,9 +345,7 @@ def child(work, room):
 
 def cases(document, arrays, draw, share):
     """(name, whether the answer may differ, function of a copied ticket folder) of every change."""
-    from tf_tickets.runtime import files
-
-    packed = files.hash_of(arrays)
+    packed = hashed(arrays)
 
     def changed(other, name=None, data=None):
         def apply(place):
@@ -343,13 +353,13 @@ def cases(document, arrays, draw, share):
                 return write(place, other, packed)
             with contextlib.suppress(Exception):  # what is no array has no digest either
                 value = np.lib.format.read_array(io.BytesIO(data))
-                return write(place, other, files.hash_of(arrays | {name: value}), archive(arrays, name, data))
+                return write(place, other, hashed(arrays | {name: value}), archive(arrays, name, data))
             write(place, other, packed, archive(arrays, name, data))
 
         return apply
 
     for name, path, other in of_documents(document, draw, share):
-        yield name, path[0] in ("program", "data", "layers"), changed(other)
+        yield name, path[0] in ("program", "data", "layers", "members"), changed(other)
     for name, key, data in of_arrays(arrays, draw, share):
         yield name, True, changed(document, key, data)
     for name, other, (key, data) in claimed(document):

@@ -12,9 +12,7 @@ class Ensemble(Command):
     """Writes several tickets as one."""
 
     order = 12
-    summary = (
-        "PATH... --out=DIR: tickets of tickets', rounds' and runs' folders as one ticket, of their mean probability"
-    )
+    summary = "PATH... --out=DIR: several tickets (of ticket, round or run folders) as one, of their mean probability"
     paths = Paths(least=2, needs="at least two tickets")
 
     def run(self, request: Request) -> int:

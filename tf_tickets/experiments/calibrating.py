@@ -21,8 +21,8 @@ from tf_tickets.workers.team import Alone
 
 
 def calibrate(
-    plan: Plan, folder: runs.RunFolder, index: int, target: runs.RoundFolder,
-    make: Callable[[Session, runs.RunFolder, int], Round], *, command: str, stop: Callable[[], bool], team: Alone,
+    plan: Plan, folder: runs.RunFolder, index: int, *, target: runs.RoundFolder,
+    make: Callable[[Session, runs.RunFolder, int], Round], command: str, stop: Callable[[], bool], team: Alone,
     devices: Devices | None = None,
 ) -> None:  # fmt: skip
     """Fits what `--calibration` asks for, and writes the round's calibration.json; trainings that are there are kept.
@@ -80,7 +80,7 @@ def _of_folds(session, run, trained, count, stop):
     for fold in todo:
         opening.heed(stop)
         part = _Fold(session, parts[fold])
-        training = folds.training(trained, session.plan, part.plan, run, fold, count)
+        training = folds.training(trained, part.plan, whole=session.plan, run=run, fold=fold, count=count)
         rounds.train_round(part, run, training, stop=stop)
     answers = [storage.read_arrays(folder.logits) for folder in folders if team.chief]
     logits, labels = ([answer[name] for answer in answers] for name in ("logits", "labels"))

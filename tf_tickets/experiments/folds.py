@@ -47,11 +47,12 @@ def text(plan: Plan, command: str, index: int, most: str) -> tuple[str, float]:
       index: of the round.
       most: "at most " where another may be chosen, which costs no more.
     """
-    method, plan = plan.config.choice.calibration, of_ticket(plan, command)
+    method = plan.config.choice.calibration
     count = folds_of(method)
     if count is None:
         held = f"calibrate   on {plan.validation_images or 'the'} images held out: nothing is trained for it"
         return (held if method == "validation" else ""), 0.0
+    plan = of_ticket(plan, command)
     steps, passes = cost(plan, index)
     left = sorted({fold.train_images for fold in plans(plan)})
     images = " to ".join(f"{size:,}" for size in (left if len(left) == 1 else (left[0], left[-1])))
@@ -75,12 +76,12 @@ def without(plan: Plan, held: int) -> Plan:
     return dataclasses.replace(plan, config=config).of_images(plan.train_images - held, held)
 
 
-def training(of_round: Round, whole: Plan, plan: Plan, run: runs.RunFolder, fold: int, count: int) -> Round:
+def training(of_round: Round, plan: Plan, *, whole: Plan, run: runs.RunFolder, fold: int, count: int) -> Round:
     """A round's training again, without a fold: the same masks, start, epochs and draws.
 
     Args:
       of_round: the round.
-      whole, plan: the Plan that it was trained by, and that of this fold.
+      plan, whole: the Plan of this fold, and that by which the round was trained.
       run: the folder that the round is in.
       fold, count: which of how many.
     """

@@ -164,7 +164,17 @@ def _calibrate(plan, folder, *, stop, team, devices):
         plan, home = resolve(config), folder
     else:
         plan = resolve(config, refits=home.refits)
-    calibrate(plan, home, chosen, target, searching.next_round, command="imp", stop=stop, team=team, devices=devices)
+    calibrate(
+        plan,
+        home,
+        chosen,
+        target=target,
+        make=searching.next_round,
+        command="imp",
+        stop=stop,
+        team=team,
+        devices=devices,
+    )
 
 
 def _is_answer(value):

@@ -154,4 +154,6 @@ def _trained(plan, folder, todo, make, *, stop, team):
 def _calibrate(plan, folder, target, make, *, stop, team, devices):
     from tf_tickets.experiments.calibrating import calibrate
 
-    calibrate(plan, folder, target.index, target, make, command="train", stop=stop, team=team, devices=devices)
+    calibrate(
+        plan, folder, target.index, target=target, make=make, command="train", stop=stop, team=team, devices=devices
+    )

@@ -120,8 +120,8 @@ def of(tickets: dict[str, Ticket]) -> Ensemble:
     for place, ticket in tickets.items():
         if isinstance(ticket, Ensemble):
             raise UsageError(f"{place} is an ensemble itself: give its members' folders instead")
-    (first, model), *others = tickets.items()
-    for place, ticket in others:
+    first, model = next(iter(tickets.items()))
+    for place, ticket in tickets.items():
         wanted, given = _IMPLIED | model.data, _IMPLIED | ticket.data
         odd = next((name for name in {**wanted, **given} if wanted.get(name) != given.get(name)), None)
         if odd is not None:
@@ -130,7 +130,7 @@ def of(tickets: dict[str, Ticket]) -> Ensemble:
                 "of one ensemble share labels, preprocessing and image shape"
             )
     digests = {place: ticket.retrained_digest for place, ticket in tickets.items()}
-    for (place, digest), (other, again) in itertools.combinations(digests.items(), 2):
+    for (place, digest), (second, again) in itertools.combinations(digests.items(), 2):
         if digest == again:
-            raise UsageError(f"{place} and {other} are the same ticket: give each once")
+            raise UsageError(f"{place} and {second} are the same ticket: give each once")
     return Ensemble(list(tickets.values()))

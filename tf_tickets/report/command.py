@@ -10,7 +10,19 @@ import pandas
 from tf_tickets import runs, storage
 from tf_tickets.columns import percent
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.report import details, evaluation_rows, naming, page, pairing, papers, plots, rewinds, rivals, tables
+from tf_tickets.report import (
+    details,
+    ensembles,
+    evaluation_rows,
+    naming,
+    page,
+    pairing,
+    papers,
+    plots,
+    rewinds,
+    rivals,
+    tables,
+)
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -24,8 +36,9 @@ def report(
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
     The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
-    several recipes rivals.csv, of several rewind points rewinds.csv, and evaluations.csv where `evaluate` or `analyze`
-    looked at some; with `latex` also paired.tex, rivals.tex, rewinds.tex and evaluations.tex.
+    several recipes rivals.csv, of several rewind points rewinds.csv, of ensembles ensembles.csv, and evaluations.csv
+    where `evaluate` or `analyze` looked at some; with `latex` also paired.tex, rivals.tex, rewinds.tex and
+    evaluations.tex.
 
     Args:
       paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
@@ -56,10 +69,11 @@ def report(
     plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title, formats)
     rewound = rewinds.compared(frame, rows)
     rival_frame = rewinds.without(frame, rows, rewound)
-    against = rivals.compared(rival_frame)
+    against, joined = rivals.compared(rival_frame), ensembles.gather(paths, problems)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
     tabled += _write_or_remove(out, {
-        "rivals.csv": against, "rewinds.csv": rewound, evaluation_rows.FILE: evaluation_rows.kept(rows),
+        "rivals.csv": against, "rewinds.csv": rewound, "ensembles.csv": joined,
+        evaluation_rows.FILE: evaluation_rows.kept(rows),
     })  # fmt: skip
     if latex:
         tabled += papers.write(frame, pairs, against=against, rewound=rewound, rows=rows, out=out)
@@ -68,11 +82,13 @@ def report(
     parts += [*_rivals_text(rival_frame, against), *([apart] if apart else [])]
     if not rewound.empty:
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
+    if not joined.empty:
+        parts.append(f"Ensembles\n{tables.align(ensembles.cells(joined))}")
     if not pairs.empty:
         parts.append(_RULE)
     files = page.write(
         frame, pairs, against=against, rewound=rewound, rows=rows, folders=folders, out=out, problems=problems,
-        apart=apart, pdf=pdf,
+        apart=apart, pdf=pdf, joined=joined,
     )  # fmt: skip
     written = [*tabled, *(f"accuracy.{name}" for name in formats), "report.html"]
     parts.append(
@@ -105,6 +121,13 @@ def print_run(result: typing.Any) -> None:
     if result.refits:
         print("\nThe same rounds on all images of the subset, of which the ticket is:")
         print(finish_run(folder.refit, result.chosen))
+    path = (folder.refit if result.refits else folder).round(result.chosen).calibration
+    if os.path.exists(path):
+        fitted = storage.read_sealed(path)
+        print(
+            f"temperature: {fitted['temperature']:.4g}, by {fitted['method']} on {fitted['images']:,} images, whose "
+            f"negative log-likelihood it takes from {fitted['loss_before']:.4f} to {fitted['loss']:.4f}"
+        )
 
 
 def finish_run(folder: runs.RunFolder, chosen: int) -> str:

@@ -8,6 +8,7 @@ from tf_tickets import runs, storage
 from tf_tickets.columns import percent
 from tf_tickets.report import (
     details,
+    ensembles,
     figures_robustness,
     html,
     others,
@@ -37,7 +38,7 @@ _READING = (
 def write(
     frame: pandas.DataFrame, pairs: pandas.DataFrame, *, against: pandas.DataFrame, rewound: pandas.DataFrame,
     rows: pandas.DataFrame, folders: dict[str, runs.RunFolder], out: str, problems: list[str], apart: str = "",
-    pdf: bool = False,
+    pdf: bool = False, joined: pandas.DataFrame | None = None,
 ) -> list[str]:  # fmt: skip
     """Writes report.html and figures/*.svg.
 
@@ -52,6 +53,7 @@ def write(
       problems: the lines of `collect`; takes one more for each damaged file.
       apart: the sentence of `rivals.left_out`.
       pdf: whether each figure is also written as PDF.
+      joined: of `ensembles.gather`; None for none.
 
     Returns:
       The names of the page and of the SVG files, relative to `out`.
@@ -64,7 +66,7 @@ def write(
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
     middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(frame, against, apart, figures)]
-    middle.append(_rewinds(rewound, figures))
+    middle += [_rewinds(rewound, figures), _ensembles(joined)]
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
         middle.append(_group(groups[shown], alone=len(groups) == 1))
@@ -185,6 +187,14 @@ def _rewinds(rewound, figures):
     )  # fmt: skip
     table = html.table(rewinds.cells(rewound))
     return "\n".join([html.heading(2, rewinds.heading(rewound)), html.figures([drawn]), table])
+
+
+def _ensembles(joined):
+    """Several tickets as one."""
+    if joined is None or joined.empty:
+        return ""
+    text = "The mean of several tickets' probabilities. One ensemble shows neither luck nor spread."
+    return "\n".join([html.heading(2, "Ensembles"), html.table(ensembles.cells(joined)), html.paragraph(text, "soft")])
 
 
 def _group(group, alone):

@@ -153,6 +153,8 @@ def members(content: dict) -> list[tuple[str, dict[str, typing.Any]]]:
     if not isinstance(listed, list) or not 1 <= len(listed) <= MOST_MEMBERS or not all(type(m) is dict for m in listed):
         count = f"{len(listed):,}" if isinstance(listed, list) else "no list of"
         raise Damaged(f"the ticket's document has {count} members, not 1 to {MOST_MEMBERS}; restore it")
+    if any("members" in member or "data" in member for member in listed):
+        raise Damaged("the ticket's document has a member with members or data of its own, which none has; restore it")
     return [(prefix(index), {**member, "data": content.get("data")}) for index, member in enumerate(listed)]
 
 
