@@ -3,7 +3,8 @@
 import os
 import re
 
-from tf_tickets import runs
+from tf_tickets import runs, storage
+from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.registry import COMMANDS, DATASETS
 from tf_tickets.runs import REFIT
 from tf_tickets.settings.config import Config
@@ -25,6 +26,7 @@ def settings(folder: runs.RunFolder) -> dict:
     whole = folder.refits or (config.choice.refit and command_of(folder) == "train")
     # Each run has its own ticket, and perhaps its own list of images, which the data name.
     paths = {"ticket": "", "subset_file": "", "pretrained": config.network.pretrained or ""}
+    manifest = _manifest(folder)
     return {
         "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
         "data": data_text(config.data, whole), "augment": config.augment, "control": config.pruning.control,
@@ -32,7 +34,22 @@ def settings(folder: runs.RunFolder) -> dict:
         "order_seed": config.order_seed, "subset_seed": config.data.subset_seed,
         "digest": digest + _REFIT * folder.refits,
         "recipe": config.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
+        "images": manifest.get("training_images"),
+        "pretrained": _backbone_text(config.network.pretrained, manifest.get("pretrained")),
     }  # fmt: skip
+
+
+def _manifest(folder):
+    """What the run's manifest.json says; nothing where it is not there, or damaged, which the page names."""
+    try:
+        return storage.read_sealed(folder.manifest)
+    except StateError:
+        return {}
+
+
+def _backbone_text(path, sha256):
+    """The file of a pretrained backbone, and its hash where the run recorded it; nothing of a run without one."""
+    return " ".join(filter(None, [path and plain_xml(os.path.basename(path)), sha256 and f"sha256:{sha256}"]))
 
 
 def command_of(folder: runs.RunFolder) -> str:

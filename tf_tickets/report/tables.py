@@ -20,6 +20,7 @@ from tf_tickets.settings.groups import Pruning
 
 _TEXTS = (
     "run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe", "criterion",
+    "pretrained",
 )  # fmt: skip
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:10])
 _WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs", "searched")
@@ -29,9 +30,14 @@ _ROUND = (
     "round", "density", "weights_left", "weights_total", "epochs", "train_loss", "test_accuracy",
     "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy", "searched",
 )  # fmt: skip
+# Whole numbers that earlier versions did not write, of which cells may be empty.
+_COUNTS = ("images", "exported")
 # Rows of earlier versions lack these: every round was trained in full, and magnitude was the only criterion.
-_LATER = {"searched": 0, "recipe": "unknown", "criterion": Pruning.criterion}
-COLUMNS = (*_SETTINGS, *_ROUND, "criterion")
+_LATER = {
+    "searched": 0, "recipe": "unknown", "criterion": Pruning.criterion, "images": None, "pretrained": "unknown",
+    "exported": None,
+}  # fmt: skip
+COLUMNS = (*_SETTINGS, *_ROUND, "criterion", "images", "pretrained", "exported")
 # Of a loss or another number without bounds: axes and means of more overflow.
 MOST = 1e100
 
@@ -156,14 +162,20 @@ def collect(paths: Iterable[str]) -> tuple[pandas.DataFrame, list[str]]:
             first = known.setdefault(run, rows)
             if _told(first) != _told(rows):
                 problems.append(f"{name} is left out: an earlier path has other numbers for run {run}")
-            elif first[0]["recipe"] == "unknown":
-                known[run] = rows  # of a later version, perhaps, which says more
+            elif _unknown(rows) < _unknown(first):
+                known[run] = rows  # of a later version, which says more
     return _frame([row for rows in known.values() for row in rows], COLUMNS), problems
 
 
 def _told(rows):
-    """What versions of this program write alike of a run."""
-    return [{name: cell for name, cell in row.items() if name not in ("data", "recipe")} for row in rows]
+    """What versions of this program write alike of a run, whichever round is exported."""
+    apart = ("data", "recipe", "images", "pretrained", "exported")
+    return [{name: cell for name, cell in row.items() if name not in apart} for row in rows]
+
+
+def _unknown(rows):
+    """How much a version did not write of a run."""
+    return [rows[0]["recipe"], rows[0]["pretrained"]].count("unknown")
 
 
 def run_folders(path: str) -> list[str]:
@@ -202,8 +214,11 @@ def _sources(path):
 
 
 def _run_rows(folder):
-    known = naming.settings(folder)
-    return [{**known, **row} for row in _some_in_full(_rounds(folder), folder.folder)]
+    known, exported = naming.settings(folder), folder.exported()
+    return [
+        {**known, **row, "exported": int(exported == (row["round"], folder.refits))}
+        for row in _some_in_full(_rounds(folder), folder.folder)
+    ]
 
 
 def _some_in_full(rows, name):
@@ -236,13 +251,16 @@ def _checked(values, columns, place=""):
             raise ValueError(f"{place}{name} is missing")
         value = values[name]
         unmeasured = name == "test_accuracy" and values["searched"] in (1, "1")
-        if value in (None, "") and (name in _OPTIONAL or unmeasured):
+        if value in (None, "") and (name in (*_OPTIONAL, *_COUNTS) or unmeasured):
             row[name] = None
+            continue
+        if value == "" and name == "pretrained":
+            row[name] = ""
             continue
         try:
             if value in (None, ""):
                 raise ValueError
-            row[name] = str(value) if name in _TEXTS else int(value) if name in _WHOLE else float(value)
+            row[name] = str(value) if name in _TEXTS else int(value) if name in (*_WHOLE, *_COUNTS) else float(value)
         except (ValueError, TypeError, OverflowError):
             raise ValueError(f"{place}{name} is {_said(value)}") from None
         problem = _problem(name, row[name])
@@ -267,6 +285,10 @@ def _problem(name, value):
         return None if plain_xml(value) == value else ", which no page can show"
     if name in _FRACTIONS and not 0.0 <= value <= 1.0:
         return ", not a fraction from 0 to 1"
+    if name == "exported":
+        return None if value in (0, 1) else ", neither 0 nor 1"
+    if name == "images":
+        return None if 0 < value < 2**63 else ", no number of images"
     if name in _WHOLE:
         return None if -(2**63) <= value < 2**63 else ""
     return None if abs(value) <= MOST else ", which no axis can show"
@@ -283,4 +305,5 @@ def _check_counts(row, place):
 
 def _frame(rows, columns):
     types = {name: "int64" if name in _WHOLE else "float64" for name in columns if name not in _TEXTS}
+    types |= {name: "Int64" for name in _COUNTS if name in columns}
     return pandas.DataFrame(rows, columns=list(columns)).astype(types)
