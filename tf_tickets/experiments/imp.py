@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import opening
+from tf_tickets.experiments import opening, rival
 from tf_tickets.experiments.choosing import choose_round
 from tf_tickets.experiments.plan import Plan, check_writable, resolve
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
+from tf_tickets.workers import messages
 from tf_tickets.workers.joined import are_rounds, joined
 from tf_tickets.workers.team import ALONE, Alone
 
@@ -32,14 +33,18 @@ class Result:
     Attributes:
       folder: its path.
       rounds: number of complete rounds.
-      chosen: the round whose ticket is exported.
-      refits: whether the ticket is of that round of the refit, on held-out images too.
+      chosen: the round that is chosen, whose ticket is exported unless the rival is.
+      refits: whether the ticket is of the refit, on held-out images too.
+      verdict: on the chosen round and its dense rival, where there is one.
+      exports_rival: whether the ticket is the rival, of density 100 %.
     """
 
     folder: str
     rounds: int
     chosen: int
     refits: bool = False
+    verdict: rival.Verdict | None = None
+    exports_rival: bool = False
 
     @functools.cached_property
     def table(self) -> "pandas.DataFrame":
@@ -50,9 +55,20 @@ class Result:
 
     @property
     def best(self) -> runs.RoundFolder:
-        """The chosen round's folder; `Ticket.load(run.best.folder)` loads it."""
+        """The exported round's folder; `Ticket.load(run.best.folder)` loads it."""
+        return self.home.round(self.exported)
+
+    @property
+    def home(self) -> runs.RunFolder:
+        """The folder that the exported round is of: the run's, or one inside."""
         run = runs.RunFolder(self.folder)
-        return (run.refit if self.refits else run).round(self.chosen)
+        run = run.refit if self.refits else run
+        return run.rival if self.exports_rival else run
+
+    @property
+    def exported(self) -> int:
+        """The number of the exported round in `home`."""
+        return 0 if self.exports_rival else self.chosen
 
 
 def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | None:
@@ -79,9 +95,11 @@ def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | No
     with joined(config, "imp", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
+        exports_rival = False
+        if rival.is_asked(config):
+            exports_rival, devices = _contest(plan, folder, stop=stop, team=team, devices=devices)
         if config.choice.refit:
-            rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
-            _refit(config.replace(rounds=rounds), folder, chosen, stop=stop, team=team, devices=devices)
+            _refit(plan, folder, exports_rival, stop=stop, team=team, devices=devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
 
 
@@ -101,23 +119,21 @@ def _as_it_stands(plan, folder, refusal):
     """The Result of a run that nobody can write to: a finished one needs not even its lock."""
     if incomplete(folder, range(plan.config.pruning.rounds)):
         raise refusal
-    rounds, chosen = _chosen(plan, folder)
-    refits = _refits(plan, folder, chosen)
-    if refits and incomplete(folder.refit, range(chosen + 1)):
+    result = to_export(plan, folder)
+    if (rival.is_asked(plan.config) and result.verdict is None) or (result.refits and not _is_refitted(result)):
         raise refusal
-    return standing(folder, refusal, rounds=rounds, chosen=chosen, refits=refits)
+    return standing(result, refusal)
 
 
-def standing(
-    folder: runs.RunFolder, refusal: UsageError | StateError, *, rounds: int, chosen: int, refits: bool = False
-) -> Result:
+def standing(result: Result, refusal: UsageError | StateError) -> Result:
     """The Result of complete rounds whose ticket is there and whole; raises `refusal` where it is not there."""
     from tf_tickets.export import verify
 
-    if folder.exported() != (chosen, refits):
+    folder = runs.RunFolder(result.folder)
+    if folder.exported() != (result.exported, result.home.inner):
         raise refusal
     verify.checked(folder.ticket)
-    return Result(folder.folder, rounds, chosen, refits)
+    return result
 
 
 def _chosen(plan, folder):
@@ -128,34 +144,68 @@ def _chosen(plan, folder):
     return rounds, choose_round(plan.config, summaries[:rounds])
 
 
+def _epochs(plan, folder):
+    """The epochs that a rival of the rounds has."""
+    return rival.epochs_after(plan, folder.summaries()[: _chosen(plan, folder)[0]])
+
+
 def _is_choice(value):
     """Whether this is what `_chosen` returns, as JSON has it."""
     return are_rounds(value, float("inf")) and len(value) == 2 and value[1] < value[0]
 
 
-def _refit(config, folder, chosen, *, stop, team, devices):
-    """Runs the rounds up to the chosen one again on all images of the subset."""
+def _contest(plan, folder, *, stop, team, devices):
+    """Trains the rival and compares it with the chosen round: (whether it becomes the ticket, devices)."""
+    _, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
+    epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+    session = rival.train(plan.config, folder.rival, epochs, stop, team=team, devices=devices)
+    devices = rival.compare(plan, folder, chosen, epochs, stop, team=team, session=session, devices=devices)
+    exports = team.from_chief(
+        lambda: int(to_export(plan, folder).exports_rival), lambda value: messages.is_whole(value, 0, 2)
+    )
+    return bool(exports), devices
+
+
+def _refit(plan, folder, exports_rival, *, stop, team, devices):
+    """Runs the rounds up to the chosen one, or the rival, again on all images of the subset."""
+    rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
+    if exports_rival:
+        epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+        rival.train(plan.config, folder.refit.rival, epochs, stop, team=team, devices=devices, refits=True)
+        return
     todo = team.from_chief(
         lambda: incomplete(folder.refit, range(chosen + 1)), lambda value: are_rounds(value, chosen + 1)
     )
     if todo:
-        run_rounds(resolve(config, refits=True), folder.refit, todo, stop, team=team, devices=devices)
+        whole = resolve(plan.config.replace(rounds=rounds), refits=True)
+        run_rounds(whole, folder.refit, todo, stop, team=team, devices=devices)
+
+
+def to_export(plan: Plan, folder: runs.RunFolder) -> Result:
+    """What becomes the ticket of complete rounds, their rival and refit, from what is there; nothing is written."""
+    rounds, chosen = _chosen(plan, folder)
+    verdict = rival.verdict(plan, folder, chosen, _epochs(plan, folder))
+    exports_rival = verdict is not None and verdict.exports_rival(plan.config)
+    result = Result(folder.folder, rounds, chosen, True, verdict, exports_rival)
+    # A refit is asked for, or there from an earlier time.
+    refits = plan.config.choice.refit or folder.exported() == (result.exported, result.home.inner)
+    return dataclasses.replace(result, refits=refits)
+
+
+def _is_refitted(result):
+    """Whether what is exported was trained on all images of the subset, and is still there."""
+    if result.exports_rival:
+        return rival.is_complete(result.home, result.verdict.epochs)
+    return not incomplete(result.home, range(result.chosen + 1))
 
 
 def _finished(plan, folder):
-    rounds, chosen = _chosen(plan, folder)
     folder.remove_superfluous()
-    export_ticket(folder.refit if _refits(plan, folder, chosen) else folder, chosen)
-    # Its rounds may have been removed since.
-    refits = plan.config.choice.refit or (
-        folder.exported() == (chosen, True) and not incomplete(folder.refit, range(chosen + 1))
-    )
-    return Result(folder.folder, rounds, chosen, refits)
-
-
-def _refits(plan, folder, chosen):
-    """Whether the ticket is to be of the refit: asked for, or there from an earlier time."""
-    return plan.config.choice.refit or folder.exported() == (chosen, True)
+    result = to_export(plan, folder)
+    export_ticket(result.home, result.exported)
+    # The rounds of a refit may have been removed since.
+    refits = result.refits and (plan.config.choice.refit or _is_refitted(result))
+    return dataclasses.replace(result, refits=refits)
 
 
 def held(folder: runs.RunFolder, team: Alone) -> contextlib.AbstractContextManager:
@@ -194,7 +244,9 @@ def export_ticket(folder: runs.RunFolder, chosen: int) -> None:
 
     if runs.place(folder.ticket).kind == "ticket":
         there = verify.checked(folder.ticket)[0]
-        if (there.round, there.refits) == (chosen, folder.refits):
+        same = (there.round, runs.inner_of(there.settings)) == (chosen, folder.inner)
+        # A rival that was trained anew has other epochs.
+        if same and (not folder.is_rival or there.settings["epochs"] == rival.epochs_of(folder)):
             return
     folder.note_attempt("ticket")
     from tf_tickets.export import writer

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import opening, plan_pictures
+from tf_tickets.experiments import opening, plan_pictures, rival
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import DATASETS
@@ -60,19 +60,39 @@ def _held(plan):
     return "part of them held out; " if plan.train_counts is None else f"{plan.validation_images} held out; "
 
 
-def _again(config):
+def _rival(plan):
+    """What --rival adds: (its line, image passes); nothing without."""
+    if not rival.is_asked(plan.config):
+        return [], 0
+    epochs = rival.planned_epochs(plan)
+    steps = epochs * plan.steps_per_epoch
+    share = steps / (steps + plan.steps_of(range(len(plan.weights))))
+    most = "at most " if plan.config.pruning.mask_distance is not None else ""
+    line = (
+        f"rival       a dense network, {most}{epochs:,} epochs of the same {plan.train_images:,} images: "
+        f"{most}{steps:,} steps more, {100 * share:.0f} % of the rounds and it together"
+    )
+    return [line], steps * plan.train_images / plan.steps_per_epoch
+
+
+def _again(plan):
     """What --refit adds: (its line, image passes); nothing without."""
+    config = plan.config
     if not config.choice.refit:
-        return "", 0
+        return [], 0
     whole = resolve(config, refits=True)
     last = latest_choice(config)
-    most = "at most " if config.choose == "validation" else ""
+    contested = rival.is_asked(config) and config.choice.choose is None
+    most = "at most " if config.choose == "validation" or contested else ""
     steps = whole.steps_of(range(last + 1))
+    if contested:
+        steps = max(steps, rival.planned_epochs(plan) * whole.steps_per_epoch)
     line = (
-        f"refit       rounds 0 to {'the chosen one' if most else last} again on all {whole.train_images} images: "
-        f"{most}{steps:,} steps more"
+        f"refit       rounds 0 to {'the chosen one' if config.choose == 'validation' else last}"
+        f"{', or the dense network,' if contested else ''} again on all {whole.train_images} images: {most}{steps:,} "
+        "steps more"
     )
-    return line, steps * whole.train_images / whole.steps_per_epoch
+    return [line], steps * whole.train_images / whole.steps_per_epoch
 
 
 def _ending(epochs, pruning):
@@ -100,7 +120,8 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(plan)
     trained = steps * plan.train_images / plan.steps_per_epoch
-    again, more = _again(config) if command == "imp" else ("", 0)
+    additions = [_rival(plan), _again(plan)] if command == "imp" else []
+    more = sum(passes for _, passes in additions)
     minutes = "unknown"
     if rate:
         minutes = f"{(trained + more) / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
@@ -130,8 +151,8 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
-        *([again] if again else []),
-        f"minutes     {(bound or 'at most ' * (more > 0)) if rate else ''}{minutes}",
+        *(line for lines_of, _ in additions for line in lines_of),
+        f"minutes     {(bound or 'at most ' * config.choice.refit) if rate else ''}{minutes}",
         "",
         "round   density   weights left" + ("   epochs" if searched else ""),
     ]

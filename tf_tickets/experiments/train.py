@@ -38,7 +38,7 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
     if refusal := unwritable(config, folder):
         if incomplete(folder, range(rounds)):
             raise refusal
-        return standing(folder, refusal, rounds=rounds, chosen=rounds - 1)
+        return standing(Result(folder.folder, rounds, rounds - 1), refusal)
     with joined(config, "train", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         if todo:

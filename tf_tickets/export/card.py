@@ -48,9 +48,7 @@ def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "
     title = f"{network['name']} of width {network['width']} on {data['dataset']}, density {100 * ticket.density:.2f} %"
     parts = [
         f"# Ticket: {title}",
-        f"A sparse image classifier found by iterative magnitude pruning: {kept:,} of {total:,} prunable weights are "
-        f"left, all others are exactly zero. It is round {ticket.round} of its search; the weights from which it was "
-        "trained are inside, so it can be trained again.",
+        _origin(ticket, kept, total),
         "## Data",
         f"{len(ticket.labels)} classes: {_some(ticket.labels)}. Images {shape} (height, width, channels), "
         f"{data.get('dtype', 'uint8')}. {_training_data(ticket)}",
@@ -107,6 +105,20 @@ def _preprocessing(data):
         "SavedModel's signature `pictures` does that inside, for upright pictures of any size whose shorter side is "
         f"at most {SHORTER_SIDE} pixels; it refuses larger ones. `predict` does all of it by itself, and first shrinks "
         f"larger pictures to a shorter side of {SHORTER_SIDE}."
+    )
+
+
+def _origin(ticket, kept, total):
+    inside = "the weights from which it was trained are inside, so it can be trained again."
+    if ticket.settings.get("rival", "none") != "none":
+        return (
+            f"A dense image classifier, with all its {total:,} prunable weights: trained for "
+            f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse one, and better than "
+            f"that one on images held out for the choice; {inside}"
+        )
+    return (
+        f"A sparse image classifier found by iterative magnitude pruning: {kept:,} of {total:,} prunable weights are "
+        f"left, all others are exactly zero. It is round {ticket.round} of its search; {inside}"
     )
 
 

@@ -44,6 +44,8 @@ def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:
     ids, settings = training_ids(storage.read_csv(run.subset)), settings_of(config)
     if run.refits:
         settings = settings | {"refit": True}
+    if run.is_rival:
+        settings = settings | {"rival": "long_dense"}
     return Ticket(
         masks, trained, rewound, network_of(config, described), data=data_of(data_set), settings=settings,
         ids_digest=ids_digest(ids), round=summary["round"], ids=ids if all(map(_is_a_line, ids)) else None,

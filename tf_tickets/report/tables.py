@@ -82,8 +82,17 @@ def interval(row: Mapping) -> str:
     return f"[{statistics.points(row['low'] / 100, 2)}, {statistics.points(row['high'] / 100, 2)}]"
 
 
-def format_table(frame: pandas.DataFrame) -> str:
-    """The frame of `run_table` as aligned text; the chosen round is marked with a star."""
+def format_table(frame: pandas.DataFrame, rival: pandas.DataFrame | None = None) -> str:
+    """The frame of `run_table` as aligned text; the chosen round is marked with a star.
+
+    Args:
+      rival: as `frame`, of the dense network that was trained as long, which has the last row.
+    """
+    if rival is not None:
+        dense = frame["test_accuracy"][0] - frame["difference_to_dense"][0] / 100  # NaN where it is not to be compared
+        gained = 100 * (rival["test_accuracy"] - dense)
+        rival = rival.assign(round=naming.RIVAL_TITLE, difference_to_dense=gained, chosen=False)
+        frame = pandas.concat([frame.astype({"round": object}), rival], ignore_index=True)
     marks = ["* " if chosen else "- " if short else "" for chosen, short in zip(frame["chosen"], frame["searched"])]
     columns = {
         "round": [f"{mark}{number}" for mark, number in zip(marks, frame["round"])],
@@ -185,7 +194,7 @@ def run_folders(path: str) -> list[str]:
         inner.sort()
         if "config.cfg" in files and "round_00" in inner:
             folders.append(folder)
-            inner[:] = [name for name in inner if name == runs.REFIT]
+            inner[:] = [name for name in inner if name in (runs.REFIT, runs.RIVAL)]
     return folders
 
 
@@ -216,7 +225,7 @@ def _sources(path):
 def _run_rows(folder):
     known, exported = naming.settings(folder), folder.exported()
     return [
-        {**known, **row, "exported": int(exported == (row["round"], folder.refits))}
+        {**known, **row, "exported": int(exported == (row["round"], folder.inner))}
         for row in _some_in_full(_rounds(folder), folder.folder)
     ]
 

@@ -155,16 +155,22 @@ class Pruning:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Which round becomes the ticket."""
+    """Which network becomes the ticket."""
 
     choose: str | None = option(
-        None, "validation, last, or a round; unset: validation where there is a split, else last",
+        None, "validation, last, or a round; unset: validation where there is a split, else last; with --rival also "
+        "last where rounds are shortened",
         check=checks.check_choose, digest=False,
     )  # fmt: skip
     refit: bool = option(
         False, "once the round is chosen, run the rounds up to it again on all images of the subset, those held out by "
         "--validation included; the last of them becomes the ticket; with train: train on all those images",
         digest=False,
+    )  # fmt: skip
+    rival: str = option(
+        "none", "with imp, also of a finished search: long_dense trains a dense network with as many images as all "
+        "rounds together, and says which to use; where --validation holds images out and --choose is unset, that one "
+        "becomes the ticket", choices=("none", "long_dense"), digest=False,
     )  # fmt: skip
 
 

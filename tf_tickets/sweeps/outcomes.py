@@ -9,6 +9,7 @@ import sys
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import DivergedError, LockedError, StateError, StopRequested, TicketError, UsageError
+from tf_tickets.experiments import imp, rival
 from tf_tickets.experiments.choosing import choose_round, latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import CONTROLS
@@ -73,9 +74,13 @@ class Run:
 
     @property
     def steps_left(self) -> int:
-        """Training steps of the rounds that are not complete; of those of a refit that is not chosen yet, the most."""
+        """Training steps of rounds and rival that are not complete; of those of a refit not chosen yet, the most."""
         steps = self.plan.steps_of(range(self.complete, self.rounds))
-        if not self.config.choice.refit or self.point.command != "imp":
+        if self.point.command != "imp":
+            return steps
+        if rival.is_asked(self.config) and not self.folder.rival.round(0).complete:
+            steps += rival.planned_epochs(self.plan) * self.plan.steps_per_epoch
+        if not self.config.choice.refit:
             return steps
         last = latest_choice(self.config) if self.chosen is None else self.chosen
         left = [index for index in range(last + 1) if not self.folder.refit.round(index).complete]
@@ -97,8 +102,11 @@ class Run:
             return False
         try:
             exported = self.folder.exported()
-            fits = exported is not None and exported[0] == self.chosen and exported[1] >= self.config.choice.refit
-            return fits
+            if self.point.command != "imp":
+                return exported == (self.chosen, "")
+            wanted = imp.to_export(self.plan, self.folder)
+            contested = wanted.verdict is not None or not rival.is_asked(self.config)
+            return contested and exported == (wanted.exported, wanted.home.inner)
         except (StateError, KeyError):
             return False
 
