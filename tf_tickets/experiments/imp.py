@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import opening, rival
+from tf_tickets.experiments import advice, opening, rival
 from tf_tickets.experiments.choosing import choose_round
 from tf_tickets.experiments.plan import Plan, check_writable, resolve
+from tf_tickets.notices import say
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
@@ -90,6 +91,8 @@ def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | No
     config = plan.config
     folder = plan.folder()
     rounds = config.pruning.rounds
+    if earlier := advice.same_pictures(plan, folder):
+        say(earlier)
     if refusal := unwritable(config, folder):
         return _as_it_stands(plan, folder, refusal)
     with joined(config, "imp", stop) as team, held(folder, team):

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import opening, plan_pictures, rival
+from tf_tickets.experiments import advice, opening, plan_pictures, rival
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import DATASETS
@@ -112,8 +112,17 @@ def _of_a_ticket(plan, ticket):
     return plan.control.start_text(start, conditions)
 
 
-def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
-    """The plan for people; of a ticket that is retrained its weights and start."""
+def text(
+    plan: Plan, command: str, ticket: "Ticket | None" = None, folder: runs.RunFolder | None = None
+) -> str:  # fmt: skip
+    """The plan for people.
+
+    Args:
+      plan: of the run.
+      command: that makes it.
+      ticket: that is retrained, of which its weights and start are said.
+      folder: of the run, where other runs of the same pictures are to be named.
+    """
     config, pruning = plan.config, plan.config.pruning
     weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
     rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds
@@ -152,6 +161,7 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
         *(line for lines_of, _ in additions for line in lines_of),
+        *filter(None, [advice.few_images(plan)]),
         f"minutes     {(bound or 'at most ' * config.choice.refit) if rate else ''}{minutes}",
         "",
         "round   density   weights left" + ("   epochs" if searched else ""),
@@ -163,4 +173,5 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
     ]
     if plan.control.in_one_run:
         lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")
-    return "\n".join(lines + own)
+    earlier = None if folder is None else advice.same_pictures(plan, folder)
+    return "\n".join([*lines, *own, *(["", earlier] if earlier else [])])

@@ -54,19 +54,19 @@ class Verdict:
 
     def sentence(self) -> str:
         """Which network to use, and why."""
-        found = self.difference
+        judged = self.difference
         ticket, dense = (
             f"the ticket of round {self.round} ({percent(self.density)} of the weights)",
             "the dense network",
         )
-        kind = "balanced accuracy" if found.balanced else "accuracy"
+        kind = "balanced accuracy" if judged.balanced else "accuracy"
         numbers = (
-            f"{kind} {percent(found.first)} against {percent(found.second)}, {100 * found.mean:+.1f} points, "
-            f"{found.images:,} {self.part} images, 95 % interval "
-            f"[{100 * found.low + 0.0:+.1f}, {100 * found.high + 0.0:+.1f}]"
+            f"{kind} {percent(judged.first)} against {percent(judged.second)}, {100 * judged.mean:+.1f} points, "
+            f"{judged.images:,} {self.part} images, 95 % interval "
+            f"[{100 * judged.low + 0.0:+.1f}, {100 * judged.high + 0.0:+.1f}]"
         )
         long = f"{dense} trained as long ({self.epochs} epochs)"
-        if not found.shown:
+        if not judged.shown:
             return f"One run shows nothing between {ticket} and {long}: {numbers}; use the ticket, which is smaller."
         if self.dense_is_better:
             return f"Use {dense}: {ticket} is behind {long}: {numbers}."

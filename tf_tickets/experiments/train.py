@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tf_tickets import runs
 from tf_tickets.errors import UsageError
+from tf_tickets.experiments import advice
 from tf_tickets.experiments.imp import Result, exported, held, incomplete, standing, unwritable
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.export.ticket import Ticket
@@ -35,6 +36,8 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
         _tell_of_tested(ticket, plan)
         ticket = plan.control.changed(ticket, config)
     rounds = plan.control.trained_rounds
+    if earlier := advice.same_pictures(plan, folder):
+        say(earlier)
     if refusal := unwritable(config, folder):
         if incomplete(folder, range(rounds)):
             raise refusal
