@@ -162,7 +162,7 @@ def _contest(plan, folder, *, stop, team, devices):
     _, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
     epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
     session = rival.train(plan.config, folder.rival, epochs, stop, team=team, devices=devices)
-    devices = rival.compare(plan, folder, chosen, epochs, stop, team=team, session=session, devices=devices)
+    devices = rival.compare(plan, folder, chosen, epochs, stop=stop, team=team, session=session, devices=devices)
     exports = team.from_chief(
         lambda: int(to_export(plan, folder).exports_rival), lambda value: messages.is_whole(value, 0, 2)
     )

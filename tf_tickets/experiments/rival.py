@@ -191,7 +191,7 @@ def _identity(plan, folder, chosen):
 
 
 def compare(
-    plan: Plan, folder: runs.RunFolder, chosen: int, epochs: int, stop: Callable[[], bool], *, team: Alone,
+    plan: Plan, folder: runs.RunFolder, chosen: int, epochs: int, *, stop: Callable[[], bool], team: Alone,
     session: "Session | None", devices: "Devices | None",
 ) -> "Devices | None":  # fmt: skip
     """Compares the chosen round with the rival, image by image, and writes what came of it, unless that is there.
