@@ -187,7 +187,8 @@ def _refit(plan, folder, exports_rival, *, stop, team, devices):
 def to_export(plan: Plan, folder: runs.RunFolder) -> Result:
     """What becomes the ticket of complete rounds, their rival and refit, from what is there; nothing is written."""
     rounds, chosen = _chosen(plan, folder)
-    verdict = rival.verdict(plan, folder, chosen, _epochs(plan, folder))
+    there = os.path.exists(folder.rival.verdict)
+    verdict = rival.verdict(plan, folder, chosen, _epochs(plan, folder)) if there else None
     exports_rival = verdict is not None and verdict.exports_rival(plan.config)
     result = Result(folder.folder, rounds, chosen, True, verdict, exports_rival)
     # A refit is asked for, or there from an earlier time.
