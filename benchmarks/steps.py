@@ -35,14 +35,13 @@ PRODUCT = 2 * bench.SIDE**3
 
 def work(width):
     """Floating-point operations of training on one image: forward, and twice that backward."""
-    from tf_tickets.analysis.analyses import activity
-    from tf_tickets.models import architecture, builder
+    from tf_tickets.models import architecture, builder, costs
 
     facts = {"classes": 10, "image_shape": (32, 32, 3), "stem": "small", "width": width}
     model = builder.build("resnet18", **facts)
     kernels = architecture.describe("resnet18", **facts, head="linear", kappa=16.0).kernels()
     adds = sum(
-        activity.multiply_adds(kernel.size, tuple(model.get_layer(kernel.name).output.shape[1:])) for kernel in kernels
+        costs.multiply_adds(kernel.size, tuple(model.get_layer(kernel.name).output.shape[1:])) for kernel in kernels
     )
     return 3 * 2 * adds
 

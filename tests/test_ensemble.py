@@ -19,7 +19,7 @@ from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import calibration
 from tf_tickets.evaluation.evaluate import evaluate
-from tf_tickets.export import card, combine, ensemble, formats, origin, tflite, verify
+from tf_tickets.export import card, combine, formats, joint_ticket, origin, tflite, verify
 from tf_tickets.models import architecture, costs
 
 IMAGES = sources.load("digits").test(slice(0, 20))[0]
@@ -51,7 +51,7 @@ def mean_of(members, images=IMAGES):
 
 def test_its_probabilities_are_the_mean_and_its_logits_their_logarithm(members, joined):
     ticket, wanted = tt.Ticket.load(joined[0]), mean_of(members)
-    assert isinstance(ticket, ensemble.Ensemble) and [m.temperature for m in ticket.members] == [1.0, 2.5, 1.0]
+    assert isinstance(ticket, joint_ticket.Ensemble) and [m.temperature for m in ticket.members] == [1.0, 2.5, 1.0]
     np.testing.assert_allclose(ticket.predict(IMAGES), wanted, atol=1e-6)
     serve = tf.saved_model.load(joined[0]).signatures
     answer = {name: part.numpy() for name, part in serve["serving_default"](images=tf.constant(IMAGES)).items()}
@@ -106,7 +106,7 @@ def test_it_is_a_ticket_in_words(members, joined):
 
 
 def combine_again(members):
-    return ensemble.of({member: tt.Ticket.load(member) for member in members})
+    return joint_ticket.of({member: tt.Ticket.load(member) for member in members})
 
 
 def test_evaluate_measures_it_and_others_in_its_place_anew(members, joined, tmp_path):
@@ -139,8 +139,8 @@ def test_masks_are_asked_of_members_alone(joined, tmp_path):
 def test_test_pictures_that_a_member_was_trained_on_are_refused(members, monkeypatch):
     tickets = [tt.Ticket.load(member) for member in members]
     own = [dataclasses.replace(ticket, pictures="a" * 64) for ticket in tickets]
-    assert ensemble.Ensemble(own).pictures == "a" * 64
-    mixed = ensemble.Ensemble([own[0], dataclasses.replace(tickets[1], pictures="b" * 64)])
+    assert joint_ticket.Ensemble(own).pictures == "a" * 64
+    mixed = joint_ticket.Ensemble([own[0], dataclasses.replace(tickets[1], pictures="b" * 64)])
     tested = next(name for name in tickets[2].ids if name not in tickets[0].ids)
 
     class Picture:
@@ -149,11 +149,11 @@ def test_test_pictures_that_a_member_was_trained_on_are_refused(members, monkeyp
     class Pictures:
         digest, pictures = "a" * 64, [Picture]
 
-    origin._check_of_ticket(ensemble.Ensemble(own), Pictures, "--data_dir=X")
+    origin._check_of_ticket(joint_ticket.Ensemble(own), Pictures, "--data_dir=X")
     with pytest.raises(UsageError, match="does not hold the pictures of the ticket as they were"):
         origin._check_of_ticket(mixed, Pictures, "--data_dir=X")
     with pytest.raises(UsageError, match="would test the ticket"):
-        origin._check_of_ticket(ensemble.Ensemble(tickets), Pictures, "--data_dir=X")
+        origin._check_of_ticket(joint_ticket.Ensemble(tickets), Pictures, "--data_dir=X")
 
 
 def test_what_does_not_go_together_is_refused_in_one_line(members, joined, tmp_path, monkeypatch):
@@ -164,10 +164,10 @@ def test_what_does_not_go_together_is_refused_in_one_line(members, joined, tmp_p
     again = str(tmp_path / "again")
     shutil.copytree(members[1], again)
     cases = [
-        (lambda: ensemble.of({"A": ticket, "B": other}), r"A and B differ in mean, \[.*\] and \[0\.25\]"),
-        (lambda: ensemble.of({"A": ticket, "B": labels}), "A and B differ in labels"),
-        (lambda: ensemble.of({"A": ticket}), "2 to 100 tickets, and 1 were given"),
-        (lambda: ensemble.of({str(i): ticket for i in range(1000)}), "2 to 100 tickets, and 1,000 were given"),
+        (lambda: joint_ticket.of({"A": ticket, "B": other}), r"A and B differ in mean, \[.*\] and \[0\.25\]"),
+        (lambda: joint_ticket.of({"A": ticket, "B": labels}), "A and B differ in labels"),
+        (lambda: joint_ticket.of({"A": ticket}), "2 to 100 tickets, and 1 were given"),
+        (lambda: joint_ticket.of({str(i): ticket for i in range(1000)}), "2 to 100 tickets, and 1,000 were given"),
         (lambda: combine.combine([members[0], joined[0]], out), "is an ensemble itself"),
         (lambda: combine.combine([members[0], members[0]], out), "is given twice"),
         (lambda: combine.combine([members[1], again], out), "are the same ticket"),

@@ -11,7 +11,7 @@ import tf_tickets as tt
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, plain
 from tf_tickets.evaluation import evaluate
-from tf_tickets.report import command, evaluations, tables
+from tf_tickets.report import command, evaluations, run_rows, tables
 
 VALUES = (
     "²", "1e308", "-1e308", "nan", "inf", "-1", "", "1_000", "١٢", "9" * 400, "9" * 5000, "1e-320", "0x10", "\x1b[2J",
@@ -108,7 +108,8 @@ def test_titles_count_images_in_plain_digits():
 def test_almost_no_density_has_its_digits():
     row = dict.fromkeys(tables.COLUMNS, "x") | {"control": "none", "seed": 0, "order_seed": 0, "round": 1, "epochs": 1}
     row |= {"weights_left": 1, "weights_total": 10**9, "density": 1e-9, "searched": 0, "test_accuracy": 0.5}
+    row |= {"images": 1, "exported": 0}
     row |= dict.fromkeys(("train_loss", "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy"))
-    assert tables._checked(row, tables.COLUMNS)["density"] == 1e-9
+    assert run_rows.checked(row, tables.COLUMNS)["density"] == 1e-9
     with pytest.raises(ValueError, match="density is 1e-320"):
-        tables._checked(row | {"density": 1e-320}, tables.COLUMNS)
+        run_rows.checked(row | {"density": 1e-320}, tables.COLUMNS)

@@ -335,6 +335,19 @@ def test_workers_share_a_global_batch(tmp_path):
 
 
 @pytest.mark.workers
+def test_workers_train_and_judge_the_rival_together(tmp_path):
+    flags = flags_of(validation="0.2", rival="long_dense", refit=True)
+    finished(start(2, tmp_path, flags))
+    folder = runs.RunFolder(trees.only_run(tmp_path))
+    assert folder.rival.round(0).complete and storage.read_json(folder.rival.manifest)["workers"] == 2
+    both, ticket, dense, neither = np.sum(storage.read_sealed(folder.rival.verdict)["outcomes"], axis=0)
+    right = [folder.round(1).read_summary(), folder.rival.round(0).read_summary()]
+    counted = (both + ticket) / 10, (both + dense) / 10
+    assert both + ticket + dense + neither == 10 and counted == tuple(row["validation_accuracy"] for row in right)
+    assert (folder.refit.round(1) if folder.exported()[1] == "refit" else folder.refit.rival.round(0)).complete
+
+
+@pytest.mark.workers
 def test_workers_have_statistics_like_logical_devices(tmp_path):
     flags = flags_of(model="vgg11")
     alone = on_one(tmp_path / "devices", flags, "cpu:2")

@@ -12,6 +12,7 @@ import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.models import pretrained, state
+from tf_tickets.report import tables
 
 TORCHVISION = (("pre_conv.0.", "conv1."), ("pre_conv.1.", "bn1."), (".shortcut.", ".downsample."), ("linear.", "fc."))
 
@@ -40,6 +41,8 @@ def test_a_run_starts_every_round_from_the_backbone(suffix, tmp_path, capfd):
     )
     folder = runs.RunFolder(tt.imp(config).folder)
     assert "as first drawn: the head; left over: nothing" in capfd.readouterr().err
+    (told,) = tables.collect([folder.folder])[0]["pretrained"].unique()
+    assert told == f"backbone{suffix} sha256:{storage.file_digest(path)}"
     fresh = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2)
     for index in (0, 1):
         weights, mask = (storage.read_arrays(p) for p in (folder.round(index).weights, folder.round(index).mask))

@@ -10,7 +10,8 @@ from conftest import ROOT
 from PIL import Image
 from trees import tree
 
-from tf_tickets.experiments import plan
+from tf_tickets import storage
+from tf_tickets.experiments import advice, plan, plan_text
 from tf_tickets.settings import config
 
 RECIPES = [path for path in sorted((ROOT / "flags").glob("*.cfg")) if path.stem != "my_images"]  # which needs DIR
@@ -36,6 +37,60 @@ def test_the_practitioner_s_recipe_plans_a_folder_of_pictures(command, tmp_path)
     done = command(tmp_path, f"--flagfile={ROOT}/flags/my_images.cfg", "--data_dir=pictures", "--dry_run")
     assert (done.returncode, done.stderr) == (0, "")
     assert "12 training images" in done.stdout and tree(tmp_path) == before
+    assert "few images " not in done.stdout
+    resolved = config.Config.from_flagfile(ROOT / "flags" / "my_images.cfg", data_dir=str(tmp_path / "pictures"))
+    few = config.Config.from_flagfile(ROOT / "flags" / "few.cfg")
+    differing = {name for name, value in few.values().items() if resolved.values()[name] != value}
+    assert differing == {"dataset", "data_dir", "fraction", "validation"}
+    assert (resolved.choose, resolved.choice.choose, resolved.choice.rival) == ("last", None, "long_dense")
+
+
+def test_the_recipe_for_few_images_is_that_of_the_published_search():
+    few, paper = (config.Config.from_flagfile(ROOT / "flags" / f"{name}.cfg") for name in ("few", "cifar10_1pct"))
+    searched = {row["run"] for row in storage.read_csv(str(ROOT / "results" / "long_search" / "rows.csv"))}
+    assert plan.resolve(few).folder().name in searched and paper.choice.rival == "none"
+    text, curve = (ROOT / "flags" / "few.cfg").read_text(), ROOT / "results" / "dense_curve" / "README.md"
+    published = re.findall(r"^\| [\d,]+ \| [\d,]+ \| \d \| ([\d.]+) % ", curve.read_text(), re.M)
+    assert len(published) == 4 and all(f"{float(accuracy):.1f}" in text for accuracy in published)
+
+
+@pytest.mark.parametrize(("changes", "named"), [
+    ({}, True), ({"per_class": 99}, True), ({"per_class": 100}, False), ({"batch_size": 10}, False),
+    ({"batch_size": 11}, True), ({"epochs": 1999}, True), ({"epochs": 2000}, False),
+])  # fmt: skip
+def test_where_images_and_steps_are_few_the_plan_names_the_recipe(changes, named):
+    few = config.Config.from_values(**{"dataset": "cifar10", "per_class": 50} | changes)
+    assert (advice.few_images(plan.resolve(few)) is not None) == named
+    text = plan_text.text(plan.resolve(few), "imp")
+    assert ("flags/few.cfg" in text) == named and text.count("few images ") == named
+
+
+def test_a_run_of_the_same_pictures_under_other_settings_is_named(command, tmp_path):
+    for name, shade in (("cats", 10), ("dogs", 200)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(10):
+            pixels = np.full((40, 30, 3), shade + index, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{index}.png")
+    words = ("--dataset=folder", "--data_dir=pictures", "--dry_run")
+    now = plan.resolve(config.Config.from_values(dataset="folder", data_dir=str(tmp_path / "pictures")))
+    digest = dict(now.content)["pictures"]
+
+    def begun(name, pictures):
+        sealed = storage.seal({"identity": name, "pictures": pictures})
+        storage.write_json(str(tmp_path / "runs" / name / "manifest.json"), sealed)
+
+    begun("folder-resnet18-00000000/seed_0", "another")
+    (tmp_path / "runs" / "folder-resnet18-00000002" / "seed_0").mkdir(parents=True)
+    (tmp_path / "runs" / "folder-resnet18-00000002" / "seed_0" / "manifest.json").write_text("{")
+    line = "runs/folder-resnet18-00000001/seed_0 is a run of the same pictures under other settings"
+    flag = "--flagfile=runs/folder-resnet18-00000001/seed_0/config.cfg"
+    assert "same pictures" not in command(tmp_path, *words).stdout
+    begun("folder-resnet18-00000001/seed_0", digest)
+    for asked in (words, ("train", *words)):
+        said = command(tmp_path, *asked).stdout
+        assert line in said and flag in said and said.count("same pictures") == 1
+    begun(now.folder().name.replace("seed_0", "seed_1"), digest)  # other seeds of the same settings are there
+    assert "same pictures" not in command(tmp_path, *words).stdout
 
 
 @pytest.mark.parametrize("path", [*sorted((ROOT / "flags").glob("*.cfg")), *GRIDS], ids=lambda path: path.name)

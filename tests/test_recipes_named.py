@@ -1,9 +1,11 @@
 """What tables call the images of a run, and which runs they take for the same recipe."""
 
 import pytest
+from conftest import ROOT
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
+from tf_tickets.errors import UsageError
 from tf_tickets.report import naming, tables
 
 
@@ -55,7 +57,11 @@ def test_rows_of_an_earlier_version_are_the_same_run(tmp_path):
     frame, problems = tables.collect([str(tmp_path)])
     assert not problems
     old = str(tmp_path / "old.csv")
-    tables.write_table(frame.drop(columns="recipe").assign(data="70 images"), old)
+    later = ["recipe", "images", "pretrained", "exported"]
+    tables.write_table(frame.drop(columns=later).assign(data="70 images"), old)
+    alone, _ = tables.collect([old])
+    assert [alone[name][0] for name in ("recipe", "pretrained")] == ["unknown"] * 2
+    assert alone[["images", "exported"]].isna().all(axis=None)
     for paths in ([old, str(tmp_path)], [str(tmp_path), old]):
         both, problems = tables.collect(paths)
         assert not problems and both.equals(frame)
@@ -70,3 +76,37 @@ def test_the_recipe_is_the_settings_without_the_ticket_and_the_seeds(tmp_path):
     assert lists[0] == lists[1]
     files = [settings(tmp_path / f"file{n}", pretrained=f"{n}.npz")["recipe"] for n in range(2)]
     assert files[0] != files[1]
+
+
+def test_rows_say_how_many_images_which_backbone_and_which_round_is_the_ticket(tmp_path):
+    settings(tmp_path, pretrained="there/backbone.npz")
+    folder = runs.RunFolder(str(tmp_path / "digits-vgg11-0123abcd" / "seed_0"))
+    summary = {"weights_total": 10, "epochs": 2, "searched": False, "train_loss": 1.0, "test_accuracy": 0.5}
+    summary |= dict.fromkeys(["test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy"])
+    for index, left in enumerate((10, 8)):
+        facts = {"round": index, "density": left / 10, "weights_left": left}
+        storage.write_json(folder.round(index).summary, summary | facts)
+    told = ["images", "pretrained", "exported"]
+
+    def rows():
+        frame, problems = tables.collect([str(tmp_path)])
+        assert not problems
+        tables.write_rows(frame, str(tmp_path / "report.csv"))
+        assert tables.read_rows(str(tmp_path / "report.csv")).equals(frame)
+        return [[row[name] for name in told] for row in storage.read_csv(str(tmp_path / "report.csv"))]
+
+    assert rows() == [["", "backbone.npz", "0"]] * 2
+    storage.write_json(folder.manifest, storage.seal({"training_images": 56, "pretrained": "ab" * 32}))
+    storage.write_json(f"{folder.ticket}/ticket.json", {"round": 1, "settings": {}})
+    assert rows() == [["56", f"backbone.npz sha256:{'ab' * 32}", exported] for exported in ("0", "1")]
+    storage.write_json(f"{folder.ticket}/ticket.json", {"round": 1, "settings": {"refit": True}})
+    assert [row[2] for row in rows()] == ["0", "0"]
+
+
+@pytest.mark.parametrize("name, cell", [("images", "0"), ("images", "many"), ("exported", "2")])
+def test_other_numbers_are_no_rows(tmp_path, name, cell):
+    published = storage.read_csv(str(ROOT / "results" / "quickstart" / "report.csv"))
+    path = str(tmp_path / "report.csv")
+    storage.write_csv(path, [{**row, name: cell} for row in published], [*published[0], name])
+    with pytest.raises(UsageError, match=f"report.csv, row 1: {name} is '?{cell}"):
+        tables.read_rows(path)

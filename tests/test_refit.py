@@ -192,7 +192,7 @@ def test_where_its_rounds_were_removed_the_search_is_shown(copy):
 def test_while_the_ticket_is_the_search_s_its_folder_has_none(copy):
     config, folder = copy
     tt.imp(config.replace(choose="0", refit=False))
-    assert folder.exported() == (0, False) and folder.refit.exported() is None
+    assert folder.exported() == (0, "") and folder.refit.exported() is None
     with pytest.raises(UsageError, match="has no ticket: run its command again"):
         formats.export(folder.refit.folder, ["ticket"], config)
 

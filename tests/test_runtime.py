@@ -80,7 +80,7 @@ def document_of(ticket, which):
 
 
 class Stored:
-    """The arrays of a ticket as files.Arrays has them."""
+    """The arrays of a ticket as npz.Arrays has them."""
 
     def __init__(self, ticket):
         self.arrays = to_arrays(ticket)

@@ -14,7 +14,7 @@ from tunings import DIVERGED, GRID, request, resolve, use, write_training
 from tf_tickets import main, storage
 from tf_tickets.errors import DivergedError, StateError, StopRequested, UsageError
 from tf_tickets.settings import cli
-from tf_tickets.sweeps import tuning
+from tf_tickets.sweeps import points
 
 
 @pytest.mark.parametrize(
@@ -213,14 +213,14 @@ def test_uneven_classes_are_scored_by_balanced_accuracy(tmp_path):
     for images, score in (("--per_class=6", 0.9), ("--imbalance=0.1", 0.4)):
         found = resolve(tmp_path, "--rule=folds:2", images=images)
         write_training(found.trainings[3][1], **measured)
-        assert tuning.fold_scores(found, 3) == {1: score}
+        assert points.fold_scores(found, 3) == {1: score}
 
 
 def test_a_fold_without_its_score_is_named(tmp_path):
     found = resolve(tmp_path, "--rule=folds:2", grid="learning_rate=0.1,0.2")
     write_training(found.trainings[0][1])
     with pytest.raises(StateError, match="has no validation_accuracy: delete it to train it again"):
-        tuning.fold_scores(found, 0)
+        points.fold_scores(found, 0)
 
 
 def test_slurm_gets_the_trainings_that_are_left(tmp_path, capsys):

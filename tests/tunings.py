@@ -9,7 +9,7 @@ from sweeps import FLAGS
 from tf_tickets import storage
 from tf_tickets.errors import DivergedError
 from tf_tickets.settings import cli, commands
-from tf_tickets.sweeps import sweep, tuning
+from tf_tickets.sweeps import points, sweep
 from tf_tickets.sweeps.outcomes import Outcome
 
 GRID = "learning_rate=0.1,0.01;weight_decay=0.001,0.01"
@@ -22,7 +22,7 @@ def request(folder, *words, grid=GRID, images="--images=60"):
 
 def resolve(folder, *words, **asked_for):
     asked = request(folder, *words, **asked_for)
-    return tuning.resolve(asked.config, asked.names, commands.check_command)
+    return points.resolve(asked.config, asked.names, commands.check_command)
 
 
 def write_training(run, **summary):

@@ -1,4 +1,4 @@
-"""A run folder: every file name, "is complete" and its hashes, and the lock."""
+"""A run folder: every file name, the lock, and what lies where."""
 
 import contextlib
 import dataclasses
@@ -10,16 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from tf_tickets import locks, storage
 from tf_tickets.errors import StateError, UsageError
+from tf_tickets.round_folders import RoundFolder
 from tf_tickets.settings.config import Config
-
-# Files beside the rounds that never change after the first.
-_BASE = ("config.cfg", "subset.csv", "data.json", "rewind.npz", "backbone.safetensors")
 
 # Of pictures.csv: the user's own pictures as they were when the run began, in use or not.
 PICTURE_COLUMNS = ("id", "part", "sha256")
-
-# What the summary of a complete round says beside its numbers: which run it is of, and the hashes.
-_SEAL = ("files", "run", "self_sha256")
 
 # Of evaluations.csv: what was measured of one network.
 EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
@@ -27,84 +22,16 @@ EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric
 # The file that makes a folder a ticket.
 DOCUMENT = "ticket.json"
 
-# The folder, inside of a run's, of its chosen rounds on all images of the subset.
-REFIT = "refit"
-
-
-class RoundFolder:
-    """The files of one round; `summary.json`, written last, makes the round complete."""
-
-    def __init__(self, path, index):
-        self.folder, self.index = path, index
-
-    def path(self, name: str) -> str:
-        """The path of one of the round's files."""
-        return os.path.join(self.folder, name)
-
-    mask = property(lambda self: self.path("mask.npz"))
-    density = property(lambda self: self.path("density.csv"))
-    epochs = property(lambda self: self.path("epochs.csv"))
-    weights = property(lambda self: self.path("weights.npz"))
-    evaluations = property(lambda self: self.path("evaluations.csv"))
-    predictions = property(lambda self: self.path("predictions.npz"))
-    timing = property(lambda self: self.path("timing.json"))
-    summary = property(lambda self: self.path("summary.json"))
-    calibration = property(lambda self: self.path("calibration.json"))
-    logits = property(lambda self: self.path("logits.npz"))
-
-    @property
-    def checkpoints(self) -> list[str]:
-        """The two generations of the round's checkpoint."""
-        return [self.path("checkpoint-a.npz"), self.path("checkpoint-b.npz")]
-
-    @property
-    def complete(self) -> bool:
-        """Whether the round is finished."""
-        return os.path.exists(self.summary)
-
-    def read_summary(self) -> dict:
-        """The numbers of summary.json; a changed one is a StateError."""
-        value = storage.read_json(self.summary)
-        if not isinstance(value, dict):
-            raise StateError(f"{self.summary} is damaged: it holds no numbers by name; restore it")
-        if "self_sha256" in value:
-            value = storage.read_sealed(self.summary)
-        return {name: part for name, part in value.items() if name not in _SEAL}
-
-    def complete_with(self, summary: dict, run: str) -> None:
-        """Writes summary.json, with the size and hash of every file that the round leaves; the round is complete."""
-        base = os.path.dirname(self.folder)
-        paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.logits, self.checkpoints[0]]
-        if self.index == 0:
-            paths += [os.path.join(base, name) for name in _BASE]
-        files = {
-            os.path.relpath(path, base): {"bytes": os.path.getsize(path), "sha256": storage.file_digest(path)}
-            for path in paths if os.path.exists(path)
-        }  # fmt: skip
-        storage.write_json(self.summary, storage.seal(summary | {"run": run, "files": files}))
-
-    def check(self, run: str) -> None:
-        """StateError unless the complete round is of this run and its files are those it left."""
-        value, base = storage.read_sealed(self.summary), os.path.dirname(self.folder)
-        if value.get("run") != run:
-            raise StateError(f"{self.summary} is of {value.get('run')}, not of {run}; restore it")
-        for name, facts in value["files"].items():
-            path = os.path.join(base, name)
-            if not os.path.exists(path):
-                if path in self.checkpoints:
-                    continue  # superfluous once the summary is there
-                raise StateError(f"{path} is missing; restore it, or delete {self.folder} and later rounds")
-            grown = os.path.getsize(path) - facts["bytes"]
-            # `evaluate` adds its rows below the round's own.
-            same = grown >= 0 if path == self.evaluations else grown == 0
-            if not same or storage.file_digest(path, facts["bytes"]) != facts["sha256"]:
-                raise StateError(
-                    f"{path} was changed since its round ended; restore it, or delete {self.folder} and later rounds"
-                )
+# The folders, inside of a run's, of its chosen rounds on all images of the subset, and of its dense rival.
+REFIT, RIVAL = "refit", "rival"
 
 
 class RunFolder:
-    """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`, or `refit` in such a folder."""
+    """One run: `<out>/<dataset>-<model>-<digest8>/seed_<s>[-subset_<x>][-order_<y>]`, or one inside of such a folder.
+
+    Inside are `refit`, the chosen rounds on all images of the subset, `rival`, a dense network trained as long as the
+    rounds, and `refit/rival`, the same on all images.
+    """
 
     def __init__(self, path, out=None):
         """`out`: the folder that the user named, where it is not the run's own: below it no link is followed."""
@@ -139,38 +66,69 @@ class RunFolder:
     attempts = property(lambda self: self.path("attempts.csv"))
     examples = property(lambda self: self.path("examples.npz"))
     backbone = property(lambda self: self.path("backbone.safetensors"))
+    verdict = property(lambda self: self.path("verdict.json"))
+
+    @property
+    def inner(self) -> str:
+        """Which of the runs inside of a run's folder this is: `refit`, `rival` or `refit/rival`; nothing of a run."""
+        *_, above, last = ["", *os.path.abspath(self.folder).split(os.sep)]
+        return f"{REFIT}/{RIVAL}" if (above, last) == (REFIT, RIVAL) else last if last in (REFIT, RIVAL) else ""
+
+    @property
+    def _outer(self):
+        """The path of the run's own folder, which this one is or lies in."""
+        return os.path.dirname(self._above) if "/" in self.inner else self._above if self.inner else self.folder
+
+    @property
+    def _above(self):
+        return os.path.dirname(os.path.abspath(self.folder))
 
     @property
     def name(self) -> str:
-        """The run's name wherever it lies: its last two folders, of a refit the last three."""
-        return "/".join(os.path.abspath(self.folder).split(os.sep)[-3 if self.refits else -2 :])
+        """The run's name wherever it lies: its last two folders, and those inside."""
+        folders = os.path.abspath(self._outer).split(os.sep)[-2:]
+        return "/".join([*folders, self.inner] if self.inner else folders)
 
     @property
     def refits(self) -> bool:
-        """Whether this is the run of the chosen rounds on all images of the subset."""
-        return os.path.basename(os.path.abspath(self.folder)) == REFIT
+        """Whether this is a run on all images of the subset, those that were held out included."""
+        return self.inner.startswith(REFIT)
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether this is the run of the dense network that was trained as long as the rounds."""
+        return self.inner.endswith(RIVAL)
 
     @functools.cached_property
     def refit(self) -> "RunFolder":
-        """The folder of that run, inside of this one."""
-        folder = RunFolder(self.path(REFIT))
+        """The folder of the chosen rounds on all images, inside of this one."""
+        return self._inside(REFIT)
+
+    @functools.cached_property
+    def rival(self) -> "RunFolder":
+        """The folder of the dense network that is trained as long as the rounds, inside of this one."""
+        return self._inside(RIVAL)
+
+    def _inside(self, name):
+        folder = RunFolder(self.path(name))
         folder._began = self._began
         return folder
 
     @property
     def ticket(self) -> str:
-        """The folder of the ticket; a run and its refit have one."""
-        return os.path.join(os.path.dirname(os.path.abspath(self.folder)) if self.refits else self.folder, "ticket")
+        """The folder of the ticket; a run and those inside have one."""
+        return os.path.join(self._outer, "ticket")
 
     @property
     def of_ticket(self) -> "RunFolder":
-        """The folder whose round the ticket is: this one, or its refit."""
-        return self.refit if not self.refits and (self.exported() or (None, False))[1] else self
+        """The folder whose round the ticket is: this one, or one inside."""
+        inner = (self.exported() or (0, ""))[1]
+        return RunFolder(self.path(inner)) if inner and not self.inner else self
 
-    def exported(self) -> tuple[int, bool] | None:
-        """(round, whether it is of the refit) of the ticket that is there, else None; StateError where damaged.
+    def exported(self) -> tuple[int, str] | None:
+        """(round, `inner` of its folder) of the ticket that is there, else None; StateError where damaged.
 
-        A refit has none while that of its run is of the search.
+        A folder inside of a run has none while that of the run is of another.
         """
         path = os.path.join(self.ticket, DOCUMENT)
         if not os.path.isfile(path):
@@ -180,9 +138,8 @@ class RunFolder:
             document = members[0]  # of format 3
         if not isinstance(document, dict) or type(document.get("round")) is not int:
             raise StateError(f"{path} is no ticket's document; restore it, or delete {self.ticket} to write it anew")
-        settings = document.get("settings")
-        refits = isinstance(settings, dict) and bool(settings.get("refit"))
-        return None if self.refits and not refits else (document["round"], refits)
+        inner = inner_of(document.get("settings"))
+        return None if self.inner not in ("", inner) else (document["round"], inner)
 
     @property
     def pretraining(self) -> RoundFolder:
@@ -261,6 +218,12 @@ class RunFolder:
             before = b"began,host,process,round,step\n"
         line = ",".join(str(part) for part in row) + "\n"
         storage.write_bytes(self.attempts, before + line.encode())
+
+
+def inner_of(settings: object) -> str:
+    """`RunFolder.inner` of the folder that a ticket of such settings is of."""
+    named = settings if isinstance(settings, dict) else {}
+    return "/".join(name for name in (REFIT, RIVAL) if named.get(name, "none") not in (False, "none"))
 
 
 @dataclasses.dataclass(frozen=True)

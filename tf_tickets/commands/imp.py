@@ -20,7 +20,8 @@ class Imp(Command):
         """The rounds."""
         from tf_tickets.experiments import plan, plan_text
 
-        return plan_text.text(plan.resolve(config), "imp")
+        resolved = plan.resolve(config)
+        return plan_text.text(resolved, "imp", folder=resolved.folder())
 
     def run(self, request: Request) -> int:
         """Prints the table of rounds."""

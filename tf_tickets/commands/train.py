@@ -20,8 +20,8 @@ class Train(Command):
         """The round, and its ticket."""
         from tf_tickets.experiments import plan_text, train
 
-        planned, ticket, _ = train.planned(config)
-        return plan_text.text(planned, "train", ticket)
+        planned, ticket, folder = train.planned(config)
+        return plan_text.text(planned, "train", ticket, folder)
 
     def run(self, request: Request) -> int:
         """Prints the table of the round."""

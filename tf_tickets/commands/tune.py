@@ -15,8 +15,8 @@ from tf_tickets.settings.commands import Command, check_command
 from tf_tickets.settings.config import Config
 
 if typing.TYPE_CHECKING:
-    from tf_tickets.report.tuning import Row, Tuned
-    from tf_tickets.sweeps.tuning import Tuning
+    from tf_tickets.report.tuned import Row, Tuned
+    from tf_tickets.sweeps.points import Tuning
 
 
 @COMMANDS.register("tune")
@@ -42,20 +42,20 @@ class Tune(Command):
 
     def run(self, request: Request) -> int:
         """Prints the points, the choice and its reason; or what is left to train, or Slurm's script."""
-        from tf_tickets.report import tuning as shown
-        from tf_tickets.sweeps import sweep, tuning
+        from tf_tickets.report import tuned as shown
+        from tf_tickets.sweeps import points, sweep
 
         config = request.config
-        tuned = tuning.resolve(config, request.names, check_command)
+        tuned = points.resolve(config, request.names, check_command)
         if config.run.dry_run:
             print(shown.listing(_planned(tuned), tuned.folder))
             return 0
         if config.command.engine == "slurm":
-            out = tuning.left_out(tuned)
+            out = points.left_out(tuned)
             left = [run for index, runs in enumerate(tuned.trainings) if index not in out for run in runs]
             return print_script(left, config)
         progress = streams.say if config.run.progress != "none" else lambda line: None
-        failed = tuning.tune(tuned, stopping.requested, progress)
+        failed = points.tune(tuned, stopping.requested, progress)
         for outcome in failed:
             say(plain(outcome))
         if failed:
@@ -64,25 +64,25 @@ class Tune(Command):
         path = os.path.join(tuned.folder, "tuned.cfg")
         result = _result(tuned)
         storage.write_bytes(path, tuned.flagfile(result.chosen).encode())
-        command = tuning.next_command(config)
+        command = points.next_command(config)
         print(shown.finish(result, f"python -m tf_tickets.main {command} --flagfile={shlex.quote(path)}"))
         return 0
 
 
 def _result(tuned: "Tuning") -> "Tuned":
     """What a report shows of a tuning whose trainings have ended."""
-    from tf_tickets.report.tuning import Tuned
-    from tf_tickets.sweeps import rules, tuning
+    from tf_tickets.report.tuned import Tuned
+    from tf_tickets.sweeps import points, rules
 
-    choice = tuning.choose(tuned)
+    choice = points.choose(tuned)
     return Tuned(
         folder=tuned.folder, rows=[_row(tuned, choice, index) for index in range(len(tuned.points))],
-        chosen=choice.chosen, best=choice.best, balanced=tuning.uneven(tuned), fit=rules.FIT,
+        chosen=choice.chosen, best=choice.best, balanced=points.uneven(tuned), fit=rules.FIT,
     )  # fmt: skip
 
 
 def _row(tuned, choice, index) -> "Row":
-    from tf_tickets.report.tuning import Row
+    from tf_tickets.report.tuned import Row
     from tf_tickets.sweeps import rules
 
     why = choice.out.get(index)
@@ -106,10 +106,10 @@ def _begun(run):
 
 
 def _planned(tuned):
-    from tf_tickets.report.tuning import Planned
-    from tf_tickets.sweeps import tuning
+    from tf_tickets.report.tuned import Planned
+    from tf_tickets.sweeps import points
 
-    out = tuning.left_out(tuned)
+    out = points.left_out(tuned)
     return [
         Planned(
             texts=tuned.points[index].texts, fold="" if tuned.folds is None else f"{fold}/{tuned.folds}",

@@ -6,7 +6,6 @@ import math
 import typing
 
 from tf_tickets.lazy_modules import np
-from tf_tickets.runtime.facts import COLDEST, HOTTEST
 
 if typing.TYPE_CHECKING:  # it imports TensorFlow
     from collections.abc import Iterable
@@ -37,6 +36,8 @@ def fitted(logits: np.ndarray, labels: np.ndarray, method: str) -> dict:
       the mean negative log-likelihood, `loss_before` at temperature 1 and `loss` at the one fitted.
     """
     from scipy import optimize, special  # which take half a second to import
+
+    from tf_tickets.runtime.facts import COLDEST, HOTTEST
 
     logits = logits.astype(np.float64)
 

@@ -130,7 +130,8 @@ def subjects(path: str, which: str) -> list[Subject]:
     """The networks that a path stands for.
 
     Args:
-      path: a run folder, of which the refit counts where its ticket is from there; a round's folder or a ticket folder.
+      path: a run folder, of which the refit counts where its ticket is from there, and beside the rounds the dense
+        rival where the ticket is that; a round's folder or a ticket folder.
       which: of a run folder: all complete rounds, dense_and_ticket or ticket.
 
     Returns:
@@ -143,7 +144,9 @@ def subjects(path: str, which: str) -> list[Subject]:
     if place.kind == "ticket" or place.run is None:
         return [Subject(place.path, "/".join(place.path.split(os.sep)[-2:]), f"{place.path}.evaluations.csv")]
     if place.round is None:
-        return of_run(place.run.of_ticket, which)
+        run = place.run.of_ticket
+        searched = of_run(place.run, which) if run.is_rival and run is not place.run and which != "ticket" else []
+        return [*searched, *of_run(run, which)]
     return [_of_round(place.run, place.round.index)]
 
 
@@ -159,7 +162,8 @@ def _of_round(run, index):
 
 def _chosen(run, which):
     complete = list(range(len(run.summaries())))
-    exported = (run.exported() or (None,))[0]
+    exported = run.exported() or (None, "")
+    exported = exported[0] if exported[1] == run.inner else None
     wanted = {
         "all": complete, "ticket": [exported], "dense_and_ticket": sorted({0, exported} - {None}),
     }[which]  # fmt: skip

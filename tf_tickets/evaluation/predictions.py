@@ -104,7 +104,7 @@ def write_examples(run: runs.RunFolder | None, test: Callable[[], pipeline.Image
     the user's own pictures it has `names` and `mistaken_names`.
     """
     exported = None if run is None else run.exported()
-    if run is None or exported is None or exported[1] != run.refits:
+    if run is None or exported is None or exported[1] != run.inner:
         return
     index = exported[0]
     files = [run.round(number).predictions for number in (0, index)] if index else []

@@ -35,6 +35,13 @@ def check(plan: Plan, command: str) -> None:
     plans(plan)  # refuses a rewind point beyond their last step
 
 
+def is_calibrated(round_folder: runs.RoundFolder, method: str) -> bool:
+    """Whether nothing is left to fit of what `--calibration` asks for; StateError where what is there is damaged."""
+    from tf_tickets.export import loading
+
+    return method == "none" or (loading.calibration_of(round_folder) or {}).get("method") == method
+
+
 def of_ticket(plan: Plan, command: str) -> Plan:
     """The Plan of the rounds of which the ticket is one: those of the refit, where imp is asked for it."""
     return resolve(plan.config, refits=True) if command == "imp" and plan.config.choice.refit else plan

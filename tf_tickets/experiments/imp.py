@@ -2,57 +2,28 @@
 
 import contextlib
 import dataclasses
-import functools
 import os
 import typing
 from collections.abc import Callable, Iterable
 
 from tf_tickets import runs
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import folds, opening
+from tf_tickets.experiments import advice, folds, opening, rival
 from tf_tickets.experiments.choosing import choose_round
+from tf_tickets.experiments.folds import is_calibrated
 from tf_tickets.experiments.plan import Plan, check_writable, resolve
+from tf_tickets.experiments.result import Result
+from tf_tickets.notices import say
 from tf_tickets.pruning.strategies import IMP
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
+from tf_tickets.workers import messages
 from tf_tickets.workers.joined import are_rounds, joined
 from tf_tickets.workers.team import ALONE, Alone
 
 if typing.TYPE_CHECKING:  # what is imported where it is needed
-    import pandas
-
     from tf_tickets.backend import Devices
     from tf_tickets.experiments.session import Session
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """A finished run.
-
-    Attributes:
-      folder: its path.
-      rounds: number of complete rounds.
-      chosen: the round whose ticket is exported.
-      refits: whether the ticket is of that round of the refit, on held-out images too.
-    """
-
-    folder: str
-    rounds: int
-    chosen: int
-    refits: bool = False
-
-    @functools.cached_property
-    def table(self) -> "pandas.DataFrame":
-        """A pandas frame, one row per round."""
-        import pandas
-
-        return pandas.DataFrame(runs.RunFolder(self.folder).summaries()[: self.rounds])
-
-    @property
-    def best(self) -> runs.RoundFolder:
-        """The chosen round's folder; `Ticket.load(run.best.folder)` loads it."""
-        run = runs.RunFolder(self.folder)
-        return (run.refit if self.refits else run).round(self.chosen)
 
 
 def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | None:
@@ -75,15 +46,18 @@ def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | No
     folds.check(plan, "imp")
     folder = plan.folder()
     rounds = config.pruning.rounds
+    if earlier := advice.same_pictures(plan, folder):
+        say(earlier)
     if refusal := unwritable(config, folder):
         return _as_it_stands(plan, folder, refusal)
     with joined(config, "imp", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
+        exports_rival = False
+        if rival.is_asked(config):
+            exports_rival, devices = _contest(plan, folder, stop=stop, team=team, devices=devices)
         if config.choice.refit:
-            rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
-            again = resolve(config.replace(rounds=rounds), refits=True)
-            devices = _refit(again, folder, chosen, stop=stop, team=team, devices=devices)
+            devices = _refit(plan, folder, exports_rival, stop=stop, team=team, devices=devices)
         if config.choice.calibration != "none":
             _calibrate(plan, folder, stop=stop, team=team, devices=devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
@@ -105,25 +79,23 @@ def _as_it_stands(plan, folder, refusal):
     """The Result of a run that nobody can write to: a finished one needs not even its lock."""
     if incomplete(folder, range(plan.config.pruning.rounds)):
         raise refusal
-    rounds, chosen = _chosen(plan, folder)
-    refits = _refits(plan, folder, chosen)
-    if refits and incomplete(folder.refit, range(chosen + 1)):
+    result = to_export(plan, folder)
+    if (rival.is_asked(plan.config) and result.verdict is None) or (result.refits and not _is_refitted(result)):
         raise refusal
-    if not is_calibrated((folder.refit if refits else folder).round(chosen), plan.config.choice.calibration):
+    if not is_calibrated(result.best, plan.config.choice.calibration):
         raise refusal
-    return standing(folder, refusal, rounds=rounds, chosen=chosen, refits=refits)
+    return standing(result, refusal)
 
 
-def standing(
-    folder: runs.RunFolder, refusal: UsageError | StateError, *, rounds: int, chosen: int, refits: bool = False
-) -> Result:
+def standing(result: Result, refusal: UsageError | StateError) -> Result:
     """The Result of complete rounds whose ticket is there and whole; raises `refusal` where it is not there."""
     from tf_tickets.export import verify
 
-    if folder.exported() != (chosen, refits):
+    folder = runs.RunFolder(result.folder)
+    if folder.exported() != (result.exported, result.home.inner):
         raise refusal
     verify.checked(folder.ticket)
-    return Result(folder.folder, rounds, chosen, refits)
+    return result
 
 
 def _chosen(plan, folder):
@@ -134,74 +106,108 @@ def _chosen(plan, folder):
     return rounds, choose_round(plan.config, summaries[:rounds])
 
 
+def _epochs(plan, folder):
+    """The epochs that a rival of the rounds has."""
+    return rival.epochs_after(plan, folder.summaries()[: _chosen(plan, folder)[0]])
+
+
 def _is_choice(value):
     """Whether this is what `_chosen` returns, as JSON has it."""
     return are_rounds(value, float("inf")) and len(value) == 2 and value[1] < value[0]
 
 
-def _refit(plan, folder, chosen, *, stop, team, devices):
-    """Runs the rounds up to the chosen one again on all images of the subset; the devices, where there are some."""
+def _contest(plan, folder, *, stop, team, devices):
+    """Trains the rival and compares it with the chosen round: (whether it becomes the ticket, devices)."""
+    _, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
+    epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+    session = rival.train(plan.config, folder.rival, epochs, stop, team=team, devices=devices)
+    devices = rival.compare(plan, folder, chosen, epochs, stop=stop, team=team, session=session, devices=devices)
+    return bool(team.from_chief(lambda: int(to_export(plan, folder).exports_rival), _is_answer)), devices
+
+
+def _refit(plan, folder, exports_rival, *, stop, team, devices):
+    """Runs the rounds up to the chosen one, or the rival, again on all images of the subset; the devices, if any."""
+    rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
+    if exports_rival:
+        epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+        session = rival.train(plan.config, folder.refit.rival, epochs, stop, team=team, devices=devices, refits=True)
+        return session.devices if session else devices
     todo = team.from_chief(
         lambda: incomplete(folder.refit, range(chosen + 1)), lambda value: are_rounds(value, chosen + 1)
     )
     if not todo:
         return devices
-    return run_rounds(plan, folder.refit, todo, stop, team=team, devices=devices).devices
+    whole = resolve(plan.config.replace(rounds=rounds), refits=True)
+    return run_rounds(whole, folder.refit, todo, stop, team=team, devices=devices).devices
 
 
 def _calibrate(plan, folder, *, stop, team, devices):
-    """Fits the temperature of the chosen round, of the refit where there is one."""
-    rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
-    config = plan.config.replace(rounds=rounds)
-    home = folder.refit if team.from_chief(lambda: _refits(plan, folder, chosen), _is_answer) else folder
-    target, method = home.round(chosen), config.choice.calibration
-    if team.from_chief(lambda: is_calibrated(target, method), _is_answer):
-        return
+    """Fits the temperature of what is exported: the chosen round or the rival, of the refit where there is one."""
     from tf_tickets.experiments import searching
     from tf_tickets.experiments.calibrating import calibrate
 
-    if method == "validation":
-        plan, home = resolve(config), folder
+    result, method = _told(plan, folder, team), plan.config.choice.calibration
+    if team.from_chief(lambda: int(is_calibrated(result.best, method)), _is_answer):
+        return
+    # What a refit trains on all images is calibrated on held-out ones by the network that has not seen them.
+    fitted = dataclasses.replace(result, refits=result.refits and method != "validation")
+    config = plan.config.replace(rounds=result.rounds)
+    if result.exports_rival:
+        epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+        plan, make, command = rival.resolved(config, epochs, fitted.refits), rival.the_round, "train"
     else:
-        plan = resolve(config, refits=home.refits)
+        plan, make, command = resolve(config, fitted.refits), searching.next_round, "imp"
     calibrate(
-        plan,
-        home,
-        chosen,
-        target=target,
-        make=searching.next_round,
-        command="imp",
-        stop=stop,
-        team=team,
+        plan, fitted.home, fitted.exported, target=result.best, make=make, command=command, stop=stop, team=team,
         devices=devices,
-    )
+    )  # fmt: skip
+
+
+def _told(plan, folder, team):
+    """What becomes the ticket, without the verdict, as the chief tells it to all workers."""
+
+    def facts():
+        result = to_export(plan, folder)
+        return [result.rounds, result.chosen, int(result.refits), int(result.exports_rival)]
+
+    def fits(value):
+        return isinstance(value, list) and _is_choice(value[:2]) and len(value) == 4 and all(map(_is_answer, value[2:]))
+
+    rounds, chosen, refits, exports_rival = team.from_chief(facts, fits)
+    return Result(folder.folder, rounds, chosen, bool(refits), exports_rival=bool(exports_rival))
 
 
 def _is_answer(value):
-    return isinstance(value, bool)
+    """Whether this is yes or no, as a number."""
+    return messages.is_whole(value, 0, 2)
 
 
-def is_calibrated(round_folder: runs.RoundFolder, method: str) -> bool:
-    """Whether nothing is left to fit of what `--calibration` asks for; StateError where what is there is damaged."""
-    from tf_tickets.export import loading
+def to_export(plan: Plan, folder: runs.RunFolder) -> Result:
+    """What becomes the ticket of complete rounds, their rival and refit, from what is there; nothing is written."""
+    rounds, chosen = _chosen(plan, folder)
+    there = os.path.exists(folder.rival.verdict)
+    verdict = rival.verdict(plan, folder, chosen, _epochs(plan, folder)) if there else None
+    exports_rival = verdict is not None and verdict.exports_rival(plan.config)
+    result = Result(folder.folder, rounds, chosen, True, verdict, exports_rival)
+    # A refit is asked for, or there from an earlier time.
+    refits = plan.config.choice.refit or folder.exported() == (result.exported, result.home.inner)
+    return dataclasses.replace(result, refits=refits)
 
-    return method == "none" or (loading.calibration_of(round_folder) or {}).get("method") == method
+
+def _is_refitted(result):
+    """Whether what is exported was trained on all images of the subset, and is still there."""
+    if result.exports_rival:
+        return rival.is_complete(result.home, result.verdict.epochs)
+    return not incomplete(result.home, range(result.chosen + 1))
 
 
 def _finished(plan, folder):
-    rounds, chosen = _chosen(plan, folder)
     folder.remove_superfluous()
-    export_ticket(folder.refit if _refits(plan, folder, chosen) else folder, chosen)
-    # Its rounds may have been removed since.
-    refits = plan.config.choice.refit or (
-        folder.exported() == (chosen, True) and not incomplete(folder.refit, range(chosen + 1))
-    )
-    return Result(folder.folder, rounds, chosen, refits)
-
-
-def _refits(plan, folder, chosen):
-    """Whether the ticket is to be of the refit: asked for, or there from an earlier time."""
-    return plan.config.choice.refit or folder.exported() == (chosen, True)
+    result = to_export(plan, folder)
+    export_ticket(result.home, result.exported)
+    # The rounds of a refit may have been removed since.
+    refits = result.refits and (plan.config.choice.refit or _is_refitted(result))
+    return dataclasses.replace(result, refits=refits)
 
 
 def held(folder: runs.RunFolder, team: Alone) -> contextlib.AbstractContextManager:
@@ -240,8 +246,10 @@ def export_ticket(folder: runs.RunFolder, chosen: int) -> None:
 
     if runs.place(folder.ticket).kind == "ticket":
         there = verify.checked(folder.ticket)[0]
-        calibration = loading.calibration_of(folder.round(chosen))
-        if (there.round, there.refits, there.calibration) == (chosen, folder.refits, calibration):
+        wanted = chosen, folder.inner, loading.calibration_of(folder.round(chosen))
+        same = (there.round, runs.inner_of(there.settings), there.calibration) == wanted
+        # A rival that was trained anew has other epochs.
+        if same and (not folder.is_rival or there.settings["epochs"] == rival.epochs_of(folder)):
             return
     folder.note_attempt("ticket")
     from tf_tickets.export import writer

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import folds, opening, plan_pictures
+from tf_tickets.experiments import advice, folds, opening, plan_pictures, rival
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import DATASETS
@@ -60,30 +60,54 @@ def _held(plan):
     return "part of them held out; " if plan.train_counts is None else f"{plan.validation_images} held out; "
 
 
-def _again(config):
+def _rival(plan):
+    """What --rival adds: (its line, image passes); nothing without."""
+    if not rival.is_asked(plan.config):
+        return [], 0
+    epochs = rival.planned_epochs(plan)
+    steps = epochs * plan.steps_per_epoch
+    share = steps / (steps + plan.steps_of(range(len(plan.weights))))
+    most = "at most " if plan.config.pruning.mask_distance is not None else ""
+    line = (
+        f"rival       a dense network, {most}{epochs:,} epochs of the same {plan.train_images:,} images: "
+        f"{most}{steps:,} steps more, {100 * share:.0f} % of the rounds and it together"
+    )
+    return [line], steps * plan.train_images / plan.steps_per_epoch
+
+
+def _again(plan):
     """What --refit adds: (its line, image passes); nothing without."""
+    config = plan.config
     if not config.choice.refit:
-        return "", 0
+        return [], 0
     whole = resolve(config, refits=True)
     last = latest_choice(config)
-    most = "at most " if config.choose == "validation" else ""
+    contested = rival.is_asked(config) and config.choice.choose is None
+    most = "at most " if config.choose == "validation" or contested else ""
     steps = whole.steps_of(range(last + 1))
+    if contested:
+        steps = max(steps, rival.planned_epochs(plan) * whole.steps_per_epoch)
     line = (
-        f"refit       rounds 0 to {'the chosen one' if most else last} again on all {whole.train_images} images: "
-        f"{most}{steps:,} steps more"
+        f"refit       rounds 0 to {'the chosen one' if config.choose == 'validation' else last}"
+        f"{', or the dense network,' if contested else ''} again on all {whole.train_images} images: {most}{steps:,} "
+        "steps more"
     )
-    return line, steps * whole.train_images / whole.steps_per_epoch
+    return [line], steps * whole.train_images / whole.steps_per_epoch
 
 
 def _calibrating(plan, command, rounds):
     """What --calibration adds: (its line, image passes); nothing without."""
     if command == "pretrain":
-        return "", 0
+        return [], 0
     folds.check(plan, command)
     open_choice = command == "imp" and plan.config.choose == "validation"
     # The dense round takes the most steps: none was done before it.
     index = rounds - 1 if command == "train" else 0 if open_choice else latest_choice(plan.config)
-    return folds.text(plan, command, index, "at most " if open_choice else "")
+    line, passes = folds.text(plan, command, index, "at most " if open_choice else "")
+    if command == "imp" and rival.may_be_exported(plan.config):
+        dense = rival.resolved(plan.config, rival.planned_epochs(plan), refits=plan.config.choice.refit)
+        line, passes = max((line, passes), folds.text(dense, "train", 0, "at most "), key=lambda costs: costs[1])
+    return list(filter(None, [line])), passes
 
 
 def _ending(epochs, pruning):
@@ -103,17 +127,26 @@ def _of_a_ticket(plan, ticket):
     return plan.control.start_text(start, conditions)
 
 
-def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
-    """The plan for people; of a ticket that is retrained its weights and start."""
+def text(
+    plan: Plan, command: str, ticket: "Ticket | None" = None, folder: runs.RunFolder | None = None
+) -> str:  # fmt: skip
+    """The plan for people.
+
+    Args:
+      plan: of the run.
+      command: that makes it.
+      ticket: that is retrained, of which its weights and start are said.
+      folder: of the run, where other runs of the same pictures are to be named.
+    """
     config, pruning = plan.config, plan.config.pruning
     weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
     rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(plan)
     trained = steps * plan.train_images / plan.steps_per_epoch
-    again, more = _again(config) if command == "imp" else ("", 0)
-    calibrating, further = _calibrating(plan, command, rounds)
-    more += further
+    additions = [_rival(plan), _again(plan)] if command == "imp" else []
+    additions.append(_calibrating(plan, command, rounds))
+    more = sum(passes for _, passes in additions)
     minutes = "unknown"
     if rate:
         minutes = f"{(trained + more) / rate / 60:.0f}, at {rate:.0f} images/s recorded under {config.run.out}"
@@ -143,7 +176,8 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
-        *filter(None, (again, calibrating)),
+        *(line for lines_of, _ in additions for line in lines_of),
+        *filter(None, [advice.few_images(plan)]),
         f"minutes     {(bound or 'at most ' * (more > 0)) if rate else ''}{minutes}",
         "",
         "round   density   weights left" + ("   epochs" if searched else ""),
@@ -155,4 +189,5 @@ def text(plan: Plan, command: str, ticket: "Ticket | None" = None) -> str:
     ]
     if plan.control.in_one_run:
         lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")
-    return "\n".join(lines + own)
+    earlier = None if folder is None else advice.same_pictures(plan, folder)
+    return "\n".join([*lines, *own, *(["", earlier] if earlier else [])])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_tickets import augment, runs
+from tf_tickets import augment, runs, storage
 from tf_tickets.backend import Devices, keras
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.errors import plain
@@ -164,12 +164,14 @@ class Session:
 
     def manifest(self, identity: str) -> dict:
         """Which run this is, and what of."""
+        backbone = self.plan.config.network.pretrained
         return {
             "identity": identity,
             "replicas": self.devices.replicas,
             **({"workers": self.devices.workers} if self.devices.workers > 1 else {}),
             **({"pictures": dict(self.plan.content)["pictures"]} if self.data_set.own else {}),
             "training_images": len(self.train),
+            **({"pretrained": storage.file_digest(backbone)} if backbone else {}),
             "network": {
                 "trainable_parameters": self.plan.network.trainable_parameters(),
                 "prunable_weights": self.plan.weights[0],

@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 from tf_tickets import runs
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments import folds
-from tf_tickets.experiments.imp import Result, exported, held, incomplete, is_calibrated, standing, unwritable
+from tf_tickets.experiments import advice, folds
+from tf_tickets.experiments.folds import is_calibrated
+from tf_tickets.experiments.imp import exported, held, incomplete, standing, unwritable
 from tf_tickets.experiments.plan import Plan, resolve
+from tf_tickets.experiments.result import Result
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
@@ -38,10 +40,12 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
         ticket = plan.control.changed(ticket, config)
     folds.check(plan, "train")
     rounds, method = plan.control.trained_rounds, config.choice.calibration
+    if earlier := advice.same_pictures(plan, folder):
+        say(earlier)
     if refusal := unwritable(config, folder):
         if incomplete(folder, range(rounds)) or not is_calibrated(folder.round(rounds - 1), method):
             raise refusal
-        return standing(folder, refusal, rounds=rounds, chosen=rounds - 1)
+        return standing(Result(folder.folder, rounds, rounds - 1), refusal)
     make = functools.partial(_made, ticket=ticket)
     with joined(config, "train", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))

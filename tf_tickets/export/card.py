@@ -80,10 +80,18 @@ def _opening(ticket):
             f"Sparse image classifiers found by iterative magnitude pruning, as one: {weights}. Its probabilities are "
             "the mean of its members', each at its own temperature; its logits are the logarithm of that mean.",
         )
+    inside = "the weights from which it was trained are inside, so it can be trained again."
+    if ticket.settings.get("rival", "none") != "none":
+        return (
+            f"# Ticket: {_network(ticket)} {on}",
+            f"A dense image classifier, with all its {total:,} prunable weights: trained for "
+            f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse one, and better than "
+            f"that one on images held out for the choice; {inside}",
+        )
     return (
         f"# Ticket: {_network(ticket)} {on}",
         f"A sparse image classifier found by iterative magnitude pruning: {weights}. It is round {ticket.round} of its "
-        "search; the weights from which it was trained are inside, so it can be trained again.",
+        f"search; {inside}",
     )
 
 

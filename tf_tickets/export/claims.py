@@ -9,7 +9,7 @@ from tf_tickets import plugins
 from tf_tickets.errors import UsageError, shown
 from tf_tickets.models import architecture
 from tf_tickets.registry import Registry
-from tf_tickets.runtime import facts, files, program
+from tf_tickets.runtime import facts, files, npz, program
 from tf_tickets.settings import checks
 from tf_tickets.settings.config import Config, options
 
@@ -154,17 +154,17 @@ def _check_numbers(document):
             raise ValueError(f"its {name[:60]} is {str(value)[:40]}")
 
 
-def arrays(document: dict, network: architecture.Network, archive: files.Part) -> dict[str, tuple]:
+def arrays(document: dict, network: architecture.Network, archive: npz.Part) -> dict[str, tuple]:
     """The arrays that ticket.npz has to hold, from what the document claims.
 
     Args:
       document: of one member, that `described` took.
       network: the architecture.Network of it.
-      archive: the files.Part of it; of a network that the runtime has no program for, the lengths of normalisations and
+      archive: the npz.Part of it; of a network that the runtime has no program for, the lengths of normalisations and
         tokens are those of its headers, bounded by the network's own.
 
     Returns:
-      dict from name to (shape, kind), as files.Arrays.get takes them.
+      dict from name to (shape, kind), as npz.Arrays.get takes them.
 
     Raises:
       files.Damaged, ValueError: program or headers do not fit the network.

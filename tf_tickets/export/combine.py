@@ -8,7 +8,7 @@ import numpy as np
 from tf_tickets import runs, storage
 from tf_tickets.columns import aligned
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import ensemble, formats, loading
+from tf_tickets.export import formats, joint_ticket, loading
 from tf_tickets.export.ticket import check_free
 from tf_tickets.models import architecture, costs
 
@@ -36,10 +36,12 @@ def combine(paths: Sequence[str], out: str, say: Callable[[str], None] = lambda 
     if len(places) < len(paths):
         twice = next(path for path in paths if list(paths).count(path) > 1)
         raise UsageError(f"{twice} is given twice: give each ticket once")
-    if len(places) > ensemble.MOST_MEMBERS:  # said before all of them are read
-        raise UsageError(f"an ensemble is of at most {ensemble.MOST_MEMBERS} tickets, and {len(places):,} were given")
+    if len(places) > joint_ticket.MOST_MEMBERS:  # said before all of them are read
+        raise UsageError(
+            f"an ensemble is of at most {joint_ticket.MOST_MEMBERS} tickets, and {len(places):,} were given"
+        )
     folder = _destination(out, [place.path for place in places.values()])
-    joined = ensemble.of({path: loading.load(place.path) for path, place in places.items()})
+    joined = joint_ticket.of({path: loading.load(place.path) for path, place in places.items()})
     say(f"ensemble: comparing it with its {len(joined.members)} members")
     difference = _difference(joined)
     if not difference <= _LARGEST_DIFFERENCE:  # nor where it is not a number

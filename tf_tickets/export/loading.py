@@ -11,7 +11,7 @@ from tf_tickets import runs, storage
 from tf_tickets.data import catalog
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import claims, verify
-from tf_tickets.export.ensemble import Ensemble
+from tf_tickets.export.joint_ticket import Ensemble
 from tf_tickets.export.ticket import DOCUMENT, Ticket, data_of, ids_digest, network_of, settings_of, training_ids
 from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
@@ -46,6 +46,8 @@ def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:
     ids, settings = training_ids(storage.read_csv(run.subset)), settings_of(config)
     if run.refits:
         settings = settings | {"refit": True}
+    if run.is_rival:
+        settings = settings | {"rival": "long_dense"}
     return Ticket(
         masks, trained, rewound, network_of(config, described), data=data_of(data_set), settings=settings,
         ids_digest=ids_digest(ids), round=summary["round"], ids=ids if all(map(_is_a_line, ids)) else None,

@@ -9,9 +9,9 @@ import numpy as np
 from tf_tickets import runtime, storage
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.export import claims
-from tf_tickets.export.ensemble import Ensemble
+from tf_tickets.export.joint_ticket import Ensemble
 from tf_tickets.export.ticket import ARRAYS, DOCUMENT, IMAGES, LABELS, Ticket, from_document, ids_digest
-from tf_tickets.runtime import files
+from tf_tickets.runtime import files, npz
 
 _MOST_IDS = 1 << 30  # bytes
 # What a document that was made up can run into where it is used.
@@ -117,9 +117,9 @@ def _read(folder, document, networks):
     masked = sum(layer["total"] for _, member in members for layer in member["layers"])
     weights = 4 * (sum(network.trainable_parameters() for network in networks) + masked)
     data = files.checked_contents(folder, ARRAYS, document, 4 * weights + len(members) * (1 << 24))
-    with files.Arrays(path, data) as archive:
+    with npz.Arrays(path, data) as archive:
         wanted = [
-            claims.arrays(member, network, files.Part(archive, prefix))
+            claims.arrays(member, network, npz.Part(archive, prefix))
             for (prefix, member), network in zip(members, networks)
         ]
         named = {prefix + name: spec for (prefix, _), arrays in zip(members, wanted) for name, spec in arrays.items()}

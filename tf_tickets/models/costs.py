@@ -1,12 +1,15 @@
 """What a network costs: multiply-adds of an image. No TensorFlow."""
 
+from __future__ import annotations
+
 import math
 import typing
 from collections.abc import Sequence
 
-import numpy as np
+from tf_tickets.lazy_modules import np
 
-from tf_tickets.models.description import Kernel
+if typing.TYPE_CHECKING:
+    from tf_tickets.models.description import Kernel
 
 
 def multiply_adds(weights: int, output_shape: tuple[int, ...]) -> int:

@@ -168,8 +168,8 @@ class RandomLayerwise(Control):
         """The ticket with other positions, and the whole state at its rewind point, which its run folder keeps."""
         assert config.pruning.ticket is not None, "a ticket is given where one is changed"
         run = runs.RunFolder(os.path.dirname(os.path.abspath(config.pruning.ticket)))
-        if ticket.refits and not run.refits:
-            run = run.refit
+        if (inner := runs.inner_of(ticket.settings)) and not run.inner:
+            run = runs.RunFolder(run.path(inner))
         path = starts.state_of(run, ticket.round, ticket.settings["rewind"])
         needs = "--control=random_layerwise needs weights that the ticket does not keep"
         if not os.path.exists(path):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import typing
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from tf_tickets.report import (
     rivals,
     tables,
 )
+from tf_tickets.settings.config import Config
 
 _RULE = (
     "Compared at the last round, which stands for a claim only if it was fixed before the runs. Choosing the round by\n"
@@ -117,25 +119,49 @@ def print_run(result: typing.Any) -> None:
     if result is None:
         return
     folder = runs.RunFolder(result.folder)
-    print(finish_run(folder, result.chosen))
+    print(finish_run(folder, result.chosen, folder.rival if result.verdict else None))
     if result.refits:
-        print("\nThe same rounds on all images of the subset, of which the ticket is:")
-        print(finish_run(folder.refit, result.chosen))
-    path = (folder.refit if result.refits else folder).round(result.chosen).calibration
-    if os.path.exists(path):
-        fitted = storage.read_sealed(path)
+        again = "dense network" if result.exports_rival else "rounds"
+        print(f"\nThe same {again} on all images of the subset, of which the ticket is:")
+        print(finish_run(result.home, result.exported))
+    if os.path.exists(result.best.calibration):
+        fitted = storage.read_sealed(result.best.calibration)
         print(
             f"temperature: {fitted['temperature']:.4g}, by {fitted['method']} on {fitted['images']:,} images, whose "
             f"negative log-likelihood it takes from {fitted['loss_before']:.4f} to {fitted['loss']:.4f}"
         )
+    if result.verdict:
+        print(f"\n{_ending(result, folder)}")
 
 
-def finish_run(folder: runs.RunFolder, chosen: int) -> str:
+def _ending(result, folder):
+    """The verdict on the chosen round and its rival, what is exported, and what to do with it."""
+    verdict, config = result.verdict, Config.from_flagfile(folder.config)
+    lines = [verdict.sentence()]
+    if verdict.part == "test":
+        lines.append(
+            "Test images cannot choose a network and judge it too: the ticket is that of --choose, whatever they say; "
+            "hold images out with --validation=0.2 and the better one becomes the ticket."
+        )
+    kind = "the dense network" if result.exports_rival else f"round {result.chosen}"
+    ticket, pictures = shlex.quote(folder.ticket), "PICTURE.png"
+    program = "python -m tf_tickets.main"
+    if config.run.plugins:
+        program += f" --plugins={shlex.quote(config.run.plugins)}"
+    return "\n".join([
+        *lines, f"ticket: {folder.ticket}, {kind}",
+        f"next: {program} predict {ticket} {pictures}",
+        f"      {program} export {ticket} --format=runtime,tflite",
+    ])  # fmt: skip
+
+
+def finish_run(folder: runs.RunFolder, chosen: int, rival: runs.RunFolder | None = None) -> str:
     """Writes table.csv, accuracy.png and accuracy.svg into a run folder, unless it cannot be written.
 
     Args:
       folder: a runs.RunFolder with at least one complete round.
       chosen: index of the round that became the ticket.
+      rival: the folder of its dense rival, which gets a table.csv of its own; None without.
 
     Returns:
       The table as text, and the lines that name the files.
@@ -147,10 +173,13 @@ def finish_run(folder: runs.RunFolder, chosen: int) -> str:
     """
     frame = tables.run_table(folder, chosen)
     known = naming.settings(folder)
-    text = tables.format_table(frame)
+    rival_frame = None if rival is None else tables.run_table(rival)
+    text = tables.format_table(frame, rival_frame)
     if not os.access(folder.folder, os.W_OK | os.X_OK):  # what is there of them is of its end
         return text
     tables.write_table(frame, folder.table)
+    if rival is not None:
+        tables.write_table(rival_frame, rival.table)
     title, picture = plots.labels(pandas.DataFrame([known]))[0], folder.path("accuracy")
     plots.accuracy_against_density(pairing.comparable(frame), picture, title)
     return f"{text}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"

@@ -13,7 +13,7 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.plotting import maps
 from tf_tickets.report import tables
-from tf_tickets.report.tables import MOST
+from tf_tickets.report.run_rows import MOST
 from tf_tickets.settings import config as configs
 
 # These say where and how a run was made, not what its numbers depend on.

@@ -3,18 +3,26 @@
 import os
 import re
 
-from tf_tickets import runs
+from tf_tickets import runs, storage
+from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.registry import COMMANDS, DATASETS
-from tf_tickets.runs import REFIT
+from tf_tickets.runs import REFIT, RIVAL
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Data
 
-_REFIT = f"-{REFIT}"
+_REFIT, _RIVAL = f"-{REFIT}", f"-{RIVAL}"
+# What tables and figures call the dense network that is trained as long as all rounds of a search.
+RIVAL_TITLE = "dense, trained as long"
 
 
 def is_refit(digest: str) -> bool:
     """Whether the runs of a digest are refits, each of which ends with the round that was chosen for it."""
     return digest.endswith(_REFIT)
+
+
+def is_rival(digest: str) -> bool:
+    """Whether the runs of a digest are dense networks, each trained as long as the rounds of its search."""
+    return digest.endswith(_RIVAL)
 
 
 def settings(folder: runs.RunFolder) -> dict:
@@ -25,14 +33,30 @@ def settings(folder: runs.RunFolder) -> dict:
     whole = folder.refits or (config.choice.refit and command_of(folder) == "train")
     # Each run has its own ticket, and perhaps its own list of images, which the data name.
     paths = {"ticket": "", "subset_file": "", "pretrained": config.network.pretrained or ""}
+    manifest = _manifest(folder)
     return {
         "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
         "data": data_text(config.data, whole), "augment": config.augment, "control": config.pruning.control,
         "rewind": config.pruning.rewind, "criterion": config.pruning.criterion, "seed": config.run.seed,
         "order_seed": config.order_seed, "subset_seed": config.data.subset_seed,
-        "digest": digest + _REFIT * folder.refits,
+        "digest": digest + _REFIT * folder.refits + _RIVAL * folder.is_rival,
         "recipe": config.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
+        "images": manifest.get("training_images"),
+        "pretrained": _backbone_text(config.network.pretrained, manifest.get("pretrained")),
     }  # fmt: skip
+
+
+def _manifest(folder):
+    """What the run's manifest.json says; nothing where it is not there, or damaged, which the page names."""
+    try:
+        return storage.read_sealed(folder.manifest)
+    except StateError:
+        return {}
+
+
+def _backbone_text(path, sha256):
+    """The file of a pretrained backbone, and its hash where the run recorded it; nothing of a run without one."""
+    return " ".join(filter(None, [path and plain_xml(os.path.basename(path)), sha256 and f"sha256:{sha256}"]))
 
 
 def command_of(folder: runs.RunFolder) -> str:

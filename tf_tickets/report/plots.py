@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis, write
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import pairing, statistics
+from tf_tickets.report import naming, pairing, statistics
 from tf_tickets.settings.groups import Pruning
 
 # More would share their colours, and their legend would leave no room for the curves.
@@ -124,6 +124,8 @@ def _kind(rows):
     if not {"searched", "epochs"} <= set(rows):  # of one run's own table
         return ""
     whole = rows[rows["searched"] == 0]
+    if naming.is_rival(rows["digest"].iloc[0]):
+        return naming.RIVAL_TITLE
     if len(whole) and whole["round"].max() == 0:
         return f"{'dense' if whole.iloc[0]['density'] == 1.0 else 'sparse'}, {whole.iloc[0]['epochs']} epochs"
     return "shortened rounds" if len(whole) < len(rows) or rows["round"].min() > 0 else ""

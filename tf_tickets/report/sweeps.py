@@ -51,7 +51,8 @@ def _row(entry):
     """One line of the table; of damaged rounds nothing is told."""
     try:
         summaries = entry["folder"].summaries()[: entry["rounds"]]
-        shown = entry["folder"].of_ticket.summaries()
+        of_ticket = entry["folder"].of_ticket
+        shown = [] if of_ticket.is_rival else of_ticket.summaries()
     except StateError:
         summaries, shown = [], []
     row = {"run": entry["run"], **entry["swept"], "state": entry["state"], "rounds_done": len(summaries)}

@@ -6,34 +6,15 @@ Accuracies are fractions in frames and CSV files; differences to dense are perce
 import csv
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping
 
 import pandas
 
 from tf_tickets import runs, storage
 from tf_tickets.columns import aligned, percent
-from tf_tickets.errors import StateError, UsageError, plain_xml
-from tf_tickets.registry import CONTROLS
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import naming, statistics
-from tf_tickets.settings.groups import Pruning
-
-_TEXTS = (
-    "run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe", "criterion",
-)  # fmt: skip
-_SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:10])
-_WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs", "searched")
-_OPTIONAL = ("train_loss", "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy")
-_FRACTIONS = ("density", "test_accuracy", *_OPTIONAL[1:])
-_ROUND = (
-    "round", "density", "weights_left", "weights_total", "epochs", "train_loss", "test_accuracy",
-    "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy", "searched",
-)  # fmt: skip
-# Rows of earlier versions lack these: every round was trained in full, and magnitude was the only criterion.
-_LATER = {"searched": 0, "recipe": "unknown", "criterion": Pruning.criterion}
-COLUMNS = (*_SETTINGS, *_ROUND, "criterion")
-# Of a loss or another number without bounds: axes and means of more overflow.
-MOST = 1e100
+from tf_tickets.report.run_rows import COLUMNS, LATER, ROUND, checked, framed
 
 
 def run_table(folder: runs.RunFolder, chosen: int | None = None) -> pandas.DataFrame:
@@ -51,7 +32,7 @@ def run_table(folder: runs.RunFolder, chosen: int | None = None) -> pandas.DataF
       StateError: no complete round, or a summary that is damaged.
       ValueError: `chosen` is no complete round.
     """
-    frame = _frame(_rounds(folder), _ROUND).drop(columns=["weights_total", "epochs", "train_loss"])
+    frame = framed(_rounds(folder), ROUND).drop(columns=["weights_total", "epochs", "train_loss"])
     if chosen is not None and chosen not in set(frame["round"]):
         raise ValueError(f"chosen={chosen} is not among the {len(frame)} complete rounds of {folder.folder}")
     dense = frame["test_accuracy"][0] if frame["density"][0] == 1.0 and not frame["searched"][0] else math.nan
@@ -76,8 +57,17 @@ def interval(row: Mapping) -> str:
     return f"[{statistics.points(row['low'] / 100, 2)}, {statistics.points(row['high'] / 100, 2)}]"
 
 
-def format_table(frame: pandas.DataFrame) -> str:
-    """The frame of `run_table` as aligned text; the chosen round is marked with a star."""
+def format_table(frame: pandas.DataFrame, rival: pandas.DataFrame | None = None) -> str:
+    """The frame of `run_table` as aligned text; the chosen round is marked with a star.
+
+    Args:
+      rival: as `frame`, of the dense network that was trained as long, which has the last row.
+    """
+    if rival is not None:
+        dense = frame["test_accuracy"][0] - frame["difference_to_dense"][0] / 100  # NaN where it is not to be compared
+        gained = 100 * (rival["test_accuracy"] - dense)
+        rival = rival.assign(round=naming.RIVAL_TITLE, difference_to_dense=gained, chosen=False)
+        frame = pandas.concat([frame.astype({"round": object}), rival], ignore_index=True)
     marks = ["* " if chosen else "- " if short else "" for chosen, short in zip(frame["chosen"], frame["searched"])]
     columns = {
         "round": [f"{mark}{number}" for mark, number in zip(marks, frame["round"])],
@@ -122,12 +112,12 @@ def read_rows(path: str) -> pandas.DataFrame:
         rows = storage.read_csv(path)
     except (StateError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} is not a readable CSV file: {error}") from None
-    missing = [name for name in COLUMNS if rows and name not in {**rows[0], **_LATER}]
+    missing = [name for name in COLUMNS if rows and name not in {**rows[0], **LATER}]
     if missing or not rows:
         problem = f"column {missing[0]} is missing" if missing else "it has no rows"
         raise UsageError(f"{path} is no table of rounds: {problem}; give a report.csv that report wrote")
     try:
-        return _frame([_checked(row, COLUMNS, f"row {number}: ") for number, row in enumerate(rows, 1)], COLUMNS)
+        return framed([checked(row, COLUMNS, f"row {number}: ") for number, row in enumerate(rows, 1)], COLUMNS)
     except ValueError as error:
         raise UsageError(f"{path}, {error}") from None
 
@@ -156,14 +146,20 @@ def collect(paths: Iterable[str]) -> tuple[pandas.DataFrame, list[str]]:
             first = known.setdefault(run, rows)
             if _told(first) != _told(rows):
                 problems.append(f"{name} is left out: an earlier path has other numbers for run {run}")
-            elif first[0]["recipe"] == "unknown":
-                known[run] = rows  # of a later version, perhaps, which says more
-    return _frame([row for rows in known.values() for row in rows], COLUMNS), problems
+            elif _unknown(rows) < _unknown(first):
+                known[run] = rows  # of a later version, which says more
+    return framed([row for rows in known.values() for row in rows], COLUMNS), problems
 
 
 def _told(rows):
-    """What versions of this program write alike of a run."""
-    return [{name: cell for name, cell in row.items() if name not in ("data", "recipe")} for row in rows]
+    """What versions of this program write alike of a run, whichever round is exported."""
+    apart = ("data", "recipe", "images", "pretrained", "exported")
+    return [{name: cell for name, cell in row.items() if name not in apart} for row in rows]
+
+
+def _unknown(rows):
+    """How much a version did not write of a run."""
+    return [rows[0]["recipe"], rows[0]["pretrained"]].count("unknown")
 
 
 def run_folders(path: str) -> list[str]:
@@ -173,7 +169,7 @@ def run_folders(path: str) -> list[str]:
         inner.sort()
         if "config.cfg" in files and "round_00" in inner:
             folders.append(folder)
-            inner[:] = [name for name in inner if name == runs.REFIT]
+            inner[:] = [name for name in inner if name in (runs.REFIT, runs.RIVAL)]
     return folders
 
 
@@ -187,7 +183,7 @@ def _sources(path):
     """(name, function that reads the rows) for each run at `path`."""
     if os.path.isfile(path) and path.endswith(".csv"):
         frame = read_rows(path)
-        rows = [_checked(row, COLUMNS) for row in frame.astype(object).where(frame.notna(), None).to_dict("records")]
+        rows = [checked(row, COLUMNS) for row in frame.astype(object).where(frame.notna(), None).to_dict("records")]
         for run in dict.fromkeys(row["run"] for row in rows):
             yield f"{run} in {path}", lambda run=run: _some_in_full([row for row in rows if row["run"] == run], run)
         return
@@ -202,8 +198,11 @@ def _sources(path):
 
 
 def _run_rows(folder):
-    known = naming.settings(folder)
-    return [{**known, **row} for row in _some_in_full(_rounds(folder), folder.folder)]
+    known, exported = naming.settings(folder), folder.exported()
+    return [
+        {**known, **row, "exported": int(exported == (row["round"], folder.inner))}
+        for row in _some_in_full(_rounds(folder), folder.folder)
+    ]
 
 
 def _some_in_full(rows, name):
@@ -217,7 +216,7 @@ def _rounds(folder):
     for index, summary in enumerate(folder.summaries()):
         path = folder.round(index).summary
         try:
-            row = _checked(summary, _ROUND)
+            row = checked(summary, ROUND)
             if row["round"] != index:
                 raise ValueError(f"round is {row['round']}, not {index}")
         except (ValueError, TypeError) as error:
@@ -226,61 +225,3 @@ def _rounds(folder):
     if not rows:
         raise StateError(f"{folder.folder} has no complete round yet")
     return rows
-
-
-def _checked(values, columns, place=""):
-    """The cells of one row in their types; ValueError names the column."""
-    row, values = {}, {**_LATER, **values}
-    for name in columns:
-        if name not in values:
-            raise ValueError(f"{place}{name} is missing")
-        value = values[name]
-        unmeasured = name == "test_accuracy" and values["searched"] in (1, "1")
-        if value in (None, "") and (name in _OPTIONAL or unmeasured):
-            row[name] = None
-            continue
-        try:
-            if value in (None, ""):
-                raise ValueError
-            row[name] = str(value) if name in _TEXTS else int(value) if name in _WHOLE else float(value)
-        except (ValueError, TypeError, OverflowError):
-            raise ValueError(f"{place}{name} is {_said(value)}") from None
-        problem = _problem(name, row[name])
-        if problem is not None:
-            raise ValueError(f"{place}{name} is {_said(value)}{problem}")
-    _check_counts(row, place)
-    return row
-
-
-def _said(value):
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-def _problem(name, value):
-    """Why a cell cannot have a value of its type, as the end of a sentence; None where it can."""
-    if name in _TEXTS:
-        if name == "control" and value not in CONTROLS:
-            return f", not one of {', '.join(CONTROLS)}"
-        if name == "digest" and not re.fullmatch(r"[\w.-]{1,64}", value, re.ASCII):
-            return ", no digest: figures could not be named after it"
-        return None if plain_xml(value) == value else ", which no page can show"
-    if name in _FRACTIONS and not 0.0 <= value <= 1.0:
-        return ", not a fraction from 0 to 1"
-    if name in _WHOLE:
-        return None if -(2**63) <= value < 2**63 else ""
-    return None if abs(value) <= MOST else ", which no axis can show"
-
-
-def _check_counts(row, place):
-    if row["searched"] not in (0, 1):
-        raise ValueError(f"{place}searched is {row['searched']}, neither 0 nor 1")
-    left, total = row["weights_left"], row["weights_total"]
-    # Of almost nothing the share has its digits too.
-    if not 0 <= left <= total or not total or abs(row["density"] - left / total) > min(1e-6, 1e-3 * left / total):
-        raise ValueError(f"{place}density is {row['density']} with {left:,} of {total:,} weights left")
-
-
-def _frame(rows, columns):
-    types = {name: "int64" if name in _WHOLE else "float64" for name in columns if name not in _TEXTS}
-    return pandas.DataFrame(rows, columns=list(columns)).astype(types)

@@ -7,9 +7,9 @@ network.predict(images)                            # uint8 [n, height, width, ch
 ```
 """
 
-from tf_tickets.runtime.ensemble import Ensemble
+from tf_tickets.runtime.averaging import Ensemble
 from tf_tickets.runtime.files import Damaged, NotATicket
-from tf_tickets.runtime.loading import load
 from tf_tickets.runtime.network import Network
+from tf_tickets.runtime.reader import load
 
 __all__ = ["Damaged", "Ensemble", "Network", "NotATicket", "load"]

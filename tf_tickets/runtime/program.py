@@ -113,7 +113,7 @@ def arrays(nodes: list[dict], layers: list[dict]) -> dict[str, tuple]:
       layers: list of dicts with layer and kept: the masked layers, and how many of their weights are left.
 
     Returns:
-      dict from name to (shape, kind), as files.Arrays.get takes them.
+      dict from name to (shape, kind), as npz.Arrays.get takes them.
 
     Raises:
       Damaged: the program is none, or keeps more weights than there are.

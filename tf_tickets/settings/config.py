@@ -125,7 +125,8 @@ class Config:
     @property
     def choose(self) -> str:
         """The rule that chooses the ticket's round, with its default resolved."""
-        return self.choice.choose or ("validation" if self.data.validation else "last")
+        unlike = self.pruning.searches and self.choice.rival != "none"
+        return self.choice.choose or ("validation" if self.data.validation and not unlike else "last")
 
     def flagfile(self, command: str = "imp") -> str:
         """The text of a flagfile that repeats this run."""

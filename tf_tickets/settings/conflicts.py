@@ -91,6 +91,9 @@ def check(config: _Settings) -> None:
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
         *_search_rules(config),
         *CONTROLS[pruning.control].conflicts(config),
+        (config.choice.rival != "none" and training.schedule == "steps",
+         f"--rival={config.choice.rival} trains as long as all rounds, which --milestones would not follow: use "
+         "--schedule=cosine or --rival=none"),
         (config.choice.choose == "validation" and data.validation is None,
          "--choose=validation needs --validation, such as --validation=0.2"),
         (config.choice.choose is not None and config.choice.choose.isdigit()

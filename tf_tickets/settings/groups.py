@@ -161,10 +161,11 @@ class Pruning:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Which round becomes the ticket, and how its probabilities are calibrated."""
+    """Which network becomes the ticket, and how its probabilities are calibrated."""
 
     choose: str | None = option(
-        None, "validation, last, or a round; unset: validation where there is a split, else last",
+        None, "validation, last, or a round; unset: validation where there is a split, else last; with --rival also "
+        "last where rounds are shortened",
         check=checks.check_choose, digest=False,
     )  # fmt: skip
     refit: bool = option(
@@ -177,6 +178,11 @@ class Choice:
         "(those held out, by the chosen round before any --refit) or folds:K (K further trainings of its round, each "
         "without one of K parts of its images); none: nothing is fitted, what is there stays",
         check=checks.check_calibration, digest=False,
+    )  # fmt: skip
+    rival: str = option(
+        "none", "with imp, also of a finished search: long_dense trains a dense network with as many images as all "
+        "rounds together, and says which to use; where --validation holds images out and --choose is unset, that one "
+        "becomes the ticket", choices=("none", "long_dense"), digest=False,
     )  # fmt: skip
 
 

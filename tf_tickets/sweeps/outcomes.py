@@ -9,8 +9,9 @@ import sys
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import DivergedError, LockedError, StateError, StopRequested, TicketError, UsageError
+from tf_tickets.experiments import imp, rival
 from tf_tickets.experiments.choosing import choose_round, latest_choice
-from tf_tickets.experiments.imp import is_calibrated
+from tf_tickets.experiments.folds import is_calibrated
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
@@ -74,9 +75,13 @@ class Run:
 
     @property
     def steps_left(self) -> int:
-        """Training steps of the rounds that are not complete; of those of a refit that is not chosen yet, the most."""
+        """Training steps of rounds and rival that are not complete; of those of a refit not chosen yet, the most."""
         steps = self.plan.steps_of(range(self.complete, self.rounds))
-        if not self.config.choice.refit or self.point.command != "imp":
+        if self.point.command != "imp":
+            return steps
+        if rival.is_asked(self.config) and not self.folder.rival.round(0).complete:
+            steps += rival.planned_epochs(self.plan) * self.plan.steps_per_epoch
+        if not self.config.choice.refit:
             return steps
         last = latest_choice(self.config) if self.chosen is None else self.chosen
         left = [index for index in range(last + 1) if not self.folder.refit.round(index).complete]
@@ -98,10 +103,14 @@ class Run:
             return False
         try:
             exported = self.folder.exported()
-            if exported is None or exported[0] != self.chosen or exported[1] < self.config.choice.refit:
-                return False
-            home = self.folder.refit if exported[1] else self.folder
-            return is_calibrated(home.round(exported[0]), self.config.choice.calibration)
+            if self.point.command != "imp":
+                wanted, target = (self.chosen, ""), self.folder.round(self.rounds - 1)
+            else:
+                result = imp.to_export(self.plan, self.folder)
+                if rival.is_asked(self.config) and result.verdict is None:
+                    return False
+                wanted, target = (result.exported, result.home.inner), result.best
+            return exported == wanted and is_calibrated(target, self.config.choice.calibration)
         except (StateError, KeyError):
             return False
 

@@ -3,8 +3,8 @@
 import os
 import zipfile
 
-from tf_tickets.runtime import facts, files, program
-from tf_tickets.runtime.ensemble import Ensemble
+from tf_tickets.runtime import facts, files, npz, program
+from tf_tickets.runtime.averaging import Ensemble
 from tf_tickets.runtime.files import Damaged, NotATicket
 from tf_tickets.runtime.network import Network
 
@@ -26,18 +26,18 @@ def load(path: str, compiled: bool = False) -> Network | Ensemble:
     if os.path.isfile(path):
         if not zipfile.is_zipfile(path):
             raise NotATicket(f"{path} is neither a ticket folder nor a runtime.npz; give one of them")
-        with files.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
+        with npz.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
             return _network(_document_in(path, arrays), arrays, compiled)
     document, _ = files.document(path)
     files.check_format(document, path)
-    data = files.checked_contents(path, files.ARRAYS, document, files.room(_wanted(path, document)))
-    with files.Arrays(os.path.join(path, files.ARRAYS), data) as arrays:
+    data = files.checked_contents(path, files.ARRAYS, document, npz.room(_wanted(path, document)))
+    with npz.Arrays(os.path.join(path, files.ARRAYS), data) as arrays:
         return _network(document, arrays, compiled)
 
 
 def _network(document, arrays, compiled):
     members = files.members(document)
-    networks = [Network(member, files.Part(arrays, prefix), compiled) for prefix, member in members]
+    networks = [Network(member, npz.Part(arrays, prefix), compiled) for prefix, member in members]
     if len(networks) == 1:
         return networks[0]
     try:
@@ -47,7 +47,7 @@ def _network(document, arrays, compiled):
 
 
 def _wanted(path, document):
-    """What the programs of a document take from its archive, as files.Arrays.keep has it."""
+    """What the programs of a document take from its archive, as npz.Arrays.keep has it."""
     wanted = {}
     for prefix, member in files.members(document):
         if member.get("program") is None:

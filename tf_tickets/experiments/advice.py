@@ -1,0 +1,51 @@
+"""What a user may want to know before a run begins: of a recipe for few images, of an earlier run of the same pictures.
+
+No TensorFlow, and of other runs nothing but their manifests is read.
+"""
+
+import glob
+import os
+
+from tf_tickets import runs, storage
+from tf_tickets.errors import StateError
+from tf_tickets.experiments.plan import Plan
+from tf_tickets.registry import DATASETS
+
+# Below these many images a class many steps of small batches are worth most (results/dense_curve).
+FEW_IMAGES, MANY_STEPS, SMALL_BATCH = 100, 10_000, 10
+RECIPE = "flags/few.cfg"
+
+
+def few_images(plan: Plan) -> str | None:
+    """A line that names the recipe for few images, where a plan has few, and trains few steps of large batches."""
+    per_class, batch = plan.train_images / plan.data_set.classes, plan.config.data.batch_size
+    if per_class >= FEW_IMAGES or plan.last_step >= MANY_STEPS or batch <= SMALL_BATCH:
+        return None
+    return (
+        f"few images  {per_class:.0f} per class (below {FEW_IMAGES}), and a round has {plan.last_step:,} steps (below "
+        f"{MANY_STEPS:,}) of {batch} images (above {SMALL_BATCH}): {RECIPE} has a recipe for that"
+    )
+
+
+def same_pictures(plan: Plan, folder: runs.RunFolder) -> str | None:
+    """A line that names a run of the same pictures of the user's own under other settings, before one is begun.
+
+    Args:
+      plan: of the run that is asked for.
+      folder: of that run; where it is there, or another of its settings, there is nothing to say.
+    """
+    pictures = DATASETS[plan.data_set.name].pictures(plan.config.data.data_dir)
+    above = os.path.dirname(folder.folder)
+    if pictures is None or plan.config.pruning.ticket or os.path.isdir(above):
+        return None
+    manifests = glob.glob(os.path.join(glob.escape(plan.config.run.out), "*", "seed_*", "manifest.json"))
+    for path in sorted(manifests, key=os.path.getmtime, reverse=True):
+        try:
+            digest = storage.read_sealed(path).get("pictures")
+        except StateError:
+            continue  # another program's file, or a damaged run: its own command says so
+        if digest == pictures.digest:
+            run = os.path.dirname(path)
+            flag = f"--flagfile={run}/config.cfg"
+            return f"{run} is a run of the same pictures under other settings; to go on with that one: {flag}"
+    return None
