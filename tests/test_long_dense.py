@@ -54,13 +54,18 @@ def judged(config, folder, counts):
 
 
 WORSE, BETTER, ALIKE = ([[2, first, second, 1]] * 10 for first, second in ((0, 7), (7, 0), (3, 3)))
+# The dense network is right on one image more, which shows nothing.
+BEHIND = [[2, 3, 4, 1]] + [[2, 3, 3, 1]] * 9
 
 
 def test_a_finished_search_gets_its_rival_and_stays_as_it_was(contested):
     _, result, before = contested
     after = trees.contents(result.folder)
     assert {name for name in after if not name.startswith("rival/")} == set(before)
-    trees.assert_equal({name: after[name] for name in before}, before)
+    kept = {
+        name: value for name, value in before.items() if not name.startswith("ticket/") and name != "content_digest"
+    }
+    trees.assert_equal({name: after[name] for name in kept}, kept)
     assert result.verdict.epochs == EPOCHS and (result.verdict.part, result.verdict.difference.images) == (
         "validation", 10
     )  # fmt: skip
@@ -120,6 +125,32 @@ def test_on_held_out_images_the_better_one_becomes_the_ticket(copy, tmp_path):
     assert tt.imp(config.replace(rival="none")).exports_rival and tt.Ticket.load(folder.ticket).density == 1
 
 
+def test_where_nothing_is_shown_the_one_ahead_becomes_the_ticket(copy):
+    config, folder = copy
+    judged(config, folder, BEHIND)
+    result = tt.imp(config)
+    assert result.exports_rival and tt.Ticket.load(folder.ticket).density == 1
+    sentence = result.verdict.sentence()
+    assert sentence.startswith("One run shows nothing between the ticket of round 2") and "-1.0 points" in sentence
+    assert sentence.endswith("use the dense network, which is ahead.")
+
+
+@pytest.mark.parametrize("refit", [False, True])
+@pytest.mark.parametrize("method", ["validation", "folds:2"])
+def test_a_rival_that_is_exported_is_calibrated(copy, method, refit):
+    config, folder = copy
+    judged(config, folder, WORSE)
+    result = tt.imp(config.replace(calibration=method, refit=refit))
+    assert result.exports_rival and result.refits == refit
+    fitted = storage.read_sealed(result.best.calibration)
+    ticket = tt.Ticket.load(folder.ticket)
+    assert ticket.density == 1 and ticket.calibration["temperature"] == fitted["temperature"]
+    assert (fitted["method"], fitted["images"]) == (method, 10 if method == "validation" else 70 if refit else 60)
+    before = storage.file_digest(folder.ticket + "/ticket.json")
+    tt.imp(config.replace(calibration=method, refit=refit))
+    assert storage.file_digest(folder.ticket + "/ticket.json") == before
+
+
 @pytest.mark.parametrize(("counts", "words"), [
     (BETTER, "Use the ticket of round 2 (63.99 % of the weights): it is ahead of the dense network trained as long "
              "(13 epochs): accuracy 90.00 % against 20.00 %, +70.0 points, 100 validation images, 95 % interval [+"),
@@ -148,7 +179,7 @@ def test_test_images_choose_nothing(tmp_path, capsys):
     assert identity["part"] == "test"
     storage.write_json(folder.rival.verdict, storage.seal(identity | {"outcomes": WORSE}))
     result = tt.imp(config)
-    assert result.verdict.dense_is_better and not result.exports_rival and tt.Ticket.load(folder.ticket).round == 1
+    assert result.verdict.dense_is_ahead and not result.exports_rival and tt.Ticket.load(folder.ticket).round == 1
     command.print_run(result)
     assert "Test images cannot choose a network and judge it too" in capsys.readouterr().out
 
@@ -252,6 +283,8 @@ def test_a_sweep_does_not_call_the_search_alone_finished(copy):
         changed = config.replace(**changes)
         return Run(Point("imp", {}, {}), changed, plans.resolve(changed), folder, 3, ())
 
+    judged(config, folder, BETTER)
+    tt.imp(config)
     command.finish_run(folder, 2)
     assert point().finished and point().steps_left == 0
     shutil.rmtree(folder.rival.folder)
@@ -260,6 +293,8 @@ def test_a_sweep_does_not_call_the_search_alone_finished(copy):
 
 def test_a_finished_run_that_cannot_be_written_is_shown(copy, monkeypatch):
     config, folder = copy
+    judged(config, folder, BETTER)
+    tt.imp(config)
     monkeypatch.setattr("tf_tickets.experiments.imp.unwritable", lambda *arguments: StateError("cannot be written"))
     assert tt.imp(config).verdict is not None
     shutil.rmtree(folder.rival.folder)

@@ -45,13 +45,13 @@ class Verdict:
     difference: paired.Difference
 
     @property
-    def dense_is_better(self) -> bool:
-        """Whether the dense network is, beyond the interval."""
-        return self.difference.shown and self.difference.mean < 0
+    def dense_is_ahead(self) -> bool:
+        """Whether the dense network is right more often on these images."""
+        return self.difference.mean < 0
 
     def exports_rival(self, config: Config) -> bool:
         """Whether the dense network becomes the ticket: on images held out for the choice, where nobody else chose."""
-        return self.dense_is_better and self.part == "validation" and config.choice.choose is None
+        return self.dense_is_ahead and self.part == "validation" and config.choice.choose is None
 
     def sentence(self) -> str:
         """Which network to use, and why."""
@@ -68,8 +68,11 @@ class Verdict:
         )
         long = f"{dense} trained as long ({self.epochs} epochs)"
         if not judged.shown:
-            return f"One run shows nothing between {ticket} and {long}: {numbers}; use the ticket, which is smaller."
-        if self.dense_is_better:
+            better = (
+                f"{dense}, which is ahead" if self.dense_is_ahead else "the ticket, which is not behind, and smaller"
+            )
+            return f"One run shows nothing between {ticket} and {long}: {numbers}; use {better}."
+        if self.dense_is_ahead:
             return f"Use {dense}: {ticket} is behind {long}: {numbers}."
         return f"Use {ticket}: it is ahead of {long}: {numbers}."
 

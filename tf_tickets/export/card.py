@@ -85,7 +85,7 @@ def _opening(ticket):
         return (
             f"# Ticket: {_network(ticket)} {on}",
             f"A dense image classifier, with all its {total:,} prunable weights: trained for "
-            f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse one, and better than "
+            f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse one, and ahead of "
             f"that one on images held out for the choice; {inside}",
         )
     return (
