@@ -27,7 +27,7 @@ from tf_tickets.export.verify import verify
 from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
 from tf_tickets.registry import DATASETS
-from tf_tickets.settings import cli, options
+from tf_tickets.settings import checks, cli
 
 CONFIG = tt.Config.from_values(dataset="digits")
 FILES = ["runtime.npz", "ticket", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.tflite"]
@@ -133,14 +133,14 @@ def logits_of(ticket, images):
 
 def test_exactly_the_files_of_the_formats_appear(exported):
     assert sorted(os.listdir(exported.folder)) == FILES
-    assert list(table_of(exported.text)) == list(options.EXPORTS)
+    assert list(table_of(exported.text)) == list(checks.EXPORTS)
     plain, half, eighth = (os.path.getsize(exported.folder / name) for name in FILES[2:])
     assert 0.45 < half / plain < 0.6 and 0.25 < eighth / plain < 0.4
 
 
 def test_converter_and_interpreter_are_silent_and_progress_is_told(exported):
     assert exported.errors == ""
-    names = [f"export: {name}, {number} of 5" for number, name in enumerate(options.EXPORTS, 1)]
+    names = [f"export: {name}, {number} of 5" for number, name in enumerate(checks.EXPORTS, 1)]
     lines = ["export: reading the images to compare on", *names]
     assert exported.progress == "".join(f"tf-tickets: {line}\n" for line in lines)
 
@@ -183,7 +183,7 @@ def test_the_table_says_what_is_on_disk_and_what_was_measured(run_folder, export
         assert int(row["gzipped"].replace(",", "")) == sum(len(gzip.compress(data, 9)) for data in contents), name
     images = digits[0][np.arange(100) * 6]
     expected = ticket.predict(images)
-    for name in options.EXPORTS[2:]:
+    for name in checks.EXPORTS[2:]:
         _, found = interpreted(folder / table[name]["file"], images)
         assert float(table[name]["difference"]) == pytest.approx(np.abs(found - expected).max(), rel=0.1, abs=1e-6)
         assert table[name]["same"] == f"{100 * (found.argmax(1) == expected.argmax(1)).mean():.2f}"
@@ -307,7 +307,7 @@ def test_a_transformer_has_no_runtime_npz(bare, monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(formats, "_written", lambda job, name, path: made.append(name) or (folder, None, None))
     text = formats.export(folder, None, CONFIG)
-    assert made == [name for name in options.EXPORTS if name != "runtime"]
+    assert made == [name for name in checks.EXPORTS if name != "runtime"]
     assert "\nno runtime: vit_small is no network of the runtime's" in text
 
 

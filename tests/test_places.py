@@ -55,7 +55,7 @@ def test_what_cannot_be_used_is_refused_with_what_can(run):
     ],
 )
 def test_an_exception_is_one_line_in_the_runtime_as_elsewhere(error, expected):
-    assert errors.reason(error) == files._reason(error) == expected
+    assert errors.reason(error) == files.reason(error) == expected
 
 
 def test_the_runtime_hashes_files_and_names_tickets_as_the_rest_does(tmp_path):

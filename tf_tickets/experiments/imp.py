@@ -158,8 +158,8 @@ def _calibrate(plan, folder, *, stop, team, devices):
     else:
         plan, make, command = resolve(config, fitted.refits), searching.next_round, "imp"
     calibrate(
-        plan, fitted.home, fitted.exported, target=result.best, make=make, command=command, stop=stop, team=team,
-        devices=devices,
+        plan, fitted.home_in(folder), fitted.exported, target=result.best, make=make, command=command, stop=stop,
+        team=team, devices=devices,
     )  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def _is_refitted(result):
 def _finished(plan, folder):
     folder.remove_superfluous()
     result = to_export(plan, folder)
-    export_ticket(result.home, result.exported)
+    export_ticket(result.home_in(folder), result.exported)
     # The rounds of a refit may have been removed since.
     refits = result.refits and (plan.config.choice.refit or _is_refitted(result))
     return dataclasses.replace(result, refits=refits)

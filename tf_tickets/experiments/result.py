@@ -46,7 +46,10 @@ class Result:
     @property
     def home(self) -> runs.RunFolder:
         """The folder that the exported round is of: the run's, or one inside."""
-        run = runs.RunFolder(self.folder)
+        return self.home_in(runs.RunFolder(self.folder))
+
+    def home_in(self, run: runs.RunFolder) -> runs.RunFolder:
+        """The same, of a RunFolder of the run that may hold its lock."""
         run = run.refit if self.refits else run
         return run.rival if self.exports_rival else run
 

@@ -8,7 +8,8 @@ import zlib
 
 import numpy as np
 
-from tf_tickets.runtime.files import MOST_BYTES, Damaged, reason
+from tf_tickets.runtime import files
+from tf_tickets.runtime.files import Damaged, reason
 
 # What numpy and zipfile raise for sizes, encryption and compression that no ticket has.
 _STRANGE = (MemoryError, OverflowError, RuntimeError, SyntaxError, TypeError)
@@ -36,7 +37,7 @@ class Arrays:
             self._archive = zipfile.ZipFile(path if data is None else io.BytesIO(data))
             members = self._archive.infolist()
             size = sum(member.file_size for member in members)
-            if size > MOST_BYTES:
+            if size > files.MOST_BYTES:
                 raise ValueError(f"its members unpack to {size:,} bytes")
             if any(m.flag_bits & _ENCRYPTED or m.compress_type not in _METHODS for m in members):
                 raise ValueError("it is encrypted, or packed in a way that no npz is")
