@@ -258,3 +258,16 @@ def test_the_cost_of_testing_and_the_memory_are_those_of_their_rows():
     ours = rows["peak memory up to here, MiB: ticket"]["value"]
     plain = rows["plain TensorFlow, MiB: the work of two rounds"]["value"]
     assert f"| {ours:,.0f} MiB | {ours / plain:.2f} of the same work" in text and f"take {plain:,.0f}:" in text
+
+
+def test_the_ensembles_readme_prints_the_committed_rows():
+    folder = ROOT / "results" / "ensembles"
+    rows, text = storage.read_csv(str(folder / "rows.csv")), (folder / "README.md").read_text()
+    for members in {row["members"] for row in rows}:
+        accuracy, error = (
+            [100 * float(row["value"]) for row in rows if (row["members"], row["metric"]) == (members, metric)]
+            for metric in ("accuracy", "calibration_error")
+        )
+        each, errors = (", ".join(f"{v:.{places}f}" for v in values) for values, places in ((accuracy, 2), (error, 1)))
+        mean = sum(accuracy) / len(accuracy)
+        assert f"| {members} | {len(accuracy)} | {mean:.2f} % | {each} | {errors} % |" in text
