@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 
@@ -21,6 +22,7 @@ from tf_tickets.evaluation import calibration
 from tf_tickets.evaluation.evaluate import evaluate
 from tf_tickets.export import card, combine, formats, joint_ticket, origin, tflite, verify
 from tf_tickets.models import architecture, costs
+from tf_tickets.report import command
 
 IMAGES = sources.load("digits").test(slice(0, 20))[0]
 CALIBRATION = {"temperature": 2.5, "method": "validation", "images": 14, "loss": 1.0, "loss_before": 1.5}
@@ -122,6 +124,17 @@ def test_evaluate_measures_it_and_others_in_its_place_anew(members, joined, tmp_
     assert rows[0]["round"] == f"ensemble_{tt.Ticket.load(folder).content_digest[:8]}"
     combine.combine(members[1:], folder)
     assert evaluate([folder], config)[0]["round"] != rows[0]["round"]
+
+
+def test_a_report_of_runs_takes_a_folder_of_ensembles_too(members, joined, tmp_path):
+    run, folder = os.path.dirname(members[0]), tmp_path / "ensembles"
+    shutil.copytree(joined[0], folder / "all")
+    text, problems = command.report([run, str(folder)], str(tmp_path / "report"))
+    assert not problems and "ensembles/all" in text
+    (row,) = storage.read_csv(str(tmp_path / "report" / "ensembles.csv"))
+    assert (row["ensemble"], row["members"]) == ("ensembles/all", "3")
+    with pytest.raises(UsageError, match="ensembles holds no run"):
+        command.report([str(folder)], str(tmp_path / "alone"))
 
 
 def test_masks_are_asked_of_members_alone(joined, tmp_path):

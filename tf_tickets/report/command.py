@@ -101,6 +101,7 @@ def report(
 
 def _gathered(paths, out):
     """What `report` reads, once it is known that nothing read would be lost; rows have the digests of `pooled`."""
+    paths = [path for path in paths if not ensembles.alone(path)] or paths
     frame, problems = tables.collect(paths)
     if frame.empty:
         raise StateError("; ".join(problems))

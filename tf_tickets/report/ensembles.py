@@ -8,6 +8,7 @@ import pandas
 from tf_tickets import runs, storage
 from tf_tickets.columns import percent
 from tf_tickets.report.details import number, tolerant
+from tf_tickets.report.tables import run_folders
 
 COLUMNS = ("ensemble", "members", "weights_left", "density", "accuracy", "calibration_error", "images")
 
@@ -24,6 +25,11 @@ def gather(paths: Sequence[str], problems: list[str]) -> pandas.DataFrame:
         row = tolerant(lambda folder=folder: _row(folder), os.path.join(folder, runs.DOCUMENT), problems)
         rows += [row] if row else []
     return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def alone(path: str) -> bool:
+    """Whether a path holds tickets outside of runs, such as ensembles, and no run."""
+    return os.path.isdir(path) and not run_folders(path) and any(_tickets(path))
 
 
 def _tickets(path):
