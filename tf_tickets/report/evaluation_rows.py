@@ -108,14 +108,14 @@ def _rows(path, place):
             raise ValueError(f"row {line} lacks {lacking[0]}")
         texts = [name for name in ("run", *WHAT) if row.get(name) and plain_xml(row[name]) != row[name]]
         if texts:
-            raise ValueError(f"row {line}: {texts[0]} is {ascii(row[texts[0]])}, which no page can show")
+            raise ValueError(f"row {line}: {texts[0]} is {ascii(row[texts[0]])[:60]}, which no page can show")
         value, n = number(row, "value", line), number(row, "n", line, int)
         if math.isnan(value) or (row["metric"] == "loss" and math.isinf(value)):
             continue
         if abs(value) > MOST or (_FRACTION.match(row["metric"]) and not 0.0 <= value <= 1.0):
-            raise ValueError(f"row {line}: {row['metric']} is {row['value']}")
+            raise ValueError(f"row {line}: {row['metric'][:60]} is {row['value'][:60]}")
         if not (1 if row["metric"].startswith("confusion:") else 0) <= n < 2**63:
-            raise ValueError(f"row {line}: n is {row['n']}")
+            raise ValueError(f"row {line}: n is {row['n'][:60]}")
         run, index = place or (row["run"], number(row, "round", line, int))
         numbers = {"run": run, "round": index, "value": value, "n": n}
         rows.append(((run, index), numbers | {name: row[name] for name in WHAT}))
