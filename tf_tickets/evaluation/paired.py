@@ -5,13 +5,10 @@ The interval of a difference of accuracies is Newcombe's for paired proportions 
 classes: their intervals are combined by the square-and-add rule (MOVER; Zou and Donner, the same journal 27, 2008).
 """
 
-import statistics
 import typing
 from collections.abc import Sequence
 
 import numpy as np
-
-_Z = statistics.NormalDist().inv_cdf(0.975)
 
 
 class Difference(typing.NamedTuple):
@@ -89,9 +86,9 @@ def _distances(both, first, second, neither):
 
 def _wilson(right, n):
     """A proportion and the ends of its Wilson interval."""
-    p, square = right / n, _Z**2
-    middle, half = 2 * right + square, _Z * (square + 4 * right * (1 - p)) ** 0.5
-    return p, (middle - half) / (2 * (n + square)), (middle + half) / (2 * (n + square))
+    from scipy import stats  # which takes a second to import
+
+    return right / n, *stats.binomtest(right, n).proportion_ci(0.95, "wilson")
 
 
 def _correlation(both, first, second, neither):

@@ -13,10 +13,9 @@ from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
 from tf_tickets.notices import say
-from tf_tickets.pruning import round_masks, wrapping
 from tf_tickets.runtime.facts import HOTTEST
 from tf_tickets.settings.checks import folds_of
-from tf_tickets.workers import joined, messages
+from tf_tickets.workers import joined
 from tf_tickets.workers.team import Alone
 
 
@@ -42,7 +41,7 @@ def calibrate(
     if (count := folds_of(method)) is None:
         held = session.validation
         assert held is not None, "folds.check has seen to it"
-        logits, labels = _of_validation(session, folder.round(index), held, run_stop), held.labels
+        logits, labels = session.logits_of_round(folder.round(index), held, run_stop), held.labels
     else:
         trained = make(session, folder, index)
         logits, labels = _of_folds(session, folder, trained, count, run_stop)
@@ -54,20 +53,6 @@ def calibrate(
     elif fitted["temperature"] > HOTTEST / 1.01:
         say("WARNING: the temperature is the highest there is: images held out are predicted no better than by chance")
     storage.write_json(target.calibration, storage.seal(fitted))
-
-
-def _of_validation(session, round_folder, images, stop):
-    """Logits of images by a complete round."""
-    team, plan = session.team, session.plan
-    masks = team.arrays_from_chief(
-        lambda: round_masks.read(round_folder.mask, plan), lambda: messages.specs_of(plan.dense_masks)
-    )
-    weights = team.arrays_from_chief(
-        lambda: storage.read_arrays(round_folder.weights), lambda: messages.specs_of(session.initial)
-    )
-    wrapping.write_masks(session.steps.model, masks)
-    wrapping.write_state(session.steps.model, weights, masks)
-    return accuracy.logits_of(session.steps.logits, images, session.data_set, stop=stop, team=team)
 
 
 def _of_folds(session, run, trained, count, stop):

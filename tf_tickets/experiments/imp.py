@@ -53,11 +53,10 @@ def imp(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | No
     with joined(config, "imp", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         devices = run_rounds(plan, folder, todo, stop, team=team).devices if todo else None
-        exports_rival = False
         if rival.is_asked(config):
-            exports_rival, devices = _contest(plan, folder, stop=stop, team=team, devices=devices)
+            devices = _contest(plan, folder, stop=stop, team=team, devices=devices)
         if config.choice.refit:
-            devices = _refit(plan, folder, exports_rival, stop=stop, team=team, devices=devices)
+            devices = _refit(plan, folder, stop=stop, team=team, devices=devices)
         if config.choice.calibration != "none":
             _calibrate(plan, folder, stop=stop, team=team, devices=devices)
         return team.from_chief_alone(lambda: _finished(plan, folder))
@@ -117,27 +116,26 @@ def _is_choice(value):
 
 
 def _contest(plan, folder, *, stop, team, devices):
-    """Trains the rival and compares it with the chosen round: (whether it becomes the ticket, devices)."""
+    """Trains the rival and compares it with the chosen round; the devices, if any."""
     _, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
-    epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+    epochs = _told_epochs(plan, folder, team)
     session = rival.train(plan.config, folder.rival, epochs, stop, team=team, devices=devices)
-    devices = rival.compare(plan, folder, chosen, epochs, stop=stop, team=team, session=session, devices=devices)
-    return bool(team.from_chief(lambda: int(to_export(plan, folder).exports_rival), _is_answer)), devices
+    return rival.compare(plan, folder, chosen, epochs, stop=stop, team=team, session=session, devices=devices)
 
 
-def _refit(plan, folder, exports_rival, *, stop, team, devices):
+def _refit(plan, folder, *, stop, team, devices):
     """Runs the rounds up to the chosen one, or the rival, again on all images of the subset; the devices, if any."""
-    rounds, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
-    if exports_rival:
-        epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+    result = _told(plan, folder, team)
+    if result.exports_rival:
+        epochs = _told_epochs(plan, folder, team)
         session = rival.train(plan.config, folder.refit.rival, epochs, stop, team=team, devices=devices, refits=True)
         return session.devices if session else devices
     todo = team.from_chief(
-        lambda: incomplete(folder.refit, range(chosen + 1)), lambda value: are_rounds(value, chosen + 1)
+        lambda: incomplete(folder.refit, range(result.chosen + 1)), lambda value: are_rounds(value, result.chosen + 1)
     )
     if not todo:
         return devices
-    whole = resolve(plan.config.replace(rounds=rounds), refits=True)
+    whole = resolve(plan.config.replace(rounds=result.rounds), refits=True)
     return run_rounds(whole, folder.refit, todo, stop, team=team, devices=devices).devices
 
 
@@ -147,13 +145,13 @@ def _calibrate(plan, folder, *, stop, team, devices):
     from tf_tickets.experiments.calibrating import calibrate
 
     result, method = _told(plan, folder, team), plan.config.choice.calibration
-    if team.from_chief(lambda: int(is_calibrated(result.best, method)), _is_answer):
+    if team.from_chief(lambda: is_calibrated(result.best, method), messages.is_answer):
         return
     # What a refit trains on all images is calibrated on held-out ones by the network that has not seen them.
     fitted = dataclasses.replace(result, refits=result.refits and method != "validation")
     config = plan.config.replace(rounds=result.rounds)
     if result.exports_rival:
-        epochs = team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
+        epochs = _told_epochs(plan, folder, team)
         plan, make, command = rival.resolved(config, epochs, fitted.refits), rival.the_round, "train"
     else:
         plan, make, command = resolve(config, fitted.refits), searching.next_round, "imp"
@@ -168,18 +166,19 @@ def _told(plan, folder, team):
 
     def facts():
         result = to_export(plan, folder)
-        return [result.rounds, result.chosen, int(result.refits), int(result.exports_rival)]
+        return [result.rounds, result.chosen, result.refits, result.exports_rival]
 
     def fits(value):
-        return isinstance(value, list) and _is_choice(value[:2]) and len(value) == 4 and all(map(_is_answer, value[2:]))
+        answers = value[2:] if isinstance(value, list) else []
+        return len(answers) == 2 and all(map(messages.is_answer, answers)) and _is_choice(value[:2])
 
     rounds, chosen, refits, exports_rival = team.from_chief(facts, fits)
-    return Result(folder.folder, rounds, chosen, bool(refits), exports_rival=bool(exports_rival))
+    return Result(folder.folder, rounds, chosen, refits, exports_rival=exports_rival)
 
 
-def _is_answer(value):
-    """Whether this is yes or no, as a number."""
-    return messages.is_whole(value, 0, 2)
+def _told_epochs(plan, folder, team):
+    """The epochs of a rival, as the chief tells them to all workers."""
+    return team.from_chief(lambda: _epochs(plan, folder), lambda value: messages.is_whole(value, 1))
 
 
 def to_export(plan: Plan, folder: runs.RunFolder) -> Result:

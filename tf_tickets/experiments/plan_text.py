@@ -82,7 +82,7 @@ def _again(plan):
         return [], 0
     whole = resolve(config, refits=True)
     last = latest_choice(config)
-    contested = rival.is_asked(config) and config.choice.choose is None
+    contested = rival.may_be_exported(config)
     most = "at most " if config.choose == "validation" or contested else ""
     steps = whole.steps_of(range(last + 1))
     if contested:

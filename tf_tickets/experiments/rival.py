@@ -17,6 +17,7 @@ from tf_tickets.experiments import opening
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.notices import say
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import IN_FULL
 from tf_tickets.workers import messages
 from tf_tickets.workers.team import Alone
 
@@ -108,10 +109,7 @@ def resolved(config: Config, epochs: int, refits: bool = False) -> Plan:
       config: of the search.
       refits: whether on all images of the subset.
     """
-    alone = config.replace(
-        rounds=1, epochs=epochs, control="none", search_epochs=None, mask_distance=None, mask_patience=3,
-        full_rounds=None, choose=None, refit=False, rival="none",
-    )  # fmt: skip
+    alone = config.replace(**IN_FULL, rounds=1, epochs=epochs, control="none", choose=None, refit=False, rival="none")
     return resolve(alone, refits)
 
 
@@ -152,7 +150,7 @@ def train(
     Returns:
       The Session that trained it; None where it was complete.
     """
-    if team.from_chief(lambda: int(is_complete(folder, epochs)), lambda value: messages.is_whole(value, 0, 2)):
+    if team.from_chief(lambda: is_complete(folder, epochs), messages.is_answer):
         return None
     from tf_tickets.experiments.rounds import run_rounds
 
@@ -218,10 +216,7 @@ def compare(
       The devices of the process, where it has a Session now.
     """
     devices = session.devices if session else devices
-    there = team.from_chief(
-        lambda: int(verdict(plan, folder, chosen, epochs) is not None), lambda value: messages.is_whole(value, 0, 2)
-    )
-    if there:
+    if team.from_chief(lambda: verdict(plan, folder, chosen, epochs) is not None, messages.is_answer):
         return devices
     from tf_tickets.experiments.session import Session
     from tf_tickets.workers import joined
@@ -231,7 +226,7 @@ def compare(
     session = session or Session(resolved(plan.config, epochs), team, devices)
     images = session.test if session.validation is None else session.validation
     compared = folder.round(chosen), folder.rival.round(0)
-    ticket, dense = (_predictions(session, each, images, stop) for each in compared)
+    ticket, dense = (session.logits_of_round(each, images, stop).argmax(axis=1) for each in compared)
     counts = paired.outcomes(images.labels, ticket, dense, session.data_set.classes)
     team.from_chief_alone(
         lambda: storage.write_json(
@@ -239,20 +234,3 @@ def compare(
         )
     )
     return session.devices
-
-
-def _predictions(session, round_folder, images, stop):
-    """The classes that a complete round's network gives to images: integers [n]."""
-    from tf_tickets.evaluation import accuracy
-    from tf_tickets.pruning import wrapping
-
-    state, masks = (
-        session.team.arrays_from_chief(lambda path=path: storage.read_arrays(path), lambda known=known: known)
-        for path, known in (
-            (round_folder.weights, messages.specs_of(session.initial)),
-            (round_folder.mask, messages.specs_of(session.plan.dense_masks)),
-        )
-    )
-    wrapping.write_state(session.steps.model, state, masks)
-    logits = accuracy.logits_of(session.steps.logits, images, session.data_set, stop=stop, team=session.team)
-    return logits.argmax(axis=1)

@@ -20,7 +20,7 @@ from tf_tickets.settings.checks import folds_of
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.gradients import LossGradient
 from tf_tickets.training.steps import Steps
-from tf_tickets.workers import joined
+from tf_tickets.workers import joined, messages
 from tf_tickets.workers.team import ALONE, Alone
 
 
@@ -152,6 +152,19 @@ class Session:
         """
         logits = accuracy.logits_of(self.steps.logits, images, self.data_set, stop=stop, team=self.team)
         return accuracy.metrics(logits, images.labels, self.data_set.classes, self.plan.config.training.loss)
+
+    def logits_of_round(
+        self, folder: runs.RoundFolder, images: pipeline.Images, stop: Callable[[], bool]
+    ) -> np.ndarray:  # fmt: skip
+        """Logits, float32 [n, classes], of a complete round's network, which then stands here."""
+        weights = self.team.arrays_from_chief(
+            lambda: storage.read_arrays(folder.weights), lambda: messages.specs_of(self.initial)
+        )
+        masks = self.team.arrays_from_chief(
+            lambda: storage.read_arrays(folder.mask), lambda: messages.specs_of(self.plan.dense_masks)
+        )
+        wrapping.write_state(self.steps.model, weights, masks)
+        return accuracy.logits_of(self.steps.logits, images, self.data_set, stop=stop, team=self.team)
 
     def evaluations(self, stop: Callable[[], bool]) -> dict[str, float]:
         """Columns of one epoch's evaluation: test, and validation where there is a split."""

@@ -16,6 +16,8 @@ from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.strategies import IMP, RETRAIN, TRAIN
 from tf_tickets.registry import CONTROLS, DATASETS
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import IN_FULL
+from tf_tickets.workers import messages
 from tf_tickets.workers.joined import are_rounds, joined
 
 
@@ -51,7 +53,7 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
         devices = _trained(plan, folder, todo, make, stop=stop, team=team) if todo else None
         target = folder.round(rounds - 1)
-        if not team.from_chief(lambda: is_calibrated(target, method), lambda value: isinstance(value, bool)):
+        if not team.from_chief(lambda: is_calibrated(target, method), messages.is_answer):
             _calibrate(plan, folder, target, make, stop=stop, team=team, devices=devices)
         return team.from_chief_alone(lambda: exported(folder, rounds, rounds - 1))
 
@@ -71,7 +73,7 @@ def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
     # These shorten the rounds of a search; a round on its own is trained in full. `gradual` has the search's epochs.
     control, ticket, content = CONTROLS[config.pruning.control], None, ()
     if not control.in_one_run:
-        config = config.replace(search_epochs=None, mask_distance=None, mask_patience=3, full_rounds=None)
+        config = config.replace(**IN_FULL)
     if (config.choice.choose or "").isdigit():  # of a search's rounds
         config = config.replace(choose=None)
     if control.place == IMP:

@@ -159,6 +159,10 @@ class Pruning:
         return frozenset(self.rounds - 1 if part == "last" else int(part) for part in listed)
 
 
+# What makes every round a full one, whatever a search shortens.
+IN_FULL = {name: getattr(Pruning, name) for name in ("search_epochs", "mask_distance", "mask_patience", "full_rounds")}
+
+
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """Which network becomes the ticket, and how its probabilities are calibrated."""

@@ -38,6 +38,11 @@ def is_whole(value: object, low: int = 0, high: float = float("inf")) -> bool:
     return type(value) is int and low <= value < high
 
 
+def is_answer(value: object) -> bool:
+    """Whether a JSON value is yes or no."""
+    return isinstance(value, bool)
+
+
 def of_value(value: object) -> bytes:
     """The bytes of a JSON value."""
     return json.dumps(value).encode("utf-8")
