@@ -15,7 +15,7 @@ from scipy import special
 from torture import resealed
 
 import tf_tickets as tt
-from tf_tickets import runs, runtime, storage
+from tf_tickets import confidence, runs, runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import sources, subsets
 from tf_tickets.errors import StateError, UsageError
@@ -271,7 +271,7 @@ def test_rows_say_which_temperature_they_are_of_and_others_are_measured_anew(cop
     assert by["1", "temperature"] == ticket.temperature and ("0", "temperature") not in by
     images, labels = sources.load("digits").test()
     probabilities = ticket.predict(images)
-    wanted = calibration.expected_calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+    wanted = confidence.expected_calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
     assert by["1", "calibration_error"] == pytest.approx(wanted, abs=1e-4)
     assert by["1", "calibration_error_uncalibrated"] != by["1", "calibration_error"]
     kept = storage.read_arrays(folder.round(1).predictions)
@@ -279,7 +279,9 @@ def test_rows_say_which_temperature_they_are_of_and_others_are_measured_anew(cop
     assert kept["temperature"] == ticket.temperature
     shown = reliability.gather([folder], problems := [])
     assert not problems and shown["ticket"][0].temperatures == (ticket.temperature,)
-    assert reliability.error(kept["confidences"], kept["predictions"] == labels) == pytest.approx(wanted, abs=1e-4)
+    assert confidence.expected_calibration_error(kept["confidences"], kept["predictions"] == labels) == pytest.approx(
+        wanted, abs=1e-4
+    )
     tt.imp(config.replace(calibration="validation"))
     again = {(row["round"], row["metric"]): float(row["value"]) for row in evaluate([folder.folder], ask)}
     assert again["1", "temperature"] == tt.Ticket.load(folder.ticket).temperature != by["1", "temperature"]

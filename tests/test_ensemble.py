@@ -13,12 +13,11 @@ from scipy import special
 from torture import resealed
 
 import tf_tickets as tt
-from tf_tickets import errors, runs, runtime, storage
+from tf_tickets import confidence, errors, runs, runtime, storage
 from tf_tickets.analysis.analyze import analyze
 from tf_tickets.backend import tf
 from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.evaluation import calibration
 from tf_tickets.evaluation.evaluate import evaluate
 from tf_tickets.export import card, combine, formats, joint_ticket, origin, tflite, verify
 from tf_tickets.models import architecture, costs
@@ -119,7 +118,7 @@ def test_evaluate_measures_it_and_others_in_its_place_anew(members, joined, tmp_
     mean = mean_of(members, images)
     by = {row["metric"]: float(row["value"]) for row in rows}
     assert by["accuracy"] == pytest.approx((mean.argmax(axis=1) == labels).mean(), abs=0.003)
-    wanted = calibration.expected_calibration_error(mean.max(axis=1), mean.argmax(axis=1) == labels)
+    wanted = confidence.expected_calibration_error(mean.max(axis=1), mean.argmax(axis=1) == labels)
     assert by["calibration_error"] == pytest.approx(wanted, abs=0.002)
     assert rows[0]["round"] == f"ensemble_{tt.Ticket.load(folder).content_digest[:8]}"
     combine.combine(members[1:], folder)

@@ -16,7 +16,7 @@ from absl import flags
 from conftest import QUICK, ROOT
 
 import tf_tickets as tt
-from tf_tickets import columns, errors, registry, runs, storage
+from tf_tickets import columns, confidence, errors, registry, runs, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import attacks, calibration, corruptions, evaluate, networks, predictions, replicas
@@ -269,12 +269,12 @@ def test_an_attack_s_restarts_are_its_worst(trained, monkeypatch):
 
 
 def test_calibration_error_of_cases_made_by_hand():
-    error = calibration.expected_calibration_error
+    error = confidence.expected_calibration_error
     assert error(np.full(10, 0.7), np.arange(10) < 7) == pytest.approx(0.0)
     assert error(np.full(10, 0.9), np.arange(10) < 6) == pytest.approx(0.3)
     # Two bins: 4 images at 0.95 all right, 6 at 0.55 of which 2 are right.
-    confidence, correct = np.repeat([0.95, 0.55], [4, 6]), np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], bool)
-    assert error(confidence, correct) == pytest.approx(0.4 * 0.05 + 0.6 * (0.55 - 1 / 3))
+    sure, correct = np.repeat([0.95, 0.55], [4, 6]), np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0], bool)
+    assert error(sure, correct) == pytest.approx(0.4 * 0.05 + 0.6 * (0.55 - 1 / 3))
     # Over- and underconfidence cancel within a bin and not between bins; an edge belongs to the bin below.
     assert error(np.array([0.62, 0.64]), np.array([True, False]), 2) == pytest.approx(0.13)
     assert error(np.array([0.5, 0.75]), np.array([True, False]), 2) == pytest.approx(0.625)

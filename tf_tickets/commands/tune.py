@@ -97,8 +97,12 @@ def _row(tuned, choice, index) -> "Row":
             norm=fitted and fitted.norm, fits=fitted and fitted.fits,
         )  # fmt: skip
     scores = choice.scores[index]
-    mean, error = rules.estimate(list(scores.values())) if why is None else (None, None)
-    return Row(**facts, scores=[scores.get(fold) for fold in range(tuned.folds)], mean=mean, error=error)
+    each = [scores.get(fold) for fold in range(tuned.folds)]
+    if why is not None:
+        return Row(**facts, scores=each)
+    mean, error = estimated = rules.estimate(list(scores.values()))
+    within = rules.is_within(estimated, rules.estimate(list(choice.scores[choice.best].values())))
+    return Row(**facts, scores=each, mean=mean, error=error, within=within)
 
 
 def _begun(run):

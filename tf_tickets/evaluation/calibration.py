@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import typing
 
+from tf_tickets import confidence
 from tf_tickets.lazy_modules import np
 
 if typing.TYPE_CHECKING:  # it imports TensorFlow
@@ -12,7 +13,6 @@ if typing.TYPE_CHECKING:  # it imports TensorFlow
 
     from tf_tickets.data.pipeline import Images
 
-BINS = 15
 UNCALIBRATED, TEMPERATURE = "calibration_error_uncalibrated", "temperature"
 _OF_PROBABILITIES = ("calibration_error", UNCALIBRATED, TEMPERATURE)
 
@@ -54,29 +54,13 @@ def fitted(logits: np.ndarray, labels: np.ndarray, method: str) -> dict:
     }  # fmt: skip
 
 
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:
-    """Mean distance between confidence and accuracy over bins of equal width (Guo et al. 2017).
-
-    Args:
-      confidence: float [n] in (0, 1], of the predicted class.
-      correct: boolean [n], whether it was right.
-      bins: their number; bin i holds confidences in (i / bins, (i + 1) / bins].
-
-    Returns:
-      The distances weighted by the images of each bin, a fraction.
-    """
-    index = np.clip(np.ceil(np.asarray(confidence) * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(index, np.asarray(confidence), bins) - np.bincount(index, np.asarray(correct, float), bins)
-    return float(np.abs(gap).sum() / len(index))
-
-
 def metrics(logits: np.ndarray, images: Images, temperature: float) -> list[tuple[str, float, int]]:
     """The rows of the calibration error of logits, float [n, classes], of a data.pipeline.Images.
 
     Where a temperature was fitted: that of the ticket's probabilities, that without the temperature, and it itself.
     """
     correct = logits.argmax(axis=1) == images.labels
-    errors = [expected_calibration_error(confidences(logits, each), correct) for each in (temperature, 1.0)]
+    errors = [confidence.expected_calibration_error(confidences(logits, each), correct) for each in (temperature, 1.0)]
     rows = [("calibration_error", errors[0]), (UNCALIBRATED, errors[1]), (TEMPERATURE, temperature)]
     return [(*row, len(images)) for row in (rows if temperature != 1.0 else rows[:1])]
 

@@ -10,15 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_tickets import runs, storage
+from tf_tickets.confidence import BINS, binned, expected_calibration_error
 from tf_tickets.plotting.canvas import BLUE, INK, SOFT, canvas
 from tf_tickets.report import html, sentences
 from tf_tickets.report.details import tolerant
 
 if typing.TYPE_CHECKING:
     from tf_tickets.report.sections import Group
-
-# As those of the calibration error.
-BINS = 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,20 +77,6 @@ def _pooled(parts):
     return Kept(*arrays, tuple(temperature for part in parts for temperature in part.temperatures))
 
 
-def binned(confidences: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(images, mean confidence, accuracy) of each of BINS equal bins; nan in a bin without images."""
-    index = np.clip(np.ceil(np.asarray(confidences, float) * BINS).astype(int) - 1, 0, BINS - 1)
-    counts, sure, right = (np.bincount(index, weights, BINS) for weights in (None, confidences, correct))
-    with np.errstate(invalid="ignore"):
-        return counts, sure / counts, right / counts
-
-
-def error(confidences: np.ndarray, correct: np.ndarray) -> float:
-    """The expected calibration error, a fraction."""
-    counts, sure, right = binned(confidences, correct)
-    return float(np.nansum(counts * np.abs(sure - right)) / counts.sum())
-
-
 def figure(shown: dict[str, tuple[Kept, int]]) -> Figure:
     """A column for each network: accuracy against confidence, below it the images of each bin."""
     drawn = canvas(0.6 + 2.7 * len(shown), 3.9)
@@ -105,9 +89,17 @@ def figure(shown: dict[str, tuple[Kept, int]]) -> Figure:
         lines.append((kept.confidences, BLUE, "o", "after T" if calibrated else "as it is"))
         for confidences, colour, marker, label in lines:
             counts, sure, right = binned(confidences, kept.correct)
-            text = f"{label}: error {100 * error(confidences, kept.correct):.1f} %"
+            text = f"{label}: error {100 * expected_calibration_error(confidences, kept.correct):.1f} %"
             there = counts > 0
-            top.plot(sure[there], right[there], color=colour, marker=marker, markersize=3.5, linewidth=1.2, label=text)
+            top.plot(
+                sure[there] / counts[there],
+                right[there] / counts[there],
+                color=colour,
+                marker=marker,
+                markersize=3.5,
+                linewidth=1.2,
+                label=text,
+            )
             middles = (np.arange(BINS) + 0.5) / BINS
             filled = colour == BLUE
             bottom.bar(

@@ -25,6 +25,7 @@ class Row:
       state: finished, diverged or stopped early.
       scores: by fold; None where the fold is not trained. Empty with weight_norm.
       mean, error: of the scores of a finished point, fractions; None of others and with weight_norm.
+      within: whether that mean is within one standard error of the highest.
       train_accuracy, train_loss, norm, fits: with weight_norm, of a finished point; else None.
     """
 
@@ -34,6 +35,7 @@ class Row:
     scores: Sequence[float | None] = ()
     mean: float | None = None
     error: float | None = None
+    within: bool = False
     train_accuracy: float | None = None
     train_loss: float | None = None
     norm: float | None = None
@@ -73,13 +75,6 @@ class Tuned:
     def folds(self) -> int:
         """How many there are; 0 with weight_norm."""
         return len(self.rows[0].scores)
-
-    def is_within(self, row: Row) -> bool:
-        """Whether a point's mean is within one standard error of the highest mean."""
-        if self.best is None or row.mean is None:
-            return False
-        best = self.rows[self.best]
-        return row.mean >= (best.mean or 0.0) - (best.error or 0.0) - 1e-9
 
 
 def finish(tuned: Tuned, command: str) -> str:
@@ -122,14 +117,14 @@ def _cells(tuned, index):
     else:
         measured = {
             "metric": tuned.metric.replace(" ", "_"), **{f"fold_{n}": score for n, score in enumerate(row.scores)},
-            "mean": row.mean, "standard_error": row.error, "within_one_standard_error": int(tuned.is_within(row)),
+            "mean": row.mean, "standard_error": row.error, "within_one_standard_error": int(row.within),
         }  # fmt: skip
     chosen = int(index == tuned.chosen)
     return {**row.texts, "state": row.state, **measured, "chosen": chosen, "runs": " ".join(row.runs)}
 
 
 def _table(tuned):
-    marks = ["*" if i == tuned.chosen else "+" if tuned.is_within(row) else "" for i, row in enumerate(tuned.rows)]
+    marks = ["*" if i == tuned.chosen else "+" if row.within else "" for i, row in enumerate(tuned.rows)]
     columns = {"": marks, **{name: [row.texts[name] for row in tuned.rows] for name in tuned.rows[0].texts}}
     if tuned.best is None:
         columns |= {

@@ -47,6 +47,11 @@ def estimate(scores: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(scores), statistics.stdev(scores) / math.sqrt(len(scores))
 
 
+def is_within(estimated: tuple[float, float], best: tuple[float, float]) -> bool:
+    """Whether a mean is at most one standard error of the best's below the best's; both as of `estimate`."""
+    return estimated[0] >= best[0] - best[1] - _ROUNDING
+
+
 def choose_by_folds(scores: Sequence[Mapping[int, float]], folds: int, order: Sequence[int]) -> tuple[int, int]:
     """One standard error towards the simpler (Breiman et al. 1984; Hastie et al. 2009, 7.10).
 
@@ -64,8 +69,7 @@ def choose_by_folds(scores: Sequence[Mapping[int, float]], folds: int, order: Se
     """
     estimates = {index: estimate(list(scores[index].values())) for index in order if len(scores[index]) == folds}
     best = max(estimates, key=lambda index: round(estimates[index][0] / _ROUNDING))
-    mean, error = estimates[best]
-    return next(index for index in estimates if estimates[index][0] >= mean - error - _ROUNDING), best
+    return next(index for index in estimates if is_within(estimates[index], estimates[best])), best
 
 
 def hopeless(scores: Sequence[Mapping[int, float]], folds: int) -> list[int]:
