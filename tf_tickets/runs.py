@@ -40,7 +40,7 @@ class RunFolder:
     @classmethod
     def of(cls, config: Config, command: str = "imp", content: Iterable[tuple] = ()) -> "RunFolder":
         """The folder that a configuration names."""
-        for name, path in (("pretrained", config.network.pretrained), ("subset_file", config.data.subset_file)):
+        for name, path in (("pretrained", config.network.backbone), ("subset_file", config.data.subset_file)):
             if path:
                 content = [*content, (name, storage.file_digest(path))]
         name = f"{config.data.dataset}-{config.network.model}-{config.digest(command, content)}"

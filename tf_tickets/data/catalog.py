@@ -80,6 +80,10 @@ class DataSet:
         """Whether images stay encoded, and of any size, until they are used."""
         return self.crop_low is not None
 
+    def cropped_to(self, image_shape: tuple[int, int, int]) -> DataSet:
+        """Pictures of any size as crops of another; images of one size stay as they are."""
+        return dataclasses.replace(self, image_shape=image_shape) if self.encoded else self
+
     @property
     def base(self) -> str:
         """The chain that the policy `base` means, such as crop(4)|flip."""

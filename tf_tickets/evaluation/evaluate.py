@@ -64,6 +64,8 @@ def data_set_of(subject: networks.Subject, config: Config) -> DataSet:
     if sources.of(facts["dataset"]).of_folder and data_dir is None:
         origin.check_pictures(subject.ticket, subject.source_run, None)
     data_set = facts_of(dataclasses.replace(config.data, dataset=facts["dataset"], data_dir=data_dir))
+    if facts["image_shape"][2] == data_set.image_shape[2]:
+        data_set = data_set.cropped_to(tuple(facts["image_shape"]))
     if data_set.classes != len(facts["labels"]) or list(data_set.image_shape) != list(facts["image_shape"]):
         raise UsageError(
             f"the pictures in --data_dir={data_dir} have {data_set.classes} classes of "

@@ -161,7 +161,7 @@ def resolve(config: Config, refits: bool = False) -> Plan:
       config: the settings.
       refits: for the rounds that --refit runs again, on all images of the subset.
     """
-    data_set = facts_of(config.data)
+    data_set = architecture.as_seen(config.network, facts_of(config.data))
     config = _with_official_validation(config, data_set)
     _check_augment(config.augment, data_set)
     if config.run.strategy == "multi_worker" and criteria.wants_gradients(config.pruning.criterion):

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.experiments import advice, folds, opening, plan_pictures, rival
+from tf_tickets.experiments import advice, backbone, folds, opening, plan_pictures, rival
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import DATASETS
@@ -127,6 +127,20 @@ def _of_a_ticket(plan, ticket):
     return plan.control.start_text(start, conditions)
 
 
+def _enlarged(network):
+    """To which size images are enlarged inside the network."""
+    if not network.enlarged_from:
+        return ""
+    (height, width), (tall, wide) = network.given_shape[:2], network.image_shape[:2]
+    return f"; images of {height}x{width} are enlarged to {tall}x{wide} inside"
+
+
+def _backbone(settings):
+    """The line that names the backbone."""
+    source = backbone.source(settings)
+    return [f"backbone    {settings.pretrained}: {source['origin']}; licence: {source['licence']}"] if source else []
+
+
 def text(
     plan: Plan, command: str, ticket: "Ticket | None" = None, folder: runs.RunFolder | None = None
 ) -> str:  # fmt: skip
@@ -157,7 +171,8 @@ def text(
         + f"{plan.data_set.test_images} test images",
         f"augment     {policies.expand(config.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
         f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
-        f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights",
+        f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights" + _enlarged(network),
+        *_backbone(config.network),
     ]
     pictures = DATASETS[plan.data_set.name].pictures(config.data.data_dir)
     own = [] if pictures is None else ["", plan_pictures.text(pictures)]

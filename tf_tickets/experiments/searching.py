@@ -108,6 +108,7 @@ def _continues(session, ticket):
     plan, ids = session.plan, ids_digest(training_ids(session.subset_rows()))
     same = ticket.data["dataset"] == plan.data_set.name and ticket.ids_digest == ids
     same = same and bool(ticket.rewound) and ticket.network["classes"] == plan.network.classes
+    same = same and ticket.network.get("image_size") == plan.network.image_size
     return same and ticket.network["head"] == plan.network.head
 
 

@@ -10,10 +10,10 @@ from tf_tickets.backend import Devices, keras
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.errors import plain
 from tf_tickets.evaluation import accuracy
-from tf_tickets.experiments import artefacts
+from tf_tickets.experiments import artefacts, backbone
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
-from tf_tickets.models import auxiliary, builder, pretrained, state, synchronised
+from tf_tickets.models import architecture, auxiliary, builder, pretrained, state, synchronised
 from tf_tickets.notices import say
 from tf_tickets.pruning import wrapping
 from tf_tickets.settings.checks import folds_of
@@ -52,7 +52,7 @@ class Session:
             plan = plan.of_images(len(self.subset.train), len(self.subset.validation))
         self.plan = plan
         self.train = pipeline.Images.of(self.source, self.subset.train, lazy=True)
-        self.data_set = pipeline.measured(self.source.data_set, self.train)
+        self.data_set = pipeline.measured(architecture.as_seen(config.network, self.source.data_set), self.train)
         held = self.subset.validation
         self.validation = pipeline.Images.of(self.source, held, lazy=True) if len(held) else None
         self.test = pipeline.Images.of_test(self.source, lazy=True)
@@ -67,8 +67,9 @@ class Session:
         described = plan.network
         with self.devices.strategy.scope():
             model = builder.build(
-                config.network.model, classes=described.classes, image_shape=described.image_shape,
+                config.network.model, classes=described.classes, image_shape=described.given_shape,
                 stem=described.stem, width=described.width, head=described.head, kappa=described.kappa,
+                image_size=described.image_size,
                 seed=plan.control.initial_seed(config.run.seed), precision=config.run.precision,
             )  # fmt: skip
             network = self.prepare(model)
@@ -87,8 +88,8 @@ class Session:
     def prepare(self, model: keras.Model) -> keras.Model:
         """The network that is trained: the backbone loaded, auxiliary normalisation added, prunable layers wrapped."""
         config = self.plan.config
-        if config.network.pretrained:
-            say(pretrained.load(model, pretrained.read(config.network.pretrained, model=model)))
+        if path := config.network.backbone:
+            say(pretrained.load(model, pretrained.read(path, model=model)))
         model = self.normalising(model)
         if config.training.adversarial:
             model = auxiliary.add(model)
@@ -177,14 +178,13 @@ class Session:
 
     def manifest(self, identity: str) -> dict:
         """Which run this is, and what of."""
-        backbone = self.plan.config.network.pretrained
         return {
             "identity": identity,
             "replicas": self.devices.replicas,
             **({"workers": self.devices.workers} if self.devices.workers > 1 else {}),
             **({"pictures": dict(self.plan.content)["pictures"]} if self.data_set.own else {}),
             "training_images": len(self.train),
-            **({"pretrained": storage.file_digest(backbone)} if backbone else {}),
+            **backbone.facts(self.plan.config.network),
             "network": {
                 "trainable_parameters": self.plan.network.trainable_parameters(),
                 "prunable_weights": self.plan.weights[0],

@@ -49,6 +49,7 @@ def text(ticket: Ticket, metrics: dict, test_images: int | None, folder: str = "
         "## Data",
         f"{len(ticket.labels)} classes: {_some(ticket.labels)}. Images {shape} (height, width, channels), "
         f"{data.get('dtype', 'uint8')}. {_training_data(ticket)}",
+        *(["## Backbone", _backbone(ticket)] if ticket.settings.get("backbone") else []),
         "## Preprocessing",
         _preprocessing(data),
         "## Numbers",
@@ -92,6 +93,15 @@ def _opening(ticket):
         f"# Ticket: {_network(ticket)} {on}",
         f"A sparse image classifier found by iterative magnitude pruning: {weights}. It is round {ticket.round} of its "
         f"search; {inside}",
+    )
+
+
+def _backbone(ticket):
+    """What it started from, with images that are not among those of its data set."""
+    facts = {name: code(text) if text else "unknown" for name, text in ticket.settings["backbone"].items()}
+    return (
+        f"Training started from weights learned on other data: {facts.get('origin', 'unknown')}, SHA-256 "
+        f"{facts.get('sha256', 'unknown')}, licence {facts.get('licence', 'unknown')}."
     )
 
 

@@ -51,7 +51,7 @@ def _described(document):
     """The architecture.Network of one member."""
     network = _network(document)
     _check_layers(document, network)
-    if document["data"]["image_shape"] != list(network.image_shape):
+    if document["data"]["image_shape"] != list(network.given_shape):
         raise ValueError("its image shape is not that of its network")
     if len(document["data"]["labels"]) != network.classes:
         raise ValueError("its labels are not one name for each class")
@@ -102,14 +102,15 @@ def check_calibration(calibration: dict | None) -> None:
 
 def _network(document):
     fields = dict(document["network"])
-    whole = [fields["width"], fields["classes"], *fields["image_shape"], document["round"]]
+    size = fields.get("image_size", 1)
+    whole = [fields["width"], fields["classes"], *fields["image_shape"], size, document["round"]]
     if any(type(number) is not int or number < 0 for number in whole) or len(fields["image_shape"]) != 3:
         raise ValueError("its sizes are not whole numbers")
     if fields["stem"] not in ("small", "full"):
         raise ValueError(f"its stem is {shown(fields['stem'])}, neither small nor full")
     if type(fields["kappa"]) not in (int, float):
         raise ValueError(f"its kappa is {shown(fields['kappa'])}, which is no number")
-    if max(fields["width"], fields["classes"], *fields["image_shape"]) > 1 << 20:
+    if max(fields["width"], fields["classes"], *fields["image_shape"], size) > 1 << 20:
         raise ValueError("its sizes are beyond any network")
     network = architecture.describe(fields.pop("name"), **fields | {"kappa": float(fields["kappa"])})
     kernels, (height, width, channels) = network.kernels(), network.image_shape
@@ -140,6 +141,9 @@ def _check_settings(settings):
     """Each setting has a value that its flag takes."""
     if not isinstance(settings, dict) or not all(isinstance(settings[name], str) for name in ("rewind", "loss")):
         raise ValueError("its settings are no values by name, or lack rewind or loss")
+    backbone = settings.get("backbone", {})
+    if not isinstance(backbone, dict) or not all(isinstance(text, str) for text in backbone.values()):
+        raise ValueError("its backbone is no text by name")
     Config.unchecked(**{name: value for name, value in settings.items() if name in options()})
 
 

@@ -46,12 +46,15 @@ def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:
     ids, settings = training_ids(storage.read_csv(run.subset)), settings_of(config)
     if run.refits:
         settings = settings | {"refit": True}
+    manifest = storage.read_sealed(run.manifest)
+    if "backbone" in manifest:
+        settings = settings | {"backbone": manifest["backbone"]}
     if run.is_rival:
         settings = settings | {"rival": "long_dense"}
     return Ticket(
         masks, trained, rewound, network_of(config, described), data=data_of(data_set), settings=settings,
         ids_digest=ids_digest(ids), round=summary["round"], ids=ids if all(map(_is_a_line, ids)) else None,
-        pictures=storage.read_sealed(run.manifest).get("pictures") if data_set.own else None,
+        pictures=manifest.get("pictures") if data_set.own else None,
         calibration=calibration_of(round_folder),
     )  # fmt: skip
 

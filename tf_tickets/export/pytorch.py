@@ -14,7 +14,7 @@ _ORIGINAL, _MASK = ".weight_orig", ".weight_mask"
 
 def read(path: str, config: Config, rewound: str | None = None) -> Ticket:
     """Assembles a Ticket from PyTorch-named files; see `export.from_pytorch`."""
-    data_set = facts_of(config.data)
+    data_set = architecture.as_seen(config.network, facts_of(config.data))
     if data_set.mean is None:
         raise UsageError(f"--dataset={data_set.name} is measured in each run: import the ticket for another data set")
     described = architecture.from_config(config.network, data_set)
@@ -23,7 +23,7 @@ def read(path: str, config: Config, rewound: str | None = None) -> Ticket:
     if not masks:
         raise UsageError(f"{path} holds no *{_MASK}: it is no pruned PyTorch state")
     network = network_of(config, described)
-    model = builder.build(**network | {"image_shape": described.image_shape})
+    model = builder.build(**network | {"image_shape": described.given_shape})
     trained = _state(model, arrays, masks, path)
     start = trained if rewound is None else _state(model, pretrained.read(rewound, said=""), masks, rewound)
     kept = _masks(model, masks, described.prunable(config.pruning.prunable), path)

@@ -51,18 +51,22 @@ def missing(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) ->
     pictures = provider.pictures(data_dir)
     if pictures is None:
         return None if provider.is_there(data_dir) else f"{name} is not prepared"
-    _check_fits(ticket, pictures.data_set, data_dir)
+    _fitting(ticket, pictures.data_set, data_dir)
     origin.check_pictures(ticket, run, data_dir)
     return None
 
 
-def _check_fits(ticket, data_set, data_dir):
+def _fitting(ticket, data_set, data_dir):
+    """The data set as the ticket takes it; UsageError where it cannot."""
     shape = ticket.data["image_shape"]
+    if shape[2] == data_set.image_shape[2]:
+        data_set = data_set.cropped_to(tuple(shape))
     if list(data_set.image_shape) != list(shape) or data_set.classes != len(ticket.labels):
         raise UsageError(
             f"the pictures in --data_dir={data_dir} have {data_set.classes} classes of {list(data_set.image_shape)}, "
             f"the ticket {len(ticket.labels)} of {list(shape)}: give its own"
         )
+    return data_set
 
 
 def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Sample:
@@ -82,7 +86,7 @@ def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Samp
     if lacking:
         return _noise(ticket, lacking)
     source = sources.load(ticket.data["dataset"], data_dir)
-    _check_fits(ticket, source.data_set, data_dir)
+    data_set = _fitting(ticket, source.data_set, data_dir)
     everywhere = np.arange(len(source.test_labels))
     compared = _spread(everywhere, _COMPARED)
     training = _training(ticket, run, source.ids)
@@ -94,7 +98,7 @@ def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Samp
             source.test(_spread(uncompared if len(uncompared) else compared, _CALIBRATED))[0],
             "test images",
         )
-    pixels = functools.partial(_pixels, data_set=source.data_set, dtype=ticket.data.get("dtype", "uint8"))
+    pixels = functools.partial(_pixels, data_set=data_set, dtype=ticket.data.get("dtype", "uint8"))
     return Sample(pixels(calibration), kind, pixels(source.test(compared)[0]), "test images")
 
 

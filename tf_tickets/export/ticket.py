@@ -38,7 +38,8 @@ class Ticket:
       masks: dict from layer name to boolean array, Keras layout, in network order.
       trained: the full state after training, removed weights exactly zero.
       rewound: the full state at the rewind point, removed weights exactly zero.
-      network: dict with name, classes, image_shape, stem, width.
+      network: dict with name, classes, image_shape, stem, width, head, kappa and, where images are enlarged inside,
+        image_size.
       data: dict with dataset, labels, mean, deviation, image_shape.
       settings: dict of the settings that made it, seeds included.
       ids_digest: SHA-256 over the ids of the training images.
@@ -207,8 +208,9 @@ def settings_of(config: Config) -> dict:
 def network_of(config: Config, described: Network) -> dict:
     """The facts of a network that a ticket keeps: what `models.build` takes."""
     return {
-        "name": config.network.model, "classes": described.classes, "image_shape": list(described.image_shape),
+        "name": config.network.model, "classes": described.classes, "image_shape": list(described.given_shape),
         "stem": described.stem, "width": described.width, "head": described.head, "kappa": described.kappa,
+        **({"image_size": described.image_size} if described.enlarged_from else {}),
     }  # fmt: skip
 
 

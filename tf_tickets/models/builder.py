@@ -130,6 +130,7 @@ def build(
     kappa: float = 16.0,
     seed: int = 0,
     precision: str = "float32",
+    image_size: int | None = None,
 ) -> keras.Model:
     """Builds a functional Keras network.
 
@@ -143,6 +144,7 @@ def build(
       kappa: of a tvmf head.
       seed: draws the initial weights.
       precision: a Keras dtype policy; logits are float32 under every one but float64.
+      image_size: what the images' shorter side becomes inside; None: they stay as they are.
 
     Returns:
       A keras.Model: float32 [n, height, width, channels] -> float32 logits [n, classes].
@@ -151,12 +153,15 @@ def build(
       UsageError: an unknown name, a size that the network cannot have, or layers other than it describes.
     """
     network: Network = architecture.describe(
-        name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa
-    )
+        name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa,
+        image_size=image_size,
+    )  # fmt: skip
     # float64 makes all of it float64, for comparisons.
     logits_type = "float64" if precision == "float64" else "float32"
-    images = keras.Input(network.image_shape, dtype=logits_type, name="images")
-    features = network.build(images, Builder(keras.mixed_precision.Policy(precision)))
+    images = keras.Input(network.given_shape, dtype=logits_type, name="images")
+    layers_of = Builder(keras.mixed_precision.Policy(precision))
+    seen = layers_of.resize(images, network.image_shape[:2], "enlarge") if network.enlarged_from else images
+    features = network.build(seen, layers_of)
     model = keras.Model(images, _head(features, network, logits_type), name=name)
     _check_kernels(model, network)
     initial.draw(model, network, seed)

@@ -61,11 +61,13 @@ class Network(abc.ABC):
     Attributes:
       model: the name in the registry.
       stem: small or full.
-      image_shape: (height, width, channels).
+      image_shape: (height, width, channels) of what the body sees.
       width: channels of the first stage; of a vision transformer, the embedding.
       classes: of the head.
       head: linear, cosine or tvmf.
       kappa: the concentration of a tvmf head.
+      enlarged_from: (height, width, channels) of the images where they are smaller than what the body sees, and are
+        enlarged inside the network; else None.
     """
 
     model: str
@@ -75,11 +77,22 @@ class Network(abc.ABC):
     classes: int
     head: str
     kappa: float
+    enlarged_from: tuple[int, int, int] | None = dataclasses.field(default=None, kw_only=True)
 
     # The head is drawn as the family says.
     head_start: typing.ClassVar[str] = "fan_in"
     # Whether its additions name their shortcut before the residual.
     shortcut_first: typing.ClassVar[bool] = False
+
+    @property
+    def given_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images that the network takes."""
+        return self.enlarged_from or self.image_shape
+
+    @property
+    def image_size(self) -> int | None:
+        """The shorter side that images have after they are enlarged inside the network; None where they are not."""
+        return min(self.image_shape[:2]) if self.enlarged_from else None
 
     @property
     def features(self) -> int:
@@ -139,6 +152,21 @@ class Network(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
+class Published:
+    """Weights that others have trained on ImageNet and published: what `--pretrained=imagenet` means.
+
+    Attributes:
+      find: function () -> the path of their file on this machine; UsageError, in one line, says what to bring.
+      origin: where they come from, for the model card.
+      licence: under which they are published.
+    """
+
+    find: Callable[[], str]
+    origin: str
+    licence: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Entry:
     """What the registry holds of a network: what is true of its name, whatever its size.
 
@@ -150,6 +178,11 @@ class Entry:
       runtime: whether `tf_tickets.runtime` executes it.
       parts: the values that `--prunable` may have.
       pretrained_stem: what `--stem=auto` means with `--pretrained`; None: the data set's.
+      image_size: the shorter side, in pixels, of what it sees where `--image_size` is unset; larger images of one size
+        stay as they are. With one, `--stem=auto` is full. None: that of the images.
+      normalisation: (mean, deviation), one value a channel, of pixels in [0, 1], where its preprocessing is its own;
+        None: the data set's.
+      imagenet: published weights, or None.
     """
 
     describe: Callable[..., Network]
@@ -158,6 +191,9 @@ class Entry:
     runtime: bool = False
     parts: tuple[str, ...] = ("all",)
     pretrained_stem: str | None = None
+    image_size: int | None = None
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    imagenet: Published | None = None
 
 
 def register(*names: str, **facts: typing.Any) -> Callable[[Callable[..., Network]], Callable[..., Network]]:

@@ -9,6 +9,7 @@ from tf_tickets import locks
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS, CONTROLS
 from tf_tickets.settings import config as configs
+from tf_tickets.settings.groups import IMAGENET
 
 _ATTACKS = ("attack_eps", "attack_step", "attack_steps")
 
@@ -109,8 +110,9 @@ def _general(command, config):
         yield f"--ticket belongs to train, not {command}: python -m tf_tickets.main train --ticket=DIR"
     if pruning.ticket is not None and not os.path.isdir(pruning.ticket):
         yield f"--ticket={pruning.ticket} is no folder; give a ticket or round folder"
-    if config.network.pretrained is not None and not os.path.isfile(config.network.pretrained):
-        yield f"--pretrained={config.network.pretrained} is no file; give a .safetensors, .npz, .h5 or .pth"
+    backbone = config.network.backbone
+    if backbone is not None and not os.path.isfile(backbone):
+        yield f"--pretrained={backbone} is no file; give a .safetensors, .npz, .h5 or .pth, or {IMAGENET}"
     owned = dict.fromkeys(name for part in COMMANDS.values() for name in part.flags)
     for name in changed(config, [name for name in owned if name not in record.flags]):
         owners = sorted(owner for owner, part in COMMANDS.items() if name in part.flags)

@@ -2,10 +2,14 @@
 
 import dataclasses
 
+from tf_tickets.errors import UsageError
 from tf_tickets.plugins import check_names
 from tf_tickets.registry import CONTROLS, CRITERIA, DATASETS, NETWORKS
 from tf_tickets.settings import checks, policies
 from tf_tickets.settings.options import option
+
+# The value of `--pretrained` that stands for the weights that are published for a network.
+IMAGENET = "imagenet"
 
 # The rounds that are trained in full where others are shortened.
 FULL_ROUNDS = "0,last"
@@ -74,8 +78,28 @@ class Network:
     head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
     kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)
     pretrained: str | None = option(
-        None, "backbone to start from: .safetensors, .npz or .h5, or .pth where torch is installed"
-    )
+        None, "backbone to start from: .safetensors, .npz or .h5, or .pth where torch is installed; imagenet: the "
+        "weights that are published for --model",
+    )  # fmt: skip
+    image_size: int | None = option(
+        None, "shorter side, in pixels, of what the network sees: images of one size are augmented at theirs and "
+        "enlarged inside the network, others are cropped to so many; unset: the network's own where it has one, else "
+        "the images'", low=8, high=2048,
+    )  # fmt: skip
+
+    @property
+    def backbone(self) -> str | None:
+        """The path of the file of `pretrained`; UsageError where no weights are published, or they are not here."""
+        if self.pretrained != IMAGENET:
+            return self.pretrained
+        published = NETWORKS[self.model].imagenet
+        if published is None:
+            names = [name for name, entry in NETWORKS.items() if entry.imagenet]
+            raise UsageError(
+                f"--pretrained={IMAGENET}: no weights are published for --model={self.model}; they are for "
+                f"{', '.join(names) or 'none'}; or give a file"
+            )
+        return published.find()
 
 
 @dataclasses.dataclass(frozen=True)
