@@ -96,6 +96,7 @@ def test_every_other_setting_changes_the_digest():
         "precision": "mixed_bfloat16", "jit": True, "pretrained": "x", "adversarial": True,
         "attack_eps": 0.1, "attack_step": 0.1, "attack_steps": 3, "temperature": 0.1,
         "search_epochs": 9, "mask_distance": 0.1, "batch_norm": "synchronised",
+        "image_size": 64,
     }  # fmt: skip
     together = {
         "mask_patience": {"mask_distance": 0.1, "mask_patience": 5},

@@ -35,8 +35,10 @@ HEAVY = {
 SLOW = {
     "PIL", "h5py", "matplotlib", "numpy", "pandas", "requests", "safetensors", "scipy", "sklearn", "tifffile", "email",
 }  # fmt: skip
-# These two set TensorFlow up; that is what they are for.
-ACTING = {"tf_tickets/__init__.py", "tf_tickets/backend.py"}
+# The first two set TensorFlow up; that is what they are for. The others let themselves be called.
+ACTING = {
+    "tf_tickets/__init__.py", "tf_tickets/backend.py", "tf_tickets/export/__init__.py", "tf_tickets/report/__init__.py",
+}  # fmt: skip
 
 
 def relative(path):
@@ -167,9 +169,11 @@ def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
     packages = setuptools.find_packages(str(ROOT), include=[settings["options.packages.find"]["include"]])
     assert sorted(packages) == sorted({relative(path.parent).replace("/", ".") for path in MODULES})
     assert all(name.split(".")[0] == "tf_tickets" for name in packages)
-    # Only Python files are installed, so there must be no others.
-    other = [path for path in tracked_files() if (ROOT / "tf_tickets") in path.parents and path.suffix != ".py"]
-    assert not other
+    # Only Python files are installed, and what is named, so there must be no others.
+    named = {f"tf_tickets/{name}" for name in ("__init__.pyi", "py.typed")}
+    assert settings["options.package_data"]["tf_tickets"] == "py.typed, *.pyi"
+    files = [path for path in tracked_files() if (ROOT / "tf_tickets") in path.parents and path.suffix != ".py"]
+    assert {relative(path) for path in files} == named
 
 
 # Used where the user has it: the runtime's compiled kernel and clusters are extras.

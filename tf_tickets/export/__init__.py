@@ -1,11 +1,13 @@
 """Tickets as artefacts: writing, loading, verifying.
 
 Files that read and write tickets import the value, which imports none of them. The functions below, which import both,
-are its methods: `Ticket.load`, `Ticket.from_pytorch` and `Ticket.save`.
+are its methods: `Ticket.load`, `Ticket.from_pytorch` and `Ticket.save`. Called, `tf_tickets.export(run)`, the package
+is `library.export`.
 """
 
 import os
 
+from tf_tickets import lazy_modules
 from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.settings.config import Config
 
@@ -62,3 +64,5 @@ def save(ticket: Ticket, folder: str, metrics: dict | None = None, test_images: 
 
 
 Ticket.load, Ticket.from_pytorch, Ticket.save = staticmethod(load), staticmethod(from_pytorch), save
+
+lazy_modules.make_callable(__name__)

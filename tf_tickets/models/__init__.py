@@ -17,13 +17,14 @@ def build(
     kappa: float = 16.0,
     seed: int = 0,
     precision: str = "float32",
+    image_size: int | None = None,
 ) -> "keras.Model":
     """Builds a functional Keras network with logits out; see `builder.build`."""
     from tf_tickets.models import builder
 
     return builder.build(
         name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa, seed=seed,
-        precision=precision,
+        precision=precision, image_size=image_size,
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def from_config(network: groups.Network, data_set: DataSet) -> Network:
         stem = of_backbone or ("full" if entry.image_size else data_set.stem)
     size = network.image_size
     if entry.image_size and size is None:
-        size = max(entry.image_size, *data_set.image_shape[:2])
+        size = max(entry.image_size, min(data_set.image_shape[:2]))
     return describe(
         network.model, classes=data_set.classes, image_shape=data_set.image_shape, stem=stem, width=network.width,
         head=network.head, kappa=network.kappa, image_size=None if data_set.encoded else size,
@@ -100,6 +100,6 @@ def as_seen(network: groups.Network, data_set: DataSet) -> DataSet:
         mean, deviation = ((sum(values) / len(values),) for values in (mean, deviation))
     if len(mean) != channels:
         raise UsageError(
-            f"--model={network.model} takes images of {len(mean)} channels or grey ones, not of {channels}"
+            f"--model={network.model} takes images of {len(mean)} channels, or grey ones, and these have {channels}"
         )
     return dataclasses.replace(data_set, mean=mean, deviation=deviation)
