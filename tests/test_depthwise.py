@@ -62,7 +62,9 @@ def drawn(model, density, seed):
     draws, arrays, found, listed = np.random.default_rng(seed), {}, {}, []
     for name, array in state.get_state(model).items():
         positive = name.endswith(("variance", "gamma"))
-        found[name] = draws.uniform(*((0.5, 2.0) if positive else (-1.0, 1.0)), array.shape).astype(np.float32)
+        # What rounds away of features as large as these is far below the tolerance in logits of such a head.
+        least, most = (0.5, 2.0) if positive else (-0.2, 0.2) if array.ndim == 2 else (-1.0, 1.0)
+        found[name] = draws.uniform(least, most, array.shape).astype(np.float32)
         arrays[f"trained_variables/{name}"] = found[name]
         layer = name.removesuffix("/kernel")
         if name.endswith("/kernel") and array.ndim == 4:
