@@ -147,7 +147,7 @@ def _scaled(channels, width):
 
 
 @description.register(
-    "efficientnet_lite0", default_width=32, normalises=True, image_size=160,
+    "efficientnet_lite0", default_width=32, normalises=True, runtime=True, image_size=160,
     normalisation=((127 / 255,) * 3, (128 / 255,) * 3),
     imagenet=Published(
         find_weights, f"EfficientNet-Lite0 trained on ImageNet by TensorFlow's authors, of {_PACKAGE}", "Apache-2.0"
