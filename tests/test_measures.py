@@ -226,12 +226,15 @@ class TestProbe:
         assert set(np.bincount(np.concatenate([found["train"].labels, found["held_out"].labels]))) <= {29, 30, 31}
 
 
-@pytest.mark.parametrize("model", [name for name in NETWORKS if "1" in name or "_v" in name or "vit" in name])
+@pytest.mark.parametrize(
+    "model", [name for name in NETWORKS if any(part in name for part in ("1", "_v", "vit", "lite"))]
+)
 def test_the_layers_looked_at_exist_and_stay_readable(model):
     described = architecture.describe(model, classes=10, image_shape=(32, 32, 3), width=64 if "vit" in model else 8)
     names = taps.compared(described)
     assert 8 <= len(names) <= taps.READABLE + 3 and len(set(names)) == len(names) and names[-1] == "linear"
-    if model in ("resnet18", "vgg11", "mobilenet_v2", "vit_small", "harmonic_resnet18", "wide_resnet16"):
+    families = ("resnet18", "vgg11", "mobilenet_v2", "vit_small", "harmonic_resnet18", "wide_resnet16")
+    if model in (*families, "efficientnet_lite0"):
         network = builder.build(model, classes=10, image_shape=(32, 32, 3), width=described.width)
         assert all(network.get_layer(name) for name in [*names, *described.probed()])
         stages = 3 if model == "wide_resnet16" else 4

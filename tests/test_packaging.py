@@ -176,8 +176,8 @@ def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
     assert {relative(path) for path in files} == named
 
 
-# Used where the user has it: .pth files are read with torch, the runtime's compiled kernel and clusters are extras.
-OPTIONAL = {"torch", "numba", "ray"}
+# Used where the user has it: the runtime's compiled kernel and clusters are extras.
+OPTIONAL = {"numba", "ray"}
 
 
 def distributions_by_package():

@@ -28,7 +28,7 @@ def from_pytorch(path: str, config: Config, rewound: str | None = None) -> Ticke
     """Imports a pruned PyTorch state: of the paper's release, of open_lth, of torch.nn.utils.prune.
 
     Args:
-      path: .safetensors, .npz or, where torch is installed, .pth, with `weight_orig` and `weight_mask`.
+      path: .safetensors, .npz or .pth, with `weight_orig` and `weight_mask`.
       config: a Config whose data set and network (--model, --width, --stem, --head) are the file's.
       rewound: a file of the rewind point, masked or not; None retrains from the weights in `path`.
 

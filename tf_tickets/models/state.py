@@ -16,8 +16,11 @@ _TORCH_LEAVES = {
     "moving_mean": "running_mean", "moving_variance": "running_var", "s": "s",
 }  # fmt: skip
 
-# Other names of the same tensors: torchvision's, and those of the release's harmonic, full-convolution and ViT files.
+# Other names of the same tensors: EfficientNet-Lite's with underscores, torchvision's, and those of the release's
+# harmonic, full-convolution and ViT files.
 _OTHER_NAMES = (
+    (r"^_", ""),
+    (r"^(blocks\.\d+\.)_", r"\1"),
     (r"\.downsample\.", ".shortcut."),
     (r"^(?:fc|head)\.", "linear."),
     (r"^vit\.", ""),

@@ -78,8 +78,8 @@ class Network:
     head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
     kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)
     pretrained: str | None = option(
-        None, "backbone to start from: .safetensors, .npz or .h5, or .pth where torch is installed; imagenet: the "
-        "weights that are published for --model",
+        None, "backbone to start from: .safetensors, .npz, .h5 or PyTorch's .pth; imagenet: the weights that are "
+        "published for --model",
     )  # fmt: skip
     image_size: int | None = option(
         None, "shorter side, in pixels, of what the network sees: images of one size are augmented at theirs and "
