@@ -20,6 +20,7 @@ import numpy as np
 
 import tf_tickets as tt
 from tf_tickets.analysis.analyses import activity
+from tf_tickets.export.ticket import ids_digest, settings_of
 from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning import masks
 
@@ -120,7 +121,8 @@ def untrained(source):
     }  # fmt: skip
     trained = masks.masked_state(start, left)
     network = {"name": name, **facts, "image_shape": [side, side, 3]}
-    return tt.Ticket(left, trained, trained, network, data=data, settings={}, ids_digest="", round=0)
+    settings = settings_of(tt.Config.from_values(dataset="cifar10", model=name, width=int(width)))
+    return tt.Ticket(left, trained, trained, network, data=data, settings=settings, ids_digest=ids_digest([]), round=0)
 
 
 def entropy(mask):
