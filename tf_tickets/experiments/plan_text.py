@@ -110,6 +110,19 @@ def _calibrating(plan, command, rounds):
     return list(filter(None, [line])), passes
 
 
+def _fine_tuning(plan, rounds):
+    """How the head and the backbone are trained apart: its lines; none where they are not."""
+    training, first = plan.training, plan.first_step(1) // plan.steps_per_epoch
+    lines, head, rate = [], training.head_epochs, training.backbone_learning_rate
+    if head:
+        before = "them" if first >= head else f"{first} of them"
+        later = f"; later rounds start after {before}" if rounds > 1 and first else ""
+        lines.append(f"head first  epoch{f's 1 to {head}' if head > 1 else ' 1'} of a round{later}")
+    if rate is not None:
+        lines.append(f"rates       {training.learning_rate:g} for the head, {rate:g} for the backbone")
+    return lines
+
+
 def _ending(epochs, pruning):
     full = f"after {epochs} epochs"
     return full if pruning.mask_distance is None else f"{full}, or before, once the mask settles"
@@ -189,6 +202,7 @@ def text(
         f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})"
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
+        *_fine_tuning(plan, rounds),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
         *(line for lines_of, _ in additions for line in lines_of),

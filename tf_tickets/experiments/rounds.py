@@ -80,13 +80,18 @@ def train_round(
     settling, last_step = training_round.settling, training_round.last_step
     if settling and settling.settled:
         last_step = step
-    span = Span(step, last_step, plan.steps_per_epoch, training_round.learning_rate, beginning.outcomes)
+    head_epochs = training_round.training.head_epochs
+    span = Span(
+        step, last_step, plan.steps_per_epoch, training_round.learning_rate, beginning.outcomes,
+        backbone_from=head_epochs * plan.steps_per_epoch,
+    )  # fmt: skip
     remaining = pruning_masks.count(training_round.masks)
 
     def ends(epoch):
         if settling is None:
             return {}, False
-        settling.after_epoch(epoch, remaining)
+        if epoch > head_epochs:  # before, weights that do not move would settle nothing
+            settling.after_epoch(epoch, remaining)
         return {"mask_distance": settling.distance}, settling.settled
 
     def evaluate(epoch, last):

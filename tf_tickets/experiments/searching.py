@@ -86,9 +86,12 @@ def _settling(session, index, masks):
 
 
 def _gradual(session):
-    """Prunes from the rewind point to three quarters of the run, so that the last quarter trains what is left."""
+    """Prunes from the rewind point to three quarters of the run, so that the last quarter trains what is left.
+
+    While the head alone is trained, no weight goes.
+    """
     plan = session.plan
-    first = -(-plan.rewind_step // plan.steps_per_epoch)
+    first = max(-(-plan.rewind_step // plan.steps_per_epoch), plan.training.head_epochs)
 
     def remove(weights, masks, amount):
         scores = plan.control.scores(plan.config, weights, masks, 0, gradients=session.gradients)

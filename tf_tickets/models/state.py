@@ -41,6 +41,12 @@ def variables(model: keras.Model) -> dict[str, tf.Variable]:
     return by_name
 
 
+def head_variables(model: keras.Model) -> list[tf.Variable]:
+    """The trained variables of the head, the layer `linear`; all others of the network are the backbone's."""
+    head = {id(variable) for name, variable in variables(model).items() if name.startswith("linear/")}
+    return [variable for variable in model.trainable_variables if id(variable) in head]
+
+
 def get_state(model: keras.Model, own: bool = False) -> dict[str, np.ndarray]:
     """All variables as float32 arrays by name.
 

@@ -116,7 +116,10 @@ class Config:
     @property
     def _implied(self):
         """What some settings are where they are unset."""
-        return {"width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": FULL_ROUNDS}
+        return {
+            "width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": FULL_ROUNDS,
+            "backbone_learning_rate": self.training.learning_rate,
+        }  # fmt: skip
 
     def settled(self) -> dict[str, typing.Any]:
         """As `values`, with what is implied where a setting is unset."""
