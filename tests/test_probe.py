@@ -252,7 +252,9 @@ def recipes():
 
 def test_every_recipe_is_compared_with_the_probe_pair_by_pair():
     table = probes.compared(recipes())
-    assert list(table["name"]) == ["augment base: dense", "augment base: round 1", "augment rand"]
+    assert list(table["name"]) == [
+        "augment base, magnitude: dense", "augment base, magnitude: round 1", "augment rand",
+    ]  # fmt: skip
     assert list(table["difference"]) == pytest.approx([2.0, -0.5, 4.0]) and list(table["n"]) == [6] * 3
     assert table["low"].iloc[1] < -0.5 < table["high"].iloc[1] and (table["p_holm"] >= table["p_value"]).all()
     ((title, rows),) = probes.groups(table, recipes())
@@ -278,4 +280,5 @@ def test_report_and_run_show_it(probed, tmp_path):
     assert not problems and "Linear probe: test accuracy" in text and "one run" in text
     assert "linear probe" in (tmp_path / "accuracy.svg").read_text()
     assert "Linear probe" in (tmp_path / "report.html").read_text()
+    command.finish_run(probed, 0)
     assert "linear probe" in open(probed.path("accuracy.svg")).read()

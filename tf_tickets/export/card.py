@@ -92,8 +92,8 @@ def _opening(ticket):
     if CONTROLS[ticket.settings.get("control", "none")].fits:
         return (
             f"# Linear probe: {_network(ticket)} {on}",
-            "An image classifier whose head is a logistic regression on the features of a network, which was not "
-            f"trained on these images; the penalty was chosen by folds inside of the training images. {weights}; "
+            "An image classifier whose head is a logistic regression on the features of a network that stayed as it was; "
+            f"the penalty was chosen by folds inside of the training images. {weights}; "
             f"{inside}",
         )
     return (

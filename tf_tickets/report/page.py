@@ -186,7 +186,7 @@ def _probes(frame, probed, figures):
             "and of last rounds; filled: difference shown. Intervals of two or three pairs may be cut at the edge.",
             "differences of recipes to the linear probe with intervals",
         )  # fmt: skip
-        text = "A logistic regression on the features of a network that was not trained on these images. p, Holm is "
+        text = "A logistic regression on the features of a network that stayed as it was. p, Holm is "
         note = html.paragraph(f"{text}corrected over the rows of the table.", "soft")
         parts += [html.heading(2, title), html.figures([drawn]), html.table(probes.cells(of_probe)), note]
     return "\n".join(parts)
