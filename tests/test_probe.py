@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import os
+import pathlib
 
 import numpy as np
 import pandas
@@ -281,4 +282,4 @@ def test_report_and_run_show_it(probed, tmp_path):
     assert "linear probe" in (tmp_path / "accuracy.svg").read_text()
     assert "Linear probe" in (tmp_path / "report.html").read_text()
     command.finish_run(probed, 0)
-    assert "linear probe" in open(probed.path("accuracy.svg")).read()
+    assert "linear probe" in pathlib.Path(probed.path("accuracy.svg")).read_text()

@@ -92,9 +92,8 @@ def _opening(ticket):
     if CONTROLS[ticket.settings.get("control", "none")].fits:
         return (
             f"# Linear probe: {_network(ticket)} {on}",
-            "An image classifier whose head is a logistic regression on the features of a network that stayed as it was; "
-            f"the penalty was chosen by folds inside of the training images. {weights}; "
-            f"{inside}",
+            "An image classifier whose head is a logistic regression on the features of a network that stayed as it "
+            f"was; the penalty was chosen by folds inside of the training images. {weights}; {inside}",
         )
     return (
         f"# Ticket: {_network(ticket)} {on}",
