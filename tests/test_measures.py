@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tf_tickets.analysis import taps
+from tf_tickets.analysis import linear_probe, taps
 from tf_tickets.analysis.activations import Loader
 from tf_tickets.analysis.analyses import activity, overlap, probe, shot, similarity, stability
 from tf_tickets.data import sources, subsets
@@ -185,9 +185,9 @@ class TestProbe:
         signal = np.eye(4)[labels] + 0.2 * RNG.normal(size=(400, 4))
         noise = RNG.normal(size=(400, 30))
         parts = [slice(0, 160), slice(160, 200), slice(200, 400)]
-        good = probe.fit(*((signal[part], labels[part]) for part in parts[:2]))
-        assert good.accuracy(signal[parts[2]], labels[parts[2]]) > 0.95 and good.strength in probe.STRENGTHS
-        bad = probe.fit(*((noise[part], labels[part]) for part in parts[:2]))
+        good = linear_probe.fit(*((signal[part], labels[part]) for part in parts[:2]))
+        assert good.accuracy(signal[parts[2]], labels[parts[2]]) > 0.95 and good.strength in linear_probe.STRENGTHS
+        bad = linear_probe.fit(*((noise[part], labels[part]) for part in parts[:2]))
         assert bad.accuracy(noise[parts[2]], labels[parts[2]]) < 0.4
         assert bad.strength < good.strength or bad.held_out_accuracy < good.held_out_accuracy
 
@@ -198,12 +198,12 @@ class TestProbe:
         mean, deviation = features.mean(axis=0), features.std(axis=0)
         scaled = [(part - mean) / deviation for part in (train[0], held[0])]
         each = [
-            (probe._classifier(strength, scaled[0], train[1]).predict(scaled[1]) == held[1]).mean()
-            for strength in probe.STRENGTHS
+            (linear_probe.classifier(strength, scaled[0], train[1]).predict(scaled[1]) == held[1]).mean()
+            for strength in linear_probe.STRENGTHS
         ]
-        found = probe.fit(train, held)
+        found = linear_probe.fit(train, held)
         assert min(each) < max(each) == found.held_out_accuracy
-        assert found.strength == probe.STRENGTHS[each.index(max(each))]
+        assert found.strength == linear_probe.STRENGTHS[each.index(max(each))]
 
     def test_images_take_the_network_s_shape(self):
         grey = RNG.random((2, 4, 5, 1)).astype(np.float32)

@@ -115,8 +115,8 @@ class Plan:
         return last + (self.first_step(round_index) if self._late else 0)
 
     def steps_of(self, rounds: Iterable[int]) -> int:
-        """The steps of some rounds."""
-        return sum(self.end_step(index) - self.first_step(index) for index in rounds)
+        """The steps of some rounds; none where a head is fitted instead."""
+        return 0 if self.control.fits else sum(self.end_step(index) - self.first_step(index) for index in rounds)
 
     def round(self, run: runs.RunFolder, index: int, *, rates_of: int | None = None) -> Round:
         """A round on paper, without its masks and its start.

@@ -20,12 +20,13 @@ from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.given import Plan, Ticket
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.groups import Pruning, Training
+from tf_tickets.settings.groups import Choice, Data, Pruning, Run, Training
 
 Gradients = Callable[[], dict[str, "np.ndarray"]]
 
 # Where a control belongs, as messages say it.
 IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"
+TRAIN_OR_RETRAIN = "train"
 
 
 @CONTROLS.register("none")
@@ -33,13 +34,14 @@ class Control:
     """Rounds that each remove a share of the weights left, those of smallest score.
 
     Attributes:
-      place: the command that it belongs to, `IMP`, `TRAIN` or `RETRAIN`; None for both commands.
+      place: the command that it belongs to, `IMP`, `TRAIN`, `RETRAIN` or `TRAIN_OR_RETRAIN`; None for both commands.
       title: what tables and figures call it.
       what: what it does, in a few words for `--help`.
       trained_rounds: rounds of `train`.
       in_one_run: whether all is removed during one training as long as all rounds.
       other_network: whether its network is another than the search's, which then is compared by weights left.
       rewinds: whether it starts from the rewind point where it can.
+      fits: whether it trains no steps: a logistic regression on frozen features becomes the head.
     """
 
     place: str | None = None
@@ -49,6 +51,7 @@ class Control:
     in_one_run: bool = False
     other_network: bool = False
     rewinds: bool = True
+    fits: bool = False
 
     @property
     def is_search(self) -> bool:
@@ -63,6 +66,10 @@ class Control:
     def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """(whether it is so, message) of the settings that it refuses."""
         return []
+
+    def counting(self, config: Config) -> Config:
+        """The settings of `train` as they count for it: those that have no meaning as they are by default."""
+        return config
 
     def weights(self, counts: Sequence[int]) -> Sequence[int]:
         """Prunable weights left in each of its rounds, from those after each pruning of a search."""
@@ -232,6 +239,48 @@ class SmallDense(Control):
                 return smaller, None
         model = plan.config.network.model
         raise UsageError(f"--control=small_dense: no {model} has as few as {wanted:,} prunable weights")
+
+
+@CONTROLS.register("probe")
+class Probe(Control):
+    """A logistic regression on the features of a network, which stays as it is."""
+
+    place, title, what = TRAIN_OR_RETRAIN, "linear probe", "logistic regression on frozen features"
+    fits, rewinds = True, False
+
+    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
+        """It fits a linear head, on one machine."""
+        head, calibration = config.network.head, config.choice.calibration
+        return [
+            (head != "linear", f"--control=probe fits a linear head: --head={head} conflicts"),
+            (config.run.strategy == "multi_worker",
+             "--control=probe fits on one machine: --strategy=multi_worker conflicts"),
+            (calibration.startswith("folds:"),
+             f"--control=probe trains no rounds, which --calibration={calibration} repeats: use "
+             "--calibration=validation"),
+        ]  # fmt: skip
+
+    def counting(self, config: Config) -> Config:
+        """Of training and pruning nothing: images are as evaluation sees them, and one device computes."""
+        pruning, choice, run = config.pruning, config.choice, config.run
+        return dataclasses.replace(
+            config,
+            data=dataclasses.replace(config.data, augment="none", batch_size=Data.batch_size),
+            training=Training(),
+            pruning=Pruning(control=pruning.control, ticket=pruning.ticket, prunable=pruning.prunable, rewind="init"),
+            choice=Choice(refit=choice.refit, calibration=choice.calibration),
+            run=dataclasses.replace(
+                run, accounting=Run.accounting, jit=False, eval_every=None, profile_steps=None, strategy="one_device"
+            ),
+        )
+
+    def changed(self, ticket: Ticket, config: Config) -> Ticket:
+        """It starts, and ends but for its head, with the weights that the ticket was trained to."""
+        return dataclasses.replace(ticket, rewound=ticket.trained)
+
+    def start_text(self, start: str, conditions: str) -> str:
+        """Nothing of it is trained."""
+        return "its mask and its weights as trained, without its head"
 
 
 class _AtOnce(Control):
