@@ -127,4 +127,4 @@ def _places(images):
     """The place of each level in the tables of all channels, one after the other; int32, as `images`."""
     height, width, channels = images.shape[1:]
     rows = tf.cast(tf.reshape(images, [-1, height, width * channels]), tf.int32)
-    return tf.reshape(rows + np.tile(np.arange(0, 256 * channels, 256, np.int32), width), tf.shape(images))
+    return tf.reshape(rows + np.tile(256 * np.arange(channels, dtype=np.int32), width), tf.shape(images))
