@@ -125,10 +125,10 @@ class Session:
     def _training_batches(self):
         config, data_set = self.plan.config, self.data_set
         policy = augment.resolve(config.augment, data_set)
-        augmenter = augment.augmenter(policy, data_set.image_shape if data_set.encoded else None)
+        shape = data_set.image_shape if data_set.encoded else None
         return pipeline.TrainingBatches(
-            self.train, load=self.load(augmenter), batch_size=config.data.batch_size, order_seed=config.order_seed,
-            devices=self.devices,
+            self.train, load=self.load(augment.augmenter(policy, shape)), batch_size=config.data.batch_size,
+            order_seed=config.order_seed, devices=self.devices, channels=None if shape is None else shape[2],
         )  # fmt: skip
 
     @functools.cached_property
