@@ -5,7 +5,8 @@ it. Under a falling learning rate that is a different optimizer. Here decay is c
 the learning rate multiplies the whole buffer at use (parity: sgd_steps).
 """
 
-from collections.abc import Sequence
+import typing
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from tf_tickets.settings.groups import Training
 class _BackboneRate:
     """An optimizer whose learning rate is the head's; all other variables have a share of it."""
 
+    # Of Keras' optimizer, which stands beside this class.
+    learning_rate: typing.Any
+    _var_key: Callable[[tf.Variable], object]
     _share, _head = 1.0, frozenset()
 
     def set_backbone_share(self, share: float, head: Sequence[tf.Variable]) -> None:
