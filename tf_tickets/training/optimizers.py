@@ -13,7 +13,7 @@ from tf_tickets.backend import keras, tf
 from tf_tickets.settings.groups import Training
 
 
-class _BackboneRate:
+class _BackboneRate(keras.optimizers.Optimizer):
     """An optimizer whose learning rate is the head's; all other variables have a share of it."""
 
     _share, _head = 1.0, frozenset()
