@@ -14,7 +14,7 @@ from tf_tickets.backend import keras, tf
 from tf_tickets.settings.groups import Training
 
 
-class _BackboneRate:
+class _BackboneRate(keras.optimizers.Optimizer):
     """An optimizer whose learning rate is the head's; all other variables have a share of it."""
 
     # Of Keras' optimizer, which stands beside this class.
