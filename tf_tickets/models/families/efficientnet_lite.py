@@ -1,7 +1,6 @@
 """EfficientNet-Lite0 (Tan & Le 2019, for devices): ReLU6 in place of Swish, and no squeeze-and-excitation."""
 
 import dataclasses
-import importlib.metadata
 import typing
 
 from tf_tickets.errors import UsageError
@@ -126,9 +125,11 @@ def find_weights() -> str:
     Raises:
       UsageError: the package is not installed.
     """
+    from importlib import metadata
+
     try:
-        files = importlib.metadata.files(_PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError:
+        files = metadata.files(_PACKAGE) or []
+    except metadata.PackageNotFoundError:
         files = []
     path = next((str(file.locate()) for file in files if file.suffix == ".pth"), None)
     if path is None:
