@@ -19,7 +19,7 @@ from tf_tickets.backend import tf
 from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments.plan import resolve
-from tf_tickets.models import architecture, state
+from tf_tickets.models import architecture, inference, state
 from tf_tickets.models.description import Published
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings import cli
@@ -164,3 +164,20 @@ def test_a_network_without_published_weights_says_which_have_them(command, tmp_p
     ran = command(tmp_path, "--dataset=digits", "--model=vgg11", "--pretrained=imagenet", "--dry_run")
     assert ran.returncode == 2 and ran.stderr.count("\n") == 1
     assert "--pretrained=imagenet: no weights are published for --model=vgg11" in ran.stderr
+
+
+def test_networks_that_see_large_images_compute_fewer_at_once():
+    plain = tt.models.build("vgg11", classes=3, image_shape=(8, 8, 1), width=2)
+    enlarging = tt.models.build("vgg11", classes=3, image_shape=(8, 8, 1), width=2, image_size=16)
+    calls = []
+
+    def compute(images):
+        calls.append(len(images))
+        return images[:, 0, 0, :]
+
+    images = np.random.default_rng(0).normal(size=(450, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_array_equal(inference.in_parts(compute, images, enlarging), images[:, 0, 0, :])
+    assert calls == [100, 100, 100, 100, 50]
+    calls.clear()
+    inference.in_parts(compute, images, plain)
+    assert calls == [450]

@@ -16,6 +16,7 @@ from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation import accuracy, calibration
 from tf_tickets.export import loading, origin
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.models import inference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Network:
 
     def logits(self, images: Images) -> np.ndarray:
         """Float32 [n, classes] of a data.pipeline.Images."""
-        return accuracy.logits_of(self._compute, images, self.data_set)
+        return accuracy.logits_of(self._compute, images, self.data_set, inference.at_once(self.model))
 
 
 def subjects(path: str, which: str) -> list[Subject]:

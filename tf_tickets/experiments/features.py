@@ -21,7 +21,7 @@ from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import opening
 from tf_tickets.experiments.session import Session
 from tf_tickets.export.ticket import data_of, network_of
-from tf_tickets.models import state
+from tf_tickets.models import inference, state
 from tf_tickets.notices import say
 from tf_tickets.runtime import files
 
@@ -40,6 +40,7 @@ class Features:
         self._compute = tf.function(
             lambda images: tf.cast(features(images, training=False), tf.float32), reduce_retracing=True, autograph=False
         )
+        self._batch = inference.at_once(model)
         self._data_set, self._stop, self._length = session.data_set, stop, session.plan.network.features
         self._folder, self._said = config.run.out, config.run.progress != "none"
         network = network_of(config, session.plan.network)
@@ -75,7 +76,7 @@ class Features:
                 if self._said and len(images) > accuracy.BATCH:
                     say(f"features of {part} images, {start:,} of {len(images):,} done")
                 kept = accuracy.logits_of(
-                    lambda pixels: self._compute(pixels).numpy(), block, self._data_set, stop=self._stop
+                    lambda pixels: self._compute(pixels).numpy(), block, self._data_set, self._batch, stop=self._stop
                 )
                 storage.write_arrays(path, {"features": kept, "sha256": _digest(kept)})
             blocks.append(kept)

@@ -17,6 +17,7 @@ import numpy as np
 from tf_tickets import runs
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError, UsageError, reason
+from tf_tickets.models import inference
 from tf_tickets.models.description import Network
 from tf_tickets.runtime.facts import probabilities
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
@@ -26,8 +27,6 @@ if typing.TYPE_CHECKING:
     from tf_tickets.backend import keras
 
 LABELS, CARD, IMAGES = "labels.txt", "MODEL_CARD.md", "images.txt"
-# Images a call in evaluation; the bits of logits depend on it.
-BATCH = 500
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -165,8 +164,9 @@ class Ticket:
             raise UsageError(f"images are {images.dtype} {list(images.shape)}: this ticket takes {dtype} [n, {sides}]")
         mean, deviation = (np.asarray(self.data[name], np.float32) for name in ("mean", "deviation"))
         parts = [np.zeros((0, len(self.labels)), np.float32)]
-        for start in range(0, len(images), BATCH):
-            pixels = images[start : start + BATCH].astype(np.float32)
+        batch = inference.at_once(self.model)
+        for start in range(0, len(images), batch):
+            pixels = images[start : start + batch].astype(np.float32)
             logits = self._compute((pixels / scale - mean) / deviation).numpy()
             if not np.isfinite(logits).all():
                 raise StateError(f"{self!r} gives no finite numbers: its weights are too large for float32; restore it")

@@ -9,7 +9,6 @@ from tf_tickets import backend, storage
 from tf_tickets.export import card, keras_program, loading, saved_model
 from tf_tickets.export.ticket import (
     ARRAYS,
-    BATCH,
     CARD,
     DOCUMENT,
     IMAGES,
@@ -19,6 +18,7 @@ from tf_tickets.export.ticket import (
     to_arrays,
 )
 from tf_tickets.export.verify import files_below
+from tf_tickets.models import inference
 from tf_tickets.registry import NETWORKS
 from tf_tickets.runs import RunFolder
 from tf_tickets.runtime import files
@@ -82,7 +82,7 @@ def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:
         "data": ticket.data,
         "metrics": metrics,
         "test_images": test_images,
-        "batch_size": BATCH,
+        "batch_size": inference.at_once(ticket.model),
         "content_digest": ticket.content_digest,
     }
 

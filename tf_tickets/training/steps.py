@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tf_tickets.backend import Devices, keras, tf
-from tf_tickets.models import state
+from tf_tickets.models import inference, state
 from tf_tickets.training import optimizers
 from tf_tickets.workers import messages
 
@@ -111,8 +111,11 @@ class Steps:
 
     def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """Logits of normalised float32 images [n, height, width, channels], computed on the first local replica."""
-        logits = self._logits(images)
-        return self.devices.strategy.experimental_local_results(logits)[0].numpy()
+
+        def compute(part):
+            return self.devices.strategy.experimental_local_results(self._logits(part))[0].numpy()
+
+        return inference.in_parts(compute, images, self.model)
 
     def synchronise(self) -> None:
         """Gives all replicas the mean of their normalisation statistics.
