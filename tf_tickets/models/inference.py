@@ -23,9 +23,9 @@ def at_once(model: "keras.Model") -> int:
 
 
 def in_parts(
-    compute: Callable[[np.ndarray], np.ndarray], images: np.ndarray, model: "keras.Model"
+    compute: Callable[[typing.Any], np.ndarray], images: typing.Any, model: "keras.Model"
 ) -> np.ndarray:  # fmt: skip
-    """What a function gives for images [n, ...], [n, ...], computed `at_once` images a call."""
+    """What a function gives for images, an array or tensor [n, ...]: [n, ...], computed `at_once` images a call."""
     count = at_once(model)
     if len(images) <= count:
         return compute(images)
