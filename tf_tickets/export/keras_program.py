@@ -16,19 +16,15 @@ def of(model: keras.Model) -> list[dict] | None:
     """
     nodes = []
     for layer in model.layers:
-        kind = next((name for name in type(layer).__mro__ if name in _SETTINGS), None)
-        if kind is None:
+        kind = next((name for name in type(layer).__mro__ if name in _OPERATIONS), None)
+        known = None if kind is None else _OPERATIONS[kind](layer)
+        if known is None:
             return None
-        operation, settings = _SETTINGS[kind]
+        operation, settings = known
         tensors = layer.inbound_nodes[0].keras_inputs
         inputs = [tensor._keras_history.layer.name for tensor in tensors]
-        node = {"name": layer.name, "operation": operation, "inputs": inputs, **settings(layer)}
-        nodes.append(node)
+        nodes.append({"name": layer.name, "operation": operation, "inputs": inputs, **settings})
     return nodes
-
-
-def _nothing(layer):
-    return {}
 
 
 def _kernel(layer):
@@ -36,40 +32,75 @@ def _kernel(layer):
 
 
 def _convolution(layer):
-    stride, size = layer.strides[0], layer.kernel_size[0]
-    padding = size // 2 if layer.padding == "same" else 0
-    return {**_kernel(layer), "stride": int(stride), "padding": int(padding), "bias": bool(layer.use_bias)}
+    stride, size, same = layer.strides[0], layer.kernel_size[0], layer.padding == "same"
+    if layer.dilation_rate != (1, 1) or layer.groups != 1 or layer.strides[1] != stride:
+        return None
+    if same and (stride > 1 or size % 2 == 0):  # padded unevenly, and by the image's size
+        return None
+    padding = size // 2 if same else 0
+    bias = bool(layer.use_bias)
+    return "convolution", {**_kernel(layer), "stride": int(stride), "padding": int(padding), "bias": bias}
 
 
 def _own_convolution(layer):
-    return {**_kernel(layer), "stride": int(layer.stride), "padding": int(layer.padding)}
+    return {**_kernel(layer), "stride": int(layer.stride), "padding": _padding(layer.padding)}
+
+
+def _padding(pixels):
+    """A number, or [before, after] where they are not the same."""
+    before, after = (pixels, pixels) if isinstance(pixels, int) else map(int, pixels)
+    return before if before == after else [before, after]
+
+
+def _pad(layer):
+    rows, columns = layer.padding
+    return ("pad", {"padding": _padding(rows)}) if rows == columns else None
+
+
+def _relu(layer):
+    if layer.negative_slope or layer.threshold:
+        return None
+    return ("relu", {}) if layer.max_value is None else ("bounded_relu", {"most": float(layer.max_value)})
+
+
+def _resize(layer):
+    if layer.interpolation != "bilinear" or layer.crop_to_aspect_ratio:
+        return None
+    return "resize", {"sides": [int(layer.height), int(layer.width)]}
 
 
 def _normalisation(layer):
+    if layer.scale != layer.center:
+        return None
     channels = int(layer.moving_mean.shape[0])
-    return {"epsilon": float(layer.epsilon), "affine": bool(layer.scale), "channels": channels}
+    return "normalisation", {"epsilon": float(layer.epsilon), "affine": bool(layer.scale), "channels": channels}
 
 
 def _max_pool(layer):
-    return {"size": int(layer.pool_size[0]), "stride": int(layer.strides[0])}
+    if layer.padding != "valid" or layer.pool_size[0] != layer.pool_size[1]:
+        return None
+    return "max_pool", {"size": int(layer.pool_size[0]), "stride": int(layer.strides[0])}
 
 
-# Keras' class -> (operation of the runtime, its settings).
-_SETTINGS = {
-    keras.layers.InputLayer: ("input", _nothing),
-    keras.layers.Conv2D: ("convolution", _convolution),
-    layers.HarmonicConvolution: ("harmonic", _own_convolution),
-    layers.DepthwiseConvolution: ("depthwise", _own_convolution),
-    layers.StridedPointwise: ("convolution", lambda layer: {**_own_convolution(layer), "bias": False}),
-    layers.CosineFilters: ("cosine_filters", lambda layer: {"size": int(layer.size), "stride": int(layer.stride)}),
-    keras.layers.BatchNormalization: ("normalisation", _normalisation),
-    keras.layers.ReLU: ("relu", _nothing),
-    keras.layers.Add: ("add", _nothing),
-    keras.layers.ZeroPadding2D: ("pad", lambda layer: {"padding": int(layer.padding[0][0])}),
-    keras.layers.MaxPooling2D: ("max_pool", _max_pool),
-    keras.layers.GlobalAveragePooling2D: ("mean", _nothing),
-    keras.layers.Dense: ("dense", _kernel),
-    layers.SimilarityHead: (
-        "similarity", lambda layer: {**_kernel(layer), "kind": layer.kind, "kappa": float(layer.kappa)},
-    ),
-}  # fmt: skip
+def _similarity(layer):
+    return "similarity", {**_kernel(layer), "kind": layer.kind, "kappa": float(layer.kappa)}
+
+
+# Keras' class -> its operation of the runtime with the settings; None where a setting is one that the runtime lacks.
+_OPERATIONS = {
+    keras.layers.InputLayer: lambda layer: ("input", {}),
+    keras.layers.Conv2D: _convolution,
+    layers.HarmonicConvolution: lambda layer: ("harmonic", _own_convolution(layer)),
+    layers.DepthwiseConvolution: lambda layer: ("depthwise", _own_convolution(layer)),
+    layers.StridedPointwise: lambda layer: ("convolution", {**_own_convolution(layer), "bias": False}),
+    layers.CosineFilters: lambda layer: ("cosine_filters", {"size": int(layer.size), "stride": int(layer.stride)}),
+    keras.layers.BatchNormalization: _normalisation,
+    keras.layers.ReLU: _relu,
+    keras.layers.Add: lambda layer: ("add", {}),
+    keras.layers.ZeroPadding2D: _pad,
+    keras.layers.Resizing: _resize,
+    keras.layers.MaxPooling2D: _max_pool,
+    keras.layers.GlobalAveragePooling2D: lambda layer: ("mean", {}),
+    keras.layers.Dense: lambda layer: ("dense", _kernel(layer)),
+    layers.SimilarityHead: _similarity,
+}

@@ -30,11 +30,11 @@ class Workspace(threading.local):
         return self._arrays[kind, shape]
 
 
-def padded(maps: np.ndarray, pixels: int) -> np.ndarray:
-    """Zeros on every side of maps [channels, images, height, width]."""
+def padded(maps: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Maps [channels, images, height, width] with rows and columns of zeros before and after the pixels."""
     channels, images, height, width = maps.shape
-    wider = np.zeros((channels, images, height + 2 * pixels, width + 2 * pixels), np.float32)
-    wider[:, :, pixels : pixels + height, pixels : pixels + width] = maps
+    wider = np.zeros((channels, images, height + before + after, width + before + after), np.float32)
+    wider[:, :, before : before + height, before : before + width] = maps
     return wider
 
 
@@ -49,23 +49,82 @@ def windows(maps: np.ndarray, size: int, stride: int) -> np.ndarray:
     )  # fmt: skip
 
 
-class Convolution:
-    """A full convolution, executed `dense`, `sparse` or `compiled`.
+def rectify(maps: np.ndarray, most: float | None, out: np.ndarray | None) -> np.ndarray:
+    """Negative numbers become 0 and, unless `most` is None, larger ones `most`; as a new array where `out` is None."""
+    return np.maximum(maps, 0.0, out=out) if most is None else np.clip(maps, 0.0, np.float32(most), out=out)
+
+
+class Sliding:
+    """What full and depthwise convolutions share: where their filters read, and what becomes of their sums.
 
     Attributes:
       density: share of weights left.
-      size, stride, padding: of the square filters, in pixels.
+      size, stride: of the square filters, in pixels.
+      padding: rows and columns of zeros (before, after) the pixels.
+      channels_in, channels_out: of the maps.
       rectified: whether negative results become 0.
+      most: of rectified results, what larger ones become; None: they stay.
       slot: where in the workspace the result lies; no two results that are needed at once have the same.
     """
 
+    density: float
     rectified: bool = False
+    most: float | None = None
     slot: int | None = None
 
-    def __init__(self, weights, bias, stride, padding, workspace):
-        self.size, self.stride, self.padding = weights.shape[0], stride, padding
-        self.channels_in, self.channels_out = weights.shape[2:]
+    def __init__(self, shape, bias, stride, padding, workspace):
+        self.size, self.stride, self.padding = shape[0], stride, padding
+        self.channels_in, self.channels_out = shape[2:]
         self._bias = np.zeros(self.channels_out, np.float32) if bias is None else bias.astype(np.float32)
+        self._rows, self._columns = np.divmod(np.arange(self.size**2), self.size)
+        # With a stride, every stride-th pixel in each direction is a map of its own.
+        phases = (self._rows % stride) * stride + self._columns % stride
+        self._phases, self._phase_of = np.unique(phases, return_inverse=True)
+        self._workspace = workspace
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the result."""
+        return tuple((side + sum(self.padding) - self.size) // self.stride + 1 for side in (height, width))
+
+    def forget_dense(self) -> None:
+        """Frees what only the dense method needs."""
+
+    def __call__(self, maps: np.ndarray, method: str) -> np.ndarray:
+        """[in, images, height, width] -> [out, images, height', width'], in the workspace."""
+        raise NotImplementedError
+
+    def _shifts(self, width):
+        """How far from a position its filter's places lie in their phases' flat maps, of rows of so many pixels."""
+        return self._rows // self.stride * width + self._columns // self.stride
+
+    def _laid_out(self, maps):
+        """The padded maps of the phases in use, [phases x channels, images x height x width]; and height, width."""
+        stride, (before, after) = self.stride, self.padding
+        channels, images, height, width = maps.shape
+        if stride == 1 and not before + after and maps.flags.c_contiguous:
+            return maps.reshape(channels, -1), (height, width)
+        # One row and column more than padding asks for where the stride does not divide.
+        high, wide = (-(-(side + before + after) // stride) for side in (height, width))
+        phases = self._workspace.zeros(
+            (height, width, before, after, stride, *self._phases), (len(self._phases), channels, images, high, wide)
+        )
+        for index, phase in enumerate(self._phases):
+            (first, into), (left, across) = (_first(int(shift), before, stride) for shift in divmod(phase, stride))
+            part = maps[:, :, first::stride, left::stride]
+            phases[index, :, :, into : into + part.shape[2], across : across + part.shape[3]] = part
+        return phases.reshape(len(self._phases) * channels, -1), (high, wide)
+
+    def _rectify(self, result):
+        """What the rectifier, if one is part of it, makes of the results, in place."""
+        if self.rectified:
+            rectify(result, self.most, result)
+
+
+class Convolution(Sliding):
+    """A full convolution, executed `dense`, `sparse` or `compiled`."""
+
+    def __init__(self, weights, bias, stride, padding, workspace):
+        super().__init__(weights.shape, bias, stride, padding, workspace)
         if isinstance(weights, Sparse):
             positions, values = weights.positions, weights.values
         else:
@@ -76,16 +135,7 @@ class Convolution:
         # One column for each place in the filter and channel, place first, as the kernel itself has them.
         shape = (self.channels_out, self.size**2 * self.channels_in)
         self._matrix = sparse.csr_matrix((values.astype(np.float32), (outputs, inputs)), shape)
-        places = np.arange(self.size**2)
-        self._rows, self._columns = np.divmod(places, self.size)
-        # With a stride, every stride-th pixel in each direction is a map of its own.
-        phases = (self._rows % stride) * stride + self._columns % stride
-        self._phases, self._phase_of = np.unique(phases, return_inverse=True)
-        self._dense, self._offsets, self._workspace = None, {}, workspace
-
-    def shape(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the result."""
-        return tuple((side + 2 * self.padding - self.size) // self.stride + 1 for side in (height, width))
+        self._dense, self._offsets = None, {}
 
     def forget_dense(self) -> None:
         """Frees the dense copy of the weights."""
@@ -95,7 +145,7 @@ class Convolution:
         """[in, images, height, width] -> [out, images, height', width'], in the workspace."""
         images, (rows, columns) = maps.shape[1], self.shape(*maps.shape[2:])
         flat, (height, width) = self._laid_out(maps)
-        shifts = self._rows // self.stride * width + self._columns // self.stride
+        shifts = self._shifts(width)
         result = self._workspace.zeros(self.slot, (self.channels_out, flat.shape[1]))
         length = flat.shape[1] - int(shifts.max())
         if method == "compiled":
@@ -104,7 +154,7 @@ class Convolution:
             offsets = self._offsets_of(shifts, flat.shape)
             matrix = self._matrix
             sums = matrix.indptr, offsets, matrix.data, self._bias
-            compiled.convolve(flat.reshape(-1), *sums, result, length, self.rectified)
+            compiled.convolve(flat.reshape(-1), *sums, result, length, self.rectified, self.most)
         else:
             seen = self._seen(flat, shifts, length)
             if method == "dense":
@@ -112,26 +162,8 @@ class Convolution:
             else:
                 result[:, :length] = self._matrix @ seen
             result[:, :length] += self._bias[:, np.newaxis]
-            if self.rectified:
-                np.maximum(result, 0.0, out=result)
+            self._rectify(result)
         return result.reshape(self.channels_out, images, height, width)[:, :, :rows, :columns]
-
-    def _laid_out(self, maps):
-        """The padded maps of the phases in use, [phases x channels, images x height x width]; and height, width."""
-        stride, pad = self.stride, self.padding
-        channels, images, height, width = maps.shape
-        if stride == 1 and not pad and maps.flags.c_contiguous:
-            return maps.reshape(channels, -1), (height, width)
-        # One row and column more than padding asks for where the stride does not divide.
-        high, wide = (-(-(side + 2 * pad) // stride) for side in (height, width))
-        phases = self._workspace.zeros(
-            (height, width, pad, stride, *self._phases), (len(self._phases), channels, images, high, wide)
-        )
-        for index, phase in enumerate(self._phases):
-            (first, into), (left, across) = (_first(int(shift), pad, stride) for shift in divmod(phase, stride))
-            part = maps[:, :, first::stride, left::stride]
-            phases[index, :, :, into : into + part.shape[2], across : across + part.shape[3]] = part
-        return phases.reshape(len(self._phases) * channels, -1), (high, wide)
 
     def _seen(self, flat, shifts, length):
         """What the filters see, [places x channels, positions]."""
@@ -163,17 +195,3 @@ def _first(shift, pad, stride):
     """The first pixel of a phase, and where in its padded map it goes."""
     into = max(0, -(-(pad - shift) // stride))
     return into * stride + shift - pad, into
-
-
-def depthwise(
-    maps: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, *, stride: int, padding: int
-) -> np.ndarray:
-    """One filter per channel: weights [height, width, channels, 1]."""
-    size, view = weights.shape[0], windows(padded(maps, padding), weights.shape[0], stride)
-    result = np.zeros((len(maps), *view.shape[3:]), np.float32)
-    for row in range(size):
-        for column in range(size):
-            weight = weights[row, column, :, 0]
-            if weight.any():
-                result += weight[:, np.newaxis, np.newaxis, np.newaxis] * view[:, row, column]
-    return result if bias is None else result + bias[:, np.newaxis, np.newaxis, np.newaxis]

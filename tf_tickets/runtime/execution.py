@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_tickets.runtime import convolutions
+from tf_tickets.runtime import convolutions, depthwise
 from tf_tickets.runtime.program import Step, cosine_filters
 
 # Of one image; ten times what the largest network here makes of the largest picture.
 _LARGEST_MAP = 1 << 26
 # Operations that do not mind how many dimensions there are.
-_ANY = ("relu", "add")
+_ANY = ("relu", "bounded_relu", "add")
 
 
 @dataclasses.dataclass
@@ -46,8 +46,8 @@ def prepare(steps: list[Step], image_shape: tuple) -> list[Operation]:
         given = [shapes[name] for name in step.inputs]
         if len(given[0]) != (1 if step.operation in ("dense", "similarity") else 3) and step.operation not in _ANY:
             raise ValueError(f"{step.name} takes {given}")
-        if step.operation in ("convolution", "harmonic"):
-            compute, shape, unfolded = _convolution(step, given[0], workspace)
+        if step.operation in ("convolution", "harmonic", "depthwise"):
+            compute, shape, unfolded = _sliding(step, given[0], workspace)
         else:
             compute, shape, unfolded = _MAKERS[step.operation](step, given[0])
         if any(sides != given[0] for sides in given) or min(shape) < 1:
@@ -70,7 +70,7 @@ def _give_slots(operations):
     held, free, most = {}, [], 0
     for operation in operations:
         slots = frozenset()
-        if isinstance(operation.compute, convolutions.Convolution):
+        if isinstance(operation.compute, convolutions.Sliding):
             if not free:
                 free, most = [most], most + 1
             operation.compute.slot = free.pop()
@@ -90,17 +90,15 @@ def _rectified(operations):
     made, kept, renamed = {}, [], {}
     for operation in operations:
         operation.inputs = tuple(renamed.get(name, name) for name in operation.inputs)
-        before = made.get(operation.inputs[0])
+        before, rectifier = made.get(operation.inputs[0]), operation.compute
         if (
-            before is not None
-            and operation.compute is _relu_of
-            and isinstance(before.compute, convolutions.Convolution)
-        ):
-            if uses[before.name] == 1 and not before.compute.rectified:
-                before.compute.rectified = True
-                renamed[operation.name] = before.name
-                uses[before.name] = uses[operation.name]
-                continue
+            before is not None and isinstance(before.compute, convolutions.Sliding)
+            and isinstance(rectifier, _Rectifier) and uses[before.name] == 1 and not before.compute.rectified
+        ):  # fmt: skip
+            before.compute.rectified, before.compute.most = True, rectifier.most
+            renamed[operation.name] = before.name
+            uses[before.name] = uses[operation.name]
+            continue
         made[operation.name] = operation
         kept.append(operation)
     return kept
@@ -118,7 +116,7 @@ def run(ready: list[Operation], maps: np.ndarray, methods: dict[str, str]) -> np
         given = [values[name] for name in operation.inputs]
         for name in operation.last:
             values.pop(name, None)
-        if isinstance(operation.compute, convolutions.Convolution):
+        if isinstance(operation.compute, convolutions.Sliding):
             values[operation.name] = operation.compute(given[0], methods[operation.name])
         else:
             # A value that nothing else takes may be overwritten.
@@ -126,25 +124,21 @@ def run(ready: list[Operation], maps: np.ndarray, methods: dict[str, str]) -> np
     return values[ready[-1].name]
 
 
-def _convolution(step, shape, workspace):
-    if step.weights.shape[2] != shape[0] or step.weights.shape[0] != step.weights.shape[1]:
-        raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
-    settings = step.settings
-    made = convolutions.Convolution(step.weights, step.bias, settings["stride"], settings["padding"], workspace)
+def _sliding(step, shape, workspace):
+    high, wide, channels, outputs = step.weights.shape
+    by_channel = step.operation == "depthwise"
+    if channels != shape[0] or high != wide or (by_channel and outputs != 1):
+        raise ValueError(f"{step.name} takes {list(step.weights.shape)}, with {shape[0]} channels")
+    made = (depthwise.Depthwise if by_channel else convolutions.Convolution)(
+        step.weights, step.bias, step.settings["stride"], _pair(step.settings["padding"]), workspace
+    )
     rows, columns = made.shape(*shape[1:])
-    return made, (made.channels_out, rows, columns), 4 * made.channels_in * made.size**2 * rows * columns
+    return made, (made.channels_out, rows, columns), 4 * channels * high**2 * rows * columns
 
 
-def _depthwise(step, shape):
-    stride, padding, size = step.settings["stride"], step.settings["padding"], step.weights.shape[0]
-    if step.weights.shape[2] != shape[0]:
-        raise ValueError(f"{step.name} takes {step.weights.shape[2]} channels, not {shape[0]}")
-
-    def compute(maps, in_place):
-        return convolutions.depthwise(maps, step.weights, step.bias, stride=stride, padding=padding)
-
-    sides = tuple((side + 2 * padding - size) // stride + 1 for side in shape[1:])
-    return compute, (shape[0], *sides), 4 * shape[0] * sides[0] * sides[1]
+def _pair(padding):
+    """Rows and columns of zeros (before, after) the pixels, of a setting that is one number where both are equal."""
+    return tuple(padding) if isinstance(padding, list) else (padding, padding)
 
 
 def _cosine_filters(step, shape):
@@ -158,7 +152,7 @@ def _cosine_filters(step, shape):
     shift = np.zeros(count, np.float32) if step.bias is None else step.bias
 
     def compute(maps, in_place):
-        seen = convolutions.windows(convolutions.padded(maps, size // 2), size, stride)
+        seen = convolutions.windows(convolutions.padded(maps, size // 2, size // 2), size, stride)
         flat = seen.reshape(len(maps), size**2, -1)
         filtered = np.matmul(filters, flat).reshape(count, *seen.shape[3:])
         return filtered * _wide(scale) + _wide(shift)
@@ -177,12 +171,18 @@ def _wide(vector):
     return vector[:, np.newaxis, np.newaxis, np.newaxis]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Rectifier:
+    """Rectified linear units, with an upper bound or None."""
+
+    most: float | None
+
+    def __call__(self, maps, in_place):
+        return convolutions.rectify(maps, self.most, maps if in_place else None)
+
+
 def _relu(step, shape):
-    return _relu_of, shape, 0
-
-
-def _relu_of(maps, in_place):
-    return np.maximum(maps, 0.0, out=maps if in_place else None)
+    return _Rectifier(step.settings.get("most")), shape, 0
 
 
 def _add(step, shape):
@@ -198,11 +198,32 @@ def _whole(maps):
 
 
 def _pad(step, shape):
-    pixels = step.settings["padding"]
+    before, after = _pair(step.settings["padding"])
     return (
-        lambda maps, in_place: convolutions.padded(maps, pixels),
-        (shape[0], *(side + 2 * pixels for side in shape[1:])), 0,
+        lambda maps, in_place: convolutions.padded(maps, before, after),
+        (shape[0], *(side + before + after for side in shape[1:])), 0,
     )  # fmt: skip
+
+
+def _resize(step, shape):
+    """Bilinear, with half-pixel centres and without antialiasing, as tf.image.resize."""
+    sides = step.settings["sides"]
+    (up, down, by_row), (left, right, by_column) = map(_between, shape[1:], sides)
+    by_row = by_row[:, np.newaxis]
+
+    def compute(maps, in_place):
+        rows = maps[:, :, up] + (maps[:, :, down] - maps[:, :, up]) * by_row
+        return rows[..., left] + (rows[..., right] - rows[..., left]) * by_column
+
+    return compute, (shape[0], *sides), 4 * shape[0] * math.prod(sides)
+
+
+def _between(given, wanted):
+    """(the pixel before, that after, how far from the first) of each of `wanted` pixels over `given` ones."""
+    places = (np.arange(wanted, dtype=np.float32) + 0.5) * np.float32(given / wanted) - 0.5
+    before = np.floor(places)
+    first, last = (np.clip(pixels.astype(np.int64), 0, given - 1) for pixels in (before, before + 1))
+    return first, last, (places - before).astype(np.float32)
 
 
 def _max_pool(step, shape):
@@ -250,7 +271,7 @@ def _check_head(step, shape):
 
 
 _MAKERS = {
-    "depthwise": _depthwise, "cosine_filters": _cosine_filters,
-    "normalisation": _normalisation, "relu": _relu, "add": _add, "pad": _pad, "max_pool": _max_pool, "mean": _mean,
-    "dense": _dense, "similarity": _similarity,
+    "cosine_filters": _cosine_filters, "normalisation": _normalisation, "relu": _relu, "bounded_relu": _relu,
+    "add": _add, "pad": _pad, "resize": _resize, "max_pool": _max_pool, "mean": _mean, "dense": _dense,
+    "similarity": _similarity,
 }  # fmt: skip

@@ -111,7 +111,7 @@ class Network:
         """For each convolution the method that is fastest on that many images, by a short timing."""
         if images not in self._chosen:
             convolved = [
-                operation for operation in self._operations if isinstance(operation.compute, convolutions.Convolution)
+                operation for operation in self._operations if isinstance(operation.compute, convolutions.Sliding)
             ]
             if self._fixed:
                 chosen = {operation.name: self._fixed for operation in convolved}

@@ -11,19 +11,23 @@ import numpy as np
 
 from tf_tickets.runtime.files import Damaged
 
-# Operation -> the settings it must have, with their types.
+# Rows and columns of zeros around the pixels: a number, or [before, after].
+_PADDING = (int, list)
+# Operation -> the settings it must have, with their types. One that gets a new setting gets a new name, so that earlier
+# versions, which would pass over the setting, refuse it.
 OPERATIONS = {
     "input": {},
     "convolution": {"kernel": str, "shape": list, "stride": int, "padding": int, "bias": bool},
     "harmonic": {"kernel": str, "shape": list, "stride": int, "padding": int},
-    "depthwise": {"kernel": str, "shape": list, "stride": int, "padding": int},
+    "depthwise": {"kernel": str, "shape": list, "stride": int, "padding": _PADDING},
     "cosine_filters": {"size": int, "stride": int},
     "normalisation": {"epsilon": float, "affine": bool, "channels": int},
-    "relu": {}, "add": {}, "pad": {"padding": int}, "max_pool": {"size": int, "stride": int}, "mean": {},
+    "relu": {}, "bounded_relu": {"most": float}, "add": {}, "pad": {"padding": _PADDING}, "resize": {"sides": list},
+    "max_pool": {"size": int, "stride": int}, "mean": {},
     "dense": {"kernel": str, "shape": list},
     "similarity": {"kernel": str, "shape": list, "kind": str, "kappa": float},
 }  # fmt: skip
-_LONGEST, _LARGEST_SIDE, _LARGEST_KERNEL, _LARGEST_PADDING = 10_000, 1 << 16, 1 << 30, 16
+_LONGEST, _LARGEST_SIDE, _LARGEST_KERNEL, _LARGEST_PADDING, _LARGEST_BOUND = 10_000, 1 << 16, 1 << 30, 16, 1e9
 CONVOLUTIONS = ("convolution", "harmonic", "depthwise", "cosine_filters")
 
 
@@ -167,6 +171,9 @@ def _variables(step):
 
 def _step(node, known):
     operation = node.get("operation") if isinstance(node, dict) else None
+    if isinstance(operation, str) and operation not in OPERATIONS:
+        known = f"this version knows {', '.join(OPERATIONS)}; another version made it"
+        raise Damaged(f"the ticket's program holds the operation {ascii(operation)[:40]}: {known}")
     wanted = OPERATIONS.get(operation) if isinstance(operation, str) else None
     if wanted is None:
         raise Damaged(f"the ticket's program holds {ascii(node)[:80]}, which is no operation; export it again")
@@ -174,7 +181,8 @@ def _step(node, known):
     if not (
         isinstance(name, str) and name not in known and isinstance(inputs, list)
         and all(isinstance(source, str) and source in known for source in inputs)
-        and all(type(settings[key]) is kind for key, kind in wanted.items())
+        and set(node) == {"name", "operation", "inputs", *wanted}
+        and all(type(settings[key]) in (kind if type(kind) is tuple else (kind,)) for key, kind in wanted.items())
         and len(inputs) == {"input": 0, "add": 2}.get(node["operation"], 1)
         and all(_in_range(key, value) for key, value in settings.items())
     ):  # fmt: skip
@@ -186,7 +194,12 @@ def _in_range(key, value):
     if key in ("stride", "size", "channels"):
         return 1 <= value <= _LARGEST_SIDE
     if key == "padding":
-        return 0 <= value <= _LARGEST_PADDING
+        sides = value if isinstance(value, list) else [value, value]
+        return len(sides) == 2 and all(type(side) is int and 0 <= side <= _LARGEST_PADDING for side in sides)
+    if key == "sides":
+        return len(value) == 2 and all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in value)
+    if key == "most":
+        return 0.0 < value <= _LARGEST_BOUND
     if key == "epsilon":
         return 0.0 <= value < math.inf
     if key == "shape":
