@@ -39,15 +39,15 @@ class Registry(Mapping):
 
         return put
 
-    def register_group(self, prefix: str, parts: Mapping[str, typing.Any]) -> None:
-        """Puts many parts under names that all begin with `prefix:`, which are not listed one by one.
-
-        Args:
-          prefix: what stands before the colon.
-          parts: by whole name, looked up when one is asked for.
-        """
+    def register_group(self, prefix: str) -> Callable[[type[Mapping]], type[Mapping]]:
+        """A decorator of a Mapping of many parts by whole name, `prefix:NAME`, which are not listed one by one."""
         self._load()
-        self._groups[prefix] = parts
+
+        def put(parts):
+            self._groups[prefix] = parts()
+            return parts
+
+        return put
 
     @property
     def spelled(self) -> tuple[str, ...]:

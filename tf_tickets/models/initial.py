@@ -33,7 +33,7 @@ def uniform_fan_in(seed: int, layer: str, variable: str, shape: tuple[int, ...],
     return ((2.0 * unit(seed, layer, variable, shape) - 1.0) * bound).astype(np.float32)
 
 
-def scaled(scaling: VarianceScaling, seed: int, layer: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
+def scaled(seed: int, layer: str, variable: str, shape: tuple[int, ...], *, scaling: VarianceScaling) -> np.ndarray:
     """As keras.initializers.VarianceScaling draws, float32 of `shape`: [in, out] or [height, width, in, out]."""
     area = math.prod(shape[:-2])
     fan_in, fan_out = area * shape[-2], area * shape[-1]
@@ -53,7 +53,7 @@ def kernel(described: Kernel, seed: int) -> np.ndarray:
     """The initial kernel of a Kernel."""
     name, shape = described.name, described.shape
     if isinstance(described.start, VarianceScaling):
-        return scaled(described.start, seed, name, "kernel", shape)
+        return scaled(seed, name, "kernel", shape, scaling=described.start)
     if described.start == "fan_in":
         return uniform_fan_in(seed, name, "kernel", shape, fan_in=described.fan_in)
     area = math.prod(shape[:-2]) if len(shape) == 4 else 1

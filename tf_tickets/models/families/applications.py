@@ -58,13 +58,13 @@ class Facts:
     Attributes:
       kernels: of its body.
       features: length of what the head sees.
-      other: how many trainable numbers are neither kernels nor biases.
+      other_parameters: how many trainable numbers are neither kernels nor biases.
       normalises: whether it has batch normalisation.
     """
 
     kernels: tuple[Kernel, ...]
     features: int
-    other: int
+    other_parameters: int
     normalises: bool
 
 
@@ -94,7 +94,7 @@ class Application(Network):
 
     def other_parameters(self) -> int:
         """Scales and shifts."""
-        return facts_of(self.application).other
+        return facts_of(self.application).other_parameters
 
     def build(self, images: Tensor, builder: typing.Any) -> Tensor:
         """Grey images as three equal colours, then the layers as Keras orders them."""
@@ -134,6 +134,7 @@ def describe(**common: typing.Any) -> Application:
     return Application(**common, blue_first=mode == "caffe")
 
 
+@NETWORKS.register_group(PREFIX)
 class Applications(Mapping):
     """The entries by name, each made when it is asked for."""
 
@@ -192,6 +193,3 @@ def facts_of(application: str) -> Facts:
         for name, kind, shape, bias, start in record["kernels"]
     )
     return Facts(kernels, record["features"], record["other"], record["normalises"])
-
-
-NETWORKS.register_group(PREFIX, Applications())
