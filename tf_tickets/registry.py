@@ -24,7 +24,7 @@ class Registry(Mapping):
           home: the module that registers the program's own parts, or imports those that do.
           each_module: whether it is a package of which every module registers parts.
         """
-        self.kind, self._home, self._parts = kind, home, {}
+        self.kind, self._home, self._parts, self._groups = kind, home, {}, {}
         self._each_module, self._complete = each_module, False
 
     def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
@@ -38,6 +38,25 @@ class Registry(Mapping):
             return part
 
         return put
+
+    def register_group(self, prefix: str) -> Callable[[type[Mapping]], type[Mapping]]:
+        """A decorator of a Mapping of many parts by whole name, `prefix:NAME`, which are not listed one by one."""
+        self._load()
+
+        def put(parts):
+            self._groups[prefix] = parts()
+            return parts
+
+        return put
+
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """The names, of a group its pattern alone."""
+        return (*self._all, *(f"{prefix}:NAME" for prefix in self._groups))
+
+    def near(self, name: str) -> tuple[str, ...]:
+        """What a name that is none may have meant: the group's whose prefix it has, else what is `spelled`."""
+        return tuple(self._groups.get(_prefix(name), self.spelled))
 
     def _load(self) -> None:
         if self._complete:
@@ -55,9 +74,9 @@ class Registry(Mapping):
     def __getitem__(self, name: str) -> typing.Any:
         """The part; a KeyError says what there is."""
         try:
-            return self._all[name]
+            return self._groups.get(_prefix(name), self._all)[name]
         except KeyError:
-            raise KeyError(f"{name!r} is no {self.kind}: there are {', '.join(self._all)}") from None
+            raise KeyError(f"{name!r} is no {self.kind}: there are {', '.join(self.near(name))}") from None
 
     def __iter__(self) -> Iterator[str]:
         """The names, the program's own first."""
@@ -66,6 +85,10 @@ class Registry(Mapping):
     def __len__(self) -> int:
         """How many there are."""
         return len(self._all)
+
+
+def _prefix(name):
+    return str(name).partition(":")[0]
 
 
 CRITERIA = Registry("criterion", "tf_tickets.pruning.criteria")

@@ -89,7 +89,8 @@ class Session:
         """The network that is trained: the backbone loaded, auxiliary normalisation added, prunable layers wrapped."""
         config = self.plan.config
         if path := config.network.backbone:
-            say(pretrained.load(model, pretrained.read(path, model=model)))
+            arrays = pretrained.read(path, model=model)
+            say(pretrained.load(model, self.plan.network.own_names(model, arrays)))
         model = self.normalising(model)
         if config.training.adversarial:
             model = auxiliary.add(model)

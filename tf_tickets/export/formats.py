@@ -151,6 +151,12 @@ def _obstacle(ticket, name, missing):
     odd = next((network for network in networks if not NETWORKS[network].runtime), None)
     if name == "runtime" and odd:
         return f"{odd} is no network of the runtime's: its SavedModel alone serves it"
+    if name == "runtime":
+        from tf_tickets.export import keras_program
+
+        for member in ticket.members:
+            if layer := keras_program.unknown(member.model):
+                return f"the runtime does not know {layer} of {member.network['name']}: its SavedModel alone serves it"
     if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
         return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
     if name == "tflite_int8" and missing:

@@ -16,8 +16,7 @@ def of(model: keras.Model) -> list[dict] | None:
     """
     nodes = []
     for layer in model.layers:
-        kind = next((name for name in type(layer).__mro__ if name in _OPERATIONS), None)
-        known = None if kind is None else _OPERATIONS[kind](layer)
+        known = _operation(layer)
         if known is None:
             return None
         operation, settings = known
@@ -25,6 +24,18 @@ def of(model: keras.Model) -> list[dict] | None:
         inputs = [tensor._keras_history.layer.name for tensor in tensors]
         nodes.append({"name": layer.name, "operation": operation, "inputs": inputs, **settings})
     return nodes
+
+
+def unknown(model: keras.Model) -> str | None:
+    """The first layer that the runtime does not execute, by name and class; None where `of` gives a program."""
+    layer = next((layer for layer in model.layers if _operation(layer) is None), None)
+    return None if layer is None else f"{layer.name} ({type(layer).__name__})"
+
+
+def _operation(layer):
+    """(operation, settings), None of a layer that the runtime does not know."""
+    kind = next((name for name in type(layer).__mro__ if name in _OPERATIONS), None)
+    return None if kind is None else _OPERATIONS[kind](layer)
 
 
 def _kernel(layer):

@@ -169,7 +169,7 @@ def build(
     layers_of = Builder(keras.mixed_precision.Policy(precision))
     seen = layers_of.resize(images, network.image_shape[:2], "enlarge") if network.enlarged_from else images
     features = network.build(seen, layers_of)
-    model = keras.Model(images, _head(features, network, logits_type), name=name)
+    model = keras.Model(images, _head(features, network, logits_type), name=name.replace(":", "-"))
     _check_kernels(model, network)
     initial.draw(model, network, seed)
     return model

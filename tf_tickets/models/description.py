@@ -18,6 +18,21 @@ Tensor = typing.Any
 
 
 @dataclasses.dataclass(frozen=True)
+class VarianceScaling:
+    """How Keras draws a kernel: with a variance of `scale` over its inputs, its outputs, or their mean.
+
+    Attributes:
+      scale: positive.
+      mode: fan_in, fan_out or fan_avg.
+      distribution: uniform, truncated_normal (at two deviations) or untruncated_normal.
+    """
+
+    scale: float
+    mode: str
+    distribution: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Kernel:
     """One convolution or dense kernel, Keras layout.
 
@@ -26,8 +41,8 @@ class Kernel:
       shape: (height, width, in, out); (height, width, channels, 1) of a depthwise one; (in, out) of a dense one.
       prunable: whether the global ranking sees it.
       kind: plain, depthwise, harmonic (coefficients of cosine filters, i-major in the first two axes) or dense.
-      start: how it is drawn: fan_in (PyTorch's default), fan_out (He's normal), small (normal 0.01) or token
-        (normal 0.02).
+      start: how it is drawn: fan_in (PyTorch's default), fan_out (He's normal), small (normal 0.01), token
+        (normal 0.02), or as Keras would.
       bias: whether the layer adds one.
     """
 
@@ -35,7 +50,7 @@ class Kernel:
     shape: tuple[int, ...]
     prunable: bool
     kind: str = "plain"
-    start: str = "fan_in"
+    start: str | VarianceScaling = "fan_in"
     bias: bool = False
 
     @property
@@ -130,6 +145,15 @@ class Network(abc.ABC):
     def other_starts(self) -> dict[tuple[str, str], float]:
         """(layer, its variable) -> deviation of the normal draw, of what is neither kernel nor bias nor a constant."""
         return {}
+
+    def own_names(self, model: typing.Any, arrays: dict) -> dict:
+        """The arrays of a file of weights under names that `pretrained.load` knows: as they are.
+
+        Args:
+          model: the Keras network that was built of this.
+          arrays: from `pretrained.read`, in the file's order.
+        """
+        return arrays
 
     def kernels(self) -> list[Kernel]:
         """All kernels in the order in which ties are broken, the head's last."""

@@ -7,10 +7,13 @@ import numpy as np
 from scipy import special
 
 from tf_tickets import seeds
-from tf_tickets.models.description import Kernel, Network
+from tf_tickets.models.description import Kernel, Network, VarianceScaling
 
 if typing.TYPE_CHECKING:
     from tf_tickets.backend import keras
+
+# The deviation of a normal draw that is cut off at two deviations.
+_TRUNCATED = 0.87962566103423978
 
 
 def unit(seed: int, layer: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -30,9 +33,27 @@ def uniform_fan_in(seed: int, layer: str, variable: str, shape: tuple[int, ...],
     return ((2.0 * unit(seed, layer, variable, shape) - 1.0) * bound).astype(np.float32)
 
 
+def scaled(seed: int, layer: str, variable: str, shape: tuple[int, ...], *, scaling: VarianceScaling) -> np.ndarray:
+    """As keras.initializers.VarianceScaling draws, float32 of `shape`: [in, out] or [height, width, in, out]."""
+    area = math.prod(shape[:-2])
+    fan_in, fan_out = area * shape[-2], area * shape[-1]
+    fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[scaling.mode]
+    variance = scaling.scale / max(1.0, fan)
+    if scaling.distribution == "uniform":
+        bound = math.sqrt(3.0 * variance)
+        return ((2.0 * unit(seed, layer, variable, shape) - 1.0) * bound).astype(np.float32)
+    if scaling.distribution == "untruncated_normal":
+        return normal(seed, layer, variable, shape, deviation=math.sqrt(variance))
+    below = special.ndtr(-2.0)
+    draws = special.ndtri(below + (1.0 - 2.0 * below) * unit(seed, layer, variable, shape))
+    return (draws * math.sqrt(variance) / _TRUNCATED).astype(np.float32)
+
+
 def kernel(described: Kernel, seed: int) -> np.ndarray:
     """The initial kernel of a Kernel."""
     name, shape = described.name, described.shape
+    if isinstance(described.start, VarianceScaling):
+        return scaled(seed, name, "kernel", shape, scaling=described.start)
     if described.start == "fan_in":
         return uniform_fan_in(seed, name, "kernel", shape, fan_in=described.fan_in)
     area = math.prod(shape[:-2]) if len(shape) == 4 else 1

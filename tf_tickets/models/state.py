@@ -14,6 +14,7 @@ _TORCHVISION_STEM = ((r"^conv1\.", "pre_conv.0."), (r"^bn1\.", "pre_conv.1."))
 _TORCH_LEAVES = {
     "kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
     "moving_mean": "running_mean", "moving_variance": "running_var", "s": "s",
+    "mean": "mean", "variance": "variance",
 }  # fmt: skip
 
 # Other names of the same tensors: EfficientNet-Lite's with underscores, torchvision's, and those of the release's

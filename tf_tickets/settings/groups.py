@@ -69,7 +69,9 @@ class Data:
 class Network:
     """Which network."""
 
-    model: str = option("resnet18", "network", choices=NETWORKS)
+    model: str = option(
+        "resnet18", "network; keras:NAME: that of tf_keras.applications, such as keras:MobileNetV2", choices=NETWORKS
+    )  # fmt: skip
     width: int | None = option(None, _widths, low=1, high=4096)
     stem: str = option(
         "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling, of vit_small: images below 128 pixels resized "
@@ -88,16 +90,21 @@ class Network:
     )  # fmt: skip
 
     @property
+    def file_name(self) -> str:
+        """The model's name as a part of file names."""
+        return self.model.replace(":", "-")
+
+    @property
     def backbone(self) -> str | None:
         """The path of the file of `pretrained`; UsageError where no weights are published, or they are not here."""
         if self.pretrained != IMAGENET:
             return self.pretrained
         published = NETWORKS[self.model].imagenet
         if published is None:
-            names = [name for name, entry in NETWORKS.items() if entry.imagenet]
+            names = [*(name for name, entry in NETWORKS.items() if entry.imagenet), "keras:NAME"]
             raise UsageError(
                 f"--pretrained={IMAGENET}: no weights are published for --model={self.model}; they are for "
-                f"{', '.join(names) or 'none'}; or give a file"
+                f"{', '.join(names)}; or give a file"
             )
         return published.find()
 

@@ -55,8 +55,10 @@ class Option:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values that it can have; empty where others are possible."""
+        """The values that it can have, of many alike their pattern; empty where others are possible."""
         choices = self.metadata["choices"]
+        if isinstance(choices, Registry):
+            return choices.spelled
         return tuple(choices() if isinstance(choices, types.FunctionType) else choices or ())
 
     def parse(self, text: str) -> typing.Any:
@@ -86,11 +88,13 @@ class Option:
                 value = math.inf
             if not math.isfinite(value):
                 raise ValueError("is not a finite number")
-        if self.choices and value not in self.choices:
-            close = difflib.get_close_matches(str(value), self.choices, 1)
+        table = limits["choices"] if isinstance(limits["choices"], Registry) else None
+        if self.choices and value not in (self.choices if table is None else table):
+            choices = self.choices if table is None else table.near(value)
+            close = difflib.get_close_matches(str(value), choices, 1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            own = ", nor of what --plugins=MODULE registers" if isinstance(limits["choices"], Registry) else ""
-            raise ValueError(f"is not one of {', '.join(self.choices)}{own}{hint}")
+            own = ", nor of what --plugins=MODULE registers" if choices == self.choices and table is not None else ""
+            raise ValueError(f"is not one of {', '.join(choices)}{own}{hint}")
         if limits["low"] is not None and value < limits["low"]:
             raise ValueError(f"is below {limits['low']}")
         if limits["above"] is not None and value <= limits["above"]:
