@@ -1,7 +1,8 @@
 """Size, multiply-adds and latency of tickets: their SavedModel, TFLite file and the runtime, interleaved in one run.
 
-python benchmarks/tickets.py NAME=FOLDER ... [--out=FILE.json] [--rounds=15]; FOLDER is a ticket or round folder. Every
-engine lives in a process of its own, and one at a time predicts: threads of one that still wait would slow the next.
+python benchmarks/tickets.py NAME=SOURCE ... [--out=FILE.json] [--rounds=15]; SOURCE is a ticket or round folder, or
+MODEL:WIDTH:SIDE:DENSITY, a network of untrained weights whose largest ones are left. Every engine lives in a process of
+its own, and one at a time predicts: threads of one that still wait would slow the next.
 """
 
 import argparse
@@ -19,7 +20,9 @@ import numpy as np
 
 import tf_tickets as tt
 from tf_tickets.analysis.analyses import activity
-from tf_tickets.models import architecture
+from tf_tickets.export.ticket import ids_digest, settings_of
+from tf_tickets.models import architecture, builder, state
+from tf_tickets.pruning import masks
 
 ENGINES = ("saved_model", "tflite", "runtime", "runtime_sparse", "runtime_dense", "runtime_compiled")
 BATCHES = (1, 100)
@@ -98,6 +101,30 @@ class Engine:
         self._process.wait()
 
 
+def untrained(source):
+    """The ticket of MODEL:WIDTH:SIDE:DENSITY, pruned by global magnitude."""
+    name, width, side, density = source.split(":")
+    side = int(side)
+    facts = {
+        "classes": 10, "image_shape": (side, side, 3), "stem": "small" if side <= 64 else "full", "width": int(width),
+        "head": "linear", "kappa": 16.0,
+    }  # fmt: skip
+    start = state.get_state(builder.build(name, **facts))
+    kernels = architecture.describe(name, **facts).prunable("all")
+    weights = {kernel.name: start[f"{kernel.name}/kernel"] for kernel in kernels}
+    left = masks.dense(weights)
+    if float(density) < 1.0:
+        left = masks.global_magnitude(weights, rate=1.0 - float(density))
+    data = {
+        "dataset": "untrained", "labels": [str(i) for i in range(10)], "mean": [0.5] * 3, "deviation": [0.25] * 3,
+        "image_shape": [side, side, 3], "dtype": "uint8", "scale": 255.0,
+    }  # fmt: skip
+    trained = masks.masked_state(start, left)
+    network = {"name": name, **facts, "image_shape": [side, side, 3]}
+    settings = settings_of(tt.Config.from_values(dataset="cifar10", model=name, width=int(width)))
+    return tt.Ticket(left, trained, trained, network, data=data, settings=settings, ids_digest=ids_digest([]), round=0)
+
+
 def entropy(mask):
     """Bits of a mask's entropy if every weight of the layer is as likely to be left."""
     share = mask.mean()
@@ -169,7 +196,7 @@ def measure(name, source, rounds, work_folder):
     """All numbers of one ticket."""
     from tf_tickets.export import formats
 
-    ticket = tt.Ticket.load(source)
+    ticket = untrained(source) if source.count(":") == 3 else tt.Ticket.load(source)
     folder, out = os.path.join(work_folder, name), os.path.join(work_folder, f"{name}.files")
     ticket.save(folder)
     formats.export(folder, ["runtime", "tflite"], tt.Config(), out)
@@ -202,15 +229,15 @@ def show(numbers):
 def main():
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("tickets", nargs="+", metavar="NAME=FOLDER")
+    parser.add_argument("tickets", nargs="+", metavar="NAME=SOURCE")
     parser.add_argument("--out")
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work_folder:
         measured = []
         for named in given.tickets:
-            name, _, folder = named.partition("=")
-            measured.append(measure(name, folder, given.rounds, work_folder))
+            name, _, source = named.partition("=")
+            measured.append(measure(name, source, given.rounds, work_folder))
             show(measured[-1])
     if given.out:
         pathlib.Path(given.out).write_text(json.dumps(measured, indent=1) + "\n")

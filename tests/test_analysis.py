@@ -12,8 +12,9 @@ from conftest import QUICK
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
+from tf_tickets.analysis import linear_probe
 from tf_tickets.analysis.activations import Loader
-from tf_tickets.analysis.analyses import probe, stability
+from tf_tickets.analysis.analyses import stability
 from tf_tickets.analysis.analyze import analyze
 from tf_tickets.data import pipeline, sources
 from tf_tickets.evaluation import networks
@@ -97,7 +98,7 @@ def check_similarity(rows):
 def check_probe(rows):
     for index in (0, 1):
         mine = values(rows, "probe", index, "digits,images=300")
-        assert mine["accuracy:features"] > 0.2 and mine["regularisation:features"] in probe.STRENGTHS
+        assert mine["accuracy:features"] > 0.2 and mine["regularisation:features"] in linear_probe.STRENGTHS
 
 
 def check_activity_and_shot(run, rows):

@@ -96,6 +96,8 @@ def test_every_other_setting_changes_the_digest():
         "precision": "mixed_bfloat16", "jit": True, "pretrained": "x", "adversarial": True,
         "attack_eps": 0.1, "attack_step": 0.1, "attack_steps": 3, "temperature": 0.1,
         "search_epochs": 9, "mask_distance": 0.1, "batch_norm": "synchronised",
+        "image_size": 64,
+        "backbone_learning_rate": 0.01,
     }  # fmt: skip
     together = {
         "mask_patience": {"mask_distance": 0.1, "mask_patience": 5},
@@ -105,6 +107,7 @@ def test_every_other_setting_changes_the_digest():
         "kappa": {"head": "tvmf", "kappa": 8.0},
         "prunable": {"model": "vit_small", "prunable": "feed_forward"},
         "milestones": {"schedule": "steps", "milestones": "9"},
+        "head_epochs": {"pretrained": "y", "head_epochs": 3},
         "finetune_learning_rate": {"rewind": "finetune", "finetune_learning_rate": 0.1},
     }
     counted = {name for name, option in config.options().items() if option.metadata["digest"]}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tf_tickets import runtime
 from tf_tickets.backend import keras, tf
 from tf_tickets.export import keras_program
-from tf_tickets.models import layers, state
+from tf_tickets.models import costs, description, layers, state
 from tf_tickets.runtime import convolutions, execution, program
 
 METHODS = ("dense", "sparse", "compiled")
@@ -125,7 +125,7 @@ def test_any_size_stride_and_padding(data):
     block, stem = ((data.draw(st.integers(1, most)), data.draw(pads)) for most in (4, 2))
     model = network(
         shape, [(size, *block)], stem=stem[::-1],
-        most=data.draw(st.sampled_from([None, 1.0, 6.0])), channels=data.draw(st.integers(1, 9)),
+        most=data.draw(st.sampled_from([0.5, 1.0, 6.0])), channels=data.draw(st.integers(1, 9)),
         sides=data.draw(st.one_of(st.none(), st.tuples(st.integers(15, 50), st.integers(15, 50)))),
     )  # fmt: skip
     check(
@@ -201,6 +201,14 @@ def test_depthwise_weights_that_are_removed_do_no_work():
     assert operation.compute.density == 3 / 36
     assert operation.compute._matrix.indptr.tolist() == [0, 0, 2, 2, 3]
     assert operation.compute._matrix.data.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_depthwise_weight_works_once_at_every_output_position():
+    model = network((16, 16, 3), [(5, 2, (1, 2))])
+    kernel = description.Kernel("block0.depthwise", (5, 5, 12, 1), True, "depthwise")
+    mask = np.random.default_rng(0).random(kernel.shape) < 0.3
+    assert model.get_layer(kernel.name).output.shape[1:] == (4, 4, 12)
+    assert costs.of_network(model, [kernel], {kernel.name: mask}) == (mask.sum() * 16, 25 * 12 * 16)
 
 
 def test_programs_without_the_new_settings_stay_as_they_are():

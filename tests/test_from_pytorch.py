@@ -12,7 +12,7 @@ from tf_tickets.models import architecture, state
 
 NETWORKS = {
     "resnet18": {"width": 4}, "harmonic_resnet18": {"width": 4}, "mobilenet_v2": {"width": 8}, "vgg11": {"width": 2},
-    "wide_resnet16": {"width": 4},
+    "wide_resnet16": {"width": 4}, "efficientnet_lite0": {"width": 8},
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+import torch_files
 from absl import flags
 from conftest import QUICK
 from PIL import Image
@@ -117,6 +118,34 @@ def safetensors(path):
     path.write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
 
 
+def executed_by_torch(path):
+    """A pickle of PyTorch's old format that calls a function."""
+    content = torch_files.called("os", "mkdir", torch_files.text(CANARY))
+    path.write_bytes(torch_files.stream(torch_files.dictionary(a=content)))
+
+
+def executed_by_torch_zip(path):
+    """The same in the zip format."""
+    content = torch_files.called("os", "mkdir", torch_files.text(CANARY))
+    path.write_bytes(torch_files.archive(torch_files.dictionary(a=content)))
+
+
+def torch_strides(path):
+    """A tensor that reaches a terabyte beyond its storage."""
+    path.write_bytes(torch_files.stream(torch_files.dictionary(a=torch_files.tensor(0, (2, 2), (1 << 38, 1)))))
+
+
+def torch_bomb(path):
+    """A storage of 400 MB of zeros in half a megabyte."""
+    content = torch_files.dictionary(a=torch_files.tensor(0, (10**8,), (1,), count=10**8))
+    path.write_bytes(torch_files.archive(content, {"0": bytes(4 * 10**8)}, packing=zipfile.ZIP_DEFLATED))
+
+
+def torch_memo(path):
+    """A memo of four billion places, for a reader that keeps them in a list."""
+    path.write_bytes(torch_files.stream(b"Nr\xff\xff\xff\xff"))
+
+
 def slip(path):
     """A tar with a member outside, and a link that leads outside."""
     with tarfile.open(path, "w:gz") as archive:
@@ -174,6 +203,12 @@ CASES = [
     (linked_h5, "evil.h5", ["--pretrained=evil.h5"], 2),
     (huge_h5, "evil.h5", ["--pretrained=evil.h5"], 2),
     (safetensors, "evil.safetensors", ["--pretrained=evil.safetensors"], 2),
+    (executed_by_torch, "evil.pth", ["--pretrained=evil.pth"], 2),
+    (executed_by_torch_zip, "evil.pt", ["--pretrained=evil.pt"], 2),
+    (torch_strides, "evil.pth", ["--pretrained=evil.pth"], 2),
+    (torch_bomb, "evil.pth", ["--pretrained=evil.pth"], 2),
+    (torch_memo, "evil.pth", ["--pretrained=evil.pth"], 2),
+    (pickled, "evil.pth", ["--pretrained=evil.pth"], 2),
     (lambda_saved_model, "evil", ["train", "--ticket=evil"], 2),
     (lambda_saved_model, "evil", ["predict", "evil", "a.png"], 2),
     (lambda_saved_model, "evil", ["evaluate", "evil"], 2),

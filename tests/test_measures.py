@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
-from tf_tickets.analysis import taps
+from tf_tickets.analysis import linear_probe, taps
 from tf_tickets.analysis.activations import Loader
 from tf_tickets.analysis.analyses import activity, overlap, probe, shot, similarity, stability
 from tf_tickets.data import sources, subsets
@@ -185,9 +185,9 @@ class TestProbe:
         signal = np.eye(4)[labels] + 0.2 * RNG.normal(size=(400, 4))
         noise = RNG.normal(size=(400, 30))
         parts = [slice(0, 160), slice(160, 200), slice(200, 400)]
-        good = probe.fit(*((signal[part], labels[part]) for part in parts[:2]))
-        assert good.accuracy(signal[parts[2]], labels[parts[2]]) > 0.95 and good.strength in probe.STRENGTHS
-        bad = probe.fit(*((noise[part], labels[part]) for part in parts[:2]))
+        good = linear_probe.fit(*((signal[part], labels[part]) for part in parts[:2]))
+        assert good.accuracy(signal[parts[2]], labels[parts[2]]) > 0.95 and good.strength in linear_probe.STRENGTHS
+        bad = linear_probe.fit(*((noise[part], labels[part]) for part in parts[:2]))
         assert bad.accuracy(noise[parts[2]], labels[parts[2]]) < 0.4
         assert bad.strength < good.strength or bad.held_out_accuracy < good.held_out_accuracy
 
@@ -198,12 +198,12 @@ class TestProbe:
         mean, deviation = features.mean(axis=0), features.std(axis=0)
         scaled = [(part - mean) / deviation for part in (train[0], held[0])]
         each = [
-            (probe._classifier(strength, scaled[0], train[1]).predict(scaled[1]) == held[1]).mean()
-            for strength in probe.STRENGTHS
+            (linear_probe.classifier(strength, scaled[0], train[1]).predict(scaled[1]) == held[1]).mean()
+            for strength in linear_probe.STRENGTHS
         ]
-        found = probe.fit(train, held)
+        found = linear_probe.fit(train, held)
         assert min(each) < max(each) == found.held_out_accuracy
-        assert found.strength == probe.STRENGTHS[each.index(max(each))]
+        assert found.strength == linear_probe.STRENGTHS[each.index(max(each))]
 
     def test_images_take_the_network_s_shape(self):
         grey = RNG.random((2, 4, 5, 1)).astype(np.float32)
@@ -226,12 +226,15 @@ class TestProbe:
         assert set(np.bincount(np.concatenate([found["train"].labels, found["held_out"].labels]))) <= {29, 30, 31}
 
 
-@pytest.mark.parametrize("model", [name for name in NETWORKS if "1" in name or "_v" in name or "vit" in name])
+@pytest.mark.parametrize(
+    "model", [name for name in NETWORKS if any(part in name for part in ("1", "_v", "vit", "lite"))]
+)
 def test_the_layers_looked_at_exist_and_stay_readable(model):
     described = architecture.describe(model, classes=10, image_shape=(32, 32, 3), width=64 if "vit" in model else 8)
     names = taps.compared(described)
     assert 8 <= len(names) <= taps.READABLE + 3 and len(set(names)) == len(names) and names[-1] == "linear"
-    if model in ("resnet18", "vgg11", "mobilenet_v2", "vit_small", "harmonic_resnet18", "wide_resnet16"):
+    families = ("resnet18", "vgg11", "mobilenet_v2", "vit_small", "harmonic_resnet18", "wide_resnet16")
+    if model in (*families, "efficientnet_lite0"):
         network = builder.build(model, classes=10, image_shape=(32, 32, 3), width=described.width)
         assert all(network.get_layer(name) for name in [*names, *described.probed()])
         stages = 3 if model == "wide_resnet16" else 4

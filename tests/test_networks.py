@@ -23,7 +23,8 @@ COUNTS = {
     "resnet18": (11173962, 11159232), "resnet34": (21282122, 21259968), "resnet50": (23520842, 23447232),
     "resnet101": (42512970, 42387136), "resnet152": (58156618, 57984704), "vgg11": (9231114, 9217728),
     "vgg13": (9416010, 9402048), "vgg16": (14728266, 14710464), "vgg19": (20040522, 20018880),
-    "wide_resnet16": (10961370, 10949040), "mobilenet_v2": (2296922, 2249024), "vit_small": (21379210, 21233664),
+    "wide_resnet16": (10961370, 10949040), "mobilenet_v2": (2296922, 2249024),
+    "efficientnet_lite0": (3383818, 3328992), "vit_small": (21379210, 21233664),
 }  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def test_the_registry_is_complete_with_exact_counts():
 
 def small(name):
     """The smallest form of a network on 16-pixel grey images."""
-    width = {"mobilenet_v2": 8, "vit_small": 64}.get(name, 2)
+    width = {"mobilenet_v2": 8, "efficientnet_lite0": 8, "vit_small": 64}.get(name, 2)
     return {"classes": 3, "image_shape": (16, 16, 1), "width": width}
 
 
@@ -68,7 +69,8 @@ def test_no_two_names_compute_the_same_function_and_each_is_what_its_entry_says(
 
 
 FAMILIES = {
-    "harmonic_resnet18": 2, "full_conv_resnet18": 2, "wide_resnet16": 2, "vgg11": 2, "mobilenet_v2": 8, "vit_small": 64,
+    "harmonic_resnet18": 2, "full_conv_resnet18": 2, "wide_resnet16": 2, "vgg11": 2, "mobilenet_v2": 8,
+    "efficientnet_lite0": 8, "vit_small": 64,
 }  # fmt: skip
 
 
@@ -102,7 +104,7 @@ def test_scope_layer_takes_exactly_its_share_of_every_kernel(model):
     for kernel in described.prunable():
         assert masks[kernel.name].sum() == kernel.size - round(0.2 * kernel.size), kernel.name
     depthwise = [kernel.name for kernel in described.prunable() if kernel.kind == "depthwise"]
-    assert len(depthwise) == (17 if model == "mobilenet_v2" else 0)
+    assert len(depthwise) == {"mobilenet_v2": 17, "efficientnet_lite0": 16}.get(model, 0)
 
 
 def test_heads_equal_pytorch(fixture_arrays):

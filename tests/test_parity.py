@@ -118,7 +118,7 @@ def test_network_has_the_release_s_tensors_and_logits(case, fixture_json, fixtur
 def test_every_registered_family_is_in_the_table(fixture_json):
     assert set(NETWORKS) == set(fixture_json("networks.json")["networks"])
     families = {name.rstrip("0123456789") for name, _, _ in NETWORKS.values()}
-    assert {name.rstrip("0123456789") for name in registry.NETWORKS} == families | {"wide_resnet"}
+    assert {name.rstrip("0123456789") for name in registry.NETWORKS} == families | {"wide_resnet", "efficientnet_lite"}
 
 
 def wide_network(arrays, k, precision):

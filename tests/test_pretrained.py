@@ -109,7 +109,14 @@ def test_torchvision_s_names_give_pytorch_s_logits(fixture_json, fixture_arrays,
 
 @pytest.mark.parametrize(
     ("name", "width"),
-    [("resnet18", 2), ("harmonic_resnet18", 2), ("wide_resnet16", 2), ("mobilenet_v2", 8), ("vit_small", 64)],
+    [
+        ("resnet18", 2),
+        ("harmonic_resnet18", 2),
+        ("wide_resnet16", 2),
+        ("mobilenet_v2", 8),
+        ("efficientnet_lite0", 8),
+        ("vit_small", 64),
+    ],
 )
 @pytest.mark.parametrize("whole", [False, True])
 def test_networks_that_keras_saved_are_read(name, width, whole, tmp_path):

@@ -14,7 +14,9 @@ from tf_tickets import storage
 from tf_tickets.experiments import advice, plan, plan_text
 from tf_tickets.settings import config
 
-RECIPES = [path for path in sorted((ROOT / "flags").glob("*.cfg")) if path.stem != "my_images"]  # which needs DIR
+RECIPES = [
+    path for path in sorted((ROOT / "flags").glob("*.cfg")) if not path.stem.startswith("my_images")
+]  # which need DIR
 GRIDS = sorted((ROOT / "flags").glob("*.sweep"))
 
 

@@ -271,3 +271,12 @@ def test_the_ensembles_readme_prints_the_committed_rows():
         each, errors = (", ".join(f"{v:.{places}f}" for v in values) for values, places in ((accuracy, 2), (error, 1)))
         mean = sum(accuracy) / len(accuracy)
         assert f"| {members} | {len(accuracy)} | {mean:.2f} % | {each} | {errors} % |" in text
+
+
+def test_the_first_screen_has_the_committed_rows(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import first_figure
+
+    assert first_figure.table() in (ROOT / "README.md").read_text()
+    six = next(row for row in first_figure.series() if row["what"] == "dense, 1,000 epochs")["accuracies"]
+    assert len(six) == 6 and first_figure.interval(six)[0] > 62.0

@@ -32,11 +32,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if _has_avx2() else "0")
 
 _LAZY = {
     "Config": ("tf_tickets.settings.config", "Config"),
-    "imp": ("tf_tickets.experiments.imp", "imp"),
-    "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),
-    "train": ("tf_tickets.experiments.train", "train"),
+    **{name: ("tf_tickets.library", name) for name in ("Run", "Report", "evaluate", "imp", "predict", "train")},
+    "Observer": ("tf_tickets.observers", "Observer"),
     "Ticket": ("tf_tickets.export", "Ticket"),
-    **{room: (f"tf_tickets.{room}", None) for room in ("augment", "data", "models", "plugins", "pruning", "registry")},
+    "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),
+    **{
+        room: (f"tf_tickets.{room}", None)
+        for room in ("augment", "data", "errors", "export", "models", "plugins", "pruning", "registry", "report")
+    },
 }
 
 
@@ -49,4 +52,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(list(globals()) + list(_LAZY))
+    return ["__version__", *sorted(_LAZY)]

@@ -1,9 +1,14 @@
-"""numpy, imported at its first use: tables of parts name what works on arrays, and `--help` and refusals do without it.
+"""Modules that are more than their contents: numpy, imported at its first use, and rooms that can be called.
+
+Of numpy: tables of parts name what works on arrays, and `--help` and refusals do without it.
 
 A module that such a table imports takes `np` from here, and has its annotations unread (`from __future__ import
 annotations`).
 """
 
+import importlib
+import sys
+import types
 import typing
 from collections.abc import Callable
 
@@ -32,3 +37,26 @@ if typing.TYPE_CHECKING:
     import numpy as np
 else:
     np = LazyModule(_numpy)
+
+
+class _Room(types.ModuleType):
+    """A room that, called, is the function of its name in `tf_tickets.library`: `tf_tickets.report(run)`."""
+
+    @property
+    def _function(self):
+        return getattr(importlib.import_module("tf_tickets.library"), self.__name__.rpartition(".")[2])
+
+    def __call__(self, *arguments: typing.Any, **named: typing.Any) -> typing.Any:
+        """What the function returns."""
+        return self._function(*arguments, **named)
+
+    @property
+    def __signature__(self):
+        import inspect
+
+        return inspect.signature(self._function)
+
+
+def make_callable(room: str) -> None:
+    """Lets an imported package, whose name stands in a library where a function of that name is wanted, be called."""
+    sys.modules[room].__class__ = _Room

@@ -1,7 +1,9 @@
 """`Observer`: what is told how a training goes on."""
 
+import contextlib
+import contextvars
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -33,6 +35,9 @@ class Observer:
 
     boundaries: Sequence[int] = ()
 
+    def round_begins(self, index: int, density: float) -> None:
+        """Before a round is trained, or continued: its number, and the share of the prunable weights that it has."""
+
     def training_begins(self, step: int) -> None:
         """Before the first block, when `step` global steps are done."""
 
@@ -47,3 +52,21 @@ class Observer:
 
     def training_ends(self) -> None:
         """After the last block; not when training stops on request or fails."""
+
+
+_told: contextvars.ContextVar[tuple[Observer, ...]] = contextvars.ContextVar("told", default=())
+
+
+@contextlib.contextmanager
+def told(observers: Sequence[Observer]) -> Iterator[None]:
+    """While inside, all rounds that are trained tell these observers too."""
+    token = _told.set((*_told.get(), *observers))
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def of_the_caller() -> tuple[Observer, ...]:
+    """Those of `told`, outermost first."""
+    return _told.get()

@@ -32,6 +32,7 @@ class RoundFolder:
     summary = property(lambda self: self.path("summary.json"))
     calibration = property(lambda self: self.path("calibration.json"))
     logits = property(lambda self: self.path("logits.npz"))
+    penalty = property(lambda self: self.path("penalty.csv"))
 
     @property
     def checkpoints(self) -> list[str]:
@@ -55,7 +56,8 @@ class RoundFolder:
     def complete_with(self, summary: dict, run: str) -> None:
         """Writes summary.json, with the size and hash of every file that the round leaves; the round is complete."""
         base = os.path.dirname(self.folder)
-        paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.logits, self.checkpoints[0]]
+        paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.logits, self.penalty]
+        paths.append(self.checkpoints[0])
         if self.index == 0:
             paths += [os.path.join(base, name) for name in _BASE]
         files = {

@@ -84,12 +84,13 @@ def augmenter(policy: str, shape: tuple[int, int, int] | None = None) -> Callabl
 
     Args:
       policy: a chain.
-      shape: None for images as in `apply`; else (height, width, channels), and images are encoded pictures, string
-        [n]: a policy that begins with resized_crop draws its part of the whole picture, any other sees the middle.
+      shape: None for images as in `apply`; else (height, width, channels), and images are pictures of any size: string
+        [n], or a data.pictures.Decoded. A policy that begins with resized_crop draws its part of the whole picture, any
+        other sees the middle.
     """
     steps = _parsed(policy)
     if shape is not None:
-        return functools.partial(_decoded, steps, tuple(shape))
+        return functools.partial(_photographs, steps, tuple(shape))
     if steps and steps[-1].operation.mixing:
         return functools.partial(mix, policy)
     return lambda images, one_hot, keys: (apply(policy, images, keys), one_hot)
@@ -105,14 +106,14 @@ def resolve(policy: str, data_set: DataSet) -> str:
     return policies.expand(policy, data_set.base, data_set.cutout_side)
 
 
-def _decoded(steps, shape, encoded, one_hot, keys):
+def _photographs(steps, shape, given, one_hot, keys):
     from tf_tickets.data import pictures
 
     parts = bool(steps) and steps[0].name == "resized_crop"
     images = (
-        resized.decoded_crop(encoded, keys, 0, *steps[0].arguments, shape=shape)
+        resized.picture_crop(given, keys, 0, *steps[0].arguments, shape=shape)
         if parts
-        else pictures.centre_crop(encoded, shape)
+        else pictures.centre_crop(given, shape)
     )
     # The operations keep the slots that their places in the chain give them.
     mixes = bool(steps) and steps[-1].operation.mixing

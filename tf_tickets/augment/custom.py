@@ -18,7 +18,7 @@ import math
 
 from tf_tickets.augment import colour, geometry, levels, sampling
 from tf_tickets.augment.deferred import Tensor, tf
-from tf_tickets.augment.operations import grouped, random_order
+from tf_tickets.augment.operations import random_order
 from tf_tickets.settings.policies import register
 
 _ENTRIES = 14
@@ -29,8 +29,8 @@ _MOST = 5
 def custom(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Applies the list to uint8 [n, height, width, 1 or 3]; takes 43 slots."""
     left_right, top_bottom = (sampling.uniform(keys, slot + i) for i in range(2))
-    images = sampling.select(left_right < 0.5, tf.reverse(images, [2]), images)
-    images = sampling.select(top_bottom < 0.2, tf.reverse(images, [1]), images)
+    images = geometry.mirrored(images, left_right < 0.5, 2)
+    images = geometry.mirrored(images, top_bottom < 0.2, 1)
     return upright(images, keys, slot)
 
 
@@ -50,7 +50,7 @@ def upright(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     for turn in range(_MOST):
         drawn = order[:, turn]
         chosen = tf.where((turn < count) & (drawn < len(_PARTS)), drawn + 1, 0)
-        images = grouped(images, chosen, units, functions)
+        images = sampling.grouped(images, chosen, units, functions)
     return images
 
 

@@ -42,17 +42,19 @@ def crop(images: Tensor, keys: Tensor, slot: int, padding: int) -> Tensor:
 @register("flip", "left-right mirror, probability 1/2", levels=False, examples="flip")
 def flip(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Mirrors left and right with probability 1/2."""
-    return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 2)
+    return mirrored(images, sampling.uniform(keys, slot) < 0.5, 2)
 
 
 @register("vertical_flip", "top-bottom mirror, probability 1/2", levels=False, examples="vertical_flip")
 def vertical_flip(images: Tensor, keys: Tensor, slot: int) -> Tensor:
     """Mirrors top and bottom with probability 1/2."""
-    return _mirrored(images, sampling.uniform(keys, slot) < 0.5, 1)
+    return mirrored(images, sampling.uniform(keys, slot) < 0.5, 1)
 
 
-def _mirrored(images, chosen, axis):
-    return sampling.select(chosen, tf.reverse(images, [axis]), images)
+def mirrored(images: Tensor, chosen: Tensor, axis: int) -> Tensor:
+    """Mirrors the images that are `chosen`, bool [n], along an axis."""
+    functions = [lambda part, _: part, lambda part, _: tf.reverse(part, [axis])]
+    return sampling.grouped(images, tf.cast(chosen, tf.int32), tf.zeros_like(chosen, tf.float32)[:, None], functions)
 
 
 def move(
@@ -112,12 +114,10 @@ def affine(images: Tensor, matrix: Tensor, fill: float | Tensor = BLACK) -> Tens
     height, width = images.shape[1], images.shape[2]
     x, y = _centres(width)[None, None, :], _centres(height)[None, :, None]
     a, b, c, d, e, f = tf.unstack(matrix[:, :, None, None], 6, axis=1)
-    column = tf.cast(tf.floor((a * x + c) + b * y), tf.int32)
-    row = tf.cast(tf.floor((e * y + f) + d * x), tf.int32)
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    # One more "pixel" after the image holds the fill.
-    source = tf.where(inside, row * width + column, height * width)
-    return sampling.take(_with_fill(images, fill), source)
+    # What lies outside is read from the nearest place of a frame of fill.
+    column = tf.cast(tf.clip_by_value(tf.floor((a * x + c) + b * y), -1.0, float(width)), tf.int32)
+    row = tf.cast(tf.clip_by_value(tf.floor((e * y + f) + d * x), -1.0, float(height)), tf.int32)
+    return sampling.take(_framed(images, fill), row * (width + 2) + column, first=width + 3)
 
 
 def shear_bicubic(images: Tensor, factor: Tensor, axis: int, fill: float | Tensor = GREY) -> Tensor:
@@ -151,8 +151,10 @@ def _centres(size):
     return tf.constant(np.arange(size, dtype=np.float32) + 0.5)
 
 
-def _with_fill(images, fill):
-    """[n, height x width + 1, channels]: the pixels and, last, the fill."""
-    pixels = tf.reshape(images, [-1, images.shape[1] * images.shape[2], images.shape[3]])
-    fill = tf.broadcast_to(tf.reshape(fill, [-1, 1, 1]), [tf.shape(images)[0], 1, images.shape[3]])
-    return tf.concat([pixels, tf.cast(fill, images.dtype)], axis=1)
+def _framed(images, fill):
+    """[n, (height + 2) x (width + 2), channels]: the pixels, and one of fill on every side."""
+    count, height, width, channels = tf.shape(images)[0], *images.shape[1:]
+    fill = tf.cast(tf.reshape(fill, [-1, 1, 1, 1]), images.dtype)
+    side, edge = (tf.broadcast_to(fill, [count, *size, channels]) for size in ((height, 1), (1, width + 2)))
+    framed = tf.concat([edge, tf.concat([side, images, side], axis=2), edge], axis=1)
+    return tf.reshape(framed, [-1, (height + 2) * (width + 2), channels])

@@ -1,10 +1,16 @@
 """Random resized crops (Szegedy et al. 2015; torchvision's RandomResizedCrop)."""
 
+from __future__ import annotations
+
 import math
+import typing
 
 from tf_tickets.augment import sampling
 from tf_tickets.augment.deferred import Tensor, tf
 from tf_tickets.settings.policies import amount, register
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.data import pictures
 
 _ATTEMPTS = 10
 _RATIO = (3.0 / 4.0, 4.0 / 3.0)
@@ -49,11 +55,13 @@ def _largest(height, width):
     return tf.minimum(height, tf.round(width / ratio)), tf.minimum(width, tf.round(height * ratio))
 
 
-def decoded_crop(encoded: Tensor, keys: Tensor, slot: int, low: float, *, shape: tuple[int, int, int]) -> Tensor:
-    """A random part of each encoded picture, resized with antialiasing.
+def picture_crop(
+    given: Tensor | pictures.Decoded, keys: Tensor, slot: int, low: float, *, shape: tuple[int, int, int]
+) -> Tensor:
+    """A random part of each picture of any size, resized with antialiasing.
 
     Args:
-      encoded: string [n], PNG or JPEG.
+      given: PNG or JPEG, string [n], or decoded.
       keys, slot, low: as in `boxes`.
       shape: (height, width, channels) of the result, uint8.
     """
@@ -62,7 +70,11 @@ def decoded_crop(encoded: Tensor, keys: Tensor, slot: int, low: float, *, shape:
     def box(index, height, width):
         return tuple(part[0] for part in boxes(keys[index : index + 1], slot, height, width, low=low))
 
-    return pictures.crop(encoded, box, shape)
+    if isinstance(given, pictures.Decoded):
+        height, width = tf.unstack(tf.gather(given.sizes, given.rows), axis=1)
+        parts = tf.stack(boxes(keys, slot, height, width, low=low), axis=1)
+        return pictures.crop(given, lambda index, *_: tf.unstack(parts[index]), shape)
+    return pictures.crop(given, box, shape)
 
 
 @register(

@@ -4,6 +4,8 @@ The integer hash is the SplitMix64 finalizer of `tf_tickets.seeds`, so a draw is
 any number of threads, and in any batch.
 """
 
+from collections.abc import Callable
+
 from tf_tickets import seeds
 from tf_tickets.augment.deferred import Tensor, tf
 
@@ -44,9 +46,29 @@ def select(chosen: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return tf.raw_ops.Select(condition=chosen, x=first, y=second)
 
 
-def take(rows: Tensor, index: Tensor) -> Tensor:
-    """rows[i, index[i, ...]] of each i: [n, k] or [n, k, channels] by int32 [n, ...]."""
+def take(rows: Tensor, index: Tensor, first: int = 0) -> Tensor:
+    """rows[i, first + index[i, ...]] of each i: [n, k] or [n, k, channels] by int32 [n, ...]."""
     # One flat gather is twice as fast as tf.gather with batch_dims.
-    offset = tf.range(tf.shape(rows)[0]) * tf.shape(rows)[1]
+    offset = tf.range(tf.shape(rows)[0]) * tf.shape(rows)[1] + first
     flat = tf.reshape(rows, [-1, *rows.shape[2:]])
     return tf.gather(flat, index + tf.reshape(offset, [-1] + [1] * (index.shape.rank - 1)))
+
+
+def grouped(images: Tensor, choice: Tensor, values: Tensor, functions: list[Callable]) -> Tensor:
+    """Applies to each image the function that it chose.
+
+    Args:
+      images: [n, height, width, channels].
+      choice: int32 [n], which of the functions.
+      values: float32 [n, k], handed to the function with its group.
+      functions: list of (images, values) -> images.
+
+    Returns:
+      Images in the order they came.
+    """
+    count = len(functions)
+    groups = tf.dynamic_partition(images, choice, count)
+    parts = tf.dynamic_partition(values, choice, count)
+    places = tf.dynamic_partition(tf.range(tf.shape(images)[0]), choice, count)
+    done = [function(group, part) for function, group, part in zip(functions, groups, parts)]
+    return tf.ensure_shape(tf.dynamic_stitch(places, done), images.shape)

@@ -180,9 +180,12 @@ def chunks(count: int, batch_size: int, replicas: int) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
-def _gathering(pixels):
-    """A function from int64 rows [k] to the tensor of their pixels, or of their bytes, [k]."""
+def _gathering(pixels, channels):
+    """A function from int64 rows [k] to the tensor of their pixels, or of their bytes, [k], or a pictures.Decoded."""
     if not isinstance(pixels, lazy.Pixels):
+        decoded = None if channels is None else pictures.Decoded.of(pixels, channels)
+        if decoded is not None:
+            return decoded.__getitem__
         held = tf.constant(pixels.tolist() if pixels.dtype == object else pixels)
         return functools.partial(tf.gather, held)
     kind = tf.string if pixels.dtype == object else tf.as_dtype(pixels.dtype)
@@ -198,7 +201,7 @@ def _gathering(pixels):
 class TrainingBatches:
     """The training batches of a run: the input pipeline is built and traced once, every round iterates it anew."""
 
-    def __init__(self, images, *, load, batch_size, order_seed, devices):
+    def __init__(self, images, *, load, batch_size, order_seed, devices, channels=None):
         """Builds the pipeline.
 
         Args:
@@ -207,11 +210,13 @@ class TrainingBatches:
           batch_size: over all replicas.
           order_seed: with round, epoch and image id, it fixes order and augmentation.
           devices: a backend.Devices.
+          channels: of pictures of any size, which are decoded once where they fit into `pictures.KEPT` bytes; None:
+            of pixels, or to decode the pictures of every batch.
         """
         self._images, self._load, self._batch_size, self._order_seed = images, load, batch_size, order_seed
         layout = chunks(len(images), batch_size, devices.replicas).reshape(-1, devices.replicas, 3)[:, devices.local]
         self._replicas, self._layout = layout.shape[1], layout.reshape(-1, 3)
-        self._pixels, self._labels = _gathering(images.pixels), tf.constant(images.labels)
+        self._pixels, self._labels = _gathering(images.pixels, channels), tf.constant(images.labels)
         self._wanted = np.zeros(4, np.int64)
         self._batches = devices.strategy.distribute_datasets_from_function(self._make)
 

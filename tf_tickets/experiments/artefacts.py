@@ -23,7 +23,7 @@ EPOCH_COLUMNS = (
 
 def write(
     run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict,
-    *, plan: Plan, model: keras.Model, team: Alone, images: dict[str, int],
+    *, plan: Plan, model: keras.Model, team: Alone, images: dict[str, int], facts: dict | None = None,
 ) -> None:  # fmt: skip
     """Writes the files of a trained round, the summary last, once all workers have ended it with the same bits.
 
@@ -35,6 +35,7 @@ def write(
       model: the wrapped network, which holds the weights.
       team: that shares the run.
       images: of the parts that are evaluated, by part.
+      facts: what the summary says beside its numbers.
 
     Raises:
       StateError: a worker has other masks or weights than the chief; names it.
@@ -61,7 +62,7 @@ def write(
     ]  # fmt: skip
     storage.write_csv(folder.evaluations, evaluations, runs.EVALUATION_COLUMNS)
     storage.write_json(folder.timing, timed)
-    folder.complete_with(summary_of(plan, training_round, masks, rows), run.name)
+    folder.complete_with(summary_of(plan, training_round, masks, rows) | (facts or {}), run.name)
 
 
 def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:
@@ -100,7 +101,7 @@ def summary_of(plan: Plan, training_round: Round, masks: dict[str, np.ndarray], 
         "density": pruning_masks.density(masks),
         "weights_left": pruning_masks.count(masks),
         "weights_total": sum(mask.size for mask in masks.values()),
-        "epochs": len(rows),
+        "epochs": sum(row["epoch"] > 0 for row in rows),  # a head that was fitted has a row of epoch 0
         "searched": training_round.searched,
         "train_loss": last["train_loss"],
         "test_accuracy": last.get("test_accuracy"),

@@ -22,6 +22,8 @@ def resolved(config: Config) -> Config:
     for name, wrong in {
         "adversarial": config.training.adversarial, "pretrained": config.network.pretrained is not None,
         "validation": config.data.validation is not None, "head": config.network.head != Network().head,
+        "head_epochs": config.training.head_epochs, "batch_norm=frozen": config.training.batch_norm == "frozen",
+        "backbone_learning_rate": config.training.backbone_learning_rate is not None,
     }.items():  # fmt: skip
         if wrong:
             raise UsageError(f"--{name} belongs to imp and train, not pretrain, which knows no labels")

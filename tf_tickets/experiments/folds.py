@@ -1,6 +1,7 @@
-"""The trainings of `--calibration=folds:K` on paper: what each sees, and what all cost. No TensorFlow."""
+"""Folds on paper: those that choose a penalty, and what trainings of `--calibration=folds:K` cost. No TensorFlow."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from tf_tickets import runs
 from tf_tickets.data import subsets
@@ -33,6 +34,15 @@ def check(plan: Plan, command: str) -> None:
     if plan.train_counts is not None:
         subsets.check_folds(plan.train_counts, count)
     plans(plan)  # refuses a rewind point beyond their last step
+
+
+def penalty_folds(sizes: Iterable[int]) -> int:
+    """How many folds choose the penalty, where the classes have so many training images: as many as each can fill.
+
+    Of a class with a single image there are two all the same: the fold that holds it out has it wrong whatever the
+    penalty, so that it takes no part in the choice.
+    """
+    return max(2, min(5, min(int(size) for size in sizes if size)))
 
 
 def is_calibrated(round_folder: runs.RoundFolder, method: str) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import typing
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,7 +15,6 @@ from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
 from tf_tickets.models.description import Kernel, Network
 from tf_tickets.pruning import criteria, masks
-from tf_tickets.pruning.strategies import Control
 from tf_tickets.registry import CONTROLS, DATASETS, STARTS
 from tf_tickets.settings import policies
 from tf_tickets.settings.checks import rewind_parts
@@ -66,8 +66,8 @@ class Plan:
         return self.training.epochs * self.steps_per_epoch
 
     @property
-    def control(self) -> Control:
-        """What the run removes and when."""
+    def control(self) -> typing.Any:
+        """What the run removes and when: a pruning.control.Control."""
         return CONTROLS[self.config.pruning.control]
 
     def is_searched(self, round_index: int) -> bool:
@@ -115,8 +115,8 @@ class Plan:
         return last + (self.first_step(round_index) if self._late else 0)
 
     def steps_of(self, rounds: Iterable[int]) -> int:
-        """The steps of some rounds."""
-        return sum(self.end_step(index) - self.first_step(index) for index in rounds)
+        """The steps of some rounds; none where a head is fitted instead."""
+        return 0 if self.control.fits else sum(self.end_step(index) - self.first_step(index) for index in rounds)
 
     def round(self, run: runs.RunFolder, index: int, *, rates_of: int | None = None) -> Round:
         """A round on paper, without its masks and its start.

@@ -11,6 +11,7 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import advice, backbone, folds, opening, plan_pictures, rival
 from tf_tickets.experiments.choosing import latest_choice
+from tf_tickets.experiments.folds import penalty_folds
 from tf_tickets.experiments.plan import Plan, resolve
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings import policies
@@ -33,7 +34,8 @@ def recorded_rate(plan: Plan) -> float | None:
             if any(recorded[name] != value for name, value in wanted.items()) or not _is_alike(run, plan, processor):
                 continue
             for timing in glob.glob(os.path.join(glob.escape(run), "round_*", "timing.json")):
-                rates.append(storage.read_json(timing)["images_per_second"])
+                rate = storage.read_json(timing)["images_per_second"]
+                rates += [rate] if rate else []  # none: nothing was trained
         except (UsageError, StateError, KeyError, TypeError):
             continue  # another program's folder, or a damaged run: no record of a rate
     return statistics.median(rates) if rates else None
@@ -110,6 +112,19 @@ def _calibrating(plan, command, rounds):
     return list(filter(None, [line])), passes
 
 
+def _fine_tuning(plan, rounds):
+    """How the head and the backbone are trained apart: its lines; none where they are not."""
+    training, first = plan.training, plan.first_step(1) // plan.steps_per_epoch
+    lines, head, rate = [], training.head_epochs, training.backbone_learning_rate
+    if head:
+        before = "them" if first >= head else f"{first} of them"
+        later = f"; later rounds start after {before}" if rounds > 1 and first else ""
+        lines.append(f"head first  epoch{f's 1 to {head}' if head > 1 else ' 1'} of a round{later}")
+    if rate is not None:
+        lines.append(f"rates       {training.learning_rate:g} for the head, {rate:g} for the backbone")
+    return lines
+
+
 def _ending(epochs, pruning):
     full = f"after {epochs} epochs"
     return full if pruning.mask_distance is None else f"{full}, or before, once the mask settles"
@@ -139,6 +154,28 @@ def _backbone(settings):
     """The line that names the backbone."""
     source = backbone.source(settings)
     return [f"backbone    {settings.pretrained}: {source['origin']}; licence: {source['licence']}"] if source else []
+
+
+def _rounds(plan, weights, searched):
+    """The table of rounds, by the weights left in each; with their epochs where some are shortened."""
+    return [
+        "round   density   weights left" + ("   epochs" if searched else ""),
+        *(
+            f"{index:5d}  {100 * left / plan.weights[0]:7.2f} %  {left:13,d}"
+            + (f"  {plan.training_of(index).epochs:7d}" if searched else "")
+            for index, left in enumerate(weights)
+        ),
+    ]
+
+
+def _fitting(plan):
+    """What is done where nothing is trained."""
+    images = plan.train_images + plan.validation_images + plan.data_set.test_images
+    folds = "at most 5" if plan.train_counts is None else penalty_folds(plan.train_counts)
+    return (
+        f"probe       no training: features of {images:,} images, a logistic regression, penalty by {folds} "
+        "folds of the training images"
+    )
 
 
 def text(
@@ -179,28 +216,28 @@ def text(
     if command == "pretrain":
         return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
                            f"views of every image; minutes {minutes}", *own])  # fmt: skip
+    if ticket:
+        lines.append(f"ticket      {pruning.ticket}: {_of_a_ticket(plan, ticket)}")
+    if plan.control.fits:
+        added = filter(None, [*(line for lines_of, _ in additions for line in lines_of)])
+        return "\n".join([*lines, _fitting(plan), *added, "", *_rounds(plan, weights, [])])
     searched = [index for index in range(rounds) if plan.is_searched(index)]
     short = plan.training_of(searched[0]).epochs if searched else 0
     bound = "at most " if searched and pruning.mask_distance is not None else ""
     if ticket:
         bound = "at most " if plan.first_step(1) and plan.control.rewinds else bound
-        lines.append(f"ticket      {pruning.ticket}: {_of_a_ticket(plan, ticket)}")
     lines += [
         f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})"
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
+        *_fine_tuning(plan, rounds),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
         *(line for lines_of, _ in additions for line in lines_of),
         *filter(None, [advice.few_images(plan)]),
         f"minutes     {(bound or 'at most ' * (more > 0)) if rate else ''}{minutes}",
         "",
-        "round   density   weights left" + ("   epochs" if searched else ""),
-    ]
-    lines += [
-        f"{index:5d}  {100 * left / plan.weights[0]:7.2f} %  {left:13,d}"
-        + (f"  {plan.training_of(index).epochs:7d}" if searched else "")
-        for index, left in enumerate(weights[:rounds])
+        *_rounds(plan, weights[:rounds], searched),
     ]
     if plan.control.in_one_run:
         lines.append(f"   to  {100 * plan.weights[1] / plan.weights[0]:7.2f} %  {plan.weights[1]:13,d}")

@@ -15,6 +15,7 @@ from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
 from tf_tickets.notices import say
+from tf_tickets.observers import of_the_caller as observers_of_the_caller
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
 from tf_tickets.pruning.rewind import RewindPoint
@@ -79,13 +80,18 @@ def train_round(
     settling, last_step = training_round.settling, training_round.last_step
     if settling and settling.settled:
         last_step = step
-    span = Span(step, last_step, plan.steps_per_epoch, training_round.learning_rate, beginning.outcomes)
+    head_epochs = training_round.training.head_epochs
+    span = Span(
+        step, last_step, plan.steps_per_epoch, training_round.learning_rate, beginning.outcomes,
+        backbone_from=head_epochs * plan.steps_per_epoch,
+    )  # fmt: skip
     remaining = pruning_masks.count(training_round.masks)
 
     def ends(epoch):
         if settling is None:
             return {}, False
-        settling.after_epoch(epoch, remaining)
+        if epoch > head_epochs:  # before, weights that do not move would settle nothing
+            settling.after_epoch(epoch, remaining)
         return {"mask_distance": settling.distance}, settling.settled
 
     def evaluate(epoch, last):
@@ -93,6 +99,8 @@ def train_round(
         return session.evaluations(stop) if wanted else {}
 
     observers = _observers(session, folder, training_round, beginning, steps_after=steps_after)
+    for observer in observers:
+        observer.round_begins(training_round.index, remaining / plan.weights[0])
     trained_from = time.monotonic()
     if step < last_step or len(span.outcomes):
         try:
@@ -202,6 +210,7 @@ def _observers(session, folder, training_round, beginning, *, steps_after):
             images_per_epoch=plan.train_images, steps_after=steps_after,
         ),
         *training_round.observers,
+        *observers_of_the_caller(),
         CheckpointWriter(
             training_round.folder, session.steps, training_round.identity, beginning.rows,
             extra=companion.arrays if companion else dict, rewind=None if rewind_step is None else folder.rewind,

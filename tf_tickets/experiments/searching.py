@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from tf_tickets import runs, storage
 from tf_tickets.experiments import artefacts
 from tf_tickets.experiments.round import Round
@@ -54,7 +56,7 @@ def retraining(session: Session, run: runs.RunFolder, ticket: Ticket | None) -> 
         plan.round(run, 0, rates_of=ticket.round if same else 0),
         draws_of=ticket.round, first_step=plan.first_step(1) if same else 0,
     )  # fmt: skip
-    return retrained.beginning(masks, lambda: _rewound(session.initial, ticket))
+    return retrained.beginning(masks, lambda: rewound(session.initial, ticket))
 
 
 def _kept(session, folder, make):
@@ -86,9 +88,12 @@ def _settling(session, index, masks):
 
 
 def _gradual(session):
-    """Prunes from the rewind point to three quarters of the run, so that the last quarter trains what is left."""
+    """Prunes from the rewind point to three quarters of the run, so that the last quarter trains what is left.
+
+    While the head alone is trained, no weight goes.
+    """
     plan = session.plan
-    first = -(-plan.rewind_step // plan.steps_per_epoch)
+    first = max(-(-plan.rewind_step // plan.steps_per_epoch), plan.training.head_epochs)
 
     def remove(weights, masks, amount):
         scores = plan.control.scores(plan.config, weights, masks, 0, gradients=session.gradients)
@@ -112,12 +117,12 @@ def _continues(session, ticket):
     return same and ticket.network["head"] == plan.network.head
 
 
-def _rewound(initial, ticket):
-    """The ticket's rewound state; what does not fit, the head of other classes, as first drawn."""
+def rewound(initial: dict[str, np.ndarray], ticket: Ticket) -> dict[str, np.ndarray]:
+    """The ticket's rewound state; what does not fit, the head of other classes, as first drawn (`initial`)."""
     if not ticket.rewound:
         return initial
-    rewound = names.with_auxiliary(ticket.rewound, initial)
+    given = names.with_auxiliary(ticket.rewound, initial)
     return {
-        name: rewound[name] if name in rewound and rewound[name].shape == array.shape else array
+        name: given[name] if name in given and given[name].shape == array.shape else array
         for name, array in initial.items()
     }

@@ -13,7 +13,7 @@ from tf_tickets.evaluation import accuracy
 from tf_tickets.experiments import artefacts, backbone
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
-from tf_tickets.models import architecture, auxiliary, builder, pretrained, state, synchronised
+from tf_tickets.models import architecture, auxiliary, builder, normalisation, pretrained, state, synchronised
 from tf_tickets.notices import say
 from tf_tickets.pruning import wrapping
 from tf_tickets.settings.checks import folds_of
@@ -73,7 +73,7 @@ class Session:
                 seed=plan.control.initial_seed(config.run.seed), precision=config.run.precision,
             )  # fmt: skip
             network = self.prepare(model)
-            optimizer = optimizers.build(config.training, config.run.precision)
+            optimizer = optimizers.build(config.training, config.run.precision, state.head_variables(network))
         self.steps = Steps(network, optimizer, self.devices, self.objective())
         self.team.allow(self._largest_message())
         self._profiles = config.run.profile_steps is not None
@@ -99,7 +99,9 @@ class Session:
 
     def normalising(self, model: keras.Model) -> keras.Model:
         """The network, with the batch normalisation that is asked for."""
-        return synchronised.synchronise(model) if self.plan.config.training.batch_norm == "synchronised" else model
+        kinds = {"synchronised": synchronised.synchronise, "frozen": normalisation.freeze}
+        kind = self.plan.config.training.batch_norm
+        return kinds[kind](model) if kind in kinds else model
 
     @functools.cached_property
     def _loss(self):
@@ -124,10 +126,10 @@ class Session:
     def _training_batches(self):
         config, data_set = self.plan.config, self.data_set
         policy = augment.resolve(config.augment, data_set)
-        augmenter = augment.augmenter(policy, data_set.image_shape if data_set.encoded else None)
+        shape = data_set.image_shape if data_set.encoded else None
         return pipeline.TrainingBatches(
-            self.train, load=self.load(augmenter), batch_size=config.data.batch_size, order_seed=config.order_seed,
-            devices=self.devices,
+            self.train, load=self.load(augment.augmenter(policy, shape)), batch_size=config.data.batch_size,
+            order_seed=config.order_seed, devices=self.devices, channels=None if shape is None else shape[2],
         )  # fmt: skip
 
     @functools.cached_property

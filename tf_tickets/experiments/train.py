@@ -27,7 +27,7 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
     With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
     round's draws, when data set, subset and network are the ticket's; otherwise from epoch 0, with a new head where
     the classes differ. With `control`, see docs/science.md (Controls); `one_shot` trains two rounds, the dense one and
-    the pruned; `gradual` removes weights on the way.
+    the pruned; `gradual` removes weights on the way; `probe` trains nothing and fits a head.
 
     Args:
       config: of the run.
@@ -51,7 +51,7 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
     make = functools.partial(_made, ticket=ticket)
     with joined(config, "train", stop) as team, held(folder, team):
         todo = team.from_chief(lambda: incomplete(folder, range(rounds)), lambda value: are_rounds(value, rounds))
-        devices = _trained(plan, folder, todo, make, stop=stop, team=team) if todo else None
+        devices = _trained(plan, folder, todo, make, ticket, stop=stop, team=team) if todo else None
         target = folder.round(rounds - 1)
         if not team.from_chief(lambda: is_calibrated(target, method), messages.is_answer):
             _calibrate(plan, folder, target, make, stop=stop, team=team, devices=devices)
@@ -87,7 +87,9 @@ def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
         if len(ticket.members) > 1:
             raise UsageError(f"--ticket={config.pruning.ticket} is an ensemble, of no mask: give a member's folder")
         content = [("ticket", ticket.retrained_digest)]
-        config = config.replace(rewind=ticket.settings["rewind"], prunable=ticket.settings.get("prunable", "all"))
+        rewind = config.pruning.rewind if control.fits else ticket.settings["rewind"]
+        config = config.replace(rewind=rewind, prunable=ticket.settings.get("prunable", "all"))
+    config = control.counting(config)
     content = [*content, *control.content(config)]
     refits = config.choice.refit
     if refits:
@@ -150,8 +152,12 @@ def _made(session, run, index, ticket):
     return searching.retraining(session, run, ticket)
 
 
-def _trained(plan, folder, todo, make, *, stop, team):
-    """Trains the rounds that are left; the devices."""
+def _trained(plan, folder, todo, make, ticket, *, stop, team):
+    """Trains the rounds that are left, or fits the one that is fitted; the devices."""
+    if plan.control.fits:
+        from tf_tickets.experiments.probing import fit_round
+
+        return fit_round(plan, folder, ticket, stop=stop)
     from tf_tickets.experiments.rounds import run_rounds
 
     return run_rounds(plan, folder, todo, make, command="train", stop=stop, team=team).devices

@@ -1,11 +1,13 @@
 """Tickets as artefacts: writing, loading, verifying.
 
 Files that read and write tickets import the value, which imports none of them. The functions below, which import both,
-are its methods: `Ticket.load`, `Ticket.from_pytorch` and `Ticket.save`.
+are its methods: `Ticket.load`, `Ticket.from_pytorch` and `Ticket.save`. Called, `tf_tickets.export(run)`, the package
+is `library.export`.
 """
 
 import os
 
+from tf_tickets import lazy_modules
 from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.settings.config import Config
 
@@ -26,7 +28,7 @@ def from_pytorch(path: str, config: Config, rewound: str | None = None) -> Ticke
     """Imports a pruned PyTorch state: of the paper's release, of open_lth, of torch.nn.utils.prune.
 
     Args:
-      path: .safetensors, .npz or, where torch is installed, .pth, with `weight_orig` and `weight_mask`.
+      path: .safetensors, .npz or .pth, with `weight_orig` and `weight_mask`.
       config: a Config whose data set and network (--model, --width, --stem, --head) are the file's.
       rewound: a file of the rewind point, masked or not; None retrains from the weights in `path`.
 
@@ -62,3 +64,5 @@ def save(ticket: Ticket, folder: str, metrics: dict | None = None, test_images: 
 
 
 Ticket.load, Ticket.from_pytorch, Ticket.save = staticmethod(load), staticmethod(from_pytorch), save
+
+lazy_modules.make_callable(__name__)

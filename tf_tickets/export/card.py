@@ -5,6 +5,7 @@ import re
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.checks import folds_of
 from tf_tickets.settings.config import options
 
@@ -88,6 +89,12 @@ def _opening(ticket):
             f"A dense image classifier, with all its {total:,} prunable weights: trained for "
             f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse one, and ahead of "
             f"that one on images held out for the choice; {inside}",
+        )
+    if CONTROLS[ticket.settings.get("control", "none")].fits:
+        return (
+            f"# Linear probe: {_network(ticket)} {on}",
+            "An image classifier whose head is a logistic regression on the features of a network that stayed as it "
+            f"was; the penalty was chosen by folds inside of the training images. {weights}; {inside}",
         )
     return (
         f"# Ticket: {_network(ticket)} {on}",

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def predict(folder: str, paths: Sequence[str], command: Command) -> tuple[str, l
     ticket = load(folder)
     rows, problems = [], []
     names, images = [], []
-    for name, image in _images(paths, ticket.data, problems):
+    for name, image in pictures(paths, ticket.data, problems):
         names.append(name)
         images.append(image)
         if len(images) == BATCH:
@@ -56,7 +56,7 @@ def load(folder: str) -> Ticket:
     return loading.load(place.run.ticket if place.kind == "run" and place.run.exported() is not None else folder)
 
 
-def _images(paths, data, problems):
+def pictures(paths: Sequence[str], data: dict, problems: list[str]) -> Iterator[tuple[str, np.ndarray]]:
     """(name, pixels) of every picture; what is none goes to `problems`."""
     from tf_tickets.data import unlabelled
 

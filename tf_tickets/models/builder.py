@@ -5,8 +5,8 @@ from tf_tickets.errors import UsageError
 from tf_tickets.models import architecture, initial, layers, winograd
 from tf_tickets.models.description import Kernel, Network
 
-# PyTorch's constants; its momentum 0.1 is the weight of the new value.
-_NORMALISATION = {"momentum": 0.9, "epsilon": 1e-5}
+# Of normalisation. PyTorch's momentum, 0.1, is the weight of the new value.
+_MOMENTUM = 0.9
 
 
 class Builder:
@@ -19,14 +19,16 @@ class Builder:
     def __init__(self, policy: keras.mixed_precision.Policy):
         self.policy = policy
 
-    def convolve(self, x: tf.Tensor, kernel: Kernel, stride: int = 1, padding: int | None = None) -> tf.Tensor:
-        """The convolution of a Kernel; `padding` in pixels on every side, half the kernel by default."""
+    def convolve(
+        self, x: tf.Tensor, kernel: Kernel, stride: int = 1, padding: int | tuple[int, int] | None = None
+    ) -> tf.Tensor:
+        """The convolution of a Kernel; `padding` in pixels on every side or (before, after), by default half of it."""
         size, named = kernel.shape[0], {"name": kernel.name, "dtype": self.policy}
         padding = size // 2 if padding is None else padding
         if kernel.kind == "harmonic":
             return layers.HarmonicConvolution(kernel.outputs, size, stride=stride, padding=padding, **named)(x)
         if kernel.kind == "depthwise":
-            return layers.DepthwiseConvolution(stride=stride, padding=padding, **named)(x)
+            return layers.DepthwiseConvolution(size, stride=stride, padding=padding, **named)(x)
         if size == 1 and stride > 1 and not padding and not kernel.bias:
             return layers.StridedPointwise(kernel.outputs, stride=stride, **named)(x)
         # Keras "same" pads the bottom and right at stride 2; PyTorch pads every side alike.
@@ -48,14 +50,15 @@ class Builder:
         """The responses to all cosine filters of a side."""
         return layers.CosineFilters(size, stride, name=name, dtype=self.policy)(x)
 
-    def pad(self, x: tf.Tensor, pixels: int, name: str) -> tf.Tensor:
-        """Zeros on every side."""
-        return keras.layers.ZeroPadding2D(pixels, name=name, dtype=self.policy)(x)
+    def pad(self, x: tf.Tensor, pixels: int | tuple[int, int], name: str) -> tf.Tensor:
+        """Zeros, as many pixels on every side, or (before, after) rows and columns."""
+        pads = pixels if isinstance(pixels, int) else (pixels, pixels)
+        return keras.layers.ZeroPadding2D(pads, name=name, dtype=self.policy)(x)
 
-    def normalise(self, x: tf.Tensor, name: str, affine: bool = True) -> tf.Tensor:
-        """Batch normalisation with PyTorch's constants."""
+    def normalise(self, x: tf.Tensor, name: str, affine: bool = True, epsilon: float = 1e-5) -> tf.Tensor:
+        """Batch normalisation, by default with PyTorch's constants."""
         return keras.layers.BatchNormalization(
-            **_NORMALISATION, center=affine, scale=affine, name=name, dtype=self.policy
+            momentum=_MOMENTUM, epsilon=epsilon, center=affine, scale=affine, name=name, dtype=self.policy
         )(x)
 
     def normalise_each(self, x: tf.Tensor, name: str) -> tf.Tensor:
@@ -65,6 +68,10 @@ class Builder:
     def relu(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Rectified linear units."""
         return keras.layers.ReLU(name=name, dtype=self.policy)(x)
+
+    def relu6(self, x: tf.Tensor, name: str) -> tf.Tensor:
+        """Rectified linear units of at most 6."""
+        return keras.layers.ReLU(max_value=6.0, name=name, dtype=self.policy)(x)
 
     def gelu(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Gaussian error linear units."""

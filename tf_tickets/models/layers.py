@@ -14,7 +14,7 @@ class _Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
         self.stride, self.padding = stride, padding
 
     def get_config(self):
-        """Stride and padding, in pixels on every side."""
+        """Stride and padding, in pixels on every side, or before and after."""
         return {**super().get_config(), "stride": self.stride, "padding": self.padding}
 
     def get_prunable_weights(self):
@@ -22,7 +22,8 @@ class _Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
         return [self.kernel]
 
     def _pads(self):
-        return [[0, 0], [self.padding] * 2, [self.padding] * 2, [0, 0]]
+        pads = [self.padding] * 2 if isinstance(self.padding, int) else list(self.padding)
+        return [[0, 0], pads, pads, [0, 0]]
 
 
 class HarmonicConvolution(_Convolution):
@@ -54,14 +55,21 @@ class HarmonicConvolution(_Convolution):
 
 
 class DepthwiseConvolution(_Convolution):
-    """One 3x3 filter per channel; `kernel` is [3, 3, channels, 1].
+    """One filter per channel; `kernel` is [size, size, channels, 1].
 
     Keras' own is accepted by tfmot's wrapper, which then prunes nothing of it.
+
+    Args:
+      size: side of the filters.
     """
+
+    def __init__(self, size=3, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
 
     def build(self, shape: tf.TensorShape) -> None:
         """The kernel."""
-        self.kernel = self.add_weight("kernel", (3, 3, shape[-1], 1))
+        self.kernel = self.add_weight("kernel", (self.size, self.size, shape[-1], 1))
         super().build(shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -69,6 +77,10 @@ class DepthwiseConvolution(_Convolution):
         kernel = tf.cast(self.kernel, self.compute_dtype)
         strides = [1, self.stride, self.stride, 1]
         return tf.nn.depthwise_conv2d(tf.pad(inputs, self._pads()), kernel, strides, "VALID")
+
+    def get_config(self) -> dict:
+        """Size, with stride and padding."""
+        return {**super().get_config(), "size": self.size}
 
 
 class StridedPointwise(_Convolution):

@@ -2,7 +2,6 @@
 
 import math
 import os
-import pickle
 import typing
 import zipfile
 import zlib
@@ -11,7 +10,7 @@ import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.errors import TicketError, UsageError, reason
-from tf_tickets.models import state
+from tf_tickets.models import state, torch_file
 from tf_tickets.runtime import files
 
 if typing.TYPE_CHECKING:
@@ -20,6 +19,8 @@ if typing.TYPE_CHECKING:
 FORMATS = (".safetensors", ".npz", ".h5", ".pth", ".pt")
 # The head never comes along; the stem does when it fits.
 _REPLACEABLE = ("linear.", "pre_conv.")
+# Of grey images one kernel is the sum of those of the three colours, exactly where all are normalised alike.
+_STEM, _COLOURS = "conv_stem", 3
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 # Of .h5 files: deflate, shuffle and fletcher32, by HDF5's numbers.
 _FILTERS = (1, 2, 3)
@@ -29,8 +30,8 @@ def read(path: str, said: str = "--pretrained=", model: "keras.Model | None" = N
     """The arrays of a file by PyTorch's names.
 
     Args:
-      path: .safetensors, .npz, .h5 as tf_keras saves networks of `models.build` or their weights, or, where torch is
-        installed, .pth or .pt, read with weights_only. Of all of them arrays alone are read; nothing is executed.
+      path: .safetensors, .npz, .h5 as tf_keras saves networks of `models.build` or their weights, or .pth or .pt of
+        torch.save. Of all of them arrays alone are read; nothing is executed.
       said: what stands before the path in messages.
       model: the network they are for. What fits none of its variables is then not read from compressed files: an array
         of the stored shape stands for it, without memory of its own.
@@ -48,7 +49,7 @@ def read(path: str, said: str = "--pretrained=", model: "keras.Model | None" = N
     }  # fmt: skip
     if suffix not in readers:
         raise UsageError(f"{said}{path}: '{suffix}' is not one of {', '.join(FORMATS)}")
-    sizes = {math.prod(variable.shape) for variable in state.variables(model).values()} if model is not None else None
+    sizes = _sizes(model) if model is not None else None
     try:
         storage.open_regular(path).close()
         arrays = readers[suffix](path, sizes)
@@ -57,6 +58,17 @@ def read(path: str, said: str = "--pretrained=", model: "keras.Model | None" = N
     except Exception as error:  # each library has its own errors for a damaged file
         raise UsageError(f"{said}{path} cannot be read: {reason(error)}") from None
     return {name.removeprefix("module."): array for name, array in arrays.items()}
+
+
+def _sizes(model):
+    """Numbers of elements that a network has use for."""
+    held = {name: math.prod(variable.shape) for name, variable in state.variables(model).items()}
+    colours = {held[f"{_STEM}/kernel"] * _COLOURS} if _grey(model) and f"{_STEM}/kernel" in held else set()
+    return colours | set(held.values())
+
+
+def _grey(model):
+    return model.input_shape[-1] == 1
 
 
 def _read_safetensors(path, sizes):
@@ -154,16 +166,10 @@ def _text(name):
 
 
 def _read_torch(path, sizes):
-    try:
-        import torch
-    except ImportError:
-        raise UsageError(f"{path} needs torch to be read: install it, or convert the file to .safetensors") from None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # torch's own message advises to execute the file
-        raise UsageError(f"{path} holds more than tensors, or is damaged: save its state_dict alone") from None
-    content = content.get("state_dict", content)
-    return {name: tensor.numpy() for name, tensor in content.items() if hasattr(tensor, "numpy")}
+    with storage.open_regular(path) as file:
+        saved = torch_file.File(file)
+        kept = {name: (tensor.shape, tensor.dtype) for name, tensor in saved.tensors.items()}
+        return _wanted(kept, saved, sizes)
 
 
 def load(model: "keras.Model", arrays: dict[str, np.ndarray]) -> str:
@@ -179,7 +185,11 @@ def load(model: "keras.Model", arrays: dict[str, np.ndarray]) -> str:
     Raises:
       UsageError: the backbone does not fit.
     """
-    arrays = state.torch_named(model, arrays)
+    arrays, summed = state.torch_named(model, arrays), ""
+    for name, array in arrays.items():
+        coloured = name.removeprefix("_") == f"{_STEM}.weight" and array.ndim == 4 and array.shape[1] == _COLOURS
+        if coloured and _grey(model):
+            arrays, summed = arrays | {name: array.sum(1, keepdims=True)}, f"; summed over colours: {_STEM}.weight"
     before = state.get_state(model)
     missing, left_over = state.load_state(model, arrays, strict=False, replaceable=_REPLACEABLE)
     head = {name: array for name, array in before.items() if name.startswith("linear/")}
@@ -193,5 +203,5 @@ def load(model: "keras.Model", arrays: dict[str, np.ndarray]) -> str:
     drawn = [name for name in missing if not name.startswith("linear.")]
     return (
         f"pretrained backbone loaded; as first drawn: the head{''.join(f', {name}' for name in drawn)}; "
-        f"left over: {', '.join(left_over) or 'nothing'}"
+        f"left over: {', '.join(left_over) or 'nothing'}{summed}"
     )

@@ -17,8 +17,11 @@ _TORCH_LEAVES = {
     "mean": "mean", "variance": "variance",
 }  # fmt: skip
 
-# Other names of the same tensors: torchvision's, and those of the release's harmonic, full-convolution and ViT files.
+# Other names of the same tensors: EfficientNet-Lite's with underscores, torchvision's, and those of the release's
+# harmonic, full-convolution and ViT files.
 _OTHER_NAMES = (
+    (r"^_", ""),
+    (r"^(blocks\.\d+\.)_", r"\1"),
     (r"\.downsample\.", ".shortcut."),
     (r"^(?:fc|head)\.", "linear."),
     (r"^vit\.", ""),
@@ -37,6 +40,12 @@ def variables(model: keras.Model) -> dict[str, tf.Variable]:
             for variable in part.variables:
                 by_name[f"{part.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
     return by_name
+
+
+def head_variables(model: keras.Model) -> list[tf.Variable]:
+    """The trained variables of the head, the layer `linear`; all others of the network are the backbone's."""
+    head = {id(variable) for name, variable in variables(model).items() if name.startswith("linear/")}
+    return [variable for variable in model.trainable_variables if id(variable) in head]
 
 
 def get_state(model: keras.Model, own: bool = False) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Batch normalisation over the global batch, whatever the number of devices that share it."""
 
 from tf_tickets.backend import keras, tf
-from tf_tickets.models import state
+from tf_tickets.models import normalisation
 
 
 class SynchronisedNormalisation(keras.layers.BatchNormalization):
@@ -38,13 +38,4 @@ def _summed(parts):
 
 def synchronise(model: keras.Model) -> keras.Model:
     """A clone of a functional network, with its state, that normalises by the statistics of the global batch."""
-
-    def clone(layer):
-        kind = layer.__class__
-        if kind is keras.layers.BatchNormalization:
-            kind = SynchronisedNormalisation
-        return kind.from_config(layer.get_config())
-
-    copy = keras.models.clone_model(model, clone_function=clone)
-    state.set_state(copy, state.get_state(model))
-    return copy
+    return normalisation.replaced(model, SynchronisedNormalisation)

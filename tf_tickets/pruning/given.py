@@ -25,6 +25,7 @@ class Ticket(typing.Protocol):
 
     masks: dict[str, np.ndarray]
     rewound: dict[str, np.ndarray]
+    trained: dict[str, np.ndarray]
     round: int
     refits: bool
     density: float

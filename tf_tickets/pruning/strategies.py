@@ -15,124 +15,20 @@ from collections.abc import Callable, Sequence
 from tf_tickets import runs, seeds, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
-from tf_tickets.pruning import criteria, starts
 from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.pruning import starts
+from tf_tickets.pruning.control import IMP, RETRAIN, TRAIN, TRAIN_OR_RETRAIN, Control, Gradients
 from tf_tickets.pruning.given import Plan, Ticket
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.groups import Pruning, Training
-
-Gradients = Callable[[], dict[str, "np.ndarray"]]
-
-# Where a control belongs, as messages say it.
-IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"
+from tf_tickets.settings.groups import Choice, Data, Pruning, Run, Training
 
 
 @CONTROLS.register("none")
-class Control:
-    """Rounds that each remove a share of the weights left, those of smallest score.
+class Search(Control):
+    """The search."""
 
-    Attributes:
-      place: the command that it belongs to, `IMP`, `TRAIN` or `RETRAIN`; None for both commands.
-      title: what tables and figures call it.
-      what: what it does, in a few words for `--help`.
-      trained_rounds: rounds of `train`.
-      in_one_run: whether all is removed during one training as long as all rounds.
-      other_network: whether its network is another than the search's, which then is compared by weights left.
-      rewinds: whether it starts from the rewind point where it can.
-    """
-
-    place: str | None = None
-    title: str = Pruning.criterion
-    what: str = ""
-    trained_rounds: int = 1
-    in_one_run: bool = False
-    other_network: bool = False
-    rewinds: bool = True
-
-    @property
-    def is_search(self) -> bool:
-        """Whether its later rounds are a search for a ticket, and no rival of one."""
-        return type(self) is Control
-
-    @property
-    def of_a_ticket(self) -> bool:
-        """Whether it changes a ticket that is given."""
-        return self.place == RETRAIN
-
-    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
-        """(whether it is so, message) of the settings that it refuses."""
-        return []
-
-    def weights(self, counts: Sequence[int]) -> Sequence[int]:
-        """Prunable weights left in each of its rounds, from those after each pruning of a search."""
-        return counts
-
-    def training(self, training: Training, steps_of_rounds: list[int], steps_per_epoch: int) -> Training:
-        """The settings of its full round.
-
-        Args:
-          training: that of a round of the search.
-          steps_of_rounds: steps that each round of the search would train.
-          steps_per_epoch: batches of an epoch.
-        """
-        return training
-
-    def scores(
-        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        *, gradients: Gradients,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
-        return criteria.scores(config.pruning.criterion, weights, masks, gradients)
-
-    def amount(self, counts: Sequence[int]) -> int | None:
-        """How many weights the next pruning removes; None: the share `--rate`."""
-        return None
-
-    def removed(
-        self, plan: Plan, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
-        *, gradients: Gradients,
-    ) -> dict[str, np.ndarray]:  # fmt: skip
-        """The masks of round `round_index`.
-
-        Args:
-          plan: of the run.
-          weights, masks: by layer name, of the round before, in network order.
-          round_index: the round that will train with them.
-          gradients: function -> the gradient of the training loss by `weights`, for criteria that want it.
-        """
-        pruning, amount = plan.config.pruning, self.amount(plan.weights)
-        scores = self.scores(plan.config, weights, masks, round_index, gradients=gradients)
-        amounts = {} if amount is None else {"amount": amount}
-        return pruning_masks.SCOPES[pruning.scope](scores, masks, pruning.rate, pruning.min_per_layer, **amounts)
-
-    def initial_seed(self, seed: int) -> int:
-        """What the initial weights are drawn from."""
-        return seed
-
-    def content(self, config: Config) -> list[tuple[str, object]]:
-        """(name, value) pairs that join the digest of `train`'s folder."""
-        return []
-
-    def planned(
-        self, plan: Plan, ticket: Ticket | None, resolve: Callable[[Config, bool], Plan]
-    ) -> tuple[Plan, Ticket | None]:
-        """(plan, ticket) of `train`: what is trained in the plan's and the ticket's place.
-
-        Args:
-          plan: of the settings as given.
-          ticket: that is retrained, or None.
-          resolve: function (config, refits) -> their plan.
-        """
-        return plan, ticket
-
-    def changed(self, ticket: Ticket, config: Config) -> Ticket:
-        """The ticket as it is retrained: with another mask or start."""
-        return ticket
-
-    def start_text(self, start: str, conditions: str) -> str:
-        """How a plan says what of a ticket is trained from where: `from epoch 0`, and when it is otherwise."""
-        return f"its mask, {start}{conditions}"
+    is_search = True
 
 
 @CONTROLS.register("random")
@@ -232,6 +128,48 @@ class SmallDense(Control):
                 return smaller, None
         model = plan.config.network.model
         raise UsageError(f"--control=small_dense: no {model} has as few as {wanted:,} prunable weights")
+
+
+@CONTROLS.register("probe")
+class Probe(Control):
+    """A logistic regression on the features of a network, which stays as it is."""
+
+    place, title, what = TRAIN_OR_RETRAIN, "linear probe", "logistic regression on frozen features"
+    fits, rewinds = True, False
+
+    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
+        """It fits a linear head, on one machine."""
+        head, calibration = config.network.head, config.choice.calibration
+        return [
+            (head != "linear", f"--control=probe fits a linear head: --head={head} conflicts"),
+            (config.run.strategy == "multi_worker",
+             "--control=probe fits on one machine: --strategy=multi_worker conflicts"),
+            (calibration.startswith("folds:"),
+             f"--control=probe trains no rounds, which --calibration={calibration} repeats: use "
+             "--calibration=validation"),
+        ]  # fmt: skip
+
+    def counting(self, config: Config) -> Config:
+        """Of training and pruning nothing: images are as evaluation sees them, and one device computes."""
+        pruning, choice, run = config.pruning, config.choice, config.run
+        return dataclasses.replace(
+            config,
+            data=dataclasses.replace(config.data, augment="none", batch_size=Data.batch_size),
+            training=Training(),
+            pruning=Pruning(control=pruning.control, ticket=pruning.ticket, prunable=pruning.prunable, rewind="init"),
+            choice=Choice(refit=choice.refit, calibration=choice.calibration),
+            run=dataclasses.replace(
+                run, accounting=Run.accounting, jit=False, eval_every=None, profile_steps=None, strategy="one_device"
+            ),
+        )
+
+    def changed(self, ticket: Ticket, config: Config) -> Ticket:
+        """It starts, and ends but for its head, with the weights that the ticket was trained to."""
+        return dataclasses.replace(ticket, rewound=ticket.trained)
+
+    def start_text(self, start: str, conditions: str) -> str:
+        """Nothing of it is trained."""
+        return "its mask and its weights as trained, without its head"
 
 
 class _AtOnce(Control):

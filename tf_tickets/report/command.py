@@ -20,8 +20,10 @@ from tf_tickets.report import (
     pairing,
     papers,
     plots,
+    probes,
     rewinds,
     rivals,
+    sentences,
     tables,
 )
 from tf_tickets.settings.config import Config
@@ -38,9 +40,9 @@ def report(
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
     The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
-    several recipes rivals.csv, of several rewind points rewinds.csv, of ensembles ensembles.csv, and evaluations.csv
-    where `evaluate` or `analyze` looked at some; with `latex` also paired.tex, rivals.tex, rewinds.tex and
-    evaluations.tex.
+    several recipes rivals.csv, of linear probes probes.csv, of several rewind points rewinds.csv, of ensembles
+    ensembles.csv, and evaluations.csv where `evaluate` or `analyze` looked at some; with `latex` also paired.tex,
+    rivals.tex, rewinds.tex and evaluations.tex.
 
     Args:
       paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
@@ -72,9 +74,10 @@ def report(
     rewound = rewinds.compared(frame, rows)
     rival_frame = rewinds.without(frame, rows, rewound)
     against, joined = rivals.compared(rival_frame), ensembles.gather(paths, problems)
+    probed = probes.compared(frame)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
     tabled += _write_or_remove(out, {
-        "rivals.csv": against, "rewinds.csv": rewound, "ensembles.csv": joined,
+        "rivals.csv": against, "probes.csv": probed, "rewinds.csv": rewound, "ensembles.csv": joined,
         evaluation_rows.FILE: evaluation_rows.kept(rows),
     })  # fmt: skip
     if latex:
@@ -82,6 +85,9 @@ def report(
     apart = rivals.left_out(rival_frame, against)
     parts = [_group_text(frame, pairs, digest, names[digest], folders) for digest in names]
     parts += [*_rivals_text(rival_frame, against), *([apart] if apart else [])]
+    parts += [
+        f"{heading}\n{tables.align(probes.cells(of_probe))}" for heading, of_probe in probes.groups(probed, frame)
+    ]
     if not rewound.empty:
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
     if not joined.empty:
@@ -90,7 +96,7 @@ def report(
         parts.append(_RULE)
     files = page.write(
         frame, pairs, against=against, rewound=rewound, rows=rows, folders=folders, out=out, problems=problems,
-        apart=apart, pdf=pdf, joined=joined,
+        apart=apart, pdf=pdf, joined=joined, probed=probed,
     )  # fmt: skip
     written = [*tabled, *(f"accuracy.{name}" for name in formats), "report.html"]
     parts.append(
@@ -182,7 +188,8 @@ def finish_run(folder: runs.RunFolder, chosen: int, rival: runs.RunFolder | None
     if rival is not None:
         tables.write_table(rival_frame, rival.table)
     title, picture = plots.labels(pandas.DataFrame([known]))[0], folder.path("accuracy")
-    plots.accuracy_against_density(pairing.comparable(frame), picture, title)
+    recipe = {name: known[name] for name in ("control", "criterion")}
+    plots.accuracy_against_density(pairing.comparable(frame).assign(**recipe), picture, title)
     return f"{text}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"
 
 
@@ -258,7 +265,7 @@ def _rivals_text(frame, against):
 def _headline(frame, digest, last, run_count):
     result = pairing.pair(frame, digest, last) if last else None
     if result is None:
-        return "No ticket to compare: no run has both a dense round 0 and a later round."
+        return sentences.alone(frame[frame["digest"] == digest])
     reached = frame[(frame["digest"] == digest) & (frame["round"] == last)]["run"].nunique()
     part = "" if reached == run_count else f" (reached by {reached} of {run_count} runs)"
     part = " (of each run its own)" if part and naming.is_refit(digest) else part

@@ -14,6 +14,7 @@ from tf_tickets.report import (
     others,
     pairing,
     plots,
+    probes,
     recipe,
     reliability,
     rewinds,
@@ -38,7 +39,7 @@ _READING = (
 def write(
     frame: pandas.DataFrame, pairs: pandas.DataFrame, *, against: pandas.DataFrame, rewound: pandas.DataFrame,
     rows: pandas.DataFrame, folders: dict[str, runs.RunFolder], out: str, problems: list[str], apart: str = "",
-    pdf: bool = False, joined: pandas.DataFrame | None = None,
+    pdf: bool = False, joined: pandas.DataFrame | None = None, probed: pandas.DataFrame | None = None,
 ) -> list[str]:  # fmt: skip
     """Writes report.html and figures/*.svg.
 
@@ -54,6 +55,7 @@ def write(
       apart: the sentence of `rivals.left_out`.
       pdf: whether each figure is also written as PDF.
       joined: of `ensembles.gather`; None for none.
+      probed: of `probes.compared`; None for none.
 
     Returns:
       The names of the page and of the SVG files, relative to `out`.
@@ -66,7 +68,7 @@ def write(
     title, _ = plots.labels(frame)
     heading = f"Dense networks and their tickets: {title}" if title else "Dense networks and their tickets"
     middle = [_short_rounds(frame), _together(frame, groups, figures), _rivals(frame, against, apart, figures)]
-    middle += [_rewinds(rewound, figures), _ensembles(joined)]
+    middle += [_probes(frame, probed, figures), _rewinds(rewound, figures), _ensembles(joined)]
     shown = 0
     while shown < len(groups) and len(figures.names) < MOST_FIGURES:
         middle.append(_group(groups[shown], alone=len(groups) == 1))
@@ -171,6 +173,23 @@ def _rivals(frame, against, apart, figures):
     title, table = html.heading(2, f"The ticket of {name} against its rivals"), html.table(rivals.cells(against))
     notes = [html.paragraph(text, "soft") for text in (rivals.note(against), apart and f"{apart}.") if text]
     return "\n".join([title, html.figures([drawn]), table, *notes])
+
+
+def _probes(frame, probed, figures):
+    """Every recipe against the linear probes."""
+    parts = []
+    for number, (title, of_probe) in enumerate([] if probed is None else probes.groups(probed, frame)):
+        differences = probes.results(of_probe)[:_MOST_IN_FOREST]
+        drawn = figures.add(
+            f"probe_{number}", lambda shown=differences: figures_robustness.forest(shown, "recipe - probe (points)"),
+            "Recipe minus linear probe with its 95 % interval, over pairs of (seed, subset seed), of dense networks "
+            "and of last rounds; filled: difference shown. Intervals of two or three pairs may be cut at the edge.",
+            "differences of recipes to the linear probe with intervals",
+        )  # fmt: skip
+        text = "A logistic regression on the features of a network that stayed as it was. p, Holm is "
+        note = html.paragraph(f"{text}corrected over the rows of the table.", "soft")
+        parts += [html.heading(2, title), html.figures([drawn]), html.table(probes.cells(of_probe)), note]
+    return "\n".join(parts)
 
 
 def _rewinds(rewound, figures):

@@ -1,5 +1,7 @@
 """Dense against ticket over pairs of (seed, subset_seed): the rounds that can be compared, and their differences."""
 
+import typing
+
 import numpy as np
 import pandas
 
@@ -94,6 +96,17 @@ def in_points(result: statistics.PairedDifference) -> list[float | None]:
 def bounds(result: statistics.PairedDifference) -> dict[str, float | None]:
     """The interval of a statistics.PairedDifference of fractions as `tables.interval` takes it."""
     return dict(zip(("low", "high"), in_points(result)[1:]))
+
+
+def difference(row: typing.Any) -> statistics.PairedDifference:
+    """The statistics.PairedDifference of fractions, of a row with difference, low, high (points), n and p_value."""
+    low, high = (None if pandas.isna(bound) else bound / 100 for bound in (row.low, row.high))
+    return statistics.PairedDifference(row.difference / 100, low, high, row.n, row.p_value)
+
+
+def by_pair(rows: pandas.DataFrame) -> dict[tuple, float]:
+    """Mean test accuracy by (seed, subset_seed)."""
+    return rows.groupby(["seed", "subset_seed"])["test_accuracy"].mean().to_dict()
 
 
 def paired(frame: pandas.DataFrame) -> pandas.DataFrame:

@@ -18,6 +18,7 @@ LEAST_IN_BAND = 3
 # With more, a line for each run hides the means, and the legend finds no room inside.
 _FEW_GROUPS = 3
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
+_OF_TRAINING = ("augment", "rewind")
 
 
 def accuracy_against_density(
@@ -47,7 +48,7 @@ def figure(frame: pandas.DataFrame, title: str) -> Figure:
     frame = frame[frame["density"] > 0]
     if "digest" not in frame:
         frame = frame.assign(digest="", run="")
-    if "control" in frame:
+    if "weights_total" in frame:
         # A small dense network stands at the density that the searched one would have with as many weights.
         small = pairing.of_controls(frame, "other_network")
         relative = frame["weights_left"] / frame["weights_total"].max()
@@ -94,20 +95,24 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
     Returns:
       (title, names): the shared settings as text, and a dict from digest to a label, in the frame's order.
     """
+    fitted = frame["digest"][pairing.of_controls(frame, "fits")].unique() if "control" in frame else []
     if "control" in frame:
         frame = frame.assign(control=list(map(_method, frame["control"], frame["criterion"])))
     digests = list(dict.fromkeys(frame["digest"]))
     columns = [name for name in _NAMED if name in frame]
-    shared = [name for name in columns if frame[name].nunique() == 1]
+    # What a probe does not train by tells it from nothing.
+    trained = frame[~frame["digest"].isin(fitted)]
+    shared = [name for name in columns if (trained if name in _OF_TRAINING else frame)[name].nunique() <= 1]
     # The title has little room: of the shared settings it names the data and the network.
     title = ", ".join(_setting_text(name, frame[name].iloc[0]) for name in shared if name in _NAMED[:3])
     groups, names = {digest: frame[frame["digest"] == digest] for digest in digests}, {}
     for digest, rows in groups.items():
-        parts = [_setting_text(name, rows.iloc[0][name]) for name in columns if name not in shared]
+        told = [name for name in columns if name not in shared and (digest not in fitted or name not in _OF_TRAINING)]
+        parts = [_setting_text(name, rows.iloc[0][name]) for name in told]
         names[digest] = ", ".join(part for part in parts if part != CONTROLS["none"].title or not _kind(rows))
     texts = list(names.values())
     for digest, text in names.items():
-        if texts.count(text) > 1 or not text:
+        if (texts.count(text) > 1 or not text) and digest not in fitted:
             names[digest] = ", ".join(filter(None, (text, _kind(groups[digest]))))
     texts = list(names.values())
     for digest, text in names.items():
@@ -150,19 +155,26 @@ def _dense(group):
 
 def _has_dense_line(group, frame):
     """Whether the group has a dense network of its own: a control beside a search begins with the search's."""
-    if "control" not in frame or CONTROLS[group["control"].iloc[0]].is_search:
+    control = CONTROLS[group["control"].iloc[0]] if "control" in frame else None
+    if control is None or control.is_search or control.fits:
         return len(_dense(group)) > 0
     return len(_dense(group)) > 0 and not (pairing.of_controls(frame, "is_search") & (frame["round"] > 0)).any()
 
 
 def _draw_dense(axes, group, number, name):
-    dense, label = _dense(group), name or "dense"
+    dense, label = _dense(group), name or _single(group)
     if name and group["round"].max():  # of a search, whose legend counts the runs
         label = f"{name}: dense"
     elif name and len(dense) > 1:
         label = f"{name}: mean of {len(dense)} runs"
     colour = COLOURS[number % len(COLOURS)] if name else "#444444"
     axes.axhline(100 * dense["test_accuracy"].mean(), color=colour, linestyle="--", linewidth=1.1, label=label)
+
+
+def _single(group):
+    """What the one recipe of a figure is called where it has one round."""
+    fitted = "control" in group and CONTROLS[group["control"].iloc[0]].fits
+    return CONTROLS[group["control"].iloc[0]].title if fitted else "dense"
 
 
 def _draw_group(axes, group, number, name, crowded):

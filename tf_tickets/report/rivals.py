@@ -55,13 +55,13 @@ def _rivals(whole, digest):
     same &= (whole["weights_total"] == search["weights_total"].max()) | pairing.of_controls(whole, "other_network")
     groups = {digest: rows for digest, rows in whole[same].groupby("digest", sort=False)}
     del groups[search["digest"].iloc[0]]
-    return {digest: rows for digest, rows in groups.items() if not _only_begun(rows)}
+    return {digest: rows for digest, rows in groups.items() if not _is_no_rival(rows)}
 
 
-def _only_begun(rows):
-    """Whether these are of a control, and of the dense network alone that it starts from."""
+def _is_no_rival(rows):
+    """Whether these are of a linear probe, which has a table of its own, or of a control's dense network alone."""
     control = CONTROLS[rows["control"].iloc[0]]
-    return not (control.is_search or control.other_network) and (rows["density"] == 1.0).all()
+    return control.fits or (not (control.is_search or control.other_network) and (rows["density"] == 1.0).all())
 
 
 def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
@@ -103,12 +103,7 @@ def left_out(frame: pandas.DataFrame, table: pandas.DataFrame) -> str:
 def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDifference]]:
     """(name, statistics.PairedDifference) of the meeting with each rival that is corrected for."""
     chosen = table[table["p_holm"].notna()].rename(columns={"name": "name_"})
-    return [(row.name_, _difference(row)) for row in chosen.itertuples(index=False)]
-
-
-def _difference(row):
-    low, high = (None if pandas.isna(bound) else bound / 100 for bound in (row.low, row.high))
-    return statistics.PairedDifference(row.difference / 100, low, high, row.n, row.p_value)
+    return [(row.name_, pairing.difference(row)) for row in chosen.itertuples(index=False)]
 
 
 def _meetings(search, rival, name):
@@ -120,7 +115,9 @@ def _meetings(search, rival, name):
     ]  # fmt: skip
     lines = []
     for index, rival_round in equal or [(max(ours), max(theirs))]:
-        first, second = (_by_pair(rows[rows["round"] == at]) for rows, at in ((search, index), (rival, rival_round)))
+        first, second = (
+            pairing.by_pair(rows[rows["round"] == at]) for rows, at in ((search, index), (rival, rival_round))
+        )
         both = sorted(set(first) & set(second))
         if not both:
             continue
@@ -134,10 +131,6 @@ def _meetings(search, rival, name):
             *pairing.deviations(ticket, against), "no interval or sd: one pair" if len(both) == 1 else "",
         ))  # fmt: skip
     return lines
-
-
-def _by_pair(rows):
-    return rows.groupby(["seed", "subset_seed"])["test_accuracy"].mean().to_dict()
 
 
 def _typed(rows):

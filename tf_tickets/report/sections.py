@@ -73,7 +73,7 @@ class Group:
         """The result in words."""
         result = self.result
         if result is None:
-            return "No ticket to compare: no run has both a dense round 0 and a later round."
+            return sentences.alone(self.frame)
         text = sentences.headline(*result)
         runs, last = self.frame["run"].nunique(), self.rounds[-1]
         reached = self.frame[self.frame["round"] == last]["run"].nunique()

@@ -3,6 +3,7 @@
 import pandas
 
 from tf_tickets.columns import percent
+from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming, statistics
 
 ENOUGH = statistics.pairs_needed()
@@ -29,6 +30,17 @@ def numbers(difference: statistics.PairedDifference) -> str:
     bounds = "no interval" if difference.low is None else f"95 % interval {interval(difference.low, difference.high)}"
     test = f"{'exact ' if difference.exact else ''}sign-flip p = {statistics.probability(difference.p_value)}"
     return f"{bounds}, {count(difference.n, 'pair')}, {test}"
+
+
+def alone(rows: pandas.DataFrame) -> str:
+    """What stands where a recipe, of these rows, has no ticket and dense network to compare."""
+    control = CONTROLS[rows["control"].iloc[0]]
+    if not control.fits:
+        return "No ticket to compare: no run has both a dense round 0 and a later round."
+    mean, runs = percent(rows["test_accuracy"].mean()), rows["run"].nunique()
+    return (
+        f"{control.title.capitalize()}: test accuracy {mean}, {count(runs, 'run')}; nothing was trained but the head."
+    )
 
 
 def headline(density: float, dense: float, ticket: float, difference: statistics.PairedDifference) -> str:

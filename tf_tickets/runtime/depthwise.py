@@ -1,5 +1,7 @@
 """Depthwise convolutions, one filter per channel: batched products by BLAS, SciPy's CSR over what is left, or numba."""
 
+import functools
+
 import numpy as np
 from scipy import sparse
 
@@ -25,6 +27,19 @@ class Depthwise(Sliding):
         columns = np.arange(len(values), dtype=np.int32)
         self._matrix = sparse.csr_matrix((values, columns, starts), (self.channels_in, len(values)))
 
+    @functools.cached_property
+    def _by_four(self):
+        """(starts, rows, columns, values) of the weights that are left, some more of value 0 to fill up four each."""
+        counts = np.diff(self._matrix.indptr)
+        starts = np.concatenate([[0], np.cumsum(-(-counts // 4) * 4)])
+        # A zero reads what the channel's last weight reads.
+        of_channel = np.repeat(np.arange(self.channels_in), np.diff(starts))
+        within = np.arange(starts[-1]) - starts[of_channel]
+        taken = self._matrix.indptr[of_channel] + np.minimum(within, counts[of_channel] - 1)
+        values = np.where(within < counts[of_channel], self._matrix.data[taken], np.float32(0.0))
+        places = self._places[taken]
+        return starts, self._rows[places], self._columns[places], values
+
     def __call__(self, maps, method):
         """[channels, images, height, width] -> [channels, images, height', width'], in the workspace."""
         images, (rows, columns) = maps.shape[1], self.shape(*maps.shape[2:])
@@ -32,10 +47,8 @@ class Depthwise(Sliding):
         if method == "compiled":
             from tf_tickets.runtime import compiled
 
-            places, matrix = self._places, self._matrix
-            weights = matrix.indptr, self._rows[places], self._columns[places], matrix.data
             compiled.depthwise(
-                np.ascontiguousarray(maps), weights, self._bias, result, stride=self.stride, padding=self.padding,
+                np.ascontiguousarray(maps), self._by_four, self._bias, result, stride=self.stride, padding=self.padding,
                 rectified=self.rectified, most=self.most,
             )  # fmt: skip
             return result

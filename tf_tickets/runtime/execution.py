@@ -133,7 +133,8 @@ def _sliding(step, shape, workspace):
         step.weights, step.bias, step.settings["stride"], _pair(step.settings["padding"]), workspace
     )
     rows, columns = made.shape(*shape[1:])
-    return made, (made.channels_out, rows, columns), 4 * channels * high**2 * rows * columns
+    unfolded = 4 * channels * rows * columns * (1 if by_channel else high**2)
+    return made, (made.channels_out, rows, columns), unfolded
 
 
 def _pair(padding):

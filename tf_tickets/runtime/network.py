@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from tf_tickets.runtime import convolutions, execution, facts, program
+from tf_tickets.runtime import convolutions, depthwise, execution, facts, program
 from tf_tickets.runtime.files import Damaged
 
 # A chunk of images is as large as keeps the largest unfolded map within this; the compiled kernel unfolds nothing.
@@ -135,11 +135,14 @@ class Network:
         return "dense"
 
     def _compiled_or(self, mixed, images):
-        """All compiled, or none: BLAS' threads go on waiting for a while, and the kernel's would wait for theirs."""
+        """All compiled, the depthwise ones alone, or none: BLAS' threads wait a while, and the kernel's for theirs."""
         height, width, channels = self.image_shape
-        maps, compiled = np.ones((channels, images, height, width), np.float32), dict.fromkeys(mixed, "compiled")
-        seconds = [_seconds(execution.run, self._operations, maps, methods) for methods in (mixed, compiled)]
-        return mixed if seconds[0] < seconds[1] else compiled
+        maps = np.ones((channels, images, height, width), np.float32)
+        by_channel = [op.name for op in self._operations if isinstance(op.compute, depthwise.Depthwise)]
+        candidates = [mixed, dict.fromkeys(mixed, "compiled")]
+        if by_channel:
+            candidates.append(mixed | dict.fromkeys(by_channel, "compiled"))
+        return min(candidates, key=lambda methods: _seconds(execution.run, self._operations, maps, methods))
 
 
 def _seconds(function, *given):

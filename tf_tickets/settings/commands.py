@@ -126,7 +126,7 @@ def _of_rounds(command, config):
         yield f"--{name} belongs to --adversarial, which is not set"
     pruning, place = config.pruning, CONTROLS[config.pruning.control].place
     here = command if command == "imp" else f"train {'without --ticket' if pruning.ticket is None else '--ticket=DIR'}"
-    if place not in (None, here):
+    if place is not None and not here.startswith(place):
         yield f"--control={pruning.control} belongs to {place}, not {here}"
 
 

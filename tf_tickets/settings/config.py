@@ -40,9 +40,9 @@ def options() -> dict[str, Option]:
     return by_name
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class Config:
-    """The whole resolved configuration of one run.
+    """The whole resolved configuration of one run: `Config(dataset="digits", epochs=3)`.
 
     Attributes:
       data, network, training, pruning, choice, run, command: the groups of settings.
@@ -55,6 +55,16 @@ class Config:
     choice: Choice = Choice()
     run: Run = Run()
     command: Command = Command()
+
+    def __init__(self, **values: typing.Any):
+        """Settings by name, as `from_values` takes them; or whole groups by theirs, which are not checked."""
+        groups = {name: values.pop(name, cls()) for name, cls in GROUPS.items()}
+        if values:
+            flat = {name: getattr(groups[option.group], name) for name, option in options().items()}
+            made = Config.from_values(**flat | values)
+            groups = {name: getattr(made, name) for name in GROUPS}
+        for name, group in groups.items():
+            object.__setattr__(self, name, group)
 
     @classmethod
     def from_values(cls, **values: typing.Any) -> "Config":
@@ -106,7 +116,10 @@ class Config:
     @property
     def _implied(self):
         """What some settings are where they are unset."""
-        return {"width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": FULL_ROUNDS}
+        return {
+            "width": NETWORKS[self.network.model].default_width, "augment": "base", "full_rounds": FULL_ROUNDS,
+            "backbone_learning_rate": self.training.learning_rate,
+        }  # fmt: skip
 
     def settled(self) -> dict[str, typing.Any]:
         """As `values`, with what is implied where a setting is unset."""

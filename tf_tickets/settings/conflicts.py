@@ -61,6 +61,28 @@ def _search_rules(config):
     ]  # fmt: skip
 
 
+def _fine_tuning_rules(config):
+    """(broken, message) of the settings that say how a pretrained network is trained."""
+    training, pruning = config.training, config.pruning
+    head, frozen, control = training.head_epochs, training.batch_norm == "frozen", CONTROLS[pruning.control]
+    of_ticket = pruning.ticket is not None and control.rewinds and not control.other_network
+    from_scratch = config.network.pretrained is None and not of_ticket
+    return [
+        (head >= training.epochs, f"--head_epochs={head} must be below --epochs={training.epochs}"),
+        (pruning.search_epochs is not None and head >= pruning.search_epochs,
+         f"--head_epochs={head} must be below --search_epochs={pruning.search_epochs}, the epochs of a short round"),
+        (head and training.milestones is not None and int(training.milestones.split(",")[0]) < head,
+         f"--milestones={training.milestones} counts from a round's beginning, and the schedule begins after "
+         f"--head_epochs={head}"),
+        (head and from_scratch,
+         f"--head_epochs={head} needs a backbone that is trained: give --pretrained=FILE or train --ticket=DIR"),
+        (frozen and from_scratch,
+         "--batch_norm=frozen needs statistics that are there: give --pretrained=FILE or train --ticket=DIR"),
+        (frozen and training.adversarial,
+         "--batch_norm=frozen has no statistics of attacked images, which --adversarial is made of: use per_replica"),
+    ]  # fmt: skip
+
+
 def _models_with(part):
     return " or ".join(name for name, entry in NETWORKS.items() if part in entry.parts)
 
@@ -90,6 +112,7 @@ def check(config: _Settings) -> None:
         (pruning.finetune_learning_rate is not None and not STARTS[kind].constant_rate,
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
         *_search_rules(config),
+        *_fine_tuning_rules(config),
         *CONTROLS[pruning.control].conflicts(config),
         (config.choice.rival != "none" and training.schedule == "steps",
          f"--rival={config.choice.rival} trains as long as all rounds, which --milestones would not follow: use "

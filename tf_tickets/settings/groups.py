@@ -80,8 +80,8 @@ class Network:
     head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
     kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)
     pretrained: str | None = option(
-        None, "backbone to start from: .safetensors, .npz or .h5, or .pth where torch is installed; imagenet: the "
-        "weights that are published for --model",
+        None, "backbone to start from: .safetensors, .npz, .h5 or PyTorch's .pth; imagenet: the weights that are "
+        "published for --model",
     )  # fmt: skip
     image_size: int | None = option(
         None, "shorter side, in pixels, of what the network sees: images of one size are augmented at theirs and "
@@ -123,6 +123,13 @@ class Training:
         None, "epochs at which schedule=steps divides by ten, such as 100,150", check=checks.check_milestones
     )
     warmup: int = option(0, "epochs of linear warm-up", low=0)
+    head_epochs: int = option(
+        0, "of a pretrained network or a ticket: the first of --epochs, in which the head alone is trained, at "
+        "--learning_rate; the schedule runs over the others", low=0,
+    )  # fmt: skip
+    backbone_learning_rate: float | None = option(
+        None, "learning rate before the schedule of all but the head; unset: learning_rate", above=0.0
+    )
     loss: str = option(
         "cross_entropy",
         "cross_entropy; cross_entropy_cosine: a tenth of it plus 1 - cosine of logits and label; label_smoothing: 0.1; "
@@ -130,8 +137,9 @@ class Training:
         choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted", "class_weighted"),
     )  # fmt: skip
     batch_norm: str = option(
-        "per_replica", "statistics of batch normalisation: of each device's own images, or synchronised: of the whole "
-        "batch, however many devices share it", choices=("per_replica", "synchronised"),
+        "per_replica", "statistics of batch normalisation: of each device's own images; synchronised: of the whole "
+        "batch, however many devices share it; frozen: those of the pretrained network or ticket, which stay",
+        choices=("per_replica", "synchronised", "frozen"),
     )  # fmt: skip
     adversarial: bool = option(False, "AdvProp: also train on attacked images, under a normalisation of their own")
     attack_eps: float = option(8 / 255, "largest change of a pixel by an attack; pixels lie in [0, 1]", above=0, high=1)

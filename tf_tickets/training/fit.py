@@ -28,6 +28,7 @@ class Span:
       learning_rate: function epoch -> float, epochs counted from 0.
       outcomes: float32 [k, 3], as of an observers.Block, of the k steps before `first_step` of an epoch that was
         begun, or is not evaluated yet.
+      backbone_from: global step, at an epoch's beginning, before which the head alone is trained.
     """
 
     first_step: int
@@ -35,6 +36,7 @@ class Span:
     steps_per_epoch: int
     learning_rate: Callable[[int], float]
     outcomes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    backbone_from: int = 0
 
 
 def fit(
@@ -77,7 +79,9 @@ def fit(
         if step < epoch_end:  # else resumed where a stop request interrupted the evaluation
             count = agree(min(_block_end(step, epoch_end, observers) - step, length.steps))
             started = time.perf_counter()
-            trained = steps.train(iterator, count, rate)
+            if 0 < step == span.backbone_from:  # also resumed here: what a checkpoint holds is the head's alone
+                steps.reset_optimizer()
+            trained = steps.train(iterator, count, rate, head_alone=step < span.backbone_from)
             length.took(count, time.perf_counter() - started)
             _check_finite(trained, epoch, step)
             step, outcomes = step + count, np.concatenate([outcomes, trained])

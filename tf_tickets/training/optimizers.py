@@ -5,13 +5,33 @@ it. Under a falling learning rate that is a different optimizer. Here decay is c
 the learning rate multiplies the whole buffer at use (parity: sgd_steps).
 """
 
+import typing
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from tf_tickets.backend import keras, tf
 from tf_tickets.settings.groups import Training
 
 
-class SGD(keras.optimizers.SGD):
+class _BackboneRate(keras.optimizers.Optimizer):
+    """An optimizer whose learning rate is the head's; all other variables have a share of it."""
+
+    # Of Keras' optimizer, which stands beside this class.
+    learning_rate: typing.Any
+    _var_key: Callable[[tf.Variable], object]
+    _share, _head = 1.0, frozenset()
+
+    def set_backbone_share(self, share: float, head: Sequence[tf.Variable]) -> None:
+        """The learning rate of all but the variables `head`, over theirs; before the first step."""
+        self._share, self._head = share, frozenset(map(self._var_key, head))
+
+    def _rate(self, variable):
+        rate = tf.cast(self.learning_rate, variable.dtype)
+        return rate if self._share == 1.0 or self._var_key(variable) in self._head else self._share * rate
+
+
+class SGD(_BackboneRate, keras.optimizers.SGD):
     """v <- m v + (g + wd w); w <- w - lr v."""
 
     def __init__(self, learning_rate: float, momentum: float = 0.9, coupled_weight_decay: float = 0.0):
@@ -24,14 +44,14 @@ class SGD(keras.optimizers.SGD):
         if self.momentum:
             (velocity,) = self.slots(variable)
             update = velocity.assign(self.momentum * velocity + update)
-        variable.assign_sub(tf.cast(self.learning_rate, variable.dtype) * update)
+        variable.assign_sub(self._rate(variable) * update)
 
     def slots(self, variable: tf.Variable) -> list[tf.Variable]:
         """The buffer of one variable."""
         return [self.momentums[self._index_dict[self._var_key(variable)]]]
 
 
-class Adam(keras.optimizers.Adam):
+class Adam(_BackboneRate, keras.optimizers.Adam):
     """Adam with PyTorch's epsilon, outside the bias-corrected root, and coupled decay before the moments."""
 
     def __init__(self, learning_rate: float, coupled_weight_decay: float = 0.0):
@@ -47,8 +67,7 @@ class Adam(keras.optimizers.Adam):
         second = second.assign(self.beta_2 * second + (1.0 - self.beta_2) * tf.square(update))
         first = first / (1.0 - tf.pow(tf.constant(self.beta_1, variable.dtype), step))
         second = second / (1.0 - tf.pow(tf.constant(self.beta_2, variable.dtype), step))
-        rate = tf.cast(self.learning_rate, variable.dtype)
-        variable.assign_sub(rate * first / (tf.sqrt(second) + self.epsilon))
+        variable.assign_sub(self._rate(variable) * first / (tf.sqrt(second) + self.epsilon))
 
     def slots(self, variable: tf.Variable) -> list[tf.Variable]:
         """The first and second moments of one variable."""
@@ -56,12 +75,19 @@ class Adam(keras.optimizers.Adam):
         return [self._momentums[index], self._velocities[index]]
 
 
-def build(training: Training, precision: str) -> keras.optimizers.Optimizer:
-    """The optimizer of the settings; under mixed_float16 with dynamic loss scaling around it."""
+def build(training: Training, precision: str, head: Sequence[tf.Variable] = ()) -> keras.optimizers.Optimizer:
+    """The optimizer of the settings; under mixed_float16 with dynamic loss scaling around it.
+
+    Args:
+      training, precision: the settings.
+      head: the variables that `backbone_learning_rate` is not for.
+    """
     if training.optimizer == "sgd":
         optimizer = SGD(training.learning_rate, training.momentum, training.weight_decay)
     else:
         optimizer = Adam(training.learning_rate, training.weight_decay)
+    if training.backbone_learning_rate is not None:
+        optimizer.set_backbone_share(training.backbone_learning_rate / training.learning_rate, head)
     if precision != "mixed_float16":
         return optimizer
     return keras.mixed_precision.LossScaleOptimizer(optimizer)  # pyright: ignore[reportCallIssue, reportReturnType]  made by a metaclass

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tf_tickets.backend import Devices, keras, tf
+from tf_tickets.models import state
 from tf_tickets.training import optimizers
 from tf_tickets.workers import messages
 
@@ -12,7 +13,7 @@ from tf_tickets.workers import messages
 class Steps:
     """A network, its optimizer and the compiled functions that train it and read logits from it.
 
-    Rounds assign into the same variables, so one trace serves them all.
+    Rounds assign into the same variables, so one trace serves them all; steps of the head alone have another.
 
     Attributes:
       model: a Keras network with logits out.
@@ -54,44 +55,52 @@ class Steps:
         """How often the training step has been traced."""
         return self._block.experimental_get_tracing_count()
 
-    def _replica_step(self, weight, *batch):
+    def _inference(self, images, training):
+        """The network for steps of the head alone: normalisation keeps its statistics, and normalises by them."""
+        return self.model(images, training=False)
+
+    def _replica_step(self, weight, *batch, head_alone=False):
         """One replica's part of a step; returns [sum of losses, correct, examples]."""
-        with tf.GradientTape() as tape:
-            per_example, correct = self.objective(self.model, *batch)
+        variables = state.head_variables(self.model) if head_alone else self.model.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=not head_alone) as tape:
+            if head_alone:
+                tape.watch(variables)
+            per_example, correct = self.objective(self._inference if head_alone else self.model, *batch)
             # `weight` is one over the global batch, so replicas' gradients add up to the mean over its examples.
             loss = tf.reduce_sum(per_example) * weight
             scaled = self.optimizer.get_scaled_loss(loss) if self._scaled else loss
-        gradients = tape.gradient(scaled, self.model.trainable_variables)
+        gradients = tape.gradient(scaled, variables)
         if self._scaled:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
-        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables))
+        self.optimizer.apply_gradients(zip(gradients, variables))
         sums = [tf.cast(tf.reduce_sum(column), tf.float32) for column in (per_example, correct)]
         return tf.stack([*sums, tf.cast(tf.size(correct), tf.float32)])
 
-    def _train_block(self, iterator, count):
+    def _train_block(self, iterator, count, head_alone=False):
         results = tf.TensorArray(tf.float32, size=count, element_shape=[3])
 
         def train_step(index, results):
-            outcome = self.devices.strategy.run(self._step, args=iterator.get_next())
+            outcome = self.devices.strategy.run(self._step, iterator.get_next(), {"head_alone": head_alone})
             outcome = self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, outcome, axis=None)
             return index + 1, results.write(index, outcome)
 
         _, results = tf.while_loop(lambda index, _: index < count, train_step, (0, results))
         return results.stack()
 
-    def train(self, iterator: Iterator, count: int, learning_rate: float) -> np.ndarray:
+    def train(self, iterator: Iterator, count: int, learning_rate: float, head_alone: bool = False) -> np.ndarray:
         """Runs `count` steps.
 
         Args:
           iterator: yields (weight, *batch) per replica, from `data.pipeline`.
           count: steps.
           learning_rate: of all of them.
+          head_alone: whether nothing but the head moves, by no decay and no statistics either.
 
         Returns:
           float32 [count, 3]: per step the sum of the losses, the correctly classified and the examples.
         """
         self.optimizer.learning_rate = learning_rate
-        return self._block(iterator, tf.constant(count, tf.int32)).numpy()
+        return self._block(iterator, tf.constant(count, tf.int32), head_alone).numpy()
 
     def _replica_logits(self, images):
         return self.model(images, training=False)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
-import warnings
 
+from tf_tickets.analysis import linear_probe
 from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
@@ -13,14 +12,8 @@ from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES, DATASETS
 
 if typing.TYPE_CHECKING:
-    from sklearn.linear_model import LogisticRegression
-
     from tf_tickets.analysis.activations import Loader
     from tf_tickets.data.pipeline import Images
-
-# Inverse strengths of the squared penalty, weakest last, on standardised features and the sum of the losses.
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-_STEPS = 300
 
 
 @ANALYSES.register("probe")
@@ -69,7 +62,7 @@ def _task(loader, name):
         features = {part: _features(network, tensors, images, facts) for part, images in parts.items()}
         metrics = []
         for index, layer in enumerate(layers):
-            fitted = fit(*((features[part][index], parts[part].labels) for part in ("train", "held_out")))
+            fitted = linear_probe.fit(*((features[part][index], parts[part].labels) for part in ("train", "held_out")))
             metrics += [
                 (f"regularisation:{layer}", fitted.strength, len(parts["train"])),
                 (f"held_out_accuracy:{layer}", fitted.held_out_accuracy, len(parts["held_out"])),
@@ -137,59 +130,6 @@ def _by_layer(rows, title):
         axes.legend()
     drawn.suptitle(title, fontsize=10)
     return drawn
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """A linear classifier.
-
-    Attributes:
-      strength: the chosen inverse penalty.
-      held_out_accuracy: of the classifier at that strength on the images held out, before it was fitted to them too.
-      mean, deviation: float [features], what features are standardised with.
-      classifier: a fitted scikit-learn LogisticRegression.
-    """
-
-    strength: float
-    held_out_accuracy: float
-    mean: np.ndarray
-    deviation: np.ndarray
-    classifier: LogisticRegression
-
-    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
-        """The share of images, float [n, features] and int [n], that are classified correctly."""
-        return float(np.mean(self.classifier.predict((features - self.mean) / self.deviation) == labels))
-
-
-def fit(train: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray]) -> Probe:
-    """Fits a probe: the penalty is chosen on the images held out, then all are fitted; test images have no say.
-
-    Args:
-      train, held_out: (float [n, features], int [n]) of the probe's training images.
-
-    Returns:
-      A Probe; among penalties of equal held-out accuracy the strongest.
-    """
-    features = np.concatenate([train[0], held_out[0]]).astype(np.float64)
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    deviation = np.where(deviation > 1e-6 * max(deviation.max(), 1e-12), deviation, 1.0)
-    scaled = [((part - mean) / deviation, labels) for part, labels in (train, held_out)]
-    accuracies = []
-    for strength in STRENGTHS:
-        accuracies.append(float((_classifier(strength, *scaled[0]).predict(scaled[1][0]) == held_out[1]).mean()))
-    best = int(np.argmax(accuracies))
-    everything = np.concatenate([scaled[0][0], scaled[1][0]]), np.concatenate([train[1], held_out[1]])
-    return Probe(STRENGTHS[best], accuracies[best], mean, deviation, _classifier(STRENGTHS[best], *everything))
-
-
-def _classifier(strength, features, labels):
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        # A weak penalty may use up its steps; the held-out images judge what has come of it.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=strength, max_iter=_STEPS, tol=1e-3).fit(features, labels)
 
 
 def adapted(pixels: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:

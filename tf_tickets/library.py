@@ -1,0 +1,254 @@
+"""What Python programs call: runs, measurements and reports, as values that notebooks show."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import html
+import io
+import os
+import typing
+from collections.abc import Callable, Sequence
+
+from tf_tickets import observers as observing
+from tf_tickets import runs
+from tf_tickets.errors import UsageError
+from tf_tickets.experiments.result import Result
+from tf_tickets.settings.config import Config
+
+if typing.TYPE_CHECKING:
+    import numpy as np
+    import pandas
+    from matplotlib.figure import Figure
+
+    from tf_tickets.export.ticket import Ticket
+
+# What stands for a run, a round or a ticket: its value, or the path of its folder.
+Place = typing.Union[str, "os.PathLike[str]"]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Run(Result):
+    """A finished run, as `imp` and `train` return it; a notebook shows its table and its figure.
+
+    It stands for the path of its folder wherever a path is asked for.
+    """
+
+    def __fspath__(self) -> str:
+        """The path of its folder."""
+        return self.folder
+
+    def __repr__(self) -> str:
+        """Its folder and its rounds as text."""
+        from tf_tickets.report import tables
+
+        return f"<Run: {self.folder}>\n{tables.format_table(self._frame)}"
+
+    def _repr_html_(self) -> str:
+        picture = io.StringIO()
+        self.plot().savefig(picture, format="svg")
+        drawn = picture.getvalue()
+        return (
+            f"<p><code>{html.escape(self.folder)}</code></p><pre>{html.escape(repr(self).partition(chr(10))[2])}</pre>"
+            + drawn[drawn.index("<svg") :]
+        )
+
+    @property
+    def _frame(self):
+        from tf_tickets.report import tables
+
+        return tables.run_table(runs.RunFolder(self.folder), self.chosen)
+
+    @functools.cached_property
+    def ticket(self) -> Ticket:
+        """The exported network."""
+        from tf_tickets.export import loading
+
+        return loading.load(runs.RunFolder(self.folder).ticket)
+
+    def plot(self) -> Figure:
+        """Test accuracy against density, the exported round ringed; a matplotlib figure."""
+        import pandas
+
+        from tf_tickets.report import naming, pairing, plots
+
+        title = plots.labels(pandas.DataFrame([naming.settings(runs.RunFolder(self.folder))]))[0]
+        return plots.figure(pairing.comparable(self._frame), title)
+
+    def report(self, out: Place | None = None) -> Report:
+        """Tables, figures and a page of this run, in its folder or in `out`; see `report`."""
+        return report(self, out=out)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Report:
+    """A written report.
+
+    Attributes:
+      page: path of the page, report.html, which needs no other file.
+      text: the tables as text.
+      problems: one line for each run that was left out.
+    """
+
+    page: str
+    text: str
+    problems: tuple[str, ...]
+
+    def __fspath__(self) -> str:
+        """The path of the page."""
+        return self.page
+
+    def __repr__(self) -> str:
+        """The tables, and what was left out."""
+        return "\n".join([self.text, *self.problems])
+
+    def _repr_html_(self) -> str:
+        path = html.escape(os.path.relpath(self.page).replace(os.sep, "/"))
+        return f"<pre>{html.escape(repr(self))}</pre><p><a href='{path}'>{path}</a></p>"
+
+
+def imp(
+    config: Config, stop: Callable[[], bool] = lambda: False, *, observers: Sequence[observing.Observer] = ()
+) -> Run | None:  # fmt: skip
+    """Runs or continues the rounds of a search (docs/science.md, IMP): what the command `imp` does.
+
+    Args:
+      config: of the run.
+      stop: function asked between blocks of steps; when true, state is saved and StopRequested raised.
+      observers: are told how each round goes on.
+
+    Returns:
+      A Run; None on a worker that is not the chief. Asked again when complete, returns at once.
+
+    Raises:
+      UsageError, StateError, LockedError, DivergedError, StopRequested, WorkerLost: see `errors`.
+    """
+    from tf_tickets.experiments.imp import imp
+
+    with observing.told(observers):
+        return _run(imp(config, stop))
+
+
+def train(
+    config: Config, stop: Callable[[], bool] = lambda: False, *, observers: Sequence[observing.Observer] = ()
+) -> Run | None:  # fmt: skip
+    """Trains or continues one network, dense or with the mask of a ticket: what the command `train` does.
+
+    Arguments, result and errors are those of `imp`.
+    """
+    from tf_tickets.experiments.train import train
+
+    with observing.told(observers):
+        return _run(train(config, stop))
+
+
+def _run(result):
+    if result is None:
+        return None
+    return Run(**{field.name: getattr(result, field.name) for field in dataclasses.fields(result)})
+
+
+def evaluate(
+    *networks: Place, evaluators: str | Sequence[str] = "clean", **settings: typing.Any
+) -> pandas.DataFrame:  # fmt: skip
+    """Measures networks: what the command `evaluate` does.
+
+    Args:
+      networks: runs, or the folders of runs, rounds or tickets.
+      evaluators: names of `--evaluators`.
+      settings: other flags of the command, such as data_dir, which="dense,last" or test_images=1000.
+
+    Returns:
+      One row for each measured value, as in the files of rows that are kept beside the networks: run, round, density,
+      evaluator, setting, metric, value and n, the number of images.
+
+    Raises:
+      UsageError, StateError, LockedError, StopRequested: see `errors`.
+    """
+    import pandas
+
+    from tf_tickets.evaluation import evaluate
+
+    chosen = evaluators if isinstance(evaluators, str) else ",".join(evaluators)
+    rows = evaluate.evaluate(_paths(networks), Config.from_values(evaluators=chosen, **settings), lambda: False)
+    frame = pandas.DataFrame(rows, columns=list(runs.EVALUATION_COLUMNS))
+    return frame.assign(**{name: pandas.to_numeric(frame[name]) for name in ("density", "value", "n")})
+
+
+def report(*places: Place, out: Place | None = None, latex: bool = False, pdf: bool = False) -> Report:
+    """Compares runs in tables, figures and a page: what the command `report` does.
+
+    Args:
+      places: runs, folders above run folders, or the CSV files of earlier reports.
+      out: the folder to write into; None: the first place.
+      latex: whether to write the tables as LaTeX too.
+      pdf: whether to write the figures as PDF too.
+
+    Raises:
+      UsageError, StateError: see `errors`.
+    """
+    from tf_tickets.report import command
+
+    paths = _paths(places)
+    folder = paths[0] if out is None else os.fspath(out)
+    text, problems = command.report(paths, None if out is None else folder, latex=latex, pdf=pdf)
+    folder = folder if os.path.isdir(folder) else os.path.dirname(os.path.abspath(folder))
+    return Report(os.path.join(folder, "report.html"), text, tuple(problems))
+
+
+def export(
+    network: Place, formats: Sequence[str] | None = None, *, out: Place | None = None, data_dir: str | None = None
+) -> str:  # fmt: skip
+    """Writes a ticket in other formats: what the command `export` does.
+
+    Args:
+      network: a run, or the folder of a ticket, a round or a run.
+      formats: of ticket, runtime, tflite, tflite_float16 and tflite_int8; None: all that it can have.
+      out: the folder to write into; None: `<ticket folder>.export`.
+      data_dir: where its images are, with which files are compared; None: where its run read them.
+
+    Returns:
+      The table of files: sizes, and how far each is from the ticket's own predictions.
+
+    Raises:
+      UsageError, StateError: see `errors`.
+    """
+    from tf_tickets.export import formats as writing
+
+    folder = None if out is None else os.fspath(out)
+    wanted = None if formats is None else list(formats)
+    return writing.export(os.fspath(network), wanted, Config.from_values(data_dir=data_dir), folder)
+
+
+def predict(network: Place | Ticket, images: np.ndarray | Sequence[Place]) -> pandas.DataFrame:
+    """Class probabilities of images.
+
+    Args:
+      network: a run, a Ticket, or the folder of a ticket, a round or a run.
+      images: uint8 [n, height, width, channels] of the ticket's own size, or paths of picture files and folders.
+
+    Returns:
+      One row for each image, named by its number or path; one column for each class. `idxmax(axis=1)` is the answer.
+
+    Raises:
+      UsageError, StateError: the network is none, or an image is none.
+    """
+    import numpy as np
+    import pandas
+
+    from tf_tickets.export import predict
+    from tf_tickets.export.ticket import Ticket
+
+    ticket = network if isinstance(network, Ticket) else predict.load(os.fspath(network))
+    if isinstance(images, np.ndarray):
+        return pandas.DataFrame(ticket.predict(images), columns=list(ticket.labels))
+    problems: list[str] = []
+    named = list(predict.pictures(_paths(images), ticket.data, problems))
+    if problems or not named:
+        raise UsageError("; ".join(problems) or "no picture is given")
+    pixels = np.stack([image for _, image in named])
+    return pandas.DataFrame(ticket.predict(pixels), columns=list(ticket.labels), index=[name for name, _ in named])
+
+
+def _paths(places):
+    return [os.fspath(place) for place in places]

@@ -1,0 +1,127 @@
+"""What a control is: the search itself, of which each control in `strategies` changes something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tf_tickets.lazy_modules import np
+from tf_tickets.pruning import criteria
+from tf_tickets.pruning import masks as pruning_masks
+from tf_tickets.pruning.given import Plan, Ticket
+from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import Pruning, Training
+
+Gradients = Callable[[], dict[str, "np.ndarray"]]
+
+# Where a control belongs, as messages say it.
+IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"
+TRAIN_OR_RETRAIN = "train"
+
+
+class Control:
+    """Rounds that each remove a share of the weights left, those of smallest score.
+
+    Attributes:
+      place: the command that it belongs to, `IMP`, `TRAIN`, `RETRAIN` or `TRAIN_OR_RETRAIN`; None for both commands.
+      title: what tables and figures call it.
+      what: what it does, in a few words for `--help`.
+      trained_rounds: rounds of `train`.
+      in_one_run: whether all is removed during one training as long as all rounds.
+      other_network: whether its network is another than the search's, which then is compared by weights left.
+      rewinds: whether it starts from the rewind point where it can.
+      fits: whether it trains no steps: a logistic regression on frozen features becomes the head.
+      is_search: whether its later rounds are a search for a ticket, and no rival of one.
+    """
+
+    place: str | None = None
+    title: str = Pruning.criterion
+    what: str = ""
+    trained_rounds: int = 1
+    in_one_run: bool = False
+    other_network: bool = False
+    rewinds: bool = True
+    fits: bool = False
+    is_search: bool = False
+
+    @property
+    def of_a_ticket(self) -> bool:
+        """Whether it changes a ticket that is given."""
+        return self.place == RETRAIN
+
+    def conflicts(self, config: Config) -> list[tuple[bool, str]]:
+        """(whether it is so, message) of the settings that it refuses."""
+        return []
+
+    def counting(self, config: Config) -> Config:
+        """The settings of `train` as they count for it: those that have no meaning as they are by default."""
+        return config
+
+    def weights(self, counts: Sequence[int]) -> Sequence[int]:
+        """Prunable weights left in each of its rounds, from those after each pruning of a search."""
+        return counts
+
+    def training(self, training: Training, steps_of_rounds: list[int], steps_per_epoch: int) -> Training:
+        """The settings of its full round.
+
+        Args:
+          training: that of a round of the search.
+          steps_of_rounds: steps that each round of the search would train.
+          steps_per_epoch: batches of an epoch.
+        """
+        return training
+
+    def scores(
+        self, config: Config, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
+        *, gradients: Gradients,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
+        return criteria.scores(config.pruning.criterion, weights, masks, gradients)
+
+    def amount(self, counts: Sequence[int]) -> int | None:
+        """How many weights the next pruning removes; None: the share `--rate`."""
+        return None
+
+    def removed(
+        self, plan: Plan, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray], round_index: int,
+        *, gradients: Gradients,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """The masks of round `round_index`.
+
+        Args:
+          plan: of the run.
+          weights, masks: by layer name, of the round before, in network order.
+          round_index: the round that will train with them.
+          gradients: function -> the gradient of the training loss by `weights`, for criteria that want it.
+        """
+        pruning, amount = plan.config.pruning, self.amount(plan.weights)
+        scores = self.scores(plan.config, weights, masks, round_index, gradients=gradients)
+        amounts = {} if amount is None else {"amount": amount}
+        return pruning_masks.SCOPES[pruning.scope](scores, masks, pruning.rate, pruning.min_per_layer, **amounts)
+
+    def initial_seed(self, seed: int) -> int:
+        """What the initial weights are drawn from."""
+        return seed
+
+    def content(self, config: Config) -> list[tuple[str, object]]:
+        """(name, value) pairs that join the digest of `train`'s folder."""
+        return []
+
+    def planned(
+        self, plan: Plan, ticket: Ticket | None, resolve: Callable[[Config, bool], Plan]
+    ) -> tuple[Plan, Ticket | None]:
+        """(plan, ticket) of `train`: what is trained in the plan's and the ticket's place.
+
+        Args:
+          plan: of the settings as given.
+          ticket: that is retrained, or None.
+          resolve: function (config, refits) -> their plan.
+        """
+        return plan, ticket
+
+    def changed(self, ticket: Ticket, config: Config) -> Ticket:
+        """The ticket as it is retrained: with another mask or start."""
+        return ticket
+
+    def start_text(self, start: str, conditions: str) -> str:
+        """How a plan says what of a ticket is trained from where: `from epoch 0`, and when it is otherwise."""
+        return f"its mask, {start}{conditions}"
