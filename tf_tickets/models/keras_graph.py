@@ -165,7 +165,7 @@ class Graph:
                 x = keras.layers.ZeroPadding2D(pads, name=f"{kernel.name}.pad", dtype=self._builder.policy)(x)
         depthwise = kernel.kind == "depthwise"
         fits = sides[0] == sides[1] and stride == across and (sides[0] % 2 == 1 or not same)
-        if fits and not (depthwise and (kernel.bias or sides[0] != 3)):
+        if fits and not (depthwise and kernel.bias):
             outputs = self._builder.convolve(x, kernel, stride, None if same else 0)
         else:
             outputs = keras_layers.Convolution(
