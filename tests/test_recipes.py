@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
+from safetensors.numpy import save_file
 from trees import tree
 
 from tf_tickets import storage
@@ -141,3 +142,10 @@ def test_the_hours_in_a_head_are_the_plan_s(path):
     hours = module.row(*found, seeds=1, rate=module.RATE)[-1]
     (stated,) = re.findall(r"expected (\d[\d.]*) hours", path.read_text())
     assert float(stated) == pytest.approx(hours, rel=0.06)
+
+
+def test_a_plan_that_starts_from_a_backbone_is_not_sent_to_the_recipe_from_scratch(tmp_path):
+    save_file({"x": np.zeros(1, np.float32)}, str(tmp_path / "backbone.safetensors"))
+    few = config.Config.from_values(dataset="cifar10", per_class=50)
+    assert advice.few_images(plan.resolve(few)) is not None
+    assert advice.few_images(plan.resolve(few.replace(pretrained=str(tmp_path / "backbone.safetensors")))) is None

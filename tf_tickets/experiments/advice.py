@@ -13,17 +13,19 @@ from tf_tickets.registry import DATASETS
 
 # Below these many images a class many steps of small batches are worth most (results/dense_curve).
 FEW_IMAGES, MANY_STEPS, SMALL_BATCH = 100, 10_000, 10
-RECIPE = "flags/few.cfg"
+RECIPE, PRETRAINED = "flags/few.cfg", "flags/my_images_pretrained.cfg"
 
 
 def few_images(plan: Plan) -> str | None:
     """A line that names the recipe for few images, where a plan has few, and trains few steps of large batches."""
     per_class, batch = plan.train_images / plan.data_set.classes, plan.config.data.batch_size
-    if per_class >= FEW_IMAGES or plan.last_step >= MANY_STEPS or batch <= SMALL_BATCH:
+    from_backbone = plan.config.network.pretrained is not None or plan.control.fits
+    if from_backbone or per_class >= FEW_IMAGES or plan.last_step >= MANY_STEPS or batch <= SMALL_BATCH:
         return None
     return (
         f"few images  {per_class:.0f} per class (below {FEW_IMAGES}), and a round has {plan.last_step:,} steps (below "
-        f"{MANY_STEPS:,}) of {batch} images (above {SMALL_BATCH}): {RECIPE} has a recipe for that"
+        f"{MANY_STEPS:,}) of {batch} images (above {SMALL_BATCH}): {RECIPE} has a recipe for that, and "
+        f"{PRETRAINED} for a network that has seen other data"
     )
 
 
