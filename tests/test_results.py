@@ -280,3 +280,15 @@ def test_the_first_screen_has_the_committed_rows(monkeypatch):
     assert first_figure.table() in (ROOT / "README.md").read_text()
     six = next(row for row in first_figure.series() if row["what"] == "dense, 1,000 epochs")["accuracies"]
     assert len(six) == 6 and first_figure.interval(six)[0] > 62.0
+
+
+def test_the_backbones_readme_prints_the_committed_rows():
+    folder = ROOT / "results" / "backbones"
+    rows, text = storage.read_csv(str(folder / "rows.csv")), (folder / "README.md").read_text()
+    for name, control in {"probe": "probe", "dense": "none"}.items():
+        of_kind = sorted((row for row in rows if row["control"] == control), key=lambda row: int(row["seed"]))
+        each = [100 * float(row["test_accuracy"]) for row in of_kind]
+        mean = sum(each) / len(each)
+        printed = ", ".join(f"{accuracy:.2f}" for accuracy in each)
+        assert f"| {name} | {len(each)} | {mean:.2f} % | {printed} |" in text
+    assert {row["pretrained"].partition(" ")[0] for row in rows} == {"imagenet"}
