@@ -76,7 +76,11 @@ class Features:
                 if self._said and len(images) > accuracy.BATCH:
                     say(f"features of {part} images, {start:,} of {len(images):,} done")
                 kept = accuracy.logits_of(
-                    lambda pixels: self._compute(pixels).numpy(), block, self._data_set, self._batch, stop=self._stop
+                    lambda pixels: self._compute(pixels).numpy(),
+                    block,
+                    self._data_set,
+                    batch=self._batch,
+                    stop=self._stop,
                 )
                 storage.write_arrays(path, {"features": kept, "sha256": _digest(kept)})
             blocks.append(kept)
