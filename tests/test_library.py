@@ -139,3 +139,13 @@ def test_one_network_is_trained_alike(run, tmp_path):
         storage.read_arrays(again.best.weights)["linear/kernel"],
         storage.read_arrays(run.best.weights)["linear/kernel"],
     )
+
+
+def test_one_path_stands_for_a_list_of_it_and_no_settings_are_refused(run, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "0.png")
+    listed = tt.predict(run, [tmp_path / "0.png"])
+    for path in (tmp_path / "0.png", str(tmp_path / "0.png")):
+        np.testing.assert_array_equal(tt.predict(run, path).to_numpy(), listed.to_numpy())
+    assert tt.export(run, "runtime", out=tmp_path / "files").splitlines()[1].startswith("runtime")
+    with pytest.raises(UsageError, match="str is no Config"):
+        tt.imp("digits")

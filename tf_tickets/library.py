@@ -126,7 +126,7 @@ def imp(
     from tf_tickets.experiments.imp import imp
 
     with observing.told(observers):
-        return _run(imp(config, stop))
+        return _run(imp(_checked(config), stop))
 
 
 def train(
@@ -139,7 +139,7 @@ def train(
     from tf_tickets.experiments.train import train
 
     with observing.told(observers):
-        return _run(train(config, stop))
+        return _run(train(_checked(config), stop))
 
 
 def _run(result):
@@ -197,7 +197,7 @@ def report(*places: Place, out: Place | None = None, latex: bool = False, pdf: b
 
 
 def export(
-    network: Place, formats: Sequence[str] | None = None, *, out: Place | None = None, data_dir: str | None = None
+    network: Place, formats: str | Sequence[str] | None = None, *, out: Place | None = None, data_dir: str | None = None
 ) -> str:  # fmt: skip
     """Writes a ticket in other formats: what the command `export` does.
 
@@ -216,16 +216,17 @@ def export(
     from tf_tickets.export import formats as writing
 
     folder = None if out is None else os.fspath(out)
-    wanted = None if formats is None else list(formats)
+    wanted = formats.split(",") if isinstance(formats, str) else None if formats is None else list(formats)
     return writing.export(os.fspath(network), wanted, Config.from_values(data_dir=data_dir), folder)
 
 
-def predict(network: Place | Ticket, images: np.ndarray | Sequence[Place]) -> pandas.DataFrame:
+def predict(network: Place | Ticket, images: np.ndarray | Place | Sequence[Place]) -> pandas.DataFrame:
     """Class probabilities of images.
 
     Args:
       network: a run, a Ticket, or the folder of a ticket, a round or a run.
-      images: uint8 [n, height, width, channels] of the ticket's own size, or paths of picture files and folders.
+      images: uint8 [n, height, width, channels] of the ticket's own size; or the path of a picture file or of a folder
+        of such, or a list of paths.
 
     Returns:
       One row for each image, named by its number or path; one column for each class. `idxmax(axis=1)` is the answer.
@@ -251,4 +252,12 @@ def predict(network: Place | Ticket, images: np.ndarray | Sequence[Place]) -> pa
 
 
 def _paths(places):
+    """Paths as text; one place stands for a list of it."""
+    places = [places] if isinstance(places, (str, os.PathLike)) else places
     return [os.fspath(place) for place in places]
+
+
+def _checked(config):
+    if not isinstance(config, Config):
+        raise UsageError(f"{type(config).__name__} is no Config: give tt.Config(dataset=..., epochs=...)")
+    return config

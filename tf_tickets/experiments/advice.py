@@ -7,9 +7,10 @@ import glob
 import os
 
 from tf_tickets import runs, storage
-from tf_tickets.errors import StateError
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments.plan import Plan
-from tf_tickets.registry import DATASETS
+from tf_tickets.registry import CONTROLS, DATASETS
+from tf_tickets.settings.config import Config
 
 # Below these many images a class many steps of small batches are worth most (results/dense_curve).
 FEW_IMAGES, MANY_STEPS, SMALL_BATCH = 100, 10_000, 10
@@ -29,6 +30,14 @@ def few_images(plan: Plan) -> str | None:
     )
 
 
+def _is_fitted(run):
+    """Whether nothing was trained in a run: a probe, beside which others are wanted."""
+    try:
+        return CONTROLS[Config.from_flagfile(os.path.join(run, "config.cfg")).pruning.control].fits
+    except UsageError:
+        return False
+
+
 def same_pictures(plan: Plan, folder: runs.RunFolder) -> str | None:
     """A line that names a run of the same pictures of the user's own under other settings, before one is begun.
 
@@ -38,7 +47,7 @@ def same_pictures(plan: Plan, folder: runs.RunFolder) -> str | None:
     """
     pictures = DATASETS[plan.data_set.name].pictures(plan.config.data.data_dir)
     above = os.path.dirname(folder.folder)
-    if pictures is None or plan.config.pruning.ticket or os.path.isdir(above):
+    if pictures is None or plan.config.pruning.ticket or plan.control.fits or os.path.isdir(above):
         return None
     manifests = glob.glob(os.path.join(glob.escape(plan.config.run.out), "*", "seed_*", "manifest.json"))
     for path in sorted(manifests, key=os.path.getmtime, reverse=True):
@@ -46,8 +55,8 @@ def same_pictures(plan: Plan, folder: runs.RunFolder) -> str | None:
             digest = storage.read_sealed(path).get("pictures")
         except StateError:
             continue  # another program's file, or a damaged run: its own command says so
-        if digest == pictures.digest:
-            run = os.path.dirname(path)
+        run = os.path.dirname(path)
+        if digest == pictures.digest and not _is_fitted(run):
             flag = f"--flagfile={run}/config.cfg"
             return f"{run} is a run of the same pictures under other settings; to go on with that one: {flag}"
     return None

@@ -66,6 +66,8 @@ def _possible(job, formats):
     # Noise does for a comparison, but the images of no other ticket.
     missing = samples.missing(job.ticket, job.run, job.data_dir) if set(asked) != {"ticket"} else None
     obstacles = {name: words for name in asked if (words := _obstacle(job.ticket, name, missing))}
+    if "runtime" in asked and not (formats and obstacles) and (words := _unknown_layer(job.ticket)):
+        obstacles.setdefault("runtime", words)
     for name, words in obstacles.items() if formats else ():
         raise UsageError(f"--format={name}: {words}; leave {name} out")
     wanted = [name for name in asked if name not in obstacles]
@@ -150,17 +152,22 @@ def _obstacle(ticket, name, missing):
     networks = [member.network["name"] for member in ticket.members]
     odd = next((network for network in networks if not NETWORKS[network].runtime), None)
     if name == "runtime" and odd:
-        return f"{odd} is no network of the runtime's: its SavedModel alone serves it"
-    if name == "runtime":
-        from tf_tickets.export import keras_program
-
-        for member in ticket.members:
-            if layer := keras_program.unknown(member.model):
-                return f"the runtime does not know {layer} of {member.network['name']}: its SavedModel alone serves it"
+        return f"{odd} is no network of the runtime's: its SavedModel, or TFLite, serves it"
     if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
         return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
     if name == "tflite_int8" and missing:
         return f"it is calibrated on images, and {missing} (--data_dir=DIR says where)"
+    return None
+
+
+def _unknown_layer(ticket):
+    """Why the runtime cannot execute a ticket's network, in words, once it is built; None where it can."""
+    from tf_tickets.export import keras_program
+
+    for member in ticket.members:
+        if NETWORKS[member.network["name"]].runtime and (layer := keras_program.unknown(member.model)):
+            where = f"{layer} of {member.network['name']}"
+            return f"the runtime does not know {where}: its SavedModel, or TFLite, serves it"
     return None
 
 

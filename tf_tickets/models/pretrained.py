@@ -51,7 +51,9 @@ def read(path: str, said: str = "--pretrained=", model: "keras.Model | None" = N
         raise UsageError(f"{said}{path}: '{suffix}' is not one of {', '.join(FORMATS)}")
     sizes = _sizes(model) if model is not None else None
     try:
-        storage.open_regular(path).close()
+        with storage.open_regular(path) as file:
+            if not file.read(1):
+                raise UsageError(f"{said}{path} is empty: bring the file again")
         arrays = readers[suffix](path, sizes)
     except TicketError:
         raise

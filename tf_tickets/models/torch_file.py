@@ -14,6 +14,8 @@ import numpy as np
 from tf_tickets.models.torch_pickle import BFLOAT16, Machine, Tensor
 from tf_tickets.runtime import files
 
+# What a pickle of protocol 2 and later begins with.
+_PICKLE = b"\x80"
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 
@@ -87,6 +89,8 @@ def _stream(file, size):
     """The format before: (content, function Storage -> its bytes)."""
     file.seek(0)
     pickles, machine = io.BytesIO(file.read(files.MOST_TEXT)), Machine()
+    if pickles.getvalue()[:1] != _PICKLE:
+        raise ValueError("it is no file of torch.save")
     if machine.run(pickles) != _MAGIC or machine.run(pickles) != _PROTOCOL:
         raise ValueError("it is no file of torch.save")
     system = machine.run(pickles)

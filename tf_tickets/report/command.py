@@ -137,15 +137,14 @@ def print_run(result: typing.Any) -> None:
             f"temperature: {fitted['temperature']:.4g}, by {fitted['method']} on {fitted['images']:,} images, whose "
             f"negative log-likelihood it takes from {fitted['loss_before']:.4f} to {fitted['loss']:.4f}"
         )
-    if result.verdict:
-        print(f"\n{_ending(result, folder)}")
+    print(_ending(result, folder))
 
 
 def _ending(result, folder):
-    """The verdict on the chosen round and its rival, what is exported, and what to do with it."""
+    """The verdict on the chosen round and its rival where there is one, what is exported, and what to do with it."""
     verdict, config = result.verdict, Config.from_flagfile(folder.config)
-    lines = [verdict.sentence()]
-    if verdict.part == "test":
+    lines = ["", verdict.sentence()] if verdict else []
+    if verdict and verdict.part == "test":
         lines.append(
             "Test images cannot choose a network and judge it too: the ticket is that of --choose, whatever they say; "
             "hold images out with --validation=0.2 and the better one becomes the ticket."

@@ -61,7 +61,8 @@ def _meetings(probe, rows, digest, recipe, name):
 def groups(table: pandas.DataFrame, frame: pandas.DataFrame) -> list[tuple[str, pandas.DataFrame]]:
     """(heading, its rows of `compared`) of each probe; `frame` as there."""
     names = plots.labels(frame)[1]
-    return [(f"Against the {names[probe]}", rows) for probe, rows in table.groupby("probe", sort=False)]
+    title = {probe: f"{'' if ',' in name else 'the '}{name}" for probe, name in names.items()}
+    return [(f"Against {title[probe]}", rows) for probe, rows in table.groupby("probe", sort=False)]
 
 
 def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDifference]]:
