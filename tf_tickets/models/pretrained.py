@@ -53,7 +53,7 @@ def read(path: str, said: str = "--pretrained=", model: "keras.Model | None" = N
     try:
         with storage.open_regular(path) as file:
             if not file.read(1):
-                raise UsageError(f"{said}{path} is empty: bring the file again")
+                raise UsageError(f"{said}{path} cannot be read: it is empty")
         arrays = readers[suffix](path, sizes)
     except TicketError:
         raise
