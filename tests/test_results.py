@@ -292,3 +292,9 @@ def test_the_backbones_readme_prints_the_committed_rows():
         printed = ", ".join(f"{accuracy:.2f}" for accuracy in each)
         assert f"| {name} | {len(each)} | {mean:.2f} % | {printed} |" in text
     assert {row["pretrained"].partition(" ")[0] for row in rows} == {"imagenet"}
+    (paired,) = storage.read_csv(str(folder / "probes.csv"))
+    low, high, ahead = (f"{float(paired[name]):+.1f}" for name in ("low", "high", "difference"))
+    front = " ".join((ROOT / "README.md").read_text().split())
+    accuracies = [f"{100 * float(paired[name]):.1f} %" for name in ("probe_accuracy", "accuracy")]
+    assert f"{accuracies[0]}, and the same network fine-tuned {accuracies[1]}, {ahead} points, [{low}, {high}]" in front
+    assert paired["n"] == "6" and f"[{low}, {high}], in all six pairs, p = {float(paired['p_value']):.3f}" in text
