@@ -17,6 +17,7 @@ from tf_tickets.experiments.folds import penalty_folds
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.session import Session
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.models import inference
 from tf_tickets.notices import say
 from tf_tickets.pruning import round_masks, wrapping
 
@@ -122,8 +123,8 @@ def _row(session, seen, splits):
 
     def measured(name, labels):
         # In the batches of every evaluation: how many images are multiplied at once changes the last bits.
-        starts = range(0, len(labels), accuracy.BATCH)
-        parts = [logits(seen[name][first : first + accuracy.BATCH]).numpy() for first in starts]
+        batch = inference.at_once(session.steps.model)
+        parts = [logits(seen[name][first : first + batch]).numpy() for first in range(0, len(labels), batch)]
         return accuracy.metrics(np.concatenate(parts), labels, session.data_set.classes)
 
     fitted = measured("training", session.train.labels)
