@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import tf_tickets as tt
+from tf_tickets import backend
 from tf_tickets.backend import keras, tf
 from tf_tickets.models import layers
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings import config
 
 GRADIENTS = """
 import json, sys
@@ -95,11 +97,12 @@ from tf_tickets.settings import config
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.steps import Steps
 
-width, batch = map(int, sys.argv[1:])
+name, (width, batch) = sys.argv[1], map(int, sys.argv[2:])
 settings = config.Config.from_values(dataset="cifar10", width=width, images=500, strategy="one_device")
 devices = backend.start(settings.run, batch_size=batch)
 print(*(backend.versions()[name] for name in ("intra_op_threads", "inter_op_threads")))
-model = builder.build("resnet18", classes=10, image_shape=(32, 32, 3), width=width)
+shape = {"classes": 10, "image_shape": (32, 32, 3)} | ({"stem": "full"} if ":" in name else {"width": width})
+model = builder.build(name, **shape)
 objective = objectives.supervised(losses.build("cross_entropy", None))
 steps = Steps(model, optimizers.build(settings.training, "float32"), devices, objective)
 draws = np.random.default_rng(0)
@@ -115,12 +118,12 @@ for _ in range(8):
 """
 
 
-def _steps(width, batch, **variables):
+def _steps(network, width, batch, **variables):
     """The threads of an operation, those of operations, and the different ends of eight trainings from one state."""
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "1"}
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         environment.pop(name, None)
-    words = [sys.executable, "-c", STEPS, str(width), str(batch)]
+    words = [sys.executable, "-c", STEPS, network, str(width), str(batch)]
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment | variables)
     threads, *ends = done.stdout.split("\n")[:-1]
     assert len(ends) == 8
@@ -130,16 +133,44 @@ def _steps(width, batch, **variables):
 @pytest.mark.slow
 def test_steps_of_the_usual_width_have_the_same_bits_again_and_again():
     cores = len(os.sched_getaffinity(0))
-    intra, inter, ends = _steps(64, 100)
+    intra, inter, ends = _steps("resnet18", 64, 100)
     assert (intra, inter, len(ends)) == (cores, 1, 1)
 
 
 def test_steps_of_small_batches_have_the_same_bits_whatever_the_threads():
     cores = len(os.sched_getaffinity(0))
-    intra, inter, ends = _steps(16, 32)
+    intra, inter, ends = _steps("resnet18", 16, 32)
     assert (intra, inter, len(ends)) == (1, cores, 1)
     for threads in ("1", "3"):  # how many a run may take, as a sweep says it
-        assert _steps(16, 32, TF_NUM_INTRAOP_THREADS=threads) == (1, int(threads), ends)
+        assert _steps("resnet18", 16, 32, TF_NUM_INTRAOP_THREADS=threads) == (1, int(threads), ends)
+
+
+def test_gradients_of_what_is_used_often_are_sums_of_two():
+    # the kernel of AddN takes its inputs in an order that depends on what happened to be done first
+    settings = config.Config.from_values(dataset="digits", strategy="one_device")
+    backend.start(settings.run)
+
+    @tf.function(autograph=False)
+    def gradient(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            used = values * 2.0
+            total = tf.reduce_sum(tf.sin(used) + tf.cos(used) + tf.exp(used) + tf.tanh(used))
+        return tape.gradient(total, values)
+
+    traced = gradient.get_concrete_function(tf.TensorSpec([3]))
+    assert not [operation.name for operation in traced.graph.get_operations() if operation.type == "AddN"]
+    assert backend.versions()["sums"] == "of two"
+    values = np.float32([0.1, 0.2, 0.3])
+    used = 2 * values
+    expected = 2 * (np.cos(used) - np.sin(used) + np.exp(used) + 1 / np.cosh(used) ** 2)
+    np.testing.assert_allclose(gradient(tf.constant(values)), expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, width", [("resnet18", 64), ("vit_small", 384), ("keras:ResNet50V2", 64)])
+def test_sums_of_three_and_more_have_one_order_whatever_is_done_first(name, width):
+    assert len(_steps(name, width, 20, TF_NUM_INTRAOP_THREADS="3")[-1]) == 1
 
 
 def test_threads_that_the_environment_gives_operations_stand():

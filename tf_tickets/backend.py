@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+import operator
 import os
 import typing
 
@@ -88,6 +90,7 @@ def start(run: Run, cluster: typing.Any = None, *, batch_size: int | None = None
         raise UsageError("--precision=mixed_float16 needs a GPU, and TensorFlow sees none; use mixed_bfloat16")
     if run.deterministic:
         tf.config.experimental.enable_op_determinism()
+        _sum_in_one_order()
     if not gpus and "TF_NUM_INTEROP_THREADS" not in os.environ:
         _share_out_threads(batch_size is not None and batch_size <= SMALL_BATCH)
     if cluster is not None:
@@ -168,6 +171,27 @@ def _share_out_threads(small_batch):
             threading.set_inter_op_parallelism_threads(1)
 
 
+def _sum_in_one_order():
+    # The kernel of AddN begins with the first input whose memory nothing else holds at that moment, so a sum of three
+    # or more has bits that depend on which operations happened to be done, also under op determinism. Two things make
+    # such sums: the tape, for what is used three times or more, and TensorFlow's rewriting of trees of additions, which
+    # an update of momentum with decay is. Both are replaced by additions of two.
+    from tensorflow.python import pywrap_tfe
+    from tensorflow.python.eager import backprop
+
+    def aggregate(gradients):
+        if all(isinstance(gradient, tf.Tensor) for gradient in gradients):
+            return functools.reduce(operator.add, gradients)
+        return backprop._aggregate_grads(gradients)
+
+    pywrap_tfe.TFE_Py_RegisterVSpace(backprop._default_vspace._replace(aggregate_fn=aggregate))
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
+def _sums_of_two():
+    return not tf.config.optimizer.get_experimental_options().get("arithmetic_optimization", True)
+
+
 def versions() -> dict[str, typing.Any]:
     """The versions and thread settings on which bits depend, for the manifest."""
     import numpy
@@ -179,6 +203,7 @@ def versions() -> dict[str, typing.Any]:
         "tensorflow_model_optimization": tfmot.__version__,
         "numpy": numpy.__version__,
         "gpus": len(tf.config.list_physical_devices("GPU")),
+        "sums": "of two" if _sums_of_two() else "of many",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "intra_op_threads": _threads(tf.config.threading.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS"),
         "inter_op_threads": _threads(tf.config.threading.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS"),
