@@ -96,7 +96,7 @@ def test_every_other_setting_changes_the_digest():
         "precision": "mixed_bfloat16", "jit": True, "pretrained": "x", "adversarial": True,
         "attack_eps": 0.1, "attack_step": 0.1, "attack_steps": 3, "temperature": 0.1,
         "search_epochs": 9, "mask_distance": 0.1, "batch_norm": "synchronised",
-        "image_size": 64,
+        "image_size": 64, "distillation": 0.5,
         "backbone_learning_rate": 0.01,
     }  # fmt: skip
     together = {
@@ -104,6 +104,7 @@ def test_every_other_setting_changes_the_digest():
         "full_rounds": {"search_epochs": 9, "full_rounds": "last"},
         "accounting": {"eval_every": 1, "accounting": "release"},
         "imbalance_profile": {"imbalance": 0.1, "imbalance_profile": "step"},
+        "distillation_temperature": {"distillation": 0.5, "distillation_temperature": 2.0},
         "kappa": {"head": "tvmf", "kappa": 8.0},
         "prunable": {"model": "vit_small", "prunable": "feed_forward"},
         "milestones": {"schedule": "steps", "milestones": "9"},

@@ -23,6 +23,7 @@ def resolved(config: Config) -> Config:
         "adversarial": config.training.adversarial, "pretrained": config.network.pretrained is not None,
         "validation": config.data.validation is not None, "head": config.network.head != Network().head,
         "head_epochs": config.training.head_epochs, "batch_norm=frozen": config.training.batch_norm == "frozen",
+        "distillation": config.training.distillation > 0,
         "backbone_learning_rate": config.training.backbone_learning_rate is not None,
     }.items():  # fmt: skip
         if wrong:

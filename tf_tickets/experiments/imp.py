@@ -119,7 +119,7 @@ def _contest(plan, folder, *, stop, team, devices):
     """Trains the rival and compares it with the chosen round; the devices, if any."""
     _, chosen = team.from_chief(lambda: _chosen(plan, folder), _is_choice)
     epochs = _told_epochs(plan, folder, team)
-    session = rival.train(plan.config, folder.rival, epochs, stop, team=team, devices=devices)
+    session = rival.train(plan.config, folder.rival, epochs, stop, first=folder.round(0), team=team, devices=devices)
     return rival.compare(plan, folder, chosen, epochs, stop=stop, team=team, session=session, devices=devices)
 
 
@@ -128,7 +128,16 @@ def _refit(plan, folder, *, stop, team, devices):
     result = _told(plan, folder, team)
     if result.exports_rival:
         epochs = _told_epochs(plan, folder, team)
-        session = rival.train(plan.config, folder.refit.rival, epochs, stop, team=team, devices=devices, refits=True)
+        session = rival.train(
+            plan.config,
+            folder.refit.rival,
+            epochs,
+            stop,
+            first=folder.round(0),
+            team=team,
+            devices=devices,
+            refits=True,
+        )
         return session.devices if session else devices
     todo = team.from_chief(
         lambda: incomplete(folder.refit, range(result.chosen + 1)), lambda value: are_rounds(value, result.chosen + 1)

@@ -11,6 +11,7 @@ from tf_tickets import runs, storage
 from tf_tickets.data import catalog, subsets
 from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import UsageError
+from tf_tickets.experiments import teaching
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
 from tf_tickets.models.description import Kernel, Network
@@ -90,6 +91,7 @@ class Plan:
         rounds: list[tuple[str, object]] = (
             [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
         )
+        rounds += teaching.content(self.config, self.data_set)
         pictures = DATASETS[self.data_set.name].pictures(self.config.data.data_dir)
         return rounds if pictures is None else [*rounds, ("pictures", pictures.digest)]
 

@@ -125,6 +125,17 @@ def _fine_tuning(plan, rounds):
     return lines
 
 
+def _distillation(training):
+    """From whom the network learns beside the labels: its line; none where it does not."""
+    if not training.distillation:
+        return []
+    teacher = training.teacher or "round 0, in later rounds"
+    return [
+        f"teacher     {teacher}: {100 * training.distillation:g} % of the loss, at temperature "
+        f"{training.distillation_temperature:g}"
+    ]
+
+
 def _ending(epochs, pruning):
     full = f"after {epochs} epochs"
     return full if pruning.mask_distance is None else f"{full}, or before, once the mask settles"
@@ -231,6 +242,7 @@ def text(
         f"(step {plan.rewind_step})"
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
         *_fine_tuning(plan, rounds),
+        *_distillation(plan.training),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
         *(line for lines_of, _ in additions for line in lines_of),

@@ -134,7 +134,7 @@ def epochs_of(folder: runs.RunFolder) -> int:
 
 def train(
     config: Config, folder: runs.RunFolder, epochs: int, stop: Callable[[], bool], *, team: Alone,
-    devices: "Devices | None", refits: bool = False,
+    devices: "Devices | None", first: runs.RoundFolder, refits: bool = False,
 ) -> "Session | None":  # fmt: skip
     """Trains a rival, or the rest of it; a shorter one, of fewer rounds, makes room.
 
@@ -145,6 +145,7 @@ def train(
       stop: asked between blocks of steps.
       team: that shares the run.
       devices: those of an earlier Session of the same process, if there was one.
+      first: round 0 of the search, which teaches it as it teaches the other rounds.
       refits: whether on all images of the subset.
 
     Returns:
@@ -155,6 +156,8 @@ def train(
     from tf_tickets.experiments.rounds import run_rounds
 
     team.from_chief_alone(lambda: _make_room(folder, epochs))
+    if config.training.distillation and config.training.teacher is None:
+        config = config.replace(teacher=first.folder)
     plan = resolved(config, epochs, refits)
     return run_rounds(plan, folder, [0], the_round, command="train", stop=stop, team=team, devices=devices)
 

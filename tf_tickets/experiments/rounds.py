@@ -74,6 +74,7 @@ def train_round(
       steps_after: steps of later rounds, for the time left.
     """
     plan, team, began = session.plan, session.team, time.time()
+    session.teach(folder, training_round.index)
     beginning = _begin(session, folder, training_round)
     step, rows = beginning.step, beginning.rows
     folder.note_attempt(training_round.index, step)

@@ -10,7 +10,7 @@ from tf_tickets.backend import Devices, keras
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.errors import plain
 from tf_tickets.evaluation import accuracy
-from tf_tickets.experiments import artefacts, backbone
+from tf_tickets.experiments import artefacts, backbone, teaching
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture, auxiliary, builder, normalisation, pretrained, state, synchronised
@@ -64,19 +64,38 @@ class Session:
             later += [sum(sizes) - held for held in subsets.fold_sizes(sizes, folds)]
         for images in (len(self.train), *later):  # what cannot be shared is refused before anything is trained
             pipeline.chunks(images, config.data.batch_size, self.devices.replicas)
-        described = plan.network
         with self.devices.strategy.scope():
-            model = builder.build(
-                config.network.model, classes=described.classes, image_shape=described.given_shape,
-                stem=described.stem, width=described.width, head=described.head, kappa=described.kappa,
-                image_size=described.image_size,
-                seed=plan.control.initial_seed(config.run.seed), precision=config.run.precision,
-            )  # fmt: skip
-            network = self.prepare(model)
+            network = self.prepare(self._built())
             optimizer = optimizers.build(config.training, config.run.precision, state.head_variables(network))
-        self.steps = Steps(network, optimizer, self.devices, self.objective())
+            self._first, taught = None, None
+            if config.training.distillation:
+                taught = objectives.distilled(self._loss, self._answers(), config.training)
+        self.steps = Steps(network, optimizer, self.devices, self.objective(), taught)
         self.team.allow(self._largest_message())
         self._profiles = config.run.profile_steps is not None
+
+    def _built(self):
+        config, described = self.plan.config, self.plan.network
+        return builder.build(
+            config.network.model, classes=described.classes, image_shape=described.given_shape, stem=described.stem,
+            width=described.width, head=described.head, kappa=described.kappa, image_size=described.image_size,
+            seed=self.plan.control.initial_seed(config.run.seed), precision=config.run.precision,
+        )  # fmt: skip
+
+    def _answers(self):
+        """The answers that a network under distillation follows: the teacher's, or those of round 0, see `teach`."""
+        training = self.plan.config.training
+        if training.teacher is not None:
+            return teaching.answers(training.teacher, self.data_set, training.distillation_temperature)
+        self._first = self.normalising(self._built())
+        return teaching.answers_of(self._first, training.distillation_temperature)
+
+    def teach(self, run: runs.RunFolder, index: int) -> None:
+        """Sees to it that a round has its teacher, if it has one: without a network that is given, round 0's is."""
+        training = self.plan.config.training
+        self.steps.teaching = bool(training.distillation) and (training.teacher is not None or index > 0)
+        if self.steps.teaching and self._first is not None:
+            state.set_state(self._first, storage.read_arrays(run.round(0).weights))
 
     def _largest_message(self):
         """Bytes that a message between workers may have: a checkpoint, or the logits of a split, and room to spare."""

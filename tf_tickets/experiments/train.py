@@ -89,6 +89,10 @@ def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
         content = [("ticket", ticket.retrained_digest)]
         rewind = config.pruning.rewind if control.fits else ticket.settings["rewind"]
         config = config.replace(rewind=rewind, prunable=ticket.settings.get("prunable", "all"))
+    if config.training.distillation and config.training.teacher is None and control.trained_rounds == 1:
+        raise UsageError(
+            f"--distillation={config.training.distillation:g} needs --teacher=DIR: one round has none before it"
+        )
     config = control.counting(config)
     content = [*content, *control.content(config)]
     refits = config.choice.refit

@@ -83,6 +83,23 @@ def _fine_tuning_rules(config):
     ]  # fmt: skip
 
 
+def _distillation_rules(config):
+    """(broken, message) of the settings that say what is learned from another network."""
+    training, share, usual = config.training, config.training.distillation, Training()
+    return [
+        (not share and training.teacher is not None,
+         f"--teacher={training.teacher} needs --distillation, such as --distillation=0.5"),
+        (not share and training.distillation_temperature != usual.distillation_temperature,
+         f"--distillation_temperature={training.distillation_temperature:g} needs --distillation, such as 0.5"),
+        (share and training.adversarial,
+         "--distillation has no answers for attacked images, which --adversarial is made of: keep one"),
+        (share and config.run.strategy == "multi_worker",
+         "--distillation reads the teacher on one machine: choose another --strategy than multi_worker"),
+        (share and CONTROLS[config.pruning.control].fits,
+         f"--distillation teaches a network that is trained, which --control={config.pruning.control} does not"),
+    ]  # fmt: skip
+
+
 def _models_with(part):
     return " or ".join(name for name, entry in NETWORKS.items() if part in entry.parts)
 
@@ -113,6 +130,7 @@ def check(config: _Settings) -> None:
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
         *_search_rules(config),
         *_fine_tuning_rules(config),
+        *_distillation_rules(config),
         *CONTROLS[pruning.control].conflicts(config),
         (config.choice.rival != "none" and training.schedule == "steps",
          f"--rival={config.choice.rival} trains as long as all rounds, which --milestones would not follow: use "

@@ -136,6 +136,16 @@ class Training:
         "logit_adjusted: for long tails, with the classes' frequencies; class_weighted: every class counts alike",
         choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted", "class_weighted"),
     )  # fmt: skip
+    distillation: float = option(
+        0.0, "share of the loss that follows another network's answers instead of the labels: the teacher's, or "
+        "without one, in later rounds, those of the dense network of round 0; such as 0.5", low=0.0, high=1.0,
+    )  # fmt: skip
+    distillation_temperature: float = option(
+        4.0, "what logits are divided by where answers are compared", above=0.0, high=100.0
+    )
+    teacher: str | None = option(
+        None, "folder of a ticket, round or run that teaches under distillation; ensembles too", digest=False
+    )
     batch_norm: str = option(
         "per_replica", "statistics of batch normalisation: of each device's own images; synchronised: of the whole "
         "batch, however many devices share it; frozen: those of the pretrained network or ticket, which stay",

@@ -26,6 +26,33 @@ def supervised(loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> Callable:
     return objective
 
 
+def distilled(
+    loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], answers: Callable[[tf.Tensor], tf.Tensor], training: Training
+) -> Callable:
+    """Classification that also follows another network's answers (Hinton et al. 2015, section 2).
+
+    (1 - a) x loss + a T^2 x the cross-entropy of softmax(z / T) to the answers for the same augmented images; z are the
+    logits, a is `distillation`, T `distillation_temperature`.
+
+    Args:
+      loss: as in `supervised`.
+      answers: function from normalised images to probabilities at temperature T, float32 [n, classes].
+      training: the settings.
+
+    Returns:
+      An objective on batches as those of `supervised`.
+    """
+    share, temperature = training.distillation, training.distillation_temperature
+
+    def objective(model, images, targets):
+        logits = model(images, training=True)
+        softened = tf.cast(logits, tf.float32) / temperature
+        followed = tf.nn.softmax_cross_entropy_with_logits(answers(images), softened)
+        return (1.0 - share) * loss(targets, logits) + share * temperature**2 * followed, _correct(targets, logits)
+
+    return objective
+
+
 def advprop(
     loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], data_set: catalog.DataSet, training: Training
 ) -> Callable:

@@ -20,12 +20,16 @@ class Steps:
       optimizer: built, in the strategy's scope.
       devices: where it computes.
       objective: what is minimised, from `objectives`: function (model, *batch) -> (loss, correct), float32 [n] both.
+      taught: what is minimised while there is a teacher.
+      teaching: whether there is one.
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, devices: Devices, objective: Callable
-    ):
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, devices: Devices, objective: Callable,
+        taught: Callable | None = None,
+    ):  # fmt: skip
         self.model, self.optimizer, self.devices, self.objective = model, optimizer, devices, objective
+        self.taught, self.teaching = taught, False
         self._scaled = hasattr(optimizer, "get_scaled_loss")
         with devices.strategy.scope():
             optimizer.build(model.trainable_variables)
@@ -59,13 +63,14 @@ class Steps:
         """The network for steps of the head alone: normalisation keeps its statistics, and normalises by them."""
         return self.model(images, training=False)
 
-    def _replica_step(self, weight, *batch, head_alone=False):
+    def _replica_step(self, weight, *batch, head_alone=False, teaching=False):
         """One replica's part of a step; returns [sum of losses, correct, examples]."""
         variables = state.head_variables(self.model) if head_alone else self.model.trainable_variables
         with tf.GradientTape(watch_accessed_variables=not head_alone) as tape:
             if head_alone:
                 tape.watch(variables)
-            per_example, correct = self.objective(self._inference if head_alone else self.model, *batch)
+            objective = (teaching and self.taught) or self.objective
+            per_example, correct = objective(self._inference if head_alone else self.model, *batch)
             # `weight` is one over the global batch, so replicas' gradients add up to the mean over its examples.
             loss = tf.reduce_sum(per_example) * weight
             scaled = self.optimizer.get_scaled_loss(loss) if self._scaled else loss
@@ -76,11 +81,12 @@ class Steps:
         sums = [tf.cast(tf.reduce_sum(column), tf.float32) for column in (per_example, correct)]
         return tf.stack([*sums, tf.cast(tf.size(correct), tf.float32)])
 
-    def _train_block(self, iterator, count, head_alone=False):
+    def _train_block(self, iterator, count, head_alone=False, teaching=False):
+        told = {"head_alone": head_alone, "teaching": teaching}
         results = tf.TensorArray(tf.float32, size=count, element_shape=[3])
 
         def train_step(index, results):
-            outcome = self.devices.strategy.run(self._step, iterator.get_next(), {"head_alone": head_alone})
+            outcome = self.devices.strategy.run(self._step, iterator.get_next(), told)
             outcome = self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, outcome, axis=None)
             return index + 1, results.write(index, outcome)
 
@@ -100,7 +106,7 @@ class Steps:
           float32 [count, 3]: per step the sum of the losses, the correctly classified and the examples.
         """
         self.optimizer.learning_rate = learning_rate
-        return self._block(iterator, tf.constant(count, tf.int32), head_alone).numpy()
+        return self._block(iterator, tf.constant(count, tf.int32), head_alone, self.teaching).numpy()
 
     def _replica_logits(self, images):
         return self.model(images, training=False)
