@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import operator
 import os
+import sys
 import typing
 
 import tf_tickets  # noqa: F401  the switch to legacy Keras stands in the package's __init__
@@ -25,11 +26,10 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper im
     PruneLowMagnitude,
 )
 
-if not issubclass(tf.keras.Model, keras.Model):
-    raise ImportError(
-        f"tf.keras is not legacy Keras {keras.__version__}: import tf_tickets before TensorFlow, or set "
-        "TF_USE_LEGACY_KERAS=1"
-    )
+if issubclass(tf.keras.Model, keras.Model):
+    # TensorFlow that was imported before the switch has only `tf.keras` switched: as a module, which keras-cv imports,
+    # it would still find Keras 3 there.
+    sys.modules.setdefault("tensorflow.keras", tf.keras)
 
 tf.get_logger().setLevel("ERROR")
 
@@ -195,6 +195,7 @@ def _sums_of_two():
 def versions() -> dict[str, typing.Any]:
     """The versions and thread settings on which bits depend, for the manifest."""
     import numpy
+    from tensorflow.python.util import _pywrap_util_port
 
     return {
         "tf_tickets": tf_tickets.__version__,
@@ -204,7 +205,7 @@ def versions() -> dict[str, typing.Any]:
         "numpy": numpy.__version__,
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "sums": "of two" if _sums_of_two() else "of many",
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", str(int(_pywrap_util_port.IsMklEnabled()))),
         "intra_op_threads": _threads(tf.config.threading.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS"),
         "inter_op_threads": _threads(tf.config.threading.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS"),
     }
