@@ -123,8 +123,7 @@ def _write(text):
 def _notebook():
     """The module that shows values in the notebook whose kernel this process is; None in all other programs."""
     ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return ipython.display if shell is not None and hasattr(shell, "kernel") else None
+    return ipython.display if ipython is not None and hasattr(ipython.get_ipython(), "kernel") else None
 
 
 def _displayed(display, text, last):
