@@ -77,7 +77,8 @@ def test_a_run_shows_itself(run):
     assert shown.startswith(f"<Run: {run.folder}>") and "80.00 %" in shown and "* the chosen round" in shown
     page = run._repr_html_()
     assert "80.00 %" in page and page.count("<svg") == 1 and "<?xml" not in page
-    assert isinstance(run.plot(), Figure)
+    assert page == run._repr_html_() and isinstance(run.plot(), Figure)
+    assert run.plot()._repr_png_().startswith(b"\x89PNG")  # pyplot, which would show it in a notebook, is not used
     assert list(run.table["round"]) == [0, 1]
 
 

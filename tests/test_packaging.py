@@ -125,21 +125,6 @@ def test_version_can_be_read_without_running_anything(settings):
     assert re.fullmatch(r"\d+\.\d+\.\d+", tf_tickets.__version__)
 
 
-@pytest.mark.parametrize("value", [None, "0"])
-def test_importing_after_tensorflow_with_keras_3_is_one_clear_error(value):
-    environment = {} if value is None else {"TF_USE_LEGACY_KERAS": value}
-    done = python("import sys\nsys.modules['tensorflow'] = sys\nimport tf_tickets", **environment)
-    assert done.returncode == 1
-    last = done.stderr.strip().split("\n")[-1]
-    assert last.startswith("ImportError: tf_tickets needs legacy Keras")
-    assert "import tf_tickets first" in last and "TF_USE_LEGACY_KERAS=1" in last
-
-
-def test_importing_after_tensorflow_with_legacy_keras_works():
-    done = python("import sys\nsys.modules['tensorflow'] = sys\nimport tf_tickets", TF_USE_LEGACY_KERAS="1")
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def defines_names(node):
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)

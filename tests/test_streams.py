@@ -308,6 +308,57 @@ def test_the_live_line_follows_the_terminal(monkeypatch):
     assert found.decode() == "\ra longer text\rtext         \r\na notice\r\n\rend\r\nanother\r\n"
 
 
+class IPython:
+    """What `streams` looks at of it, and the outputs that it shows at last."""
+
+    def __init__(self, **shell):
+        self.outputs = []
+        self.get_ipython = lambda: types.SimpleNamespace(**shell)
+        self.display = types.SimpleNamespace(display=self._shown)
+
+    def _shown(self, data, raw, display_id):
+        assert raw and display_id
+        self.outputs.append(data["text/plain"])
+        return types.SimpleNamespace(update=self._replaced)
+
+    def _replaced(self, data, raw):
+        assert raw
+        self.outputs[-1] = data["text/plain"]
+
+
+def test_a_notebook_has_one_output_that_is_replaced(monkeypatch, capsys):
+    notebook = IPython(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert streams.can_replace() and streams.columns() == 120
+    for text, last in [("a", False), ("b", False), ("c", True), ("d", False), ("e", True)]:
+        streams.live(text, last)
+    assert notebook.outputs == ["c", "e"] and capsys.readouterr().err == ""
+    for elsewhere in (IPython(), types.SimpleNamespace(get_ipython=lambda: None)):
+        monkeypatch.setitem(sys.modules, "IPython", elsewhere)
+        assert not streams.can_replace() and streams.columns() == 80
+    streams.live("f", last=True)
+    assert notebook.outputs == ["c", "e"] and capsys.readouterr().err == "\rf\n"
+
+
+def test_lines_that_say_nothing_are_left_out_and_all_others_are_shown_as_they_come():
+    code = "import os, sys\nfrom tf_tickets import streams\nwith streams.without_lines('^[IW][0-9]'):\n"
+    code += "    os.write(2, b'I0 a\\nE0 b\\xff\\nW1 c\\n')\n    print('Python', file=sys.stderr)\n    END\n"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP_")}
+
+    def errors_of(end, **more):
+        command = [sys.executable, "-c", code.replace("END", end)]
+        return subprocess.run(
+            command, env=environment | {"PYTHONPATH": str(ROOT)} | more, stderr=subprocess.PIPE
+        ).stderr
+
+    wanted = b"E0 b\xff\nPython\n"
+    assert errors_of("pass\nos.write(2, b'I2 after\\n')") == wanted + b"I2 after\n"
+    assert errors_of("os.write(2, b'E3 crashes\\n'); os.abort()") == wanted + b"E3 crashes\n"
+    assert errors_of("pass", TF_CPP_MIN_LOG_LEVEL="0") == b"I0 a\nE0 b\xff\nW1 c\nPython\n"
+    assert errors_of("pass", PATH="") == b"I0 a\nE0 b\xff\nW1 c\nPython\n"
+
+
 PARTS = {
     "title": "refit, round 10/15", "detail": "density 100.00 %", "epoch": "epoch 199/200", "loss": "loss 2.142",
     "accuracy": "validation 45.1 %", "rate": "12,345 images/s", "left": "10:00:00 left",

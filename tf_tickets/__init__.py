@@ -1,7 +1,8 @@
 """Sparse winning tickets from few labelled images, on TensorFlow and Keras.
 
 Importing the package switches TensorFlow to legacy Keras (tf_keras), which the pruning wrappers need, and imports
-nothing heavy: TensorFlow is loaded when something needs it.
+nothing heavy: TensorFlow is loaded when something needs it. TensorFlow looks at the switch when `tf.keras` is first
+used. Where that was before, `tf.keras` stays what it is, and tf_keras stands beside it.
 """
 
 import importlib
@@ -10,11 +11,6 @@ import sys
 
 __version__ = "0.2.0"
 
-if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
-    raise ImportError(
-        "tf_tickets needs legacy Keras, but TensorFlow was imported before it: import tf_tickets first, "
-        "or set TF_USE_LEGACY_KERAS=1 in the environment"
-    )
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 
@@ -28,7 +24,9 @@ def _has_avx2():
 
 # The oneDNN kernels are two to three times as fast. TensorFlow's own default depends on the processor; ours is on
 # wherever they were tried: for AVX2 and, where the processor has it, AVX-512. Who wants it otherwise sets the variable.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if _has_avx2() else "0")
+# TensorFlow reads it once, when it loads.
+if "tensorflow" not in sys.modules:
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1" if _has_avx2() else "0")
 
 _LAZY = {
     "Config": ("tf_tickets.settings.config", "Config"),

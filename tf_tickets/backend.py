@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import operator
 import os
+import sys
 import typing
 
 import tf_tickets  # noqa: F401  the switch to legacy Keras stands in the package's __init__
@@ -13,32 +14,44 @@ from tf_tickets.errors import UsageError, reason
 from tf_tickets.settings.groups import Run
 
 streams.record()
-# TensorFlow's C++ logging reads this once, when it loads, and only after its first lines.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Where NVIDIA's driver has a folder for each GPU.
+_GPU_FOLDER = "/proc/driver/nvidia/gpus"
 
-import tensorflow as tf  # noqa: E402
-import tensorflow_model_optimization as tfmot  # noqa: E402
-import tf_keras as keras  # noqa: E402
 
-# The wrapper's class is not in tfmot's public namespace, only the function that makes one.
-from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import (  # noqa: E402
-    PruneLowMagnitude,
+def _has_gpu():
+    """Whether there is a GPU by its driver, and the environment does not hide it."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
+    return not hidden and os.path.isdir(_GPU_FOLDER) and bool(os.listdir(_GPU_FOLDER))
+
+
+# What TensorFlow says whenever it starts: how it was built and what the machine has, and without a GPU, as an error,
+# that it finds none.
+_SAID_AT_START = r"^WARNING: All log messages before absl::InitializeLog|^[IW][0-9]{4} " + (
+    "" if _has_gpu() else r"|^E[0-9]{4} .*: CUDA error:"
 )
 
-if not issubclass(tf.keras.Model, keras.Model):
-    raise ImportError(
-        f"tf.keras is not legacy Keras {keras.__version__}: import tf_tickets before TensorFlow, or set "
-        "TF_USE_LEGACY_KERAS=1"
-    )
+with streams.without_lines(_SAID_AT_START):
+    # TensorFlow's C++ logging reads this once, when it loads, and only after its first lines.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+    import tensorflow_model_optimization as tfmot
+    import tf_keras as keras
+
+    # The wrapper's class is not in tfmot's public namespace, only the function that makes one.
+    from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import PruneLowMagnitude
+
+    tf.config.list_physical_devices("GPU")
+
+if issubclass(tf.keras.Model, keras.Model):
+    # TensorFlow that was imported before the switch has only `tf.keras` switched: as a module, which keras-cv imports,
+    # it would still find Keras 3 there.
+    sys.modules.setdefault("tensorflow.keras", tf.keras)
 
 tf.get_logger().setLevel("ERROR")
 
 # Batches of up to so many images give an operation too little work for several threads: with one each, and as many
 # operations at a time as there are cores, steps of 10 images are twice as fast on two cores (ResNet-18, width 16).
 SMALL_BATCH = 32
-
-# Where NVIDIA's driver has a folder for each GPU.
-_GPU_FOLDER = "/proc/driver/nvidia/gpus"
 
 __all__ = ["Devices", "PruneLowMagnitude", "keras", "start", "tf", "tfmot", "versions"]
 
@@ -105,12 +118,6 @@ def start(run: Run, cluster: typing.Any = None, *, batch_size: int | None = None
         # images per second (ResNet-18, width 16, two CPU cores).
         strategy = tf.distribute.get_strategy()
     return Devices(strategy, len(names), run.precision, run.jit, ", ".join(names))
-
-
-def _has_gpu():
-    """Whether there is a GPU by its driver, and the environment does not hide it."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
-    return not hidden and os.path.isdir(_GPU_FOLDER) and bool(os.listdir(_GPU_FOLDER))
 
 
 def _across(run, cluster):
@@ -195,6 +202,7 @@ def _sums_of_two():
 def versions() -> dict[str, typing.Any]:
     """The versions and thread settings on which bits depend, for the manifest."""
     import numpy
+    from tensorflow.python.util import _pywrap_util_port
 
     return {
         "tf_tickets": tf_tickets.__version__,
@@ -204,7 +212,7 @@ def versions() -> dict[str, typing.Any]:
         "numpy": numpy.__version__,
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "sums": "of two" if _sums_of_two() else "of many",
-        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", str(int(_pywrap_util_port.IsMklEnabled()))),
         "intra_op_threads": _threads(tf.config.threading.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS"),
         "inter_op_threads": _threads(tf.config.threading.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS"),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import html
-import io
 import os
 import typing
 from collections.abc import Callable, Sequence
@@ -45,9 +44,10 @@ class Run(Result):
         return f"<Run: {self.folder}>\n{tables.format_table(self._frame)}"
 
     def _repr_html_(self) -> str:
-        picture = io.StringIO()
-        self.plot().savefig(picture, format="svg")
-        drawn = picture.getvalue()
+        from tf_tickets.plotting import canvas
+
+        with canvas.look(canvas.LOOK):
+            drawn = canvas.saved(self.plot(), "svg").decode()
         return (
             f"<p><code>{html.escape(self.folder)}</code></p><pre>{html.escape(repr(self).partition(chr(10))[2])}</pre>"
             + drawn[drawn.index("<svg") :]
@@ -67,13 +67,15 @@ class Run(Result):
         return loading.load(runs.RunFolder(self.folder).ticket)
 
     def plot(self) -> Figure:
-        """Test accuracy against density, the exported round ringed; a matplotlib figure."""
+        """Test accuracy against density, the exported round ringed; a matplotlib figure, which a notebook shows."""
         import pandas
 
+        from tf_tickets.plotting import canvas
         from tf_tickets.report import naming, pairing, plots
 
         title = plots.labels(pandas.DataFrame([naming.settings(runs.RunFolder(self.folder))]))[0]
-        return plots.figure(pairing.comparable(self._frame), title)
+        with canvas.look(canvas.LOOK):
+            return plots.figure(pairing.comparable(self._frame), title)
 
     def report(self, out: Place | None = None) -> Report:
         """Tables, figures and a page of this run, in its folder or in `out`; see `report`."""

@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Iterator
 
 # Bytes of native code's last words, TensorFlow's start above all, that a crash shows.
 _KEPT = 1 << 16
@@ -20,6 +21,8 @@ _taken = {}
 _recorders = []
 # Characters of the live line that a terminal shows, while there is one.
 _live = []
+# The handle of the live line that a notebook shows, while there is one.
+_outputs = []
 
 
 class _Outlet(io.FileIO):
@@ -101,6 +104,9 @@ def say(line: str) -> None:
 
 def live(text: str, last: bool) -> None:
     """Puts a text in place of the last one; after the `last` the line is done."""
+    if (display := _notebook()) is not None:
+        _displayed(display, text, last)
+        return
     # Spaces over the rest of the text before, and no terminal's codes.
     _write("\r" + text.ljust(_live.pop() if _live else 0) + ("\n" if last else ""))
     if not last:
@@ -114,6 +120,28 @@ def _write(text):
         sys.stderr.flush()
 
 
+def _notebook():
+    """The module that shows values in the notebook whose kernel this process is; None in all other programs."""
+    ipython = sys.modules.get("IPython")
+    return ipython.display if ipython is not None and hasattr(ipython.get_ipython(), "kernel") else None
+
+
+def _displayed(display, text, last):
+    """As `live`, as an output of the cell: it is no error, and has its place where notices are printed meanwhile."""
+    text = {"text/plain": text}
+    if _outputs:
+        _outputs[-1].update(text, raw=True)
+    else:
+        _outputs.append(display.display(text, raw=True, display_id=True))
+    if last:
+        _outputs.clear()
+
+
+def can_replace() -> bool:
+    """Whether `live` replaces a line: on a terminal that can, and in a notebook."""
+    return is_terminal() or _notebook() is not None
+
+
 def is_terminal() -> bool:
     """Whether standard error is a terminal on which a line can be written over."""
     try:
@@ -123,11 +151,13 @@ def is_terminal() -> bool:
 
 
 def columns() -> int:
-    """The width of the terminal at this moment; 80 where there is none. COLUMNS wins, as everywhere."""
+    """The width of the terminal at this moment, 120 in a notebook, else 80. COLUMNS wins, as everywhere."""
     # shutil.get_terminal_size looks at standard output, which may be a file.
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given):
         return int(given)
+    if _notebook() is not None:
+        return 120
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except (OSError, ValueError, AttributeError):
@@ -168,6 +198,39 @@ def end_recording(show: bool = False) -> None:
     os.dup2(_taken["error"], 2)
     with contextlib.suppress(subprocess.TimeoutExpired):  # some child may still have the other end
         recorder.wait(10)
+
+
+@contextlib.contextmanager
+def without_lines(pattern: str) -> Iterator[None]:
+    """While inside, lines written to descriptor 2 that match an extended regular expression are not shown.
+
+    For programs that only import us, and may write there themselves: all other lines are passed on as they come, also
+    those of a crash. Does nothing while `record` keeps all of it, nor where the environment sets any of TensorFlow's
+    TF_CPP_ variables.
+    """
+    if _recorders or any(name.startswith("TF_CPP_") for name in os.environ):
+        yield
+        return
+    try:
+        shown = os.dup(2)
+        # Its own session, so that no Ctrl-C reaches it before the lines of this process do.
+        passing = subprocess.Popen(
+            ["grep", "-avE", "--line-buffered", pattern], stdin=subprocess.PIPE, stdout=2, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+    except OSError:  # standard error is closed, or there is no such program here
+        yield
+        return
+    assert passing.stdin is not None, "it is a pipe"
+    os.dup2(passing.stdin.fileno(), 2)
+    passing.stdin.close()
+    try:
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # some child may still have the other end
+            passing.wait(1)
 
 
 def leave(status: int) -> None:

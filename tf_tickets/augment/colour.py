@@ -6,25 +6,15 @@ bits of keras-cv's, which marks the border by masks of all pixels and takes thre
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 
-from tf_tickets.augment.deferred import Tensor, tf
+from tf_tickets.augment.deferred import Tensor, keras_cv, tf
 from tf_tickets.lazy_modules import np
 
 _SMOOTHING = ((1.0, 1.0, 1.0), (1.0, 5.0, 1.0), (1.0, 1.0, 1.0))
 _BLUR_STEPS = 2048
 _BLUR_LARGEST = 3.0
 _BLUR_RADIUS = 8
-
-
-@functools.cache
-def _keras_cv():
-    """keras-cv's layers. Loading them takes a second and a half: only policies that need them do."""
-    with contextlib.redirect_stdout(io.StringIO()):  # keras-core says there that it uses TensorFlow
-        from keras_cv import layers
-    return layers
 
 
 def _levels(images):
@@ -63,7 +53,7 @@ def _layer(name, *arguments, **settings):
     Its constructor asks for TensorFlow's global generator, from which nothing is drawn here, and which deterministic
     mode only hands out after somebody has set one.
     """
-    layers = _keras_cv()
+    layers = keras_cv().layers
     with tf.init_scope():
         try:
             tf.random.get_global_generator()

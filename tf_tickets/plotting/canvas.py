@@ -61,9 +61,16 @@ class Shown:
     alt: str
 
 
+class Drawing(Figure):
+    """A figure that notebooks show, though pyplot does not know it."""
+
+    def _repr_png_(self):
+        return saved(self, "png")
+
+
 def canvas(width: float, height: float) -> Figure:
     """An empty figure of so many inches that no window shows."""
-    drawn = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
+    drawn = Drawing(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     FigureCanvasAgg(drawn)
     return drawn
 

@@ -270,7 +270,7 @@ class Run:
         digest=False,
     )
     progress: str = option(
-        "auto", "line: one live line; log: plain lines; auto: line on a terminal",
+        "auto", "line: one live line; log: plain lines; auto: line on a terminal and in a notebook",
         choices=("auto", "line", "log", "none"), digest=False,
     )  # fmt: skip
     allow_other_environment: bool = option(

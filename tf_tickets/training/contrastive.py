@@ -1,9 +1,8 @@
 """SimCLR's objective (Chen et al. 2020): two views of an image are more alike than views of different images."""
 
-import contextlib
-import io
 from collections.abc import Callable
 
+from tf_tickets.augment.deferred import keras_cv
 from tf_tickets.backend import tf
 
 
@@ -18,10 +17,7 @@ def simclr(temperature: float) -> Callable:
       is `correct` when of all other views in the batch its second is the most like its first. Each device contrasts
       its own share of a batch.
     """
-    with contextlib.redirect_stdout(io.StringIO()):  # keras-core says there that it uses TensorFlow
-        from keras_cv.losses import SimCLRLoss  # pyright: ignore[reportMissingImports]  made when keras_cv is imported
-
-    loss = SimCLRLoss(temperature)
+    loss = keras_cv().losses.SimCLRLoss(temperature)
 
     def objective(model, first, second):
         # Through the network at once: normalisation sees both views.

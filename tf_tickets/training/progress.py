@@ -7,7 +7,7 @@ from tf_tickets.observers import Block, Observer
 
 
 class Progress(Observer):
-    """One live line on a terminal, plain log lines elsewhere.
+    """One live line on a terminal and in a notebook, plain log lines elsewhere.
 
     Args:
       mode: as --progress.
@@ -27,7 +27,7 @@ class Progress(Observer):
         self._first_step, self._last_step = first_step, last_step
         self._steps_per_epoch, self._images_per_step = steps_per_epoch, images_per_epoch / steps_per_epoch
         self._steps_after = steps_after
-        self._live = mode == "line" or (mode == "auto" and streams.is_terminal())
+        self._live = mode == "line" or (mode == "auto" and streams.can_replace())
         self._quiet = mode == "none"
         self._row, self._started, self._counted_from, self._printed = {}, time.monotonic(), first_step, 0.0
 
