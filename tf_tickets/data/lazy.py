@@ -92,6 +92,14 @@ class Records:
         return images
 
 
+def joined(first: np.ndarray | Records, second: np.ndarray | Records) -> np.ndarray | Records:
+    """The images of two, in their order; both are of one kind."""
+    if isinstance(first, Records) and isinstance(second, Records):
+        places = second.places + np.array([len(first.files), 0, 0])
+        return Records([*first.files, *second.files], np.concatenate([first.places, places]))
+    return np.concatenate([first, second])
+
+
 def size_of(stored: np.ndarray | Records, data_set: DataSet) -> int:
     """Bytes that stored images take up once they are in memory as `Source.images` gives them.
 
