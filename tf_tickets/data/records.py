@@ -8,6 +8,7 @@ import io
 import os
 import typing
 import zlib
+from collections.abc import Iterable
 
 from tf_tickets.data import lazy
 from tf_tickets.data.catalog import DataSet
@@ -43,7 +44,7 @@ def read(builder: typing.Any, split: str, data_set: DataSet) -> tuple:
     files = [os.fspath(path) for path in builder.info.splits[split].filepaths]
     if "id" in known or data_set.encoded:
         columns, images = _indexed(files, features)
-        ids = _distinct([name.decode("utf-8") for name in columns["id"]])
+        ids = np.array([name.decode("utf-8") for name in columns["id"]])
     else:
         records = tf.data.TFRecordDataset(files).batch(_AT_ONCE)
         parts = list(records.map(lambda batch: tf.io.parse_example(batch, features)).as_numpy_iterator())
@@ -91,7 +92,7 @@ def _is_text(feature):
 
 
 def _hashed(images, data_set):
-    return _distinct([_digest(image.tobytes()) for image in decode(images, data_set)])
+    return distinct([_digest(image.tobytes()) for image in decode(images, data_set)])
 
 
 def _content(image):
@@ -108,13 +109,13 @@ def _digest(data):
     return hashlib.sha256(data).hexdigest()[:24]
 
 
-def _distinct(names):
-    """The ids, of copies numbered: str [n]."""
-    seen, distinct = {}, []
-    for name in names:
+def distinct(ids: Iterable[str]) -> np.ndarray:
+    """Ids of which copies are numbered from the second on, str [n]."""
+    seen, numbered = {}, []
+    for name in ids:
         seen[name] = seen.get(name, 0) + 1
-        distinct.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return np.array(distinct)
+        numbered.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return np.array(numbered)
 
 
 def decode(encoded: np.ndarray | lazy.Records, data_set: DataSet) -> np.ndarray:

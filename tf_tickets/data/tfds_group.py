@@ -93,18 +93,19 @@ class TfdsSet(sources.Provider):
         return self._looked_at(data_dir).notices
 
     def load(self, data_dir: str | None) -> sources.Source:
-        """Opens its prepared folder."""
+        """Opens its prepared folder, which is made where there is none; see `obtain`."""
+        self.obtain(data_dir)
         prepared = self._looked_at(data_dir)
         data_set, folder = prepared.data_set, os.fspath(prepared.builder.data_dir)
         with tfds_looks.reading(folder):
-            train = records.read(prepared.builder, "train", data_set)
+            train = _read(prepared, "train")
             if prepared.test is None:
                 rows = _test_rows(train[1])
                 test, train = _part(train, rows), _part(train, ~rows)
             else:
-                test = records.read(prepared.builder, prepared.test, data_set)
+                test = _read(prepared, prepared.test)
             if prepared.validation:
-                train = _joined(train, records.read(prepared.builder, "validation", data_set))
+                train = _joined(train, _read(prepared, "validation"))
             if problem := sources.count_problem(data_set, train, test):
                 raise ValueError(problem)
 
@@ -197,6 +198,12 @@ def _versions(path):
 
 def _order(version):
     return tuple(map(int, version.split(".")))
+
+
+def _read(prepared, split):
+    """As `records.read`; a data set may give several images one id."""
+    ids, *columns = records.read(prepared.builder, split, prepared.data_set)
+    return records.distinct(ids).tolist(), *columns
 
 
 def _test_rows(labels):

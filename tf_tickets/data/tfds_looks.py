@@ -85,15 +85,17 @@ def look(folder: str, name: str) -> Prepared:
         splits = {split: _labels(part) for split, part in info.splits.items() if part.num_examples}
         names = tuple(info.features["label"].names)
     class_names.check(names, flag, "class")
-    test, validation, notices = _mapped(flag, splits, len(names))
+    test, validation, notices = _mapped(name, splits, len(names))
     held = test is None
     counts = {split: np.bincount(labels, minlength=len(names)) for split, labels in splits.items() if min(labels) >= 0}
     _check_classes(flag, names, counts["train"], 2 if held else 1)
     tested = np.array([test_count(n) for n in counts["train"]]) if held else counts[test]
     train = counts["train"] - tested * held
     if held:
-        notices = [f"{flag} has neither a split test nor validation: {sum(tested):,} images of train test, a fifth of "
-                   "each class, drawn once, the same whatever the seeds", *notices]  # fmt: skip
+        drawn = (
+            f"{sum(tested):,} images of its split train, a fifth of each class, drawn once, the same whatever the seeds"
+        )
+        notices = [f"{name} has no split test or validation: it is tested on {drawn}", *notices]
     data_set = DataSet(
         name, names, _tuple(train + counts["validation"] if validation else train),
         _tuple(tested), mean=None, deviation=None, flip=True, source=SOURCE, **shape,
@@ -151,26 +153,31 @@ def _shape(flag, image):
     }  # fmt: skip
 
 
-def _mapped(flag, splits, classes):
+def _mapped(name, splits, classes):
     """(the split that tests or None, whether validation is held out, sentences about the others)."""
     unlabelled = [split for split, labels in splits.items() if min(labels) < 0]
+    flag = f"--dataset={name}"
     odd = next((split for split, labels in splits.items() if max(labels) >= classes), None)
     if odd:
         raise UsageError(f"{flag}: a label of its split {odd} is {max(splits[odd])}, and there are {classes} classes")
     if "train" not in splits or "train" in unlabelled:
         there = ", ".join(splits) or "none"
-        which = "its split train has images without labels" if "train" in splits else f"no split train, but {there}"
-        raise UsageError(f"{flag}: {which}: there is nothing to train on")
+        problem = "its split train has images without labels"
+        if "train" not in splits:
+            problem = f"it has no split train, but {there}"
+        raise UsageError(f"{flag}: {problem}: there is nothing to train on")
     test = next((split for split in ("test", "validation") if split in splits and split not in unlabelled), None)
     validation = test == "test" and "validation" in splits and "validation" not in unlabelled
-    notices = [f"{flag} has no split test with labels: its split validation tests"] if test == "validation" else []
+    notices = (
+        [f"{name} has no split test with labels: it is tested on its split validation"] if test == "validation" else []
+    )
     unused = [
         f"{split} (without labels)" if split in unlabelled else split
         for split in splits
         if split not in {"train", test} | ({"validation"} if validation else set())
     ]
     if unused:
-        notices.append(f"{flag}: not used of its splits: {', '.join(unused)}")
+        notices.append(f"{name}: not used of its splits: {', '.join(unused)}")
     return test, validation, notices
 
 
