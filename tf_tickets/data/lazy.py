@@ -73,6 +73,11 @@ class Records:
         """The Records of some rows."""
         return Records(self.files, self.places[rows])
 
+    def followed_by(self, later: Records) -> Records:
+        """These, then later ones."""
+        places = later.places + np.array([len(self.files), 0, 0])
+        return Records([*self.files, *later.files], np.concatenate([self.places, places]))
+
     def read(self) -> np.ndarray:
         """The encoded images, bytes, object [n]; StateError if a file does not hold them any more."""
         images, handles = np.empty(len(self), object), {}
@@ -90,14 +95,6 @@ class Records:
             for handle in handles.values():
                 handle.close()
         return images
-
-
-def joined(first: np.ndarray | Records, second: np.ndarray | Records) -> np.ndarray | Records:
-    """The images of two, in their order; both are of one kind."""
-    if isinstance(first, Records) and isinstance(second, Records):
-        places = second.places + np.array([len(first.files), 0, 0])
-        return Records([*first.files, *second.files], np.concatenate([first.places, places]))
-    return np.concatenate([first, second])
 
 
 def size_of(stored: np.ndarray | Records, data_set: DataSet) -> int:

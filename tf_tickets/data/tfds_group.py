@@ -129,7 +129,7 @@ class TfdsSet(sources.Provider):
         if self.config or not versions:
             configs = sorted(config for config in _folders(above) if _versions(os.path.join(above, config)))
             config = self.config or self._default_config(configs)
-            if config not in configs:
+            if config is None or config not in configs:
                 return None
             above, name = os.path.join(above, config), f"{name}/{config}"
             versions = _versions(above)
@@ -177,11 +177,11 @@ class TfdsSet(sources.Provider):
 
 def _known(name):
     """TFDS' class of the builder of a data set; None where it has none."""
-    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import registered
 
     try:
         return tfds_folders.builder_class(name)
-    except tfds.core.registered.DatasetNotFoundError:
+    except registered.DatasetNotFoundError:
         return None
 
 
@@ -224,7 +224,9 @@ def _part(columns, rows):
 def _joined(train, validation):
     """The columns of train, then those of validation, which are held out and whose ids say what they are of."""
     (ids, labels, images, held), (held_ids, held_labels, held_images, _) = train, validation
+    in_files = isinstance(images, lazy.Records)
     return (
         [*ids, *(f"validation/{name}" for name in held_ids)], np.concatenate([labels, held_labels]),
-        lazy.joined(images, held_images), np.concatenate([held, np.ones(len(held_labels), bool)]),
+        images.followed_by(held_images) if in_files else np.concatenate([images, held_images]),
+        np.concatenate([held, np.ones(len(held_labels), bool)]),
     )  # fmt: skip

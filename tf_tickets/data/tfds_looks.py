@@ -75,7 +75,7 @@ def look(folder: str, name: str) -> Prepared:
 
     with reading(folder):
         builder = tfds.builder_from_directory(folder)
-        info = builder.info
+        info: typing.Any = builder.info  # TFDS declares that each part of it may be missing
         form = info.file_format.value
     if form != "tfrecord":
         raise UsageError(f"{flag}: {folder} holds {form} files: prepare it with `tfds build --file_format=tfrecord`")
@@ -116,7 +116,7 @@ def _check_label(flag, features):
     """UsageError unless the features have a `label` of one class."""
     import tensorflow_datasets as tfds
 
-    there = ", ".join(features)
+    there = ", ".join(sorted(features))
     if "label" not in features:
         raise UsageError(f"{flag} has no feature 'label', but {there}: {_OTHER_TASKS}")
     label = features["label"]
@@ -139,7 +139,8 @@ def _shape(flag, image):
 
     if type(image) is not tfds.features.Image:
         raise UsageError(f"{flag}: its feature 'image' is {_called(image)}, not Image: images of 8 bits are taken")
-    dtype, (height, width, channels) = np.dtype(image.np_dtype).name, image.shape
+    given: typing.Any = image  # TFDS declares types and shapes of many kinds
+    dtype, (height, width, channels) = np.dtype(given.np_dtype).name, given.shape
     if dtype != "uint8" or channels not in (1, 3):
         raise UsageError(
             f"{flag}: its feature 'image' is {dtype} of {channels} channels: uint8 of 1 or 3 channels is taken"
@@ -190,6 +191,6 @@ def _check_classes(flag, names, counts, least):
         )
 
 
-def test_count(count):
+def test_count(count: int) -> int:
     """How many of a class's images test where no split does."""
     return max(round(_TEST_SHARE * int(count)), 1)
