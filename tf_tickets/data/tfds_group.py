@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
-from tf_tickets.data import lazy, records, sources, subsets, tfds_folders, tfds_looks
+from tf_tickets.data import lazy, records, sources, tfds_folders, tfds_looks
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import TicketError, UsageError, reason
 from tf_tickets.lazy_modules import np
@@ -208,6 +208,8 @@ def _read(prepared, split):
 
 def _test_rows(labels):
     """The images of train that test, bool [n], drawn from their order, which is that of their ids."""
+    from tf_tickets.data import subsets  # with which numpy comes, for which tables of names do not wait
+
     rows = np.zeros(len(labels), bool)
     for label in range(int(labels.max()) + 1):
         positions = subsets.class_order(np.flatnonzero(labels == label), "0", label, "test part")
