@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 import trees
 from PIL import Image
 
@@ -80,7 +81,8 @@ def record_file(path, images):
 class _Builder:
     def __init__(self, *files):
         split = type("Split", (), {"filepaths": files})
-        self.info = type("Info", (), {"features": ("id", "image", "label"), "splits": {"train": split}})
+        features = {"id": tfds.features.Text(), "image": tfds.features.Image(), "label": tfds.features.ClassLabel()}
+        self.info = type("Info", (), {"features": features, "splits": {"train": split}})
 
 
 def test_images_are_found_in_their_records(tmp_path):

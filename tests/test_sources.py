@@ -168,7 +168,7 @@ def test_a_download_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
     def broken(*_, **options):
         raise OSError("connection lost\nhalf way")
 
-    monkeypatch.setattr(tfds_folders, "_check_server", lambda name: None)
+    monkeypatch.setattr(tfds_folders, "check_server", lambda name: None)
     monkeypatch.setattr(downloader, "_open_with_requests", broken)
     with pytest.raises(UsageError, match="connection lost half way"):
         sources.load("cifar10", str(tmp_path / "data"))

@@ -43,7 +43,7 @@ class RunFolder:
         for name, path in (("pretrained", config.network.backbone), ("subset_file", config.data.subset_file)):
             if path:
                 content = [*content, (name, storage.file_digest(path))]
-        name = f"{config.data.dataset}-{config.network.file_name}-{config.digest(command, content)}"
+        name = f"{config.data.file_name}-{config.network.file_name}-{config.digest(command, content)}"
         seed = f"seed_{config.run.seed}"
         if config.data.subset_seed != "0":
             seed += f"-subset_{config.data.subset_seed}"

@@ -43,7 +43,7 @@ class Loader:
         """Where a data set is for an analysis of a networks.Network: in `--data_dir`, else beside the network's own."""
         if name == network.data_set.name:
             return network.data_dir
-        beside = self.config.data.data_dir is None and network.data_set.source == "tfds"
+        beside = self.config.data.data_dir is None and network.data_set.source in ("tfds", "tfds_group")
         return network.data_dir if beside and DATASETS[name].is_there(network.data_dir) else self.config.data.data_dir
 
     def _network(self, subject):

@@ -4,6 +4,6 @@ The modules below register the program's own data sets, in the order in which th
 """
 
 # isort: off
-from tf_tickets.data import cifar, batches, arrays, split_sets, idx, digits, folder
+from tf_tickets.data import cifar, batches, arrays, split_sets, idx, digits, folder, tfds_group
 
-__all__ = ["arrays", "batches", "cifar", "digits", "folder", "idx", "split_sets"]
+__all__ = ["arrays", "batches", "cifar", "digits", "folder", "idx", "split_sets", "tfds_group"]

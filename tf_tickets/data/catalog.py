@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import typing
 
 from tf_tickets.lazy_modules import np
@@ -33,7 +34,7 @@ class DataSet:
       cutout_side: the side of the presets' cutout, in pixels.
       batch_size, learning_rate: of the release's recipe.
       dtype, scale: of the stored pixels, and the value that counts as 1.0.
-      source: tfds, digits, or, of the user's own pictures, folder or function.
+      source: tfds, tfds_group (any that TFDS has), digits, or, of the user's own pictures, folder or function.
       validation_counts: images per class that the official split holds out of `train_counts`; None: it has none.
       exact: whether the counts are in label order; otherwise only the counts themselves are known.
     """
@@ -64,6 +65,16 @@ class DataSet:
     def own(self) -> bool:
         """Whether the pictures are the user's own, which may change: runs are named after their content."""
         return self.source in ("folder", "function")
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether its validation part is held out unless told otherwise, since its owner does not train on it."""
+        return self.own or self.source == "tfds_group"
+
+    @property
+    def file_name(self) -> str:
+        """Its name as a part of file names."""
+        return re.sub("[/:]", "-", self.name)
 
     @property
     def classes(self) -> int:

@@ -73,6 +73,11 @@ class Records:
         """The Records of some rows."""
         return Records(self.files, self.places[rows])
 
+    def followed_by(self, later: Records) -> Records:
+        """These, then later ones."""
+        places = later.places + np.array([len(self.files), 0, 0])
+        return Records([*self.files, *later.files], np.concatenate([self.places, places]))
+
     def read(self) -> np.ndarray:
         """The encoded images, bytes, object [n]; StateError if a file does not hold them any more."""
         images, handles = np.empty(len(self), object), {}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import os
 import typing
 import zlib
+from collections.abc import Iterable
 
 from tf_tickets.data import lazy
 from tf_tickets.data.catalog import DataSet
@@ -16,6 +18,7 @@ _AT_ONCE = 1000
 # Records, which may hold large pictures.
 _FEW_AT_ONCE = 50
 _HEAD = 64
+_PNG = b"\x89PNG"
 
 
 def read(builder: typing.Any, split: str, data_set: DataSet) -> tuple:
@@ -28,15 +31,18 @@ def read(builder: typing.Any, split: str, data_set: DataSet) -> tuple:
     Returns:
       (ids, labels, encoded images, held): a list of str, int64 [n], lazy.Records and bool [n], sorted by id: the
       original order. TFDS keeps no ids of MNIST and its like: there an id is the SHA-256 of the pixels, and the
-      images are object [n].
+      images are object [n]; of pictures of any size it is that of the bytes, or of the pixels of a PNG, which
+      encoders compress differently.
     """
     import tensorflow as tf
 
     kinds = {"id": tf.string, "label": tf.int64, "image": tf.string, "held": tf.int64}
     known = {key: kind for key, kind in kinds.items() if key in builder.info.features}
+    if "id" in known and not _is_text(builder.info.features["id"]):
+        del known["id"]
     features = {key: tf.io.FixedLenFeature([], kind) for key, kind in known.items()}
     files = [os.fspath(path) for path in builder.info.splits[split].filepaths]
-    if "id" in known:
+    if "id" in known or data_set.encoded:
         columns, images = _indexed(files, features)
         ids = np.array([name.decode("utf-8") for name in columns["id"]])
     else:
@@ -62,7 +68,10 @@ def _indexed(files, features):
         batches = tf.data.TFRecordDataset(path).batch(_FEW_AT_ONCE)
         for serialized, parsed in batches.map(lambda batch: (batch, tf.io.parse_example(batch, features))):
             parsed = {key: column.numpy() for key, column in parsed.items()}
-            for record, image in zip(serialized.numpy(), parsed.pop("image")):
+            images = parsed.pop("image")
+            if "id" not in parsed:
+                parsed["id"] = np.array([_content(image) for image in images], object)
+            for record, image in zip(serialized.numpy(), images):
                 places.append((number, start + _position(record, image), len(image)))
                 start += len(record) + 16
             parts.append(parsed)
@@ -78,13 +87,35 @@ def _position(record, image):
     return first
 
 
+def _is_text(feature):
+    return feature.shape == () and feature.tf_dtype.name == "string"
+
+
 def _hashed(images, data_set):
-    pixels, seen, names = decode(images, data_set), {}, []
-    for image in pixels:
-        name = hashlib.sha256(image.tobytes()).hexdigest()[:24]
+    return distinct([_digest(image.tobytes()) for image in decode(images, data_set)])
+
+
+def _content(image):
+    """The id of an encoded picture, as bytes."""
+    from PIL import Image
+
+    if image.startswith(_PNG):
+        with Image.open(io.BytesIO(image)) as picture:
+            image = b"%s %d %d " % (picture.mode.encode(), *picture.size) + picture.tobytes()
+    return _digest(image).encode()
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()[:24]
+
+
+def distinct(ids: Iterable[str]) -> np.ndarray:
+    """Ids of which copies are numbered from the second on, str [n]."""
+    seen, numbered = {}, []
+    for name in ids:
         seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return np.array(names)
+        numbered.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return np.array(numbered)
 
 
 def decode(encoded: np.ndarray | lazy.Records, data_set: DataSet) -> np.ndarray:

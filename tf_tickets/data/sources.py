@@ -46,6 +46,13 @@ class Provider:
         """Whether `load` needs no download; StateError where what is there is damaged."""
         return True
 
+    def obtain(self, data_dir: str | None) -> None:
+        """Gets what `facts_in` looks at where it is not there and can be had; of others `load` does so."""
+
+    def notices_in(self, data_dir: str | None) -> tuple[str, ...]:
+        """Sentences for the user about its parts, for a plan."""
+        return ()
+
     def load(self, data_dir: str | None) -> Source:
         """Opens it; see `sources.load`."""
         raise NotImplementedError
@@ -142,16 +149,23 @@ def _fits(labels, counts, data_set):
     return given == counts if data_set.exact else sorted(given) == sorted(counts)
 
 
-def facts_of(data: Data) -> catalog.DataSet:
-    """The facts of a config.Data: those registered, or of the user's own pictures.
+def facts_of(data: Data, dry_run: bool = False) -> catalog.DataSet:
+    """The facts of a config.Data: those registered, of what is prepared, or of the user's own pictures.
+
+    Args:
+      data: the settings.
+      dry_run: whether nothing may be downloaded.
 
     Raises:
       UsageError: own pictures that cannot be used, a folder that is missing, or a folder of pictures without
-        `--dataset=folder`.
+        `--dataset=folder`; a data set of TFDS that is not there and cannot be had, or has no images with classes.
     """
     if data.data_dir and data.dataset == Data().dataset:
         _check_no_pictures(data)
-    return of(data.dataset).facts_in(data.data_dir)
+    provider = of(data.dataset)
+    if not dry_run:
+        provider.obtain(data.data_dir)
+    return provider.facts_in(data.data_dir)
 
 
 def _check_no_pictures(data):

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import io
 import os
+import re
 import sys
 import tempfile
 import typing
@@ -131,24 +132,29 @@ def _decode(data_set, data_dir, encoded):
         raise damaged(data_set.name, data_dir, error) from error
 
 
-def _builder_class(name):
+def builder_class(name: str) -> typing.Any:
+    """TFDS' builder class of NAME[/CONFIG][:VERSION]; its DatasetNotFoundError where there is none."""
     import tensorflow_datasets as tfds
 
     from tf_tickets.data import builders  # noqa: F401  registers the data sets that TFDS lacks
 
-    return tfds.builder_cls(name.partition("/")[0])  # cifar10_1/v6 is a configuration of cifar10_1
+    return tfds.builder_cls(_plain(name))  # cifar10_1/v6 is a configuration of cifar10_1
+
+
+def _plain(name):
+    return re.split("[/:]", name)[0]
 
 
 def _builder(name, root) -> typing.Any:  # TFDS declares that a builder may lack what every one here has
     import tensorflow_datasets as tfds
 
-    _builder_class(name)
+    builder_class(name)
     return tfds.builder(name, data_dir=root)
 
 
 def prepared_folder(name: str, data_dir: str | None) -> str:
     """The folder that TFDS reads the data set from, such as `<data_dir>/cifar10/3.0.2`, whether it exists or not."""
-    return os.path.join(sources.data_root(data_dir), name, str(_builder_class(name).VERSION))
+    return os.path.join(sources.data_root(data_dir), name, str(builder_class(name).VERSION))
 
 
 def is_prepared(name: str, data_dir: str | None) -> bool:
@@ -197,7 +203,7 @@ def download(name: str, data_dir: str | None) -> None:
     """
     check_writable(data_dir, name)
     try:
-        _check_server(name)
+        check_server(name)
         build(name, data_dir)
     except TicketError:
         raise
@@ -208,13 +214,13 @@ def download(name: str, data_dir: str | None) -> None:
         ) from error
 
 
-def _check_server(name):
-    """Raises ConnectionError unless the server of TFDS' download answers."""
+def check_server(name: str) -> None:
+    """Raises ConnectionError unless the servers of TFDS' downloads answer."""
     import requests
 
-    if _builder_class(name).__module__ == "tf_tickets.data.builders":
+    if builder_class(name).MANUAL_DOWNLOAD_INSTRUCTIONS:
         raise ConnectionError("its owners want to be asked, or offer no single file")
-    for url in _builder_class(name).url_infos or ():
+    for url in builder_class(name).url_infos or ():
         try:
             with requests.get(url, stream=True, timeout=SECONDS_TO_CONNECT) as response:
                 status = response.status_code
@@ -228,14 +234,14 @@ def build(name: str, data_dir: str | None, split_generators: Callable | None = N
     """Has TFDS write the prepared folder; after a failure nothing is left of it.
 
     Args:
-      name: a TFDS data set.
+      name: a TFDS data set, NAME[/CONFIG][:VERSION].
       data_dir: see `sources.data_root`.
       split_generators: `function(builder) -> {split: examples}` in place of TFDS' download.
     """
     import tensorflow_datasets as tfds
 
     root = sources.data_root(data_dir)
-    missing = [path for path in (os.path.join(root, name), root) if not os.path.exists(path)]
+    missing = [path for path in (os.path.join(root, _plain(name)), root) if not os.path.exists(path)]
     try:
         os.makedirs(root, exist_ok=True)
         builder = _builder(name, root)

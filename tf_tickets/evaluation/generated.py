@@ -45,7 +45,7 @@ def corrupted(
         digest = hashlib.sha256(f"{corruptions.VERSION} {pixels.shape}\n".encode())
         digest.update(pixels.data)
         return storage.subfolder(
-            storage.subfolder(root, "generated_corruptions"), f"{data_set.name}-{digest.hexdigest()[:8]}"
+            storage.subfolder(root, "generated_corruptions"), f"{data_set.file_name}-{digest.hexdigest()[:8]}"
         )
 
     def load(name, severity):

@@ -163,7 +163,9 @@ def resolve(config: Config, refits: bool = False) -> Plan:
       config: the settings.
       refits: for the rounds that --refit runs again, on all images of the subset.
     """
-    data_set = architecture.as_seen(config.network, facts_of(config.data))
+    data_set = architecture.as_seen(config.network, facts_of(config.data, config.run.dry_run))
+    if config.data.dataset != data_set.name:  # of TFDS, with the version that is used: another one is another run
+        config = config.replace(dataset=data_set.name)
     config = _with_official_validation(config, data_set)
     _check_augment(config.augment, data_set)
     if config.run.strategy == "multi_worker" and criteria.wants_gradients(config.pruning.criterion):
@@ -215,8 +217,8 @@ def _planned(config, data_set, network, *, train_images, **facts):
 
 
 def _with_official_validation(config, data_set):
-    """Own pictures with a validation part hold it out unless told otherwise; the split must exist when asked for."""
-    if data_set.own and data_set.validation_counts and config.data.validation is None:
+    """A validation part is held out unless told otherwise, by data sets that do so; asked for, it must exist."""
+    if data_set.holds_out and data_set.validation_counts and config.data.validation is None:
         return config.replace(validation="official")
     if config.data.validation == "official" and data_set.validation_counts is None:
         of_folder = DATASETS[data_set.name].of_folder

@@ -8,7 +8,7 @@ import typing
 import numpy as np
 
 from tf_tickets import runs, storage
-from tf_tickets.errors import StateError, UsageError
+from tf_tickets.errors import StateError, UsageError, plain
 from tf_tickets.experiments import advice, backbone, folds, opening, plan_pictures, rival
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.folds import penalty_folds
@@ -222,8 +222,10 @@ def text(
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights" + _enlarged(network),
         *_backbone(config.network),
     ]
-    pictures = DATASETS[plan.data_set.name].pictures(config.data.data_dir)
+    provider = DATASETS[plan.data_set.name]
+    pictures, notices = provider.pictures(config.data.data_dir), provider.notices_in(config.data.data_dir)
     own = [] if pictures is None else ["", plan_pictures.text(pictures)]
+    own += ["", *map(plain, notices)] if notices else []
     if command == "pretrain":
         return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
                            f"views of every image; minutes {minutes}", *own])  # fmt: skip

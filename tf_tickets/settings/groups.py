@@ -1,6 +1,7 @@
 """The settings, each said once: name, type, default, choices and help of a field of a frozen dataclass."""
 
 import dataclasses
+import re
 
 from tf_tickets.errors import UsageError
 from tf_tickets.plugins import check_names
@@ -37,7 +38,10 @@ def _widths():
 class Data:
     """Which images, and what is done to them."""
 
-    dataset: str = option("cifar10", "data set; folder: your own pictures in --data_dir", choices=DATASETS)
+    dataset: str = option(
+        "cifar10", "data set; folder: your own pictures in --data_dir; tfds:NAME[/CONFIG][:VERSION]: any of TFDS' with "
+        "images and classes, such as tfds:beans", choices=DATASETS,
+    )  # fmt: skip
     data_dir: str | None = option(
         None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default; with dataset=folder the "
         "folder that holds one folder of pictures per class", check=checks.check_folder, digest=False,
@@ -63,6 +67,11 @@ class Data:
     imbalance_profile: str = option("exp", "how the long tail falls off", choices=("exp", "step"))
     augment: str | None = option(None, policies.augment_help, check=policies.check)
     batch_size: int = option(100, "images per step over all devices", low=1)
+
+    @property
+    def file_name(self) -> str:
+        """The data set's name as a part of file names."""
+        return re.sub("[/:]", "-", self.dataset)
 
 
 @dataclasses.dataclass(frozen=True)

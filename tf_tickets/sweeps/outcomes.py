@@ -60,7 +60,7 @@ class Run:
         config = self.config
         if CONTROLS[config.pruning.control].of_a_ticket:
             digest = config.digest(self.point.command, [("ticket", "")])
-            return f"{config.data.dataset}-{config.network.file_name}-{digest}"
+            return f"{config.data.file_name}-{config.network.file_name}-{digest}"
         return self.name.partition("/")[0]
 
     @property

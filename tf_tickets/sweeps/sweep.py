@@ -72,7 +72,7 @@ def resolve_points(
 
 def _resolve(point, given, check):
     values = {**given, **point.values}
-    config = Config.from_values(**values)
+    config = Config.from_values(**{**values, "dry_run": True})  # the runs themselves download what they need
     check(point.command, config)
     plan.check_writable(config)
     known = options()
