@@ -137,6 +137,11 @@ def nested():
     return sequential(layers.Rescaling(1 / 255), outer, layers.DepthwiseConv2D(2))
 
 
+def dilated():
+    narrow = layers.DepthwiseConv2D((1, 2), dilation_rate=2, padding="same")
+    return sequential(layers.Conv2D(4, 3, dilation_rate=2, activation="relu"), narrow, layers.GlobalMaxPooling2D())
+
+
 def three():
     images = keras3.Input(SHAPE)
     x = keras3.layers.Conv2D(4, 3, padding="same", activation="relu")(images)
@@ -146,7 +151,7 @@ def three():
     return keras3.Model(images, keras3.layers.Dense(10)(keras3.layers.Flatten()(x)))
 
 
-@pytest.mark.parametrize("build", [operations, nested, three])
+@pytest.mark.parametrize("build", [operations, nested, dilated, three])
 def test_it_computes_what_the_users_model_computes(build):
     name = assert_computes_the_same(build())
     assert own_networks.of(name)["pixels"] == (build is nested)
@@ -267,7 +272,7 @@ def test_what_cannot_be_pruned_is_refused_in_one_sentence_that_says_what_to_writ
 @pytest.mark.parametrize("flags, said", [
     ({"width": 4}, "--width=4 belongs to the networks that are here"),
     ({"head": "tvmf"}, "its last layer is the head"),
-    ({"pretrained": "weights.npz"}, "load weights in the function"),
+    ({"pretrained": "weights.h5"}, "load such weights in the function"),
     ({"model": "vgg11"}, "are two networks: keep one"),
     ({"model": "package.module:function"}, "tt.imp(config, model=function)"),
     ({"strategy": "multi_worker"}, "use one machine"),

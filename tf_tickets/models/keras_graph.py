@@ -186,8 +186,6 @@ class Graph:
 
     def _kernel(self, layer, name, shape, kind, initializer, bias):
         self.kernels.append(Kernel(name, tuple(map(int, shape)), True, kind, scaling(initializer), bias))
-        if getattr(layer, "dilation_rate", (1, 1)) != (1, 1):
-            raise self._odd(layer, "a dilated convolution")
         return self.kernels[-1]
 
     def _convolve(self, x, layer, kernel, leaves=None):
@@ -198,14 +196,17 @@ class Graph:
             same = False
             if any(map(sum, pads)):
                 x = keras.layers.ZeroPadding2D(pads, name=f"{kernel.name}.pad", dtype=self._builder.policy)(x)
-        depthwise = kernel.kind == "depthwise"
-        fits = sides[0] == sides[1] and stride == across and (sides[0] % 2 == 1 or not same)
+        depthwise, dilated = kernel.kind == "depthwise", tuple(layer.dilation_rate) != (1, 1)
+        if dilated and max(layer.strides) > 1:
+            raise self._odd(layer, "a convolution of both strides and dilation")
+        square = sides[0] == sides[1] and stride == across
+        fits = square and not dilated and (sides[0] % 2 == 1 or not same)
         if fits and not (depthwise and kernel.bias):
             outputs = self._builder.convolve(x, kernel, stride, None if same else 0)
         else:
             outputs = keras_layers.Convolution(
-                kernel.shape, layer.strides, "same" if same else "valid", depthwise, kernel.bias, name=kernel.name,
-                dtype=self._builder.policy,
+                kernel.shape, layer.strides, "same" if same else "valid", depthwise, kernel.bias,
+                layer.dilation_rate, name=kernel.name, dtype=self._builder.policy,
             )(x)  # fmt: skip
         self._note_drawn(outputs.node.layer, layer, leaves)
         return outputs

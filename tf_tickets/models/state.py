@@ -76,7 +76,7 @@ def set_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
 
 def _torch_name(name):
     layer, leaf = name.rsplit("/", 1)
-    return leaf if layer == "tokens" else f"{layer}.{_TORCH_LEAVES[leaf]}"
+    return leaf if layer == "tokens" else f"{layer}.{_TORCH_LEAVES.get(leaf, leaf)}"
 
 
 def _to_keras(array, shape):

@@ -5,7 +5,7 @@ import typing
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import CONTROLS, DATASETS, NETWORKS, STARTS
 from tf_tickets.settings.checks import rewind_parts
-from tf_tickets.settings.groups import Choice, Data, Network, Pruning, Run, Training
+from tf_tickets.settings.groups import IMAGENET, Choice, Data, Network, Pruning, Run, Training
 
 
 class _Settings(typing.Protocol):
@@ -88,9 +88,13 @@ def _own_network_rules(network, entry):
     """(broken, message) of the settings that a network of the user's own says itself."""
     own = {
         "width": "its layers have their widths", "stem": "it begins as it is", "head": "its last layer is the head",
-        "pretrained": "load weights in the function, and they are its start",
     }  # fmt: skip
+    of_keras = network.pretrained is not None and network.pretrained.endswith((IMAGENET, ".h5"))
     return [
+        (entry.own and of_keras,
+         f"--pretrained={network.pretrained}: load such weights in the function that --model names, and they are its "
+         "start"),
+    ] + [
         (entry.own and getattr(network, name) != getattr(Network(), name),
          f"--{name}={getattr(network, name)} belongs to the networks that are here, and --model={network.model} is one "
          f"of your own: leave it out; {reason}")
