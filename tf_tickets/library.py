@@ -110,13 +110,17 @@ class Report:
 
 
 def imp(
-    config: Config, stop: Callable[[], bool] = lambda: False, *, observers: Sequence[observing.Observer] = ()
+    config: Config, stop: Callable[[], bool] = lambda: False, *, model: typing.Any = None,
+    observers: Sequence[observing.Observer] = (),
 ) -> Run | None:  # fmt: skip
     """Runs or continues the rounds of a search (docs/science.md, IMP): what the command `imp` does.
 
     Args:
       config: of the run.
       stop: function asked between blocks of steps; when true, state is saved and StopRequested raised.
+      model: a functional Keras model with logits out, whose weights are the start; or a function that gives one, which
+        may take `classes` and `image_shape`, and whose weights the program draws unless it gives the same each time.
+        None: the network that `config` names.
       observers: are told how each round goes on.
 
     Returns:
@@ -128,11 +132,12 @@ def imp(
     from tf_tickets.experiments.imp import imp
 
     with observing.told(observers):
-        return _run(imp(_checked(config), stop))
+        return _run(imp(_on(_checked(config), model), stop))
 
 
 def train(
-    config: Config, stop: Callable[[], bool] = lambda: False, *, observers: Sequence[observing.Observer] = ()
+    config: Config, stop: Callable[[], bool] = lambda: False, *, model: typing.Any = None,
+    observers: Sequence[observing.Observer] = (),
 ) -> Run | None:  # fmt: skip
     """Trains or continues one network, dense or with the mask of a ticket: what the command `train` does.
 
@@ -141,7 +146,15 @@ def train(
     from tf_tickets.experiments.train import train
 
     with observing.told(observers):
-        return _run(train(_checked(config), stop))
+        return _run(train(_on(_checked(config), model), stop))
+
+
+def _on(config, model):
+    if model is None:
+        return config
+    from tf_tickets.experiments import given_network
+
+    return given_network.with_model(config, model)
 
 
 def _run(result):

@@ -93,6 +93,7 @@ def _parse(argv):
     except SystemExit as helped:
         sys.exit(_printed(helped.code, needed=True))
     except TicketError as error:
+        streams.end_recording(show=False)
         say(plain(error))
         sys.exit(error.exit_status)
     except Exception as error:

@@ -5,6 +5,7 @@ What a run or a ticket has recorded imports nothing, so that somebody else's fol
 to add.
 """
 
+import difflib
 import hashlib
 import importlib
 import inspect
@@ -13,8 +14,10 @@ import re
 import sys
 import traceback
 import types
+import typing
+from collections.abc import Callable
 
-from tf_tickets import registry
+from tf_tickets import own_networks, registry
 from tf_tickets.errors import UsageError, reason
 
 ENTRY_POINTS = "tf_tickets.plugins"
@@ -54,9 +57,50 @@ def load(text: str) -> None:
     for name in text.split(","):
         if name not in _LOADED:
             before = [set(table) for table in registry.TABLES]
-            _LOADED[name] = _imported(name)
+            module = _module_of(name)
+            _LOADED[name] = _imported(module, f"--plugins={name}: {module}")
             tables = zip(registry.TABLES, before)
             _PARTS[name] = [(table, part) for table, known in tables for part in table if part not in known]
+
+
+def load_network(text: str) -> None:
+    """Imports the module of `--model=PACKAGE.MODULE:FUNCTION`; UsageError where it or the function is not there."""
+    name, _, function = text.partition(":")
+    if text in own_networks.FUNCTIONS:
+        return
+    importlib.import_module("tf_tickets.backend")  # before the module does: TensorFlow's first lines are kept back
+    module = _imported(name, f"--model={text}: {name}")
+    call = getattr(module, function, None)
+    if not callable(call):
+        close = difflib.get_close_matches(function, [part for part in vars(module) if callable(vars(module)[part])], 1)
+        raise UsageError(
+            f"--model={text}: {name} ({module.__file__}) has no function {function}"
+            + (f"; did you mean {name}:{close[0]}?" if close else "")
+        )
+    own_networks.FUNCTIONS[text] = own_networks.Function(call, f"--model={text}", _source_hash(module))
+
+
+def function_given(call: Callable[..., typing.Any]) -> own_networks.Function:
+    """A function that Python gives as a network."""
+    module = sys.modules.get(getattr(call, "__module__", ""))
+    named = f"{getattr(call, '__module__', '')}:{getattr(call, '__qualname__', type(call).__name__)}"
+    has_file = module is not None and getattr(module, "__file__", None) and module.__name__ != "__main__"
+    return own_networks.Function(call, f"model={named}", _source_hash(module) if has_file else None)
+
+
+def called(function: Callable[..., typing.Any], arguments: dict[str, typing.Any]) -> typing.Any:
+    """What a function of the user's gives; UsageError, with the place in its file, for whatever it raises."""
+    try:
+        return function(**arguments)
+    except UsageError:
+        raise
+    except Exception as error:
+        said = reason(error)
+        said = said if said == type(error).__name__ else f"{type(error).__name__}: {said}"
+        path = getattr(getattr(function, "__code__", None), "co_filename", None)
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+        place = f" ({path}, line {lines[-1]})" if lines else ""
+        raise UsageError(f"the function failed: {said}{place}") from error
 
 
 def require(text: str, place: str = "") -> None:
@@ -85,8 +129,8 @@ def versions(text: str | None) -> dict[str, str]:
     }
 
 
-def _imported(name):
-    module = _module_of(name)
+def _imported(module, said):
+    """A module that the user names; UsageError, which begins with `said`, where it cannot be imported."""
     if os.getcwd() not in sys.path:  # the console script, unlike `python -m`, leaves it out
         sys.path.append(os.getcwd())
     try:
@@ -95,9 +139,9 @@ def _imported(name):
         what = reason(error) or type(error).__name__
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == module.split(".")[0]:
             what += ": it is a file in the working folder, or a module on PYTHONPATH, named without .py"
-        raise UsageError(f"--plugins={name}: {module} cannot be imported: {what}{_place(error)}") from error
+        raise UsageError(f"{said} cannot be imported: {what}{_place(error)}") from error
     if getattr(imported, "__file__", None) is None:
-        raise UsageError(f"--plugins={name}: {module} has no file, so that a run could not be held to it")
+        raise UsageError(f"{said} has no file, so that a run could not be held to it")
     return imported
 
 
@@ -206,6 +250,12 @@ def _called_part(table, part):
 
 def _names(part):
     return getattr(part, "__name__", None), type(part).__name__
+
+
+def file_hash(path: str) -> str:
+    """Twelve hex digits of the SHA-256 over a source file."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()[:12]
 
 
 def _source_hash(module):

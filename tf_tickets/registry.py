@@ -24,7 +24,7 @@ class Registry(Mapping):
           home: the module that registers the program's own parts, or imports those that do.
           each_module: whether it is a package of which every module registers parts.
         """
-        self.kind, self._home, self._parts, self._groups = kind, home, {}, {}
+        self.kind, self._home, self._parts, self._groups, self._patterns = kind, home, {}, {}, {}
         self._each_module, self._complete = each_module, False
 
     def register(self, name: str) -> Callable[[typing.Any], typing.Any]:
@@ -39,12 +39,17 @@ class Registry(Mapping):
 
         return put
 
-    def register_group(self, prefix: str) -> Callable[[type[Mapping]], type[Mapping]]:
-        """A decorator of a Mapping of many parts by whole name, `prefix:NAME`, which are not listed one by one."""
+    def register_group(self, prefix: str, spelled: str | None = "") -> Callable[[type[Mapping]], type[Mapping]]:
+        """A decorator of a Mapping of many parts by whole name, `prefix:NAME`, which are not listed one by one.
+
+        Args:
+          prefix: what their names begin with; empty: those with a colon that are of no other group.
+          spelled: what stands for them in lists, by default `prefix:NAME`; None: nothing.
+        """
         self._load()
 
         def put(parts):
-            self._groups[prefix] = parts()
+            self._groups[prefix], self._patterns[prefix] = parts(), f"{prefix}:NAME" if spelled == "" else spelled
             return parts
 
         return put
@@ -52,11 +57,21 @@ class Registry(Mapping):
     @property
     def spelled(self) -> tuple[str, ...]:
         """The names, of a group its pattern alone."""
-        return (*self._all, *(f"{prefix}:NAME" for prefix in self._groups))
+        return (*self._all, *filter(None, self._patterns.values()))
 
     def near(self, name: str) -> tuple[str, ...]:
         """What a name that is none may have meant: the group's whose prefix it has, else what is `spelled`."""
-        return tuple(self._groups.get(_prefix(name), self.spelled))
+        return tuple(self._group(name) or self.spelled)
+
+    def has_group(self, name: str) -> bool:
+        """Whether a name begins as those of a group with a prefix."""
+        self._load()
+        return name.partition(":")[0] in self._groups
+
+    def _group(self, name):
+        self._load()
+        prefix, colon, _ = str(name).partition(":")
+        return self._groups.get(prefix, self._groups.get("")) if colon else None
 
     def _load(self) -> None:
         if self._complete:
@@ -74,7 +89,8 @@ class Registry(Mapping):
     def __getitem__(self, name: str) -> typing.Any:
         """The part; a KeyError says what there is."""
         try:
-            return self._groups.get(_prefix(name), self._all)[name]
+            group = self._group(name)
+            return (self._all if group is None else group)[name]
         except KeyError:
             raise KeyError(f"{name!r} is no {self.kind}: there are {', '.join(self.near(name))}") from None
 
@@ -85,10 +101,6 @@ class Registry(Mapping):
     def __len__(self) -> int:
         """How many there are."""
         return len(self._all)
-
-
-def _prefix(name):
-    return str(name).partition(":")[0]
 
 
 CRITERIA = Registry("criterion", "tf_tickets.pruning.criteria")

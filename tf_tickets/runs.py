@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 
-from tf_tickets import locks, storage
+from tf_tickets import locks, own_networks, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.round_folders import RoundFolder
 from tf_tickets.settings.config import Config
@@ -56,6 +56,7 @@ class RunFolder:
         return os.path.join(self.folder, name)
 
     config = property(lambda self: self.path("config.cfg"))
+    architecture = property(lambda self: self.path(own_networks.FILE))
     manifest = property(lambda self: self.path("manifest.json"))
     subset = property(lambda self: self.path("subset.csv"))
     data = property(lambda self: self.path("data.json"))

@@ -10,7 +10,7 @@ import os
 import sys
 
 from tf_tickets.backend import keras
-from tf_tickets.models import builder, keras_graph
+from tf_tickets.models import builder, keras_facts, keras_graph
 from tf_tickets.models.families import applications
 from tf_tickets.storage import write_bytes
 
@@ -20,23 +20,9 @@ SIDE = 96  # of images; kernels do not depend on it
 def record(name: str) -> dict:
     """The JSON object of an application."""
     images = keras.Input((SIDE, SIDE, 3))
-    graph = keras_graph.Graph(name, images, builder.Builder(keras.mixed_precision.Policy("float32")))
-    model = keras.Model(images, graph.features)
-    kernels = {f"{kernel.name}/kernel" for kernel in graph.kernels}
-    biases = {f"{kernel.name}/bias" for kernel in graph.kernels if kernel.bias}
-    others = [
-        weight for layer in model.layers for weight in layer.trainable_weights
-        if f"{layer.name}/{weight.name.split('/')[-1].split(':')[0]}" not in kernels | biases
-    ]  # fmt: skip
-    starts = list(dict.fromkeys(kernel.start for kernel in graph.kernels))
-    return {
-        "name": name,
-        "features": int(graph.features.shape[-1]),
-        "other": sum(int(weight.shape.num_elements()) for weight in others),
-        "normalises": any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers),
-        "starts": [[start.scale, start.mode, start.distribution] for start in starts],
-        "kernels": [[k.name, k.kind, list(k.shape), int(k.bias), starts.index(k.start)] for k in graph.kernels],
-    }
+    policy = builder.Builder(keras.mixed_precision.Policy("float32"))
+    graph = keras_graph.Graph(keras_graph.application(name, (SIDE, SIDE, 3)), images, policy, f"keras:{name}: ")
+    return {"name": name} | keras_facts.record(images, graph.features, graph.kernels)
 
 
 def known() -> dict[str, dict]:

@@ -7,9 +7,9 @@ import os
 import typing
 from collections.abc import Callable
 
-from tf_tickets import plugins, runs, storage
+from tf_tickets import own_networks, plugins, runs, storage
 from tf_tickets.errors import StateError, StopRequested, UsageError
-from tf_tickets.registry import DATASETS
+from tf_tickets.registry import DATASETS, NETWORKS
 from tf_tickets.settings.config import Config, options
 
 if typing.TYPE_CHECKING:  # it needs TensorFlow, which a plan does without
@@ -62,6 +62,9 @@ def open_folder(folder: runs.RunFolder, session: "Session", command: str) -> Non
 
 
 def _open(folder, session, command, *, rows, here):
+    model = session.plan.config.network.model
+    if NETWORKS[model].own and not os.path.exists(folder.config):  # which is read with what lies beside it
+        storage.write_bytes(folder.architecture, own_networks.sealed(model))
     _same_settings(folder, session.plan.config, command)
     _same_environment(folder, session, here)
     facts = session.data_set
@@ -105,7 +108,9 @@ def environment(session: "Session") -> dict:
     from tf_tickets import backend
 
     return {
-        "versions": backend.versions() | plugins.versions(session.plan.config.run.plugins),
+        "versions": backend.versions()
+        | plugins.versions(session.plan.config.run.plugins)
+        | session.plan.network.sources(),
         "processor": " and ".join(sorted(set(session.team.gather(processor())))),
         "devices": session.devices.description,
         "deterministic": session.plan.config.run.deterministic,

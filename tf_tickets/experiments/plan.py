@@ -11,7 +11,7 @@ from tf_tickets import runs, storage
 from tf_tickets.data import catalog, subsets
 from tf_tickets.data.sources import facts_of
 from tf_tickets.errors import UsageError
-from tf_tickets.experiments import teaching
+from tf_tickets.experiments import given_network, teaching
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture
 from tf_tickets.models.description import Kernel, Network
@@ -163,6 +163,7 @@ def resolve(config: Config, refits: bool = False) -> Plan:
       config: the settings.
       refits: for the rounds that --refit runs again, on all images of the subset.
     """
+    config = given_network.resolved(config)
     data_set = architecture.as_seen(config.network, facts_of(config.data, config.run.dry_run))
     if config.data.dataset != data_set.name:  # of TFDS, with the version that is used: another one is another run
         config = config.replace(dataset=data_set.name)

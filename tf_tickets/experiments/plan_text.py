@@ -13,7 +13,7 @@ from tf_tickets.experiments import advice, backbone, folds, opening, plan_pictur
 from tf_tickets.experiments.choosing import latest_choice
 from tf_tickets.experiments.folds import penalty_folds
 from tf_tickets.experiments.plan import Plan, resolve
-from tf_tickets.registry import DATASETS
+from tf_tickets.registry import DATASETS, NETWORKS
 from tf_tickets.settings import policies
 from tf_tickets.settings.config import Config
 
@@ -153,6 +153,12 @@ def _of_a_ticket(plan, ticket):
     return plan.control.start_text(start, conditions)
 
 
+def _size(network):
+    """What the settings say of a network beside its name; of one of the user's own they say nothing."""
+    own = NETWORKS[network.model].own
+    return "" if own else f", {network.stem} stem, width {network.width}, {network.head} head"
+
+
 def _enlarged(network):
     """To which size images are enlarged inside the network."""
     if not network.enlarged_from:
@@ -218,7 +224,7 @@ def text(
         + _held(plan)
         + f"{plan.data_set.test_images} test images",
         f"augment     {policies.expand(config.augment, plan.data_set.base, plan.data_set.cutout_side) or 'none'}",
-        f"network     {config.network.model}, {network.stem} stem, width {network.width}, {network.head} head: "
+        f"network     {config.network.model}{_size(network)}: "
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights" + _enlarged(network),
         *_backbone(config.network),
     ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from tf_tickets import augment, runs, storage
+from tf_tickets import augment, own_networks, runs, storage
 from tf_tickets.backend import Devices, keras
 from tf_tickets.data import pipeline, sources, subsets
 from tf_tickets.errors import plain
@@ -110,6 +110,7 @@ class Session:
         if path := config.network.backbone:
             arrays = pretrained.read(path, model=model)
             say(pretrained.load(model, self.plan.network.own_names(model, arrays)))
+        state.set_state(model, state.get_state(model) | self.plan.network.own_weights(model))
         model = self.normalising(model)
         if config.training.adversarial:
             model = auxiliary.add(model)
@@ -207,6 +208,7 @@ class Session:
             **({"pictures": dict(self.plan.content)["pictures"]} if self.data_set.own else {}),
             "training_images": len(self.train),
             **backbone.facts(self.plan.config.network),
+            **own_networks.origin(self.plan.config.network.model),
             "network": {
                 "trainable_parameters": self.plan.network.trainable_parameters(),
                 "prunable_weights": self.plan.weights[0],

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tf_tickets import runs
+from tf_tickets import own_networks, runs
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError, UsageError, reason
 from tf_tickets.models import inference
 from tf_tickets.models.description import Network
+from tf_tickets.registry import NETWORKS
 from tf_tickets.runtime.facts import probabilities
 from tf_tickets.runtime.files import ARRAYS, DOCUMENT, canonical, hash_of
 from tf_tickets.settings.config import Config, options
@@ -38,7 +39,7 @@ class Ticket:
       trained: the full state after training, removed weights exactly zero.
       rewound: the full state at the rewind point, removed weights exactly zero.
       network: dict with name, classes, image_shape, stem, width, head, kappa and, where images are enlarged inside,
-        image_size.
+        image_size; of a network of the user's own its architecture.
       data: dict with dataset, labels, mean, deviation, image_shape.
       settings: dict of the settings that made it, seeds included.
       ids_digest: SHA-256 over the ids of the training images.
@@ -211,6 +212,7 @@ def network_of(config: Config, described: Network) -> dict:
         "name": config.network.model, "classes": described.classes, "image_shape": list(described.given_shape),
         "stem": described.stem, "width": described.width, "head": described.head, "kappa": described.kappa,
         **({"image_size": described.image_size} if described.enlarged_from else {}),
+        **({"architecture": own_networks.of(described.model)} if NETWORKS[described.model].own else {}),
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tf_tickets import own_networks
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 from tf_tickets.models.description import Network
@@ -21,6 +22,7 @@ def describe(
     head: str = "linear",
     kappa: float = 16.0,
     image_size: int | None = None,
+    architecture: dict | None = None,
 ) -> Network:
     """Describes a network by name.
 
@@ -33,16 +35,19 @@ def describe(
       head: linear, cosine or tvmf.
       kappa: of a tvmf head.
       image_size: what their shorter side becomes inside the network; None: they stay as they are.
+      architecture: the document of a network own:HASH, where a ticket has it.
 
     Raises:
       UsageError: an unknown name, or a size that the network cannot have.
     """
+    if architecture is not None and (kept := own_networks.keep(architecture)) != model:
+        raise UsageError(f"--model={model} is not of the architecture beside it, which is {kept}")
     if model not in NETWORKS:
         raise UsageError(f"--model={model} is not one of {', '.join(NETWORKS)}")
     if head not in HEADS:
         raise UsageError(f"--head={head} is not one of {', '.join(HEADS)}")
     entry, given = NETWORKS[model], tuple(image_shape)
-    seen = _enlarged(given, image_size) if image_size else given
+    seen = enlarged(given, image_size) if image_size else given
     described = entry.describe(
         model=model, stem=stem, image_shape=seen, width=entry.default_width if width is None else width,
         classes=classes, head=head, kappa=kappa,
@@ -50,7 +55,7 @@ def describe(
     return described if seen == given else dataclasses.replace(described, enlarged_from=given)
 
 
-def _enlarged(shape, size):
+def enlarged(shape: tuple[int, int, int], size: int) -> tuple[int, int, int]:
     """An image shape whose shorter side is `size`; UsageError where that would shrink it."""
     height, width, channels = shape
     shorter = min(height, width)

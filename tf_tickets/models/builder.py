@@ -2,7 +2,8 @@
 
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
-from tf_tickets.models import architecture, initial, layers, winograd
+from tf_tickets.models import initial, layers, winograd
+from tf_tickets.models.architecture import describe
 from tf_tickets.models.description import Kernel, Network
 
 # Of normalisation. PyTorch's momentum, 0.1, is the weight of the new value.
@@ -43,8 +44,10 @@ class Builder:
         )(x)  # fmt: skip
 
     def dense(self, x: tf.Tensor, kernel: Kernel) -> tf.Tensor:
-        """The dense layer of a Kernel with a bias."""
-        return keras.layers.Dense(kernel.outputs, kernel_initializer="zeros", name=kernel.name, dtype=self.policy)(x)
+        """The dense layer of a Kernel."""
+        return keras.layers.Dense(
+            kernel.outputs, use_bias=kernel.bias, kernel_initializer="zeros", name=kernel.name, dtype=self.policy
+        )(x)
 
     def cosine_filters(self, x: tf.Tensor, size: int, stride: int, name: str) -> tf.Tensor:
         """The responses to all cosine filters of a side."""
@@ -109,13 +112,20 @@ class Builder:
 def _head(x, network, dtype):
     """The logits of any head, as `linear`."""
     if network.head == "linear":
-        return keras.layers.Dense(network.classes, name="linear", kernel_initializer="zeros", dtype=dtype)(x)
+        bias = network.kernels()[-1].bias
+        return keras.layers.Dense(
+            network.classes, use_bias=bias, name="linear", kernel_initializer="zeros", dtype=dtype
+        )(x)  # fmt: skip
     return layers.SimilarityHead(network.classes, network.head, network.kappa, name="linear", dtype=dtype)(x)
 
 
 def _check_kernels(model, network):
     """UsageError unless the layers that a Network builds are those that its kernels describe."""
-    built = {layer.name: tuple(layer.kernel.shape) for layer in model.layers if hasattr(layer, "kernel")}
+    built = {
+        layer.name: tuple(layer.kernel.shape)
+        for layer in model.layers
+        if hasattr(layer, "kernel") and not getattr(layer, "kept_whole", False)
+    }
     described = {kernel.name: kernel.shape for kernel in network.kernels()}
     for name in [*described, *built]:
         shapes = [of.get(name, "none") for of in (described, built)]
@@ -138,6 +148,7 @@ def build(
     seed: int = 0,
     precision: str = "float32",
     image_size: int | None = None,
+    architecture: dict | None = None,
 ) -> keras.Model:
     """Builds a functional Keras network.
 
@@ -152,6 +163,7 @@ def build(
       seed: draws the initial weights.
       precision: a Keras dtype policy; logits are float32 under every one but float64.
       image_size: what the images' shorter side becomes inside; None: they stay as they are.
+      architecture: the document of a network own:HASH, where a ticket has it.
 
     Returns:
       A keras.Model: float32 [n, height, width, channels] -> float32 logits [n, classes].
@@ -159,9 +171,9 @@ def build(
     Raises:
       UsageError: an unknown name, a size that the network cannot have, or layers other than it describes.
     """
-    network: Network = architecture.describe(
+    network: Network = describe(
         name, classes=classes, image_shape=image_shape, stem=stem, width=width, head=head, kappa=kappa,
-        image_size=image_size,
+        image_size=image_size, architecture=architecture,
     )  # fmt: skip
     # float64 makes all of it float64, for comparisons.
     logits_type = "float64" if precision == "float64" else "float32"
@@ -170,6 +182,7 @@ def build(
     seen = layers_of.resize(images, network.image_shape[:2], "enlarge") if network.enlarged_from else images
     features = network.build(seen, layers_of)
     model = keras.Model(images, _head(features, network, logits_type), name=name.replace(":", "-"))
+    network.note_head(model)
     _check_kernels(model, network)
     initial.draw(model, network, seed)
     return model

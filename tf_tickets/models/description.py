@@ -16,6 +16,9 @@ from tf_tickets.registry import NETWORKS
 # A Keras tensor; Keras is not imported here.
 Tensor = typing.Any
 
+# How a kernel is drawn that is drawn by an initializer of its layer.
+OWN = "own"
+
 
 @dataclasses.dataclass(frozen=True)
 class VarianceScaling:
@@ -42,7 +45,7 @@ class Kernel:
       prunable: whether the global ranking sees it.
       kind: plain, depthwise, harmonic (coefficients of cosine filters, i-major in the first two axes) or dense.
       start: how it is drawn: fan_in (PyTorch's default), fan_out (He's normal), small (normal 0.01), token
-        (normal 0.02), or as Keras would.
+        (normal 0.02), as Keras would, or own, by its layer's initializer.
       bias: whether the layer adds one.
     """
 
@@ -146,6 +149,17 @@ class Network(abc.ABC):
         """(layer, its variable) -> deviation of the normal draw, of what is neither kernel nor bias nor a constant."""
         return {}
 
+    def note_head(self, model: typing.Any) -> None:  # noqa: B027  most have nothing to note
+        """Notes on the head of a Keras network that was built of this what `initial` cannot know: here nothing."""
+
+    def sources(self) -> dict[str, str]:
+        """What its bits depend on of the user's own code, for the manifest; here nothing."""
+        return {}
+
+    def own_weights(self, model: typing.Any) -> dict:
+        """The arrays by name, of a Keras network that was built of this, with which it comes; here none."""
+        return {}
+
     def own_names(self, model: typing.Any, arrays: dict) -> dict:
         """The arrays of a file of weights under names that `pretrained.load` knows: as they are.
 
@@ -207,6 +221,8 @@ class Entry:
       normalisation: (mean, deviation), one value a channel, of pixels in [0, 1], where its preprocessing is its own;
         None: the data set's.
       imagenet: published weights, or None.
+      own: whether it is a Keras network of the user's own, whose size and head it says itself.
+      trained: whether it comes with weights.
     """
 
     describe: Callable[..., Network]
@@ -218,6 +234,8 @@ class Entry:
     image_size: int | None = None
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     imagenet: Published | None = None
+    own: bool = False
+    trained: bool = False
 
 
 def register(*names: str, **facts: typing.Any) -> Callable[[Callable[..., Network]], Callable[..., Network]]:

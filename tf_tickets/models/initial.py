@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 
 from tf_tickets import seeds
-from tf_tickets.models.description import Kernel, Network, VarianceScaling
+from tf_tickets.models.description import OWN, Kernel, Network, VarianceScaling
 
 if typing.TYPE_CHECKING:
     from tf_tickets.backend import keras
@@ -69,12 +69,28 @@ def bias(described: Kernel, seed: int) -> np.ndarray:
     return np.zeros(shape, np.float32)
 
 
+def by_layer(layer: "keras.layers.Layer", seed: int) -> None:
+    """Draws the variables for which a layer names an initializer of Keras' own, each by seed and names."""
+    for variable in layer.weights:
+        leaf = variable.name.split("/")[-1].split(":")[0]
+        if leaf in layer.draws:
+            initializer = layer.draws[leaf]
+            config = initializer.get_config()
+            if "seed" in config:
+                config["seed"] = seeds.fold("initial", seed, layer.name, leaf) % (1 << 31)
+            variable.assign(type(initializer).from_config(config)(variable.shape, dtype=variable.dtype))
+
+
 def draw(model: "keras.Model", described: Network, seed: int) -> None:
     """Assigns the initial weights of a Network to its Keras model."""
+    for layer in model.layers:
+        if hasattr(layer, "draws"):
+            by_layer(layer, seed)
     for part in described.kernels():
         layer = model.get_layer(part.name)
-        layer.kernel.assign(kernel(part, seed))
-        if part.bias:
+        if part.start != OWN:
+            layer.kernel.assign(kernel(part, seed))
+        if part.bias and "bias" not in getattr(layer, "draws", {}):
             layer.bias.assign(bias(part, seed))
     for (name, variable), deviation in described.other_starts().items():
         values = getattr(model.get_layer(name), variable)

@@ -1,51 +1,50 @@
-"""The classifiers of tf_keras.applications, their layers put anew so that kernels can be masked (docs/science.md)."""
+"""Networks that tf_keras built, their layers put anew so that kernels can be masked (docs/science.md)."""
 
 import math
 import typing
 
-import numpy as np
-
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
-from tf_tickets.models import keras_layers
-from tf_tickets.models.description import Kernel, VarianceScaling
+from tf_tickets.models import keras_facts, keras_layers, own_layers
+from tf_tickets.models.description import OWN, Kernel, VarianceScaling
+from tf_tickets.models.keras_files import in_file_order, leaf_of
 
 # ImageNet's mean, and what EfficientNet's file has for a variance: the deviations, by whose roots it divides twice.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Layers with weights that are kept as they are, unpruned.
-_UNPRUNED = (keras.layers.BatchNormalization, keras.layers.LayerNormalization)
+_UNPRUNED = (
+    keras.layers.BatchNormalization, keras.layers.LayerNormalization, keras.layers.GroupNormalization,
+    keras.layers.PReLU,
+)  # fmt: skip
 _UNPRUNED_NAMES = ("LayerScale",)  # a class of ConvNeXt's module alone
 
 
 class Graph:
-    """One application on images.
+    """A Keras network without its head, on images.
 
     Attributes:
       kernels: the kernels of its layers, in the order in which they were put.
       features: the output of its last layer, named `features`.
     """
 
-    def __init__(self, application: str, images: tf.Tensor, builder: typing.Any):
+    def __init__(self, source: keras.Model, images: tf.Tensor, builder: typing.Any, said: str):
         """Puts the layers.
 
         Args:
-          application: a name in keras.applications.
-          images: a Keras tensor [n, height, width, 3].
+          source: of one input and one output, which is that of its last layer.
+          images: a Keras tensor [n, height, width, channels].
           builder: a models.builder.Builder.
+          said: what messages begin with.
 
         Raises:
           UsageError: a layer whose kernel cannot be masked.
         """
-        self._name, self._builder, self.kernels = application, builder, []
+        self._said, self._builder, self.kernels = said, builder, []
         exact = builder.policy.compute_dtype == "float64"
         self._preprocessing = "float64" if exact else "float32"
-        keras.backend.reset_uids()  # layers without a name get one that depends on the networks built before
-        source = getattr(keras.applications, application)(
-            include_top=False, weights=None, pooling="avg", input_shape=tuple(images.shape[1:])
-        )
         self._last = source.layers[-1]
-        self._positions = {id(weight): index for index, weight in enumerate(_in_file_order(source))}
+        self._positions = {id(weight): index for index, weight in enumerate(in_file_order(source))}
         (self.features,) = self._run(source, [images])
 
     def _run(self, model, tensors):
@@ -68,12 +67,14 @@ class Graph:
         for kind, put in _PUT.items():
             if isinstance(layer, kind):
                 return put(self, layer, args[0])
+        if own_layers.registered(layer):
+            return self._put_own(layer, args, kwargs)
         if layer.weights and not isinstance(layer, _UNPRUNED) and type(layer).__name__ not in _UNPRUNED_NAMES:
             raise self._odd(layer, f"a {type(layer).__name__}, whose weights are not known here")
         return self._copied(layer, args, kwargs)
 
     def _odd(self, layer, what):
-        return UsageError(f"--model=keras:{self._name}: its layer {layer.name} is {what}; choose another network")
+        return UsageError(f"{self._said}its layer {layer.name} is {what}, which is not masked here: use another")
 
     def _copied(self, layer, args, kwargs):
         config = layer.get_config() | {"name": self._named(layer)}
@@ -82,23 +83,57 @@ class Graph:
         elif "function" not in config:  # that of an operation
             config["dtype"] = self._builder.policy
         copy = type(layer).from_config(config)
-        outputs = copy(*args, **kwargs)
+        outputs = keras_facts.noting_draws(copy, args, kwargs)
         self._note(copy, layer)
+        return outputs
+
+    def _put_own(self, layer, args, kwargs):
+        """A layer of a class of the user's own, with its kernel where it has one."""
+        outputs = self._copied(layer, args, kwargs)
+        copy = outputs.node.layer
+        if any(True for _ in copy._flatten_layers(include_self=False)):
+            raise self._odd(layer, "that holds layers of its own")
+        leaves = [*map(leaf_of, copy.weights)]
+        if len(set(leaves)) < len(leaves) or not all(weight.dtype.is_floating for weight in copy.weights):
+            raise self._odd(layer, "of weights that share a name, or are no decimal numbers")
+        if own_layers.prunable(copy):
+            shape = tuple(map(int, copy.kernel.shape))
+            if len(shape) < 2:
+                raise self._odd(layer, f"of a kernel of shape {shape}")
+            self.kernels.append(Kernel(copy.name, shape, True, "plain", OWN, False))
+        copy.kept_whole = not own_layers.prunable(copy)
         return outputs
 
     def _named(self, layer):
         return "features" if layer is self._last else layer.name.replace("/", ".")
 
+    def _kernel_name(self, layer):
+        """The name of a layer's kernel: where an activation of its own follows, that is what is named `features`."""
+        of_activation = keras.activations.serialize(layer.activation) != "linear"
+        return layer.name.replace("/", ".") if of_activation else self._named(layer)
+
     def _note(self, layer, source, leaves=None):
         """Notes on a layer at which positions of a weights file its variables are; `leaves`: source's names of them."""
-        positions = {_leaf(weight): self._positions[id(weight)] for weight in source.weights}
-        layer.file_positions = {leaf: positions[(leaves or {}).get(leaf, leaf)] for leaf in map(_leaf, layer.weights)}
+        positions = {leaf_of(weight): self._positions[id(weight)] for weight in source.weights}
+        layer.file_positions = {leaf: positions[(leaves or {}).get(leaf, leaf)] for leaf in map(leaf_of, layer.weights)}
+
+    def _note_drawn(self, layer, source, leaves=None):
+        """As `_note`, of a layer whose variables begin at zero: with the initializers that `initial` has none of."""
+        self._note(layer, source, leaves)
+        layer.draws = {}
+        for leaf in map(leaf_of, layer.weights):
+            theirs = (leaves or {}).get(leaf, leaf)
+            initializer = getattr(source, f"{theirs.removesuffix('_kernel')}_initializer")
+            usual = keras.initializers.VarianceScaling if leaf == "kernel" else keras.initializers.Zeros
+            if not isinstance(initializer, usual):
+                layer.draws[leaf] = initializer
 
     def _activated(self, x, layer):
         function = keras.activations.serialize(layer.activation)
         if function == "linear":
             return x
-        return self._activation(x, function, f"{self._named(layer)}.activation")
+        own = self._named(layer)
+        return self._activation(x, function, own if layer is self._last else f"{own}.activation")
 
     def _activation(self, x, function, name):
         policy = self._builder.policy
@@ -111,12 +146,11 @@ class Graph:
         return self._activation(x, keras.activations.serialize(layer.activation), self._named(layer))
 
     def put_dense(self, layer: keras.layers.Dense, x: tf.Tensor) -> tf.Tensor:
-        """A dense layer with a bias."""
-        if not layer.use_bias:
-            raise self._odd(layer, "a dense layer without bias")
-        kernel = self._kernel(layer, self._named(layer), layer.kernel.shape, "dense", layer.kernel_initializer, True)
+        """A dense layer."""
+        shape, name = layer.kernel.shape, self._kernel_name(layer)
+        kernel = self._kernel(layer, name, shape, "dense", layer.kernel_initializer, layer.use_bias)
         outputs = self._builder.dense(x, kernel)
-        self._note(outputs.node.layer, layer)
+        self._note_drawn(outputs.node.layer, layer)
         return self._activated(outputs, layer)
 
     def put_convolution(self, layer: keras.layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
@@ -126,20 +160,21 @@ class Graph:
             if not layer.groups == x.shape[-1] == shape[3]:
                 raise self._odd(layer, f"a convolution of {layer.groups} groups")
             shape, kind = (*shape[:2], shape[3], 1), "depthwise"
-        kernel = self._kernel(layer, self._named(layer), shape, kind, layer.kernel_initializer, layer.use_bias)
+        kernel = self._kernel(layer, self._kernel_name(layer), shape, kind, layer.kernel_initializer, layer.use_bias)
         return self._activated(self._convolve(x, layer, kernel), layer)
 
     def put_depthwise(self, layer: keras.layers.DepthwiseConv2D, x: tf.Tensor) -> tf.Tensor:
         """A depthwise convolution."""
-        return self._activated(self._depthwise(layer, x, self._named(layer), layer.use_bias), layer)
+        return self._activated(self._depthwise(layer, x, self._kernel_name(layer), layer.use_bias), layer)
 
     def put_separable(self, layer: keras.layers.SeparableConv2D, x: tf.Tensor) -> tf.Tensor:
         """A separable convolution, as two layers: name.depthwise and name.pointwise."""
-        x = self._depthwise(layer, x, f"{self._named(layer)}.depthwise", False)
-        shape, name = layer.pointwise_kernel.shape, f"{self._named(layer)}.pointwise"
+        x = self._depthwise(layer, x, f"{layer.name.replace('/', '.')}.depthwise", False)
+        shape, name = layer.pointwise_kernel.shape, self._kernel_name(layer)
+        name = name if name == "features" else f"{name}.pointwise"
         kernel = self._kernel(layer, name, shape, "plain", layer.pointwise_initializer, layer.use_bias)
         x = self._builder.convolve(x, kernel)
-        self._note(x.node.layer, layer, {"kernel": "pointwise_kernel"})
+        self._note_drawn(x.node.layer, layer, {"kernel": "pointwise_kernel"})
         return self._activated(x, layer)
 
     def _depthwise(self, layer, x, name, bias):
@@ -150,9 +185,7 @@ class Graph:
         return self._convolve(x, layer, kernel, {"kernel": "depthwise_kernel"})
 
     def _kernel(self, layer, name, shape, kind, initializer, bias):
-        self.kernels.append(Kernel(name, tuple(map(int, shape)), True, kind, _scaling(initializer), bias))
-        if getattr(layer, "dilation_rate", (1, 1)) != (1, 1):
-            raise self._odd(layer, "a dilated convolution")
+        self.kernels.append(Kernel(name, tuple(map(int, shape)), True, kind, scaling(initializer), bias))
         return self.kernels[-1]
 
     def _convolve(self, x, layer, kernel, leaves=None):
@@ -163,16 +196,19 @@ class Graph:
             same = False
             if any(map(sum, pads)):
                 x = keras.layers.ZeroPadding2D(pads, name=f"{kernel.name}.pad", dtype=self._builder.policy)(x)
-        depthwise = kernel.kind == "depthwise"
-        fits = sides[0] == sides[1] and stride == across and (sides[0] % 2 == 1 or not same)
+        depthwise, dilated = kernel.kind == "depthwise", tuple(layer.dilation_rate) != (1, 1)
+        if dilated and max(layer.strides) > 1:
+            raise self._odd(layer, "a convolution of both strides and dilation")
+        square = sides[0] == sides[1] and stride == across
+        fits = square and not dilated and (sides[0] % 2 == 1 or not same)
         if fits and not (depthwise and kernel.bias):
             outputs = self._builder.convolve(x, kernel, stride, None if same else 0)
         else:
             outputs = keras_layers.Convolution(
-                kernel.shape, layer.strides, "same" if same else "valid", depthwise, kernel.bias, name=kernel.name,
-                dtype=self._builder.policy,
+                kernel.shape, layer.strides, "same" if same else "valid", depthwise, kernel.bias,
+                layer.dilation_rate, name=kernel.name, dtype=self._builder.policy,
             )(x)  # fmt: skip
-        self._note(outputs.node.layer, layer, leaves)
+        self._note_drawn(outputs.node.layer, layer, leaves)
         return outputs
 
     def put_normalization(self, layer: keras.layers.Normalization, x: tf.Tensor) -> tf.Tensor:
@@ -187,8 +223,10 @@ class Graph:
 
     def put_dropout(self, layer: keras.layers.Dropout, x: tf.Tensor) -> tf.Tensor:
         """Dropout with draws of ours."""
+        of_maps = isinstance(layer, keras.layers.SpatialDropout2D)
+        noise_shape = (None, 1, 1, x.shape[-1]) if of_maps else layer.noise_shape
         return keras_layers.StatelessDropout(
-            layer.rate, layer.noise_shape, name=self._named(layer), dtype=self._builder.policy
+            layer.rate, noise_shape, name=self._named(layer), dtype=self._builder.policy
         )(x)
 
 
@@ -204,6 +242,14 @@ _PUT = {
 }
 
 
+def application(name: str, image_shape: tuple[int, ...]) -> keras.Model:
+    """A network of keras.applications, without its top and pooled."""
+    keras.backend.reset_uids()  # layers without a name get one that depends on the networks built before
+    return getattr(keras.applications, name)(
+        include_top=False, weights=None, pooling="avg", input_shape=image_shape
+    )  # fmt: skip
+
+
 def grey_to_colours(images: tf.Tensor, builder: typing.Any) -> tf.Tensor:
     """Grey images with their channel three times."""
     return keras.layers.Concatenate(name="colours", dtype=builder.policy)([images] * 3)
@@ -214,55 +260,14 @@ def reversed_channels(images: tf.Tensor, builder: typing.Any) -> tf.Tensor:
     return keras_layers.ReversedChannels(name="reversed", dtype=builder.policy)(images)
 
 
-def _leaf(weight):
-    return weight.name.split("/")[-1].split(":")[0]
-
-
-def _in_file_order(model):
-    """The weights in the order in which tf_keras saves them to .h5."""
-    return [weight for layer in model.layers for weight in layer.trainable_weights + layer.non_trainable_weights]
-
-
 def _padding(length, side, stride):
     """(before, after) of TensorFlow's `same`."""
     total = max((math.ceil(length / stride) - 1) * stride + side - length, 0)
     return total // 2, total - total // 2
 
 
-def _scaling(initializer):
-    """Keras' initializer of a kernel as a VarianceScaling."""
+def scaling(initializer: keras.initializers.Initializer) -> str | VarianceScaling:
+    """Keras' initializer of a kernel as a VarianceScaling, or OWN."""
+    if not isinstance(initializer, keras.initializers.VarianceScaling):
+        return OWN
     return VarianceScaling(float(initializer.scale), initializer.mode, initializer.distribution)
-
-
-def own_names(model: keras.Model, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays of an .h5 of Keras' under the names of a network here.
-
-    Args:
-      model: a network of `models.build` of an application.
-      arrays: in the file's order, by which Keras tells them apart; those of a head, which come last, are left out.
-        Where they are under the names of the network itself, or PyTorch's, they stay as they are.
-
-    Raises:
-      UsageError: fewer arrays, or of other shapes.
-    """
-    wanted = {
-        f"{layer.name}/{leaf}": (position, tuple(getattr(layer, leaf).shape))
-        for layer in model.layers
-        for leaf, position in getattr(layer, "file_positions", {}).items()
-    }
-    if set(wanted) <= set(arrays) or not all("/" in name for name in arrays):
-        return arrays
-    given, placed = list(arrays.items()), {}
-    for name, (position, shape) in wanted.items():
-        if position >= len(given):
-            raise UsageError(f"--pretrained holds {len(given)} arrays, and no {name}: it is another network's file")
-        theirs, array = given[position]
-        if array.ndim == 4 and array.shape != shape:  # of groups of one channel
-            array = array.transpose(0, 1, 3, 2)
-        if array.shape != shape:
-            raise UsageError(
-                f"--pretrained has {theirs} of shape {list(given[position][1].shape)} where this network has {name} of "
-                f"{list(shape)}: it is another network's file"
-            )
-        placed[name] = array
-    return placed

@@ -14,11 +14,16 @@ class Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
       padding: valid or same, as TensorFlow pads.
       depthwise: whether each filter sees one channel.
       use_bias: whether a bias is added.
+      dilation_rate: (rows, columns) from one weight of a filter to the next.
     """
 
-    def __init__(self, kernel_shape, strides=(1, 1), padding="valid", depthwise=False, use_bias=False, **kwargs):
+    def __init__(
+        self, kernel_shape, strides=(1, 1), padding="valid", depthwise=False, use_bias=False, dilation_rate=(1, 1),
+        **kwargs,
+    ):  # fmt: skip
         super().__init__(**kwargs)
         self.kernel_shape, self.strides, self.padding = tuple(kernel_shape), tuple(strides), padding
+        self.dilation_rate = tuple(dilation_rate)
         self.depthwise, self.use_bias = depthwise, use_bias
 
     def build(self, shape: tf.TensorShape) -> None:
@@ -32,8 +37,13 @@ class Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """[n, height, width, in] -> [n, height', width', out]."""
         convolve = tf.nn.depthwise_conv2d if self.depthwise else tf.nn.conv2d
-        kernel = tf.cast(self.kernel, self.compute_dtype)
-        outputs = convolve(inputs, kernel, [1, *self.strides, 1], self.padding.upper())
+        kernel, padding = tf.cast(self.kernel, self.compute_dtype), self.padding.upper()
+        if self.dilation_rate == (1, 1):
+            outputs = convolve(inputs, kernel, [1, *self.strides, 1], padding)
+        elif self.depthwise:
+            outputs = convolve(inputs, kernel, [1, 1, 1, 1], padding, dilations=self.dilation_rate)
+        else:  # conv2d has no gradient of it on a CPU
+            outputs = tf.nn.convolution(inputs, kernel, padding=padding, dilations=self.dilation_rate)
         return tf.nn.bias_add(outputs, tf.cast(self.bias, self.compute_dtype)) if self.use_bias else outputs
 
     def get_prunable_weights(self) -> list[tf.Variable]:
@@ -45,6 +55,7 @@ class Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
         return {
             **super().get_config(), "kernel_shape": self.kernel_shape, "strides": self.strides,
             "padding": self.padding, "depthwise": self.depthwise, "use_bias": self.use_bias,
+            "dilation_rate": self.dilation_rate,
         }  # fmt: skip
 
 

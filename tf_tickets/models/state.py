@@ -37,8 +37,10 @@ def variables(model: keras.Model) -> dict[str, tf.Variable]:
     by_name = {}
     for inner in _own_layers(model):
         for part in getattr(inner, "parts", (inner,)):
+            kernel = getattr(part, "kernel", None)  # of a user's own layer under another name too
             for variable in part.variables:
-                by_name[f"{part.name}/{variable.name.split('/')[-1].split(':')[0]}"] = variable
+                leaf = "kernel" if variable is kernel else variable.name.split("/")[-1].split(":")[0]
+                by_name[f"{part.name}/{leaf}"] = variable
     return by_name
 
 
@@ -74,7 +76,7 @@ def set_state(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
 
 def _torch_name(name):
     layer, leaf = name.rsplit("/", 1)
-    return leaf if layer == "tokens" else f"{layer}.{_TORCH_LEAVES[leaf]}"
+    return leaf if layer == "tokens" else f"{layer}.{_TORCH_LEAVES.get(leaf, leaf)}"
 
 
 def _to_keras(array, shape):

@@ -6,9 +6,9 @@ import sys
 
 from absl import flags
 
-from tf_tickets import plugins
+from tf_tickets import own_networks, plugins
 from tf_tickets.errors import UsageError, plain
-from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS
+from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS, NETWORKS
 from tf_tickets.settings import config as configs
 from tf_tickets.settings import flagfiles
 from tf_tickets.settings.checks import studies
@@ -137,6 +137,7 @@ def _parse(argv, flag_values):
     words, values = [], {}
     tokens = flagfiles.expand(argv[1:], lambda name: name in switches)
     _load_plugins(tokens)
+    _load_network(tokens)
     for token in tokens:
         if not token.is_flag:
             words.append(token.text)
@@ -165,6 +166,17 @@ def _load_plugins(tokens):
     if token := flagfiles.last_value(tokens, "plugins"):
         try:
             plugins.load(token.text.partition("=")[2])
+        except UsageError as error:
+            raise token.fail(str(error)) from None
+
+
+def _load_network(tokens):
+    """The module that `--model=PACKAGE.MODULE:FUNCTION` names, unless what stands before the colon is the program's."""
+    token = flagfiles.last_value(tokens, "model")
+    text = token.text.partition("=")[2] if token else ""
+    if token and own_networks.is_function(text) and not NETWORKS.has_group(text):
+        try:
+            plugins.load_network(text)
         except UsageError as error:
             raise token.fail(str(error)) from None
 

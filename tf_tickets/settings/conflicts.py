@@ -5,7 +5,7 @@ import typing
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import CONTROLS, DATASETS, NETWORKS, STARTS
 from tf_tickets.settings.checks import rewind_parts
-from tf_tickets.settings.groups import Choice, Data, Network, Pruning, Run, Training
+from tf_tickets.settings.groups import IMAGENET, Choice, Data, Network, Pruning, Run, Training
 
 
 class _Settings(typing.Protocol):
@@ -66,7 +66,8 @@ def _fine_tuning_rules(config):
     training, pruning = config.training, config.pruning
     head, frozen, control = training.head_epochs, training.batch_norm == "frozen", CONTROLS[pruning.control]
     of_ticket = pruning.ticket is not None and control.rewinds and not control.other_network
-    from_scratch = config.network.pretrained is None and not of_ticket
+    trained = config.network.pretrained is not None or NETWORKS[config.network.model].trained
+    from_scratch = not trained and not of_ticket
     return [
         (head >= training.epochs, f"--head_epochs={head} must be below --epochs={training.epochs}"),
         (pruning.search_epochs is not None and head >= pruning.search_epochs,
@@ -100,6 +101,24 @@ def _distillation_rules(config):
     ]  # fmt: skip
 
 
+def _own_network_rules(network, entry):
+    """(broken, message) of the settings that a network of the user's own says itself."""
+    own = {
+        "width": "its layers have their widths", "stem": "it begins as it is", "head": "its last layer is the head",
+    }  # fmt: skip
+    of_keras = network.pretrained is not None and network.pretrained.endswith((IMAGENET, ".h5"))
+    return [
+        (entry.own and of_keras,
+         f"--pretrained={network.pretrained}: load such weights in the function that --model names, and they are its "
+         "start"),
+    ] + [
+        (entry.own and getattr(network, name) != getattr(Network(), name),
+         f"--{name}={getattr(network, name)} belongs to the networks that are here, and --model={network.model} is one "
+         f"of your own: leave it out; {reason}")
+        for name, reason in own.items()
+    ]  # fmt: skip
+
+
 def _models_with(part):
     return " or ".join(name for name, entry in NETWORKS.items() if part in entry.parts)
 
@@ -129,6 +148,7 @@ def check(config: _Settings) -> None:
         (pruning.finetune_learning_rate is not None and not STARTS[kind].constant_rate,
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
         *_search_rules(config),
+        *_own_network_rules(config.network, entry),
         *_fine_tuning_rules(config),
         *_distillation_rules(config),
         *CONTROLS[pruning.control].conflicts(config),
@@ -147,7 +167,7 @@ def check(config: _Settings) -> None:
          "use mixed_bfloat16"),
         (run.accounting == "release" and not (kind == "epoch" and run.eval_every == 1),
          "--accounting=release rewinds to an epoch and looks at every epoch: set --rewind=epoch:K and --eval_every=1"),
-        (STARTS[kind].of_backbone and config.network.pretrained is None,
+        (STARTS[kind].of_backbone and config.network.pretrained is None and not entry.trained,
          f"--rewind={pruning.rewind} needs --pretrained=FILE"),
         (config.network.head != "tvmf" and config.network.kappa != Network().kappa,
          f"--kappa belongs to --head=tvmf, not {config.network.head}"),

@@ -12,6 +12,7 @@ import stat
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from tf_tickets import own_networks
 from tf_tickets.errors import UsageError
 from tf_tickets.settings.options import Option
 
@@ -97,6 +98,8 @@ def _read(path, source, root, parents):
             meant = (name.split() or ["NAME"])[0]
             raise token.fail(f"'{line}' is not a flag: write --{meant}=VALUE, one a line")
         else:
+            if name == "model":
+                own_networks.read_beside(real, value)
             tokens.append(token)
     return tokens
 

@@ -79,7 +79,9 @@ class Network:
     """Which network."""
 
     model: str = option(
-        "resnet18", "network; keras:NAME: that of tf_keras.applications, such as keras:MobileNetV2", choices=NETWORKS
+        "resnet18", "network; keras:NAME: that of tf_keras.applications, such as keras:MobileNetV2; "
+        "PACKAGE.MODULE:FUNCTION: what a function of your own gives, a functional Keras model with logits out",
+        choices=NETWORKS,
     )  # fmt: skip
     width: int | None = option(None, _widths, low=1, high=4096)
     stem: str = option(

@@ -9,6 +9,9 @@ from tf_tickets.models.families import (  # fmt: skip
     efficientnet_lite,
     transformer,
     applications,
+    own_kind,
 )
 
-__all__ = ["applications", "efficientnet_lite", "mobilenet", "residual", "transformer", "vgg", "wide_residual"]
+__all__ = [
+    "applications", "efficientnet_lite", "mobilenet", "own_kind", "residual", "transformer", "vgg", "wide_residual"
+]  # fmt: skip

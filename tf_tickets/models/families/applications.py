@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterator, Mapping
 
 from tf_tickets.errors import UsageError
-from tf_tickets.models.description import Entry, Kernel, Network, Published, Tensor, VarianceScaling
+from tf_tickets.models.description import OWN, Entry, Kernel, Network, Published, Tensor, VarianceScaling
 from tf_tickets.models.families import keras_weights
 from tf_tickets.registry import NETWORKS
 
@@ -67,6 +67,16 @@ class Facts:
     other_parameters: int
     normalises: bool
 
+    @classmethod
+    def of(cls, record: dict) -> "Facts":
+        """From a JSON object of `keras_graph.record`; KeyError, TypeError or ValueError where it is none."""
+        starts = [OWN if start is None else VarianceScaling(*start) for start in record["starts"]]
+        kernels = tuple(
+            Kernel(name, tuple(shape), True, kind, starts[start], bool(bias))
+            for name, kind, shape, bias, start in record["kernels"]
+        )
+        return cls(kernels, record["features"], record["other"], record["normalises"])
+
 
 @dataclasses.dataclass(frozen=True)
 class Application(Network):
@@ -104,13 +114,14 @@ class Application(Network):
             images = keras_graph.grey_to_colours(images, builder)
         elif self.blue_first:
             images = keras_graph.reversed_channels(images, builder)
-        return keras_graph.Graph(self.application, images, builder).features
+        source = keras_graph.application(self.application, tuple(images.shape[1:]))
+        return keras_graph.Graph(source, images, builder, f"--model={self.model}: ").features
 
     def own_names(self, model: typing.Any, arrays: dict) -> dict:
         """Arrays of an .h5 of Keras', which tells them apart by their order, under this network's names."""
-        from tf_tickets.models import keras_graph
+        from tf_tickets.models import keras_files
 
-        return keras_graph.own_names(model, arrays)
+        return keras_files.own_names(model, arrays)
 
 
 def describe(**common: typing.Any) -> Application:
@@ -186,10 +197,4 @@ def _listed():
 @functools.cache
 def facts_of(application: str) -> Facts:
     """What is listed of an application."""
-    record = _listed()[application]
-    starts = [VarianceScaling(*start) for start in record["starts"]]
-    kernels = tuple(
-        Kernel(name, tuple(shape), True, kind, starts[start], bool(bias))
-        for name, kind, shape, bias, start in record["kernels"]
-    )
-    return Facts(kernels, record["features"], record["other"], record["normalises"])
+    return Facts.of(_listed()[application])
