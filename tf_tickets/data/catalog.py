@@ -33,7 +33,7 @@ class DataSet:
       cutout_side: the side of the presets' cutout, in pixels.
       batch_size, learning_rate: of the release's recipe.
       dtype, scale: of the stored pixels, and the value that counts as 1.0.
-      source: tfds, digits, or, of the user's own pictures, folder or function.
+      source: tfds, digits, or, of the user's own pictures, folder, function or arrays.
       validation_counts: images per class that the official split holds out of `train_counts`; None: it has none.
       exact: whether the counts are in label order; otherwise only the counts themselves are known.
     """
@@ -63,7 +63,7 @@ class DataSet:
     @property
     def own(self) -> bool:
         """Whether the pictures are the user's own, which may change: runs are named after their content."""
-        return self.source in ("folder", "function")
+        return self.source in ("folder", "function", "arrays")
 
     @property
     def classes(self) -> int:

@@ -211,7 +211,7 @@ def text(
         f"{network.trainable_parameters():,} parameters, {plan.weights[0]:,} prunable weights" + _enlarged(network),
         *_backbone(config.network),
     ]
-    pictures = DATASETS[plan.data_set.name].pictures(config.data.data_dir)
+    pictures = DATASETS[plan.data_set.name].pictures(config.data.place)
     own = [] if pictures is None else ["", plan_pictures.text(pictures)]
     if command == "pretrain":
         return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "
