@@ -399,3 +399,51 @@ def test_a_killed_run_goes_on_with_the_same_bits(run, file, tmp_path):
     for path in pathlib.Path(run.folder).rglob("ticket/*.npz"):
         assert path.read_bytes() == pathlib.Path(finished.folder, path.relative_to(run.folder)).read_bytes()
     assert storage.read_csv(runs.RunFolder(finished.folder).pictures)
+
+
+def dataset(x=X, y=Y):
+    from tf_tickets.backend import tf
+
+    return tf.data.Dataset.from_tensor_slices((x, y))
+
+
+def unshaped(elements):
+    from tf_tickets.backend import tf
+
+    specs = (tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.int64))
+    return tf.data.Dataset.from_generator(lambda: iter(elements), output_signature=specs)
+
+
+def test_a_tf_data_set_is_taken_batched_or_not():
+    expected = given().pictures.digest
+    test = dataset(*TEST)
+    names = np.array(CLASSES)
+    for train in (
+        dataset(), dataset().batch(7), dataset().batch(5, drop_remainder=True), dataset(y=np.eye(2)[Y]),
+        dataset(y=np.eye(2)[Y]).batch(7), dataset(y=Y[:, None]), unshaped(zip(X, Y)), dataset().repeat(1).prefetch(2),
+    ):  # fmt: skip
+        data = tt.data.from_dataset(train, test=test.batch(4), class_names=CLASSES)
+        assert data.pictures.digest == expected
+    assert tt.data.from_dataset(dataset(y=names[Y]), test=dataset(TEST[0], names[TEST[1]])).pictures.digest == expected
+    grey = tt.data.from_arrays(X[..., 0], Y).pictures.digest
+    for train in (dataset(X[..., 0]), dataset(X[..., 0]).batch(7), dataset(X[..., :1]).batch(7)):
+        assert tt.data.from_dataset(train).pictures.digest == grey
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: dataset().repeat(), r"the data set never ends; leave out \.repeat\(\), or write \.take\(n\)"),
+    (lambda: dataset().map(lambda x, y: {"image": x, "label": y}), r"dicts of image, label; write dataset\.map"),
+    (lambda: dataset().batch(2).batch(2), r"batched twice; write \.unbatch\(\) once"),
+    (lambda: dataset().map(lambda x, y: x), r"no pairs of \(image, label\); write dataset\.map"),
+    (lambda: dataset().map(lambda x, y: (x, y, y)), r"no pairs of \(image, label\)"),
+    (lambda: dataset().take(0), "holds nothing; give one with images"),
+    (lambda: unshaped([(X[0], 0), (X[1][:5], 1)]), r"different sizes, such as \[5, 8, 3\] and \[8, 8, 3\]; resize"),
+    (lambda: dataset(X / 255), "float64 from 0 to 1; multiply by 255"),
+    (lambda: (X, Y), "a tuple is no tf.data.Dataset; for arrays use tt.data.from_arrays"),
+])  # fmt: skip
+def test_a_tf_data_set_that_cannot_be_used_is_refused(make, message):
+    refused(lambda: tt.data.from_dataset(make()), message)
+
+
+def test_a_tf_data_set_is_no_array():
+    refused(lambda: tt.data.from_arrays(dataset(), Y), "a tf.data.Dataset is no array; give it to tt.data.from_dataset")
