@@ -20,6 +20,7 @@ from tf_tickets.experiments import train
 from tf_tickets.experiments.imp import imp
 from tf_tickets.export import formats, origin
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.settings.places import Place
 
 SETTINGS = {
     "dataset": "folder", "model": "vgg11", "width": 2, "epochs": 2, "batch_size": 4, "rounds": 2, "rewind": "init",
@@ -152,19 +153,19 @@ def test_a_run_of_an_earlier_version_is_recognised_by_its_name(copied, capsys):
     pictures, run = copied
     ticket = Ticket.load(as_an_earlier_version(run).round(1).folder)
     assert ticket.pictures is None
-    origin.check_pictures(ticket, run, str(pictures), print)
+    origin.check_pictures(ticket, run, Place(str(pictures)), print)
     assert capsys.readouterr().out == ""
     # What its name is made of is not at hand: names are compared all the same.
     with open(run.config, "a") as file:
         file.write("--pretrained=nowhere.safetensors\n")
     replace(pictures)
     folder.scan.cache_clear()
-    origin.check_pictures(ticket, run, str(pictures), print)
+    origin.check_pictures(ticket, run, Place(str(pictures)), print)
     assert "compared by name alone" in capsys.readouterr().out
     remove(pictures)
     folder.scan.cache_clear()
     with pytest.raises(UsageError, match="test2.png is gone"):
-        origin.check_pictures(ticket, run, str(pictures))
+        origin.check_pictures(ticket, run, Place(str(pictures)))
 
 
 @pytest.mark.parametrize("settings", [
@@ -200,10 +201,10 @@ def test_a_ticket_outside_its_run_knows_them_too(copied, tmp_path):
     # An earlier version kept the names of what it was trained on, and nothing else.
     earlier = dataclasses.replace(ticket, pictures=None)
     assert earlier.content_digest == ticket.content_digest
-    origin.check_pictures(earlier, None, str(pictures))
+    origin.check_pictures(earlier, None, Place(str(pictures)))
     unknown = dataclasses.replace(earlier, ids=(*ticket.ids, "test/dog/new.png"))
     with pytest.raises(UsageError, match="test/dog/new.png would test the ticket"):
-        origin.check_pictures(unknown, None, str(pictures))
+        origin.check_pictures(unknown, None, Place(str(pictures)))
 
 
 def test_retraining_says_what_the_ticket_was_found_on(copied, capsys):
@@ -275,7 +276,7 @@ def test_corrupted_pictures_are_not_kept_among_the_user_s(made, tmp_path, monkey
     folder.scan.cache_clear()
     data_set = sources.facts_of(tt.Config.from_values(dataset="folder", data_dir=str(made[0])).data)
     images = pipeline.Images(np.zeros((2, 12, 12, 3), np.uint8), np.arange(2), np.arange(2))
-    found = generated.corrupted(data_set, str(made[0]), lambda: images, print)
+    found = generated.corrupted(data_set, Place(str(made[0])), lambda: images, print)
     found[0].load()
     assert sorted(os.listdir(made[0])) == ["test", "train"]
     assert [path.suffix for path in tmp_path.rglob("*.npy")] == [".npy"]

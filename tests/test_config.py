@@ -77,6 +77,7 @@ def test_digests_are_what_they_were(changes, command, expected):
 
 @pytest.mark.parametrize("changes", [
     {"rounds": 3}, {"out": "elsewhere"}, {"data_dir": "elsewhere"}, {"seed": 3}, {"order_seed": 4},
+    {"data_file": "x.npz"}, {"labels_file": "x.csv"},
     {"subset_seed": 5}, {"tensorboard": False}, {"progress": "none"}, {"strategy": "cpu:2"}, {"choose": "last"},
     {"profile_steps": "1:2"}, {"dry_run": True}, {"archive": "x"}, {"eval_every": 1}, {"evaluators": "fgsm"},
     {"which": "all"}, {"restarts": 3}, {"test_images": 9}, {"what": "probe", "probe": "mnist", "probe_images": 100},

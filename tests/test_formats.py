@@ -28,6 +28,7 @@ from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings import checks, cli
+from tf_tickets.settings.places import Place
 
 CONFIG = tt.Config.from_values(dataset="digits")
 FILES = ["runtime.npz", "ticket", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.tflite"]
@@ -338,15 +339,15 @@ def test_calibration_sees_training_images_of_the_run_and_comparison_others(run_f
     mine = {row["id"] for row in storage.read_csv(run.subset) if row["part"] == "train"}
     trained = {source.images([position])[0].tobytes() for position, name in enumerate(source.ids) if name in mine}
     tests = [image.tobytes() for image in digits[0]]
-    found = samples.of(ticket, run, None)
+    found = samples.of(ticket, run, Place())
     assert len(found.calibration) == 200 and len(found.compared) == 100
     assert {image.tobytes() for image in found.calibration} <= trained
     assert [image.tobytes() for image in found.compared] == tests[::6]
     unnamed = dataclasses.replace(ticket, ids=None)  # as earlier versions wrote it
     for ticket_, run_ in ((ticket, None), (unnamed, run)):
-        np.testing.assert_array_equal(samples.of(ticket_, run_, None).calibration, found.calibration)
+        np.testing.assert_array_equal(samples.of(ticket_, run_, Place()).calibration, found.calibration)
     for ticket_, run_ in ((unnamed, None), (dataclasses.replace(ticket, ids_digest="0"), run)):
-        alone = samples.of(ticket_, run_, None)
+        alone = samples.of(ticket_, run_, Place())
         assert [image.tobytes() for image in alone.compared] == tests[::6]
         left = [image for position, image in enumerate(tests) if position % 6]
         assert alone.calibration_kind == "test images" and len(alone.calibration) == 200

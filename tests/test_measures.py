@@ -15,6 +15,7 @@ from tf_tickets.models.description import Kernel
 from tf_tickets.registry import NETWORKS
 from tf_tickets.report import statistics
 from tf_tickets.settings import config
+from tf_tickets.settings.places import Place
 
 RNG = np.random.default_rng(5)
 
@@ -160,7 +161,7 @@ class TestActivity:
         model.get_layer("layer1.0.bn1").gamma.assign([1.0, 0.0])
         data_set = sources.load("digits").data_set
         ticket = types.SimpleNamespace(network=facts, masks={})
-        network = types.SimpleNamespace(model=model, ticket=ticket, data_set=data_set, data_dir=None)
+        network = types.SimpleNamespace(model=model, ticket=ticket, data_set=data_set, place=Place())
         found = {m: value for m, value, _ in activity._measure(network, [], Loader(settings("activity")))}
         assert found["residual_to_shortcut:layer4.1.add"] == 0.0
         assert found["residual_to_shortcut:layer4.0.add"] > 0.01

@@ -14,6 +14,7 @@ from tf_tickets.data import pipeline, tfds_folders
 from tf_tickets.evaluation import corruptions, evaluate, generated, published_sets, subsample
 from tf_tickets.registry import ANALYSES, DATASETS
 from tf_tickets.report import evaluations
+from tf_tickets.settings.places import Place
 
 TINY = dataclasses.replace(DATASETS["cifar10"].facts, test_counts=(2,) * 10)
 RNG = np.random.default_rng(3)
@@ -57,7 +58,7 @@ def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
     images = sets[6].load()
     np.testing.assert_array_equal(images.pixels, PIXELS[20:40] + np.uint8(1))
     np.testing.assert_array_equal(images.labels, LABELS[:20])
-    tasks = evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="corruptions", data_dir=str(tmp_path)))
+    tasks = evaluate.tasks_for(TINY, Place(str(tmp_path)), settings(evaluators="corruptions", data_dir=str(tmp_path)))
     assert {task.evaluator for task in tasks} == {"cifar10_c"} and len(tasks) == 95 + 2
     network, rows = perfect(str(tmp_path), sets), []
     for task in tasks:
@@ -77,7 +78,7 @@ def test_the_official_files_are_read_as_they_lie(tmp_path, capsys):
 
 def test_fifteen_official_files_give_no_mean_of_nineteen(tmp_path, capsys):
     official(tmp_path / "CIFAR-10-C", published_sets.STANDARD)
-    tasks = evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="corruptions", data_dir=str(tmp_path)))
+    tasks = evaluate.tasks_for(TINY, Place(str(tmp_path)), settings(evaluators="corruptions", data_dir=str(tmp_path)))
     assert len(tasks) == 75 + 1 and tasks[-1].setting == "standard_15"
     assert "no mean all_19, since gaussian_blur, saturate, spatter, speckle_noise" in capsys.readouterr().err
 
@@ -146,8 +147,8 @@ def test_tfds_cifar10_1_is_found(tmp_path):
 
 def test_missing_sets_are_an_error_only_when_nothing_else_is_asked(tmp_path, capsys):
     with pytest.raises(errors.UsageError, match=r"cifar10\.1_v6_data\.npy.*cifar102_test\.npz"):
-        evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="shift", data_dir=str(tmp_path)))
-    tasks = evaluate.tasks_for(TINY, str(tmp_path), settings(evaluators="clean,shift", data_dir=str(tmp_path)))
+        evaluate.tasks_for(TINY, Place(str(tmp_path)), settings(evaluators="shift", data_dir=str(tmp_path)))
+    tasks = evaluate.tasks_for(TINY, Place(str(tmp_path)), settings(evaluators="clean,shift", data_dir=str(tmp_path)))
     assert [task.evaluator for task in tasks] == ["clean"]
     assert capsys.readouterr().err.count("\n") == 2
 
@@ -156,7 +157,7 @@ def test_generated_sets_are_kept_and_made_anew_when_damaged(tmp_path, monkeypatc
     clean = pipeline.Images(PIXELS[:20], LABELS[:20], np.arange(20))
 
     def load(setting):
-        sets = generated.corrupted(TINY, str(tmp_path), lambda: clean, print)
+        sets = generated.corrupted(TINY, Place(str(tmp_path)), lambda: clean, print)
         return next(one for one in sets if one.setting == setting).load()
 
     expected = corruptions.apply("fog", 2, clean.pixels, clean.ids)
@@ -180,7 +181,7 @@ def test_generated_sets_are_kept_and_made_anew_when_damaged(tmp_path, monkeypatc
 
 def test_nothing_is_kept_without_a_data_folder(tmp_path, capsys):
     clean = pipeline.Images(PIXELS[:20], LABELS[:20], np.arange(20))
-    sets = generated.corrupted(TINY, str(tmp_path / "none"), lambda: clean, print)
+    sets = generated.corrupted(TINY, Place(str(tmp_path / "none")), lambda: clean, print)
     for one in sets[:2]:
         one.load()
     assert list(tmp_path.iterdir()) == [] and capsys.readouterr().out.count("not kept") == 1
@@ -197,7 +198,7 @@ def test_fewer_test_images_are_a_measurement_of_their_own(tmp_path):
     assert np.bincount(labels[chosen]).tolist() == [5, 3, 2] and (np.diff(chosen) > 0).all()
     assert set(chosen) < set(subsample.draw(labels, 20)) and len(subsample.draw(labels, 500)) == 100
     tasks = evaluate.tasks_for(
-        TINY, str(tmp_path), settings(evaluators="clean,corruptions,fgsm", data_dir=str(tmp_path), test_images=7)
+        TINY, Place(str(tmp_path)), settings(evaluators="clean,corruptions,fgsm", data_dir=str(tmp_path), test_images=7)
     )
     assert {task.evaluator for task in tasks} == {"clean", "generated-corruptions,images=7", "fgsm,images=7"}
     assert evaluations.title("fgsm,images=1000", "eps=0.0314") == "FGSM, eps 0.0314, 1,000 images"

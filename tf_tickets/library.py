@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from tf_tickets import observers as observing
 from tf_tickets import runs
+from tf_tickets.data import from_python
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments.result import Result
 from tf_tickets.settings.config import Config
@@ -20,6 +21,8 @@ if typing.TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
+    from tf_tickets.data.image_arrays import ImageArrays
+    from tf_tickets.data.table import PictureTable
     from tf_tickets.export.ticket import Ticket
 
 # What stands for a run, a round or a ticket: its value, or the path of its folder.
@@ -110,7 +113,8 @@ class Report:
 
 
 def imp(
-    config: Config, stop: Callable[[], bool] = lambda: False, *, model: typing.Any = None,
+    config: Config, stop: Callable[[], bool] = lambda: False, *, data: ImageArrays | PictureTable | None = None,
+    model: typing.Any = None,
     observers: Sequence[observing.Observer] = (),
 ) -> Run | None:  # fmt: skip
     """Runs or continues the rounds of a search (docs/science.md, IMP): what the command `imp` does.
@@ -118,6 +122,7 @@ def imp(
     Args:
       config: of the run.
       stop: function asked between blocks of steps; when true, state is saved and StopRequested raised.
+      data: images of the program's own, of `tt.data.from_arrays` and its like; None: those that the config names.
       model: a functional Keras model with logits out, whose weights are the start; or a function that gives one, which
         may take `classes` and `image_shape`, and whose weights the program draws unless it gives the same each time.
         None: the network that `config` names.
@@ -132,11 +137,12 @@ def imp(
     from tf_tickets.experiments.imp import imp
 
     with observing.told(observers):
-        return _run(imp(_on(_checked(config), model), stop))
+        return _run(imp(_on(_checked(config, data), model), stop))
 
 
 def train(
-    config: Config, stop: Callable[[], bool] = lambda: False, *, model: typing.Any = None,
+    config: Config, stop: Callable[[], bool] = lambda: False, *, data: ImageArrays | PictureTable | None = None,
+    model: typing.Any = None,
     observers: Sequence[observing.Observer] = (),
 ) -> Run | None:  # fmt: skip
     """Trains or continues one network, dense or with the mask of a ticket: what the command `train` does.
@@ -146,7 +152,7 @@ def train(
     from tf_tickets.experiments.train import train
 
     with observing.told(observers):
-        return _run(train(_on(_checked(config), model), stop))
+        return _run(train(_on(_checked(config, data), model), stop))
 
 
 def _on(config, model):
@@ -164,13 +170,15 @@ def _run(result):
 
 
 def evaluate(
-    *networks: Place, evaluators: str | Sequence[str] = "clean", **settings: typing.Any
+    *networks: Place, evaluators: str | Sequence[str] = "clean", data: ImageArrays | PictureTable | None = None,
+    **settings: typing.Any,
 ) -> pandas.DataFrame:  # fmt: skip
     """Measures networks: what the command `evaluate` does.
 
     Args:
       networks: runs, or the folders of runs, rounds or tickets.
       evaluators: names of `--evaluators`.
+      data: the images of networks that were found on images of the program's own; see `imp`.
       settings: other flags of the command, such as data_dir, which="dense,last" or test_images=1000.
 
     Returns:
@@ -185,7 +193,8 @@ def evaluate(
     from tf_tickets.evaluation import evaluate
 
     chosen = evaluators if isinstance(evaluators, str) else ",".join(evaluators)
-    rows = evaluate.evaluate(_paths(networks), Config.from_values(evaluators=chosen, **settings), lambda: False)
+    config = Config.from_values(evaluators=chosen, **from_python.settings_of(data) | settings)
+    rows = evaluate.evaluate(_paths(networks), config, lambda: False)
     frame = pandas.DataFrame(rows, columns=list(runs.EVALUATION_COLUMNS))
     return frame.assign(**{name: pandas.to_numeric(frame[name]) for name in ("density", "value", "n")})
 
@@ -212,7 +221,8 @@ def report(*places: Place, out: Place | None = None, latex: bool = False, pdf: b
 
 
 def export(
-    network: Place, formats: str | Sequence[str] | None = None, *, out: Place | None = None, data_dir: str | None = None
+    network: Place, formats: str | Sequence[str] | None = None, *, out: Place | None = None,
+    data: ImageArrays | PictureTable | None = None, **settings: str | None,
 ) -> str:  # fmt: skip
     """Writes a ticket in other formats: what the command `export` does.
 
@@ -220,7 +230,8 @@ def export(
       network: a run, or the folder of a ticket, a round or a run.
       formats: of ticket, runtime, tflite, tflite_float16 and tflite_int8; None: all that it can have.
       out: the folder to write into; None: `<ticket folder>.export`.
-      data_dir: where its images are, with which files are compared; None: where its run read them.
+      data: its images, with which files are compared, where they are the program's own; see `imp`.
+      settings: data_dir, data_file and labels_file: where its images are otherwise; unset: where its run read them.
 
     Returns:
       The table of files: sizes, and how far each is from the ticket's own predictions.
@@ -231,8 +242,9 @@ def export(
     from tf_tickets.export import formats as writing
 
     folder = None if out is None else os.fspath(out)
+    config = Config.from_values(**from_python.settings_of(data) | settings)
     wanted = formats.split(",") if isinstance(formats, str) else None if formats is None else list(formats)
-    return writing.export(os.fspath(network), wanted, Config.from_values(data_dir=data_dir), folder)
+    return writing.export(os.fspath(network), wanted, config, folder)
 
 
 def predict(network: Place | Ticket, images: np.ndarray | Place | Sequence[Place]) -> pandas.DataFrame:
@@ -272,7 +284,7 @@ def _paths(places):
     return [os.fspath(place) for place in places]
 
 
-def _checked(config):
+def _checked(config, data):
     if not isinstance(config, Config):
         raise UsageError(f"{type(config).__name__} is no Config: give tt.Config(dataset=..., epochs=...)")
-    return config
+    return config if data is None else config.replace(**from_python.settings_of(data, config.data.dataset))

@@ -13,6 +13,7 @@ from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import architecture
 from tf_tickets.models.description import Network as Described
 from tf_tickets.registry import DATASETS
+from tf_tickets.settings.places import Place
 
 SAMPLE, BATCH = 1000, 100
 
@@ -32,38 +33,38 @@ class Loader:
         self.config = config
         self.devices = functools.cache(lambda: backend.start(config.run))
         self.network = functools.lru_cache(maxsize=2)(self._network)
-        self.source = functools.cache(lambda name, data_dir: sources.load(name, data_dir))
+        self.source = functools.cache(lambda name, place: sources.load(name, place))
         self.test = functools.cache(self._test)
 
     def data_set(self, subject: networks.Subject) -> DataSet:
         """The catalog.DataSet of a network."""
         return evaluate.data_set_of(subject, self.config)
 
-    def data_dir(self, network: networks.Network, name: str) -> str | None:
+    def place(self, network: networks.Network, name: str) -> Place:
         """Where a data set is for an analysis of a networks.Network: in `--data_dir`, else beside the network's own."""
         if name == network.data_set.name:
-            return network.data_dir
+            return network.place
         beside = self.config.data.data_dir is None and network.data_set.source in ("tfds", "tfds_group")
-        return network.data_dir if beside and DATASETS[name].is_there(network.data_dir) else self.config.data.data_dir
+        return network.place if beside and DATASETS[name].is_there(network.place) else self.config.data.place
 
     def _network(self, subject):
         data_set = functools.partial(self.data_set, subject)
-        data_dir = evaluate.data_dir_of(subject, self.config)
-        return networks.Network(subject.ticket, data_set, self.devices, data_dir=data_dir)
+        place = evaluate.place_of(subject, self.config)
+        return networks.Network(subject.ticket, data_set, self.devices, place)
 
-    def _test(self, name, data_dir):
-        return pipeline.Images.of_test(self.source(name, data_dir))
+    def _test(self, name, place):
+        return pipeline.Images.of_test(self.source(name, place))
 
-    def sample(self, name: str, data_dir: str | None) -> pipeline.Images:
+    def sample(self, name: str, place: Place) -> pipeline.Images:
         """The test images that similarity and activity look at: always the same 1,000, or all where there are fewer.
 
         Args:
-          name, data_dir: of the data set, and where it is.
+          name, place: of the data set, and where it is.
 
         Returns:
           A data.pipeline.Images in original order.
         """
-        images = self.test(name, data_dir)
+        images = self.test(name, place)
         keys = seeds.spread(seeds.fold("analysis"), images.ids)
         return images[np.sort(np.argsort(keys, kind="stable")[:SAMPLE])]
 

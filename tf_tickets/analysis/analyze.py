@@ -33,7 +33,7 @@ def analyze(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lam
 
     Args:
       paths: run, round or ticket folders.
-      config: a Config: its `command` says what to analyse, `data.data_dir` where data are.
+      config: a Config: its `command` says what to analyse, `data.place` where data are.
       stop: function asked between tasks; when true, StopRequested is raised.
 
     Returns:

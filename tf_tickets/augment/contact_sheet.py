@@ -31,7 +31,7 @@ def contact_sheet(config: Config) -> str:
     """
     storage.check_writable(config.run.out)
     data_set = facts_of(config.data)
-    images, labels = _examples(sources.load(data_set.name, config.data.data_dir), data_set)
+    images, labels = _examples(sources.load(data_set.name, config.data.place), data_set)
     keys = augment.keys(config.order_seed, 0, 0, np.arange(len(images)))
     rows = [("original", images)]
     # A row whose operation the images rule out (colours on 13 bands) is left out.

@@ -34,7 +34,7 @@ class DataSet:
       cutout_side: the side of the presets' cutout, in pixels.
       batch_size, learning_rate: of the release's recipe.
       dtype, scale: of the stored pixels, and the value that counts as 1.0.
-      source: tfds, tfds_group (any that TFDS has), digits, or, of the user's own pictures, folder or function.
+      source: tfds, tfds_group (any that TFDS has), digits, or, of the user's own pictures, folder, function or arrays.
       validation_counts: images per class that the official split holds out of `train_counts`; None: it has none.
       exact: whether the counts are in label order; otherwise only the counts themselves are known.
     """
@@ -64,7 +64,7 @@ class DataSet:
     @property
     def own(self) -> bool:
         """Whether the pictures are the user's own, which may change: runs are named after their content."""
-        return self.source in ("folder", "function")
+        return self.source in ("folder", "function", "arrays")
 
     @property
     def holds_out(self) -> bool:

@@ -64,7 +64,7 @@ def _folders(path, clutter):
 
 
 def _loose(folder, names):
-    names = [name for name in names if name.lower().endswith(_SUFFIXES)]
+    names = [name for name in names if is_called_picture(name)]
     verb = "is" if len(names) == 1 else "are"
     return (
         [f"{folder}: {listing.counted(len(names), 'picture')} outside of the class folders {verb} not used"]
@@ -95,7 +95,7 @@ def resembling(root: str) -> tuple[str, ...]:
     except UsageError:
         return ()
     holding = tuple(entry.name for entry in folders if _holds_pictures(entry.path))
-    return holding if len(holding) > 1 else tuple(entry.name for entry in files if _is_called_picture(entry))
+    return holding if len(holding) > 1 else tuple(entry.name for entry in files if is_called_picture(entry.name))
 
 
 def _holds_pictures(folder, depth=2):
@@ -103,10 +103,11 @@ def _holds_pictures(folder, depth=2):
         folders, files, _ = listing.entries(folder)
     except UsageError:
         return False
-    return any(map(_is_called_picture, files)) or (
+    return any(is_called_picture(entry.name) for entry in files) or (
         depth > 1 and any(_holds_pictures(entry.path, depth - 1) for entry in folders)
     )
 
 
-def _is_called_picture(entry):
-    return entry.name.lower().endswith(_SUFFIXES)
+def is_called_picture(name: str) -> bool:
+    """Whether a file is called as pictures are."""
+    return name.lower().endswith(_SUFFIXES)

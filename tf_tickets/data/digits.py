@@ -9,6 +9,7 @@ from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
 from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
+from tf_tickets.settings.places import Place
 
 
 @DATASETS.register("digits")
@@ -22,7 +23,7 @@ class Digits(sources.Provider):
         stem="small", crop_padding=1, cutout_side=4, source="digits",
     )  # fmt: skip
 
-    def load(self, data_dir: str | None) -> sources.Source:
+    def load(self, place: Place) -> sources.Source:
         """Reads them out of scikit-learn; nothing is left to decode."""
         from sklearn.datasets import load_digits
 

@@ -7,7 +7,6 @@ used is refused with its name. No TensorFlow here.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 import os
 
@@ -17,11 +16,10 @@ from tf_tickets.data.own import Picture, Pictures
 from tf_tickets.errors import UsageError, plain
 from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
+from tf_tickets.settings.places import Place
 
-# Pictures of one size up to this side are used as they are, all others through crops of 224 pixels.
-_SMALL_SIDE = 96
+# Pictures that are not all small and of one size are seen through crops of this side.
 _CROP = 224
-_TEST_SHARE = 0.2
 
 
 class Unusable(UsageError):
@@ -31,9 +29,9 @@ class Unusable(UsageError):
       problems: a line for each.
     """
 
-    def __init__(self, root, problems):
-        """Of several, the line has the first five."""
-        count = f"--data_dir={root}: {len(problems):,} files cannot be used, which --dry_run lists: "
+    def __init__(self, where, problems):
+        """Of several, the line has the first five; `where` is what holds them, such as --data_dir=pictures."""
+        count = f"{where}: {len(problems):,} files cannot be used, which --dry_run lists: "
         super().__init__((count if len(problems) > 1 else "") + listing.few(problems))
         self.problems = tuple(problems)
 
@@ -54,6 +52,28 @@ def scan(root: str | None) -> Pictures:
     if not os.path.isdir(root):
         raise UsageError(f"--data_dir={root} is no folder; give the one that holds one folder of pictures per class")
     labels, files, notices, problems = _listed(root)
+    pictures, facts = looked_at(f"--data_dir={root}", files, notices=notices, problems=problems)
+    if not any(picture.part == "test" for picture in pictures):
+        pictures = own.with_test_part(pictures, labels)
+    return gathered("folder", labels, pictures, facts=facts, where=f"in {plain(root)}", notices=notices)
+
+
+def looked_at(where: str, files: list, *, notices: list, problems: list, mark: str = "/") -> tuple[list, list]:
+    """Decodes pictures, and drops copies of one within its class and part.
+
+    Args:
+      where: what lists them, such as --data_dir=pictures.
+      files: (path, id, part, label) of each.
+      notices: sentences for the user; grows.
+      problems: lines about files that cannot be used; grows.
+      mark: what follows the name of a part in messages.
+
+    Returns:
+      ([Picture], [photographs.Facts of all files]).
+
+    Raises:
+      Unusable: some cannot be used.
+    """
     usable = []
     for (path, name, part, label), facts in zip(files, copies.looks([path for path, *_ in files])):
         if isinstance(facts, UsageError):
@@ -61,14 +81,26 @@ def scan(root: str | None) -> Pictures:
         else:
             usable.append(Picture(name, label, part, path, facts))
     if problems:
-        raise Unusable(root, problems)
-    facts = [picture.facts for picture in usable]
-    usable = _distinct(root, usable, notices)
-    if not any(picture.part == "test" for picture in usable):
-        usable = _with_test_part(usable, labels)
-    usable = tuple(sorted(usable, key=lambda picture: picture.id))
-    origin = f"in {plain(root)}, each decoded and found whole"
-    return Pictures(_facts(usable, labels, facts), usable, origin, tuple(notices))
+        raise Unusable(where, problems)
+    return _distinct(where, usable, notices, mark), [picture.facts for picture in usable]
+
+
+def gathered(
+    name: str, labels: tuple, pictures: list, *, facts: list, where: str, notices: list
+) -> Pictures:  # fmt: skip
+    """The Pictures of a data set of files, by their ids.
+
+    Args:
+      name: of the data set.
+      labels: class names.
+      pictures: list of Picture.
+      facts: photographs.Facts of all files, copies too.
+      where: where they are, such as "in pictures".
+      notices: sentences for the user.
+    """
+    ordered = tuple(sorted(pictures, key=lambda picture: picture.id))
+    origin = f"{where}, each decoded and found whole"
+    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, tuple(notices))
 
 
 def _listed(root):
@@ -108,7 +140,7 @@ def _name(path, root, problems):
         return None
 
 
-def _distinct(root, pictures, notices):
+def _distinct(where, pictures, notices, mark):
     """Drops copies of a picture within its class and part; copies elsewhere are contradictions."""
     problems, dropped, lines = [], set(), []
     for copy, first, how in copies.pairs(pictures):
@@ -116,37 +148,24 @@ def _distinct(root, pictures, notices):
         if first.label != copy.label:
             problems.append(f"{same}, in another class: remove one")
         elif first.part != copy.part:
-            problems.append(f"{same}: what is in {first.part}/ must not be in {copy.part}/; remove one")
+            problems.append(f"{same}: what is in {first.part}{mark} must not be in {copy.part}{mark}; remove one")
         else:
             lines.append(f"{same}, which alone is used")
             dropped.add(copy.path)
     if problems:
-        raise Unusable(root, problems)
+        raise Unusable(where, problems)
     notices += [listing.few(lines)] if lines else []
     return [picture for picture in pictures if picture.path not in dropped]
 
 
-def _with_test_part(pictures, labels):
-    """Moves a fifth of each class, at least one picture, to the test part; which, its content says."""
-    result = []
-    for label, name in enumerate(labels):
-        for part in ("train", "validation"):
-            of_class = sorted((p for p in pictures if p.label == label and p.part == part), key=lambda p: p.sha256)
-            if part == "train" and len(of_class) < 2:
-                raise UsageError(f"class '{name}' has one picture: at least 2 are needed, one to train and one to test")
-            count = max(round(_TEST_SHARE * len(of_class)), 1) if part == "train" else 0
-            result += [dataclasses.replace(picture, part="test") for picture in of_class[:count]] + of_class[count:]
-    return result
-
-
-def _facts(pictures, labels, facts):
+def _facts(name, pictures, labels, facts):
     """The DataSet: small pictures of one size as they are, others through crops."""
     channels = max(fact.channels for fact in facts)
     sizes = {(fact.height, fact.width) for fact in facts}
-    if len(sizes) == 1 and max(next(iter(sizes))) <= _SMALL_SIDE:
-        return own.facts("folder", labels, pictures, (*next(iter(sizes)), channels), source="folder")
+    if len(sizes) == 1 and max(next(iter(sizes))) <= own.SMALL_SIDE:
+        return own.facts(name, labels, pictures, (*next(iter(sizes)), channels), source="folder")
     crops = {"stem": "full", "crop_low": 0.08}
-    return own.facts("folder", labels, pictures, (_CROP, _CROP, channels), source="folder", **crops)
+    return own.facts(name, labels, pictures, (_CROP, _CROP, channels), source="folder", **crops)
 
 
 def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:
@@ -177,19 +196,20 @@ def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:
 class Folder(sources.Provider):
     """The pictures in `--data_dir`."""
 
-    of_folder = True
+    place_flags = ("data_dir",)
+    adds_validation = "add a folder validation/"
 
-    def facts_in(self, data_dir: str | None) -> DataSet:
+    def facts_in(self, place: Place) -> DataSet:
         """Those of the pictures."""
-        return scan(data_dir).data_set
+        return self.pictures(place).data_set
 
-    def pictures(self, data_dir: str | None) -> Pictures:
+    def pictures(self, place: Place) -> Pictures:
         """The files."""
-        return scan(data_dir)
+        return scan(place.data_dir)
 
-    def load(self, data_dir: str | None) -> sources.Source:
+    def load(self, place: Place) -> sources.Source:
         """The files, decoded as they are wanted."""
-        pictures = scan(data_dir)
+        pictures = self.pictures(place)
         paths = np.array([picture.path for picture in pictures.pictures], object)
         train, test = (pictures.columns(part, paths) for part in ("train", "test"))
         decode = functools.partial(pixels, pictures, checked=set())

@@ -20,9 +20,8 @@ from tf_tickets.data import class_names, own, photographs, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import DATASETS
+from tf_tickets.settings.places import Place
 
-# Larger pictures have a network's full stem.
-_SMALL_SIDE = 96
 _CHANGES = {"mean", "deviation", "flip", "vertical_flip", "stem", "crop_padding", "cutout_side"}
 
 
@@ -60,15 +59,15 @@ class _Function(sources.Provider):
     def __init__(self, name, classes, function, changes):
         self._name, self._classes, self._function, self._changes = name, classes, function, changes
 
-    def facts_in(self, data_dir: str | None) -> DataSet:
+    def facts_in(self, place: Place) -> DataSet:
         """Those of the arrays."""
         return self._looked_at[0].data_set
 
-    def pictures(self, data_dir: str | None) -> own.Pictures:
+    def pictures(self, place: Place) -> own.Pictures:
         """The arrays' images, one by one."""
         return self._looked_at[0]
 
-    def load(self, data_dir: str | None) -> sources.Source:
+    def load(self, place: Place) -> sources.Source:
         """The arrays."""
         pictures, images = self._looked_at
         train, test = (pictures.columns(part, images) for part in ("train", "test"))
@@ -94,7 +93,7 @@ class _Function(sources.Provider):
             for index, (image, label) in enumerate(zip(images, labels))
         )
         shape = tuple(map(int, shapes.pop()))
-        usual = {"stem": "small" if max(shape[:2]) <= _SMALL_SIDE else "full"}
+        usual = {"stem": "small" if max(shape[:2]) <= own.SMALL_SIDE else "full"}
         data_set = own.facts(self._name, self._classes, pictures, shape, source="function", **usual | self._changes)
         origin = f"given by {self._function.__module__}.{self._function.__qualname__}"
         return own.Pictures(data_set, pictures, origin), np.concatenate([images for images, _ in columns.values()])

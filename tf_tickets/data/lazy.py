@@ -108,4 +108,4 @@ def size_of(stored: np.ndarray | Records, data_set: DataSet) -> int:
     if isinstance(stored, Records):
         return int(stored.places[:, 2].sum())
     # Encoded images are in memory already.
-    return sum(os.path.getsize(path) for path in stored) if DATASETS[data_set.name].of_folder else 0
+    return sum(os.path.getsize(path) for path in stored) if DATASETS[data_set.name].place_flags else 0

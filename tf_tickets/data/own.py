@@ -1,4 +1,4 @@
-"""The user's own pictures once they are looked at: in a folder (`folder`), or given by a function (`functions`)."""
+"""The user's own pictures, looked at: files (`folder`, `table`) or arrays (`image_arrays`, `functions`)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import dataclasses
 import functools
 import hashlib
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tf_tickets.data import photographs
 from tf_tickets.data.catalog import DataSet
+from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
 
 PARTS = ("train", "validation", "test")
+# Pictures of one size up to this side are used as they are, with a network's small stem.
+SMALL_SIDE = 96
+_TEST_SHARE = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,10 +25,10 @@ class Picture:
     """One picture.
 
     Attributes:
-      id: its path below the folder, with slashes; or its part, class and number.
+      id: its path below the folder, with slashes; of a table its class before that; of arrays part, class and number.
       label: of its class.
       part: train, validation or test.
-      path: of the file; None of a function's.
+      path: of the file; None of arrays.
       facts: the photographs.Facts of it.
     """
 
@@ -89,6 +93,30 @@ class Pictures:
         return [picture.id for picture in chosen], labels, stored[rows], held
 
 
+def with_test_part(pictures: Iterable[Picture], labels: Sequence[str]) -> list[Picture]:
+    """Moves a fifth of each class, at least one picture, from train to test; which, its content says.
+
+    Args:
+      pictures: of the train and validation parts.
+      labels: class names.
+
+    Returns:
+      The pictures by class and part.
+
+    Raises:
+      UsageError: a class has one training picture.
+    """
+    result, pictures = [], list(pictures)
+    for label, name in enumerate(labels):
+        for part in ("train", "validation"):
+            of_class = sorted((p for p in pictures if p.label == label and p.part == part), key=lambda p: p.sha256)
+            if part == "train" and len(of_class) < 2:
+                raise UsageError(f"class '{name}' has one picture: at least 2 are needed, one to train and one to test")
+            count = max(round(_TEST_SHARE * len(of_class)), 1) if part == "train" else 0
+            result += [dataclasses.replace(picture, part="test") for picture in of_class[:count]] + of_class[count:]
+    return result
+
+
 def facts(name: str, labels: tuple, pictures: tuple, shape: tuple, *, source: str, **changes: typing.Any) -> DataSet:
     """The DataSet of own pictures, normalised by what is measured on them.
 
@@ -97,7 +125,7 @@ def facts(name: str, labels: tuple, pictures: tuple, shape: tuple, *, source: st
       labels: class names.
       pictures: tuple of Picture.
       shape: (height, width, channels) of what the network sees.
-      source: folder or function.
+      source: folder, function or arrays.
       changes: other facts than the usual ones, by their names.
     """
     counts = collections.Counter((picture.part, picture.label) for picture in pictures)

@@ -12,6 +12,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings.groups import Data
+from tf_tickets.settings.places import FLAGS, Place
 
 
 class Provider:
@@ -19,12 +20,14 @@ class Provider:
 
     Attributes:
       facts: its catalog.DataSet; None where its pictures have to be looked at first.
-      of_folder: whether `--data_dir` is the folder of its pictures, without which nothing is known of it.
+      place_flags: the settings that say where the user's own images are, without which nothing is known of them.
+      adds_validation: how it gets a validation part, in words.
       accepted: what `prepare --archive` makes it from, in words; None: from nothing.
     """
 
     facts: catalog.DataSet | None = None
-    of_folder: bool = False
+    place_flags: tuple[str, ...] = ()
+    adds_validation: str = "use a fraction, such as --validation=0.2"
     accepted: str | None = None
 
     @property
@@ -32,28 +35,28 @@ class Provider:
         """The type of the stored pixels."""
         return "uint8" if self.facts is None else self.facts.dtype
 
-    def facts_in(self, data_dir: str | None) -> catalog.DataSet:
+    def facts_in(self, place: Place) -> catalog.DataSet:
         """Its facts; UsageError where they are made from pictures that cannot be used."""
         if self.facts is None:
             raise NotImplementedError
         return self.facts
 
-    def pictures(self, data_dir: str | None) -> Pictures | None:
+    def pictures(self, place: Place) -> Pictures | None:
         """The user's own pictures, looked at; None of others. Raises as `facts_in`."""
         return None
 
-    def is_there(self, data_dir: str | None) -> bool:
+    def is_there(self, place: Place) -> bool:
         """Whether `load` needs no download; StateError where what is there is damaged."""
         return True
 
-    def obtain(self, data_dir: str | None) -> None:
+    def obtain(self, place: Place) -> None:
         """Gets what `facts_in` looks at where it is not there and can be had; of others `load` does so."""
 
-    def notices_in(self, data_dir: str | None) -> tuple[str, ...]:
+    def notices_in(self, place: Place) -> tuple[str, ...]:
         """Sentences for the user about its parts, for a plan."""
         return ()
 
-    def load(self, data_dir: str | None) -> Source:
+    def load(self, place: Place) -> Source:
         """Opens it; see `sources.load`."""
         raise NotImplementedError
 
@@ -117,21 +120,21 @@ def of(name: str) -> Provider:
         raise UsageError(f"{error.args[0]}; import the module that registers it: --plugins=MODULE") from None
 
 
-def load(name: str, data_dir: str | None = None) -> Source:
+def load(name: str, place: Place | str | None = None) -> Source:
     """Opens a data set; TFDS downloads and prepares it where it is not there yet and a network is.
 
     Reading starts TensorFlow: logical devices must be configured before.
 
     Args:
       name: of a registered data set.
-      data_dir: folder of prepared data sets; None: see `data_root`. Of `folder`, the user's pictures; unused for
-        digits and functions.
+      place: where it is; a path is that of `--data_dir`, the folder of prepared data sets or of the user's pictures;
+        unused for digits and functions.
 
     Raises:
       UsageError: the data set is not prepared and cannot be downloaded; the message names both ways out.
       StateError: the prepared folder is damaged, or holds other images than its facts say.
     """
-    return of(name).load(data_dir)
+    return of(name).load(place if isinstance(place, Place) else Place(data_dir=place))
 
 
 def count_problem(data_set: catalog.DataSet, train: tuple, test: tuple) -> str | None:
@@ -158,14 +161,26 @@ def facts_of(data: Data, dry_run: bool = False) -> catalog.DataSet:
 
     Raises:
       UsageError: own pictures that cannot be used, a folder that is missing, or a folder of pictures without
-        `--dataset=folder`; a data set of TFDS that is not there and cannot be had, or has no images with classes.
+        `--dataset=folder`, or a file that is not of this data set; a data set of TFDS that is not there and cannot be
+        had, or has no images with classes.
     """
     if data.data_dir and data.dataset == Data().dataset:
         _check_no_pictures(data)
+    _check_files(data)
     provider = of(data.dataset)
     if not dry_run:
-        provider.obtain(data.data_dir)
-    return provider.facts_in(data.data_dir)
+        provider.obtain(data.place)
+    return provider.facts_in(data.place)
+
+
+def _check_files(data):
+    """A file given with another data set would be passed over."""
+    for flag in FLAGS:
+        if flag != "data_dir" and getattr(data, flag) is not None and flag not in of(data.dataset).place_flags:
+            name = next(name for name, provider in DATASETS.items() if flag in provider.place_flags)
+            raise UsageError(
+                f"{data.place.shown((flag,))} belongs to --dataset={name}, not {data.dataset}: leave one out"
+            )
 
 
 def _check_no_pictures(data):

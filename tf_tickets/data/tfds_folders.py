@@ -20,6 +20,7 @@ from tf_tickets import storage
 from tf_tickets.data import catalog, class_names, records, sources
 from tf_tickets.errors import StateError, TicketError, UsageError, reason
 from tf_tickets.registry import DATASETS
+from tf_tickets.settings.places import Place
 
 SECONDS_TO_CONNECT = 10.0
 
@@ -29,13 +30,13 @@ class Prepared(sources.Provider):
 
     facts: catalog.DataSet
 
-    def is_there(self, data_dir: str | None) -> bool:
+    def is_there(self, place: Place) -> bool:
         """Whether its prepared folder is there."""
-        return is_prepared(self.facts.name, data_dir)
+        return is_prepared(self.facts.name, place.data_dir)
 
-    def load(self, data_dir: str | None) -> sources.Source:
+    def load(self, place: Place) -> sources.Source:
         """Opens the prepared folder, after a download where there is none."""
-        name = self.facts.name
+        name, data_dir = self.facts.name, place.data_dir
         if not is_prepared(name, data_dir):
             download(name, data_dir)
         data_set, train, test = _read_prepared(self.facts, data_dir)

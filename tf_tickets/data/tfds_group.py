@@ -16,6 +16,7 @@ from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import TicketError, UsageError, reason
 from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
+from tf_tickets.settings.places import Place
 
 PREFIX = "tfds"
 _PATTERN = f"{PREFIX}:NAME[/CONFIG][:VERSION]"
@@ -61,18 +62,19 @@ class TfdsSet(sources.Provider):
         """As TFDS and its command line spell it."""
         return self.name + (f"/{self.config}" if self.config else "") + (f":{self.version}" if self.version else "")
 
-    def is_there(self, data_dir: str | None) -> bool:
+    def is_there(self, place: Place) -> bool:
         """Whether its prepared folder is there."""
-        return self._place(data_dir) is not None
+        return self._prepared(place.data_dir) is not None
 
-    def obtain(self, data_dir: str | None) -> None:
+    def obtain(self, place: Place) -> None:
         """Lets TFDS download and prepare it where no version of it, or not the one that is named, is there.
 
         Raises:
           UsageError: TFDS has no such data set, or it cannot be had; nothing is left behind.
         """
-        if self.is_there(data_dir):
+        if self.is_there(place):
             return
+        data_dir = place.data_dir
         self._check_known()
         tfds_folders.check_writable(data_dir, self.name)
         try:
@@ -81,21 +83,21 @@ class TfdsSet(sources.Provider):
         except TicketError:
             raise
         except Exception as error:  # TFDS and requests raise errors of many types, all of which have the same way out
-            if not self.is_there(data_dir):  # another process may have been first
+            if not self.is_there(place):  # another process may have been first
                 raise self._not_prepared(data_dir, f"cannot be downloaded ({reason(error)})") from error
 
-    def facts_in(self, data_dir: str | None) -> DataSet:
+    def facts_in(self, place: Place) -> DataSet:
         """Those of its prepared folder; UsageError where there is none, or it is none of images and their classes."""
-        return self._looked_at(data_dir).data_set
+        return self._looked_at(place.data_dir).data_set
 
-    def notices_in(self, data_dir: str | None) -> tuple[str, ...]:
+    def notices_in(self, place: Place) -> tuple[str, ...]:
         """Which splits test, and which are not used."""
-        return self._looked_at(data_dir).notices
+        return self._looked_at(place.data_dir).notices
 
-    def load(self, data_dir: str | None) -> sources.Source:
+    def load(self, place: Place) -> sources.Source:
         """Opens its prepared folder, which is made where there is none; see `obtain`."""
-        self.obtain(data_dir)
-        prepared = self._looked_at(data_dir)
+        self.obtain(place)
+        prepared = self._looked_at(place.data_dir)
         data_set, folder = prepared.data_set, os.fspath(prepared.builder.data_dir)
         with tfds_looks.reading(folder):
             train = _read(prepared, "train")
@@ -116,13 +118,13 @@ class TfdsSet(sources.Provider):
         return sources.Source(data_set, train, test, decode, prepared.notices)
 
     def _looked_at(self, data_dir):
-        place = self._place(data_dir)
-        if place is None:
+        prepared = self._prepared(data_dir)
+        if prepared is None:
             self._check_known()
             raise self._not_prepared(data_dir)
-        return tfds_looks.look(*place)
+        return tfds_looks.look(*prepared)
 
-    def _place(self, data_dir):
+    def _prepared(self, data_dir):
         """(path of the prepared folder, the name with its configuration and version), or None."""
         above, name = os.path.join(sources.data_root(data_dir), self.name), f"{PREFIX}:{self.name}"
         versions = _versions(above)

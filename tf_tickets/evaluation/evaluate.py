@@ -16,6 +16,7 @@ from tf_tickets.export import origin
 from tf_tickets.notices import say
 from tf_tickets.registry import EVALUATORS, measured_by
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.places import Place
 
 
 def evaluate(paths: Sequence[str], config: Config, stop: Callable[[], bool] = lambda: False) -> list[dict]:
@@ -23,7 +24,7 @@ def evaluate(paths: Sequence[str], config: Config, stop: Callable[[], bool] = la
 
     Args:
       paths: run, round or ticket folders.
-      config: a Config: its `command` says what to evaluate, `training` the attacks, `data.data_dir` where data are.
+      config: a Config: its `command` says what to evaluate, `training` the attacks, `data.place` where data are.
       stop: function asked between evaluations; when true, StopRequested is raised.
 
     Returns:
@@ -33,15 +34,15 @@ def evaluate(paths: Sequence[str], config: Config, stop: Callable[[], bool] = la
       UsageError, StateError, LockedError, StopRequested: see `errors`.
     """
     chosen = {subject.folder: subject for path in paths for subject in networks.subjects(path, config.command.which)}
-    facts = {folder: (data_set_of(subject, config), data_dir_of(subject, config)) for folder, subject in chosen.items()}
+    facts = {folder: (data_set_of(subject, config), place_of(subject, config)) for folder, subject in chosen.items()}
     tasks = {known: tasks_for(*known, config) for known in dict.fromkeys(facts.values())}
     rows = []
     start = functools.cache(lambda: backend.start(config.run))
     for folder, subject in chosen.items():
         with subject.locked():
-            (data_set, data_dir), todo = facts[folder], tasks[facts[folder]]
+            (data_set, place), todo = facts[folder], tasks[facts[folder]]
             network = networks.Network(
-                subject.ticket, lambda data_set=data_set: data_set, start, subject.predictions, data_dir
+                subject.ticket, lambda data_set=data_set: data_set, start, place, subject.predictions
             )
             run_tasks(subject, network, todo, start=start, stop=stop)
             wanted = {(task.evaluator, task.setting) for task in todo}
@@ -49,9 +50,9 @@ def evaluate(paths: Sequence[str], config: Config, stop: Callable[[], bool] = la
     return rows
 
 
-def data_dir_of(subject: networks.Subject, config: Config) -> str | None:
-    """Where the images of a networks.Subject are: in `--data_dir`, else where its run read them."""
-    return origin.data_dir(subject.source_run, config.data.data_dir)
+def place_of(subject: networks.Subject, config: Config) -> Place:
+    """Where the images of a networks.Subject are: where the flags say, else where its run read them."""
+    return origin.place(subject.source_run, subject.ticket, config.data.place)
 
 
 def data_set_of(subject: networks.Subject, config: Config) -> DataSet:
@@ -60,18 +61,17 @@ def data_set_of(subject: networks.Subject, config: Config) -> DataSet:
     Raises:
       UsageError: the user's own pictures are not there, or not as they were when the run was made.
     """
-    facts, data_dir = subject.ticket.data, data_dir_of(subject, config)
-    if sources.of(facts["dataset"]).of_folder and data_dir is None:
-        origin.check_pictures(subject.ticket, subject.source_run, None)
-    data_set = facts_of(dataclasses.replace(config.data, dataset=facts["dataset"], data_dir=data_dir))
+    facts, place = subject.ticket.data, place_of(subject, config)
+    origin.check_given(subject.ticket, subject.source_run, place)
+    data_set = facts_of(dataclasses.replace(config.data, dataset=facts["dataset"], **dataclasses.asdict(place)))
     if facts["image_shape"][2] == data_set.image_shape[2]:
         data_set = data_set.cropped_to(tuple(facts["image_shape"]))
     if data_set.classes != len(facts["labels"]) or list(data_set.image_shape) != list(facts["image_shape"]):
         raise UsageError(
-            f"the pictures in --data_dir={data_dir} have {data_set.classes} classes of "
+            f"the pictures in {origin.shown(subject.ticket, place)} have {data_set.classes} classes of "
             f"{list(data_set.image_shape)}, the ticket {len(facts['labels'])} of {facts['image_shape']}: give its own"
         )
-    origin.check_pictures(subject.ticket, subject.source_run, data_dir, say)
+    origin.check_pictures(subject.ticket, subject.source_run, place, say)
     return dataclasses.replace(
         data_set, labels=tuple(facts["labels"]), mean=tuple(facts["mean"]), deviation=tuple(facts["deviation"])
     )
@@ -98,11 +98,11 @@ def run_tasks(
             task.after(subject)
 
 
-def tasks_for(data_set: DataSet, data_dir: str | None, config: Config) -> list[Task]:
+def tasks_for(data_set: DataSet, place: Place, config: Config) -> list[Task]:
     """The evaluations that a configuration asks for on networks of one data set.
 
     Args:
-      data_dir: where its images are; see data.sources.data_root.
+      place: where its images are.
 
     Raises:
       UsageError: an evaluator is not defined for such images, or nothing is left to do, since files are missing.
@@ -113,14 +113,14 @@ def tasks_for(data_set: DataSet, data_dir: str | None, config: Config) -> list[T
 
     @functools.cache
     def test():
-        return pipeline.Images.of_test(sources.load(data_set.name, data_dir))
+        return pipeline.Images.of_test(sources.load(data_set.name, place))
 
     @functools.cache
     def fewer():
         wanted = config.command.test_images
         return test() if wanted is None else subsample.part(test(), wanted)
 
-    images = TestImages(data_set, data_dir, config, test, fewer)
+    images = TestImages(data_set, place, config, test, fewer)
     return [task for name in chosen for task in EVALUATORS[name].tasks(images)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tf_tickets.errors import UsageError, shown
 from tf_tickets.evaluation import calibration
+from tf_tickets.settings.places import Place
 
 if typing.TYPE_CHECKING:
     import pandas
@@ -70,7 +71,7 @@ class TestImages:
 
     Attributes:
       data_set: a catalog.DataSet.
-      data_dir: where its images are; see data.sources.data_root.
+      place: where its images are.
       config: the config.Config of the command.
       load: function () -> data.pipeline.Images, the test split.
       load_fewer: function () -> data.pipeline.Images, as many of them as `--test_images` says.
@@ -79,7 +80,7 @@ class TestImages:
     __test__ = False  # no test of pytest's
 
     data_set: typing.Any
-    data_dir: str | None
+    place: Place
     config: typing.Any
     load: Callable[[], typing.Any]
     load_fewer: Callable[[], typing.Any]

@@ -15,10 +15,11 @@ from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import StateError
 from tf_tickets.evaluation import corruptions
 from tf_tickets.evaluation.published_sets import TestSet
+from tf_tickets.settings.places import Place
 
 
 def corrupted(
-    data_set: DataSet, data_dir: str | None, test: Callable[[], pipeline.Images], say: Callable[[str], None]
+    data_set: DataSet, place: Place, test: Callable[[], pipeline.Images], say: Callable[[str], None]
 ) -> list[TestSet]:
     """The generated test sets of every corruption and severity.
 
@@ -26,7 +27,7 @@ def corrupted(
     anew each time where the data root is not there or cannot be written.
 
     Args:
-      data_dir: see `sources.data_root`.
+      place: where its images are; its data_dir: see `sources.data_root`.
       test: function () -> the clean test split, a data.pipeline.Images.
       say: function that is told once when nothing can be kept.
 
@@ -34,7 +35,7 @@ def corrupted(
       List of TestSet, named like gaussian_noise:1.
     """
     # Among the user's own pictures they would be a class.
-    root = sources.data_root(None if sources.of(data_set.name).of_folder else data_dir)
+    root = sources.data_root(None if sources.of(data_set.name).place_flags else place.data_dir)
 
     @functools.cache
     def folder():

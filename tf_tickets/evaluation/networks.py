@@ -89,15 +89,15 @@ class Network:
 
     Attributes:
       ticket: the Ticket.
-      data_dir: where its images are, as `--data_dir`; None: see data.sources.data_root.
+      place: where its images are.
       predictions: the file for its predictions on the test set, or None.
       devices: function () -> backend.Devices, over which batches are spread.
     """
 
-    def __init__(self, ticket, data_set, devices, predictions=None, data_dir=None):
+    def __init__(self, ticket, data_set, devices, place, predictions=None):
         """`data_set` is a function () -> catalog.DataSet: of masks alone no image is read."""
         self.ticket, self._data_set, self.predictions = ticket, data_set, predictions
-        self.devices, self.data_dir = devices, data_dir
+        self.devices, self.place = devices, place
 
     @functools.cached_property
     def data_set(self) -> DataSet:

@@ -45,7 +45,7 @@ def same_pictures(plan: Plan, folder: runs.RunFolder) -> str | None:
       plan: of the run that is asked for.
       folder: of that run; where it is there, or another of its settings, there is nothing to say.
     """
-    pictures = DATASETS[plan.data_set.name].pictures(plan.config.data.data_dir)
+    pictures = DATASETS[plan.data_set.name].pictures(plan.config.data.place)
     above = os.path.dirname(folder.folder)
     if pictures is None or plan.config.pruning.ticket or plan.control.fits or os.path.isdir(above):
         return None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from tf_tickets import own_networks, plugins, runs, storage
 from tf_tickets.errors import StateError, StopRequested, UsageError
 from tf_tickets.registry import DATASETS, NETWORKS
+from tf_tickets.settings import places
 from tf_tickets.settings.config import Config, options
 
 if typing.TYPE_CHECKING:  # it needs TensorFlow, which a plan does without
@@ -70,7 +71,7 @@ def _open(folder, session, command, *, rows, here):
     facts = session.data_set
     if facts != DATASETS[facts.name].facts:
         storage.write_json(folder.data, dataclasses.asdict(facts))
-    pictures = DATASETS[facts.name].pictures(session.plan.config.data.data_dir)
+    pictures = DATASETS[facts.name].pictures(session.plan.config.data.place)
     if pictures is not None and not os.path.exists(folder.pictures):
         storage.write_csv(folder.pictures, [picture.row for picture in pictures.pictures], runs.PICTURE_COLUMNS)
     if not os.path.exists(folder.subset):
@@ -99,8 +100,12 @@ def _same_settings(folder, config, command):
 
 def _kept(config):
     """The Config with the place of its data as it is found from any working folder; the run's name has no place."""
-    place = config.data.data_dir
-    return config if place is None else config.replace(data_dir=os.path.abspath(os.path.expanduser(place)))
+    given_paths = {
+        flag: os.path.abspath(os.path.expanduser(path))
+        for flag, path in dataclasses.asdict(config.data.place).items()
+        if path is not None and not places.is_name(path)
+    }
+    return config.replace(**given_paths) if given_paths else config
 
 
 def environment(session: "Session") -> dict:

@@ -92,7 +92,7 @@ class Plan:
             [("rounds", self.config.pruning.rounds)] if self.config.pruning.searches else []
         )
         rounds += teaching.content(self.config, self.data_set)
-        pictures = DATASETS[self.data_set.name].pictures(self.config.data.data_dir)
+        pictures = DATASETS[self.data_set.name].pictures(self.config.data.place)
         return rounds if pictures is None else [*rounds, ("pictures", pictures.digest)]
 
     def folder(self, command: str = "imp", content: Sequence[tuple[str, object]] = ()) -> runs.RunFolder:
@@ -222,8 +222,7 @@ def _with_official_validation(config, data_set):
     if data_set.holds_out and data_set.validation_counts and config.data.validation is None:
         return config.replace(validation="official")
     if config.data.validation == "official" and data_set.validation_counts is None:
-        of_folder = DATASETS[data_set.name].of_folder
-        fix = "add a folder validation/" if of_folder else "use a fraction, such as --validation=0.2"
+        fix = DATASETS[data_set.name].adds_validation
         raise UsageError(f"--validation=official: {data_set.name} has no validation part; {fix}")
     return config
 

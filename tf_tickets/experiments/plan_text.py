@@ -229,7 +229,7 @@ def text(
         *_backbone(config.network),
     ]
     provider = DATASETS[plan.data_set.name]
-    pictures, notices = provider.pictures(config.data.data_dir), provider.notices_in(config.data.data_dir)
+    pictures, notices = provider.pictures(config.data.place), provider.notices_in(config.data.place)
     own = [] if pictures is None else ["", plan_pictures.text(pictures)]
     own += ["", *map(plain, notices)] if notices else []
     if command == "pretrain":

@@ -43,7 +43,7 @@ class Session:
         """`devices` are those of an earlier Session of the same process, if there was one."""
         config, self.team = plan.config, team
         self.devices = devices or joined.devices_of(config.run, self.team, config.data.batch_size)
-        self.source = sources.load(config.data.dataset, config.data.data_dir)
+        self.source = sources.load(config.data.dataset, config.data.place)
         for notice in self.source.notices if devices is None else ():
             say(plain(notice))
         subset = subsets.choose(config.data, self.source.labels, self.source.ids, self.source.held)

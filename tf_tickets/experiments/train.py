@@ -117,7 +117,7 @@ def planned(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
 
 def _tell_of_tested(ticket, plan):
     """Says where pictures test that by their names the ticket was found on; of other pictures names may be the same."""
-    pictures = DATASETS[plan.data_set.name].pictures(plan.config.data.data_dir)
+    pictures = DATASETS[plan.data_set.name].pictures(plan.config.data.place)
     if pictures is None or ticket.data["dataset"] != plan.data_set.name:
         return
     trained = set() if ticket.pictures == pictures.digest else set(ticket.ids or ())

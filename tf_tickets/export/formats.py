@@ -16,6 +16,7 @@ from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings.checks import EXPORTS
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.places import Place
 
 _NAMES = {
     "ticket": "ticket", "runtime": "runtime.npz", "tflite": "ticket.tflite", "tflite_float16": "ticket_float16.tflite",
@@ -35,7 +36,7 @@ def export(
     Args:
       path: a ticket folder, a complete round's folder, or a run folder with a ticket.
       formats: list of ticket, runtime, tflite, tflite_float16, tflite_int8; None: all that this ticket can have.
-      config: a Config; its `data.data_dir` says where the images are, unset: where the ticket's run read them.
+      config: a Config; its `data.place` says where the images are, unset: where the ticket's run read them.
       out: the folder to write into; None: `<ticket folder>.export`.
       say: takes the lines of progress.
 
@@ -48,7 +49,8 @@ def export(
     """
     place = place_of(path)
     out = _destination(place.path, out)
-    job = _Job(*_loaded(place), place.run, origin.data_dir(place.run, config.data.data_dir))
+    ticket, *measured = _loaded(place)
+    job = _Job(ticket, *measured, place.run, origin.place(place.run, ticket, config.data.place))
     wanted, obstacles = _possible(job, formats)
     if "ticket" in wanted:
         check_free(os.path.join(out, _NAMES["ticket"]))
@@ -64,7 +66,7 @@ def _possible(job, formats):
     """(the formats to write, those that cannot be with the reason): found out before anything is computed."""
     asked = list(dict.fromkeys(formats or EXPORTS))
     # Noise does for a comparison, but the images of no other ticket.
-    missing = samples.missing(job.ticket, job.run, job.data_dir) if set(asked) != {"ticket"} else None
+    missing = samples.missing(job.ticket, job.run, job.place) if set(asked) != {"ticket"} else None
     obstacles = {name: words for name in asked if (words := _obstacle(job.ticket, name, missing))}
     if "runtime" in asked and not (formats and obstacles) and (words := _unknown_layer(job.ticket)):
         obstacles.setdefault("runtime", words)
@@ -86,7 +88,7 @@ class _Job:
     metrics: dict
     test_images: int | None
     run: runs.RunFolder | None
-    data_dir: str | None
+    place: Place
 
     @functools.cached_property
     def facts(self):
@@ -98,7 +100,7 @@ class _Job:
     @functools.cached_property
     def sample(self):
         """The images to calibrate and compare on."""
-        return samples.of(self.ticket, self.run, self.data_dir)
+        return samples.of(self.ticket, self.run, self.place)
 
     @functools.cached_property
     def expected(self):
@@ -156,7 +158,7 @@ def _obstacle(ticket, name, missing):
     if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
         return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
     if name == "tflite_int8" and missing:
-        return f"it is calibrated on images, and {missing} (--data_dir=DIR says where)"
+        return f"it is calibrated on images, and {missing} ({origin.wanted(ticket)} says where)"
     return None
 
 

@@ -4,16 +4,21 @@ Of tables the prepared data are checked when they are read. A folder of the user
 training picture may test now, and old and new test pictures would be mixed in one file of rows. No TensorFlow here.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable
 
 from tf_tickets import plugins, runs, storage
-from tf_tickets.data import own, sources
+from tf_tickets.data import content_names, own, sources
 from tf_tickets.errors import StateError, TicketError, UsageError
 from tf_tickets.export import loading
 from tf_tickets.export.ticket import Ticket
-from tf_tickets.registry import CONTROLS
+from tf_tickets.registry import CONTROLS, DATASETS
+from tf_tickets.settings import places
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.places import Place
+
+_VALUES = {"data_dir": "DIR", "data_file": "FILE", "labels_file": "FILE"}
 
 
 def run_of(path: str) -> runs.RunFolder | None:
@@ -22,52 +27,91 @@ def run_of(path: str) -> runs.RunFolder | None:
     return place.run if place.kind == "ticket" and place.run and place.path == place.run.ticket else None
 
 
-def data_dir(run: runs.RunFolder | None, given: str | None) -> str | None:
-    """The folder of a network's images.
+def place(run: runs.RunFolder | None, ticket: Ticket, asked: Place) -> Place:
+    """Where a network's images are.
 
     Args:
       run: the runs.RunFolder that the network is of, or None.
-      given: what the command was given as `--data_dir`, or None.
+      ticket: the network's Ticket.
+      asked: what the command was given.
 
     Returns:
-      What is given; else the folder that the run was given, where it is still there; else None.
+      What is given; what is not, as the run was given it, where it is still there.
     """
-    recorded = _recorded_place(run) if given is None and run is not None else None
-    return recorded if recorded and os.path.isdir(os.path.expanduser(recorded)) else given
+    flags = [flag for flag in _flags(ticket) if getattr(asked, flag) is None]
+    if run is None or not flags:
+        return asked
+    recorded = _recorded_place(run)
+    there = {flag: getattr(recorded, flag) for flag in flags if _is_there(flag, getattr(recorded, flag))}
+    return dataclasses.replace(asked, **there)
+
+
+def _flags(ticket):
+    return _own_flags(ticket) or ("data_dir",)
+
+
+def _own_flags(ticket):
+    provider = DATASETS.get(ticket.data["dataset"])
+    return provider.place_flags if provider else ()
+
+
+def _is_there(flag, value):
+    if value is None or places.is_name(value):
+        return value is not None and content_names.is_there(value)
+    return (os.path.isdir if flag == "data_dir" else os.path.isfile)(os.path.expanduser(value))
 
 
 def _recorded_place(run):
     try:
-        return Config.from_flagfile(run.config).data.data_dir
+        return Config.from_flagfile(run.config).data.place
     except plugins.NotLoaded:
         raise
     except UsageError as error:
         raise StateError(f"{error}; restore {run.config}") from None
 
 
+def shown(ticket: Ticket, place: Place) -> str:
+    """Where a ticket's images are said to be, as flags."""
+    return place.shown(_flags(ticket))
+
+
+def wanted(ticket: Ticket) -> str:
+    """The flags that say where a ticket's images are."""
+    return " ".join(f"--{flag}={_VALUES[flag]}" for flag in _flags(ticket))
+
+
+def check_given(ticket: Ticket, run: runs.RunFolder | None, place: Place) -> None:
+    """UsageError where the user's own images are not given, and not where the run read them; see `place`."""
+    flag = next((flag for flag in _own_flags(ticket) if getattr(place, flag) is None), None)
+    if flag is None:
+        return
+    was = getattr(_recorded_place(run), flag) if run is not None else None
+    if places.is_name(was):
+        raise UsageError(content_names.lost(f"the images of {_name(run)}", flag))
+    where = f"they were in {was}, which is not there" if was else "where they are is not known"
+    raise UsageError(f"the pictures of {_name(run)} are needed, and {where}: add --{flag}={_VALUES[flag]}")
+
+
 def check_pictures(
-    ticket: Ticket, run: runs.RunFolder | None, place: str | None, say: Callable[[str], None] = lambda line: None
+    ticket: Ticket, run: runs.RunFolder | None, place: Place, say: Callable[[str], None] = lambda line: None
 ) -> None:
-    """Checks that a folder holds the pictures that a network was made from, as they were.
+    """Checks that what is given holds the pictures that a network was made from, as they were.
 
     Args:
       ticket: the network's Ticket; where its pictures are not the user's own there is nothing to check.
       run: the runs.RunFolder it is of, or None.
-      place: the folder, as `data_dir` finds it.
+      place: where they are, as `place` finds it.
       say: function that is told what could not be compared.
 
     Raises:
-      UsageError: no folder is given, or it holds other pictures; names the first that differs.
+      UsageError: nothing is given, or it holds other pictures; names the first that differs.
     """
     provider = sources.of(ticket.data["dataset"])
-    if place is None and provider.of_folder:
-        was = _recorded_place(run) if run is not None else None
-        where = f"they were in {was}, which is not there" if was else "where they are is not known"
-        raise UsageError(f"the pictures of {_name(run)} are needed, and {where}: add --data_dir=DIR")
+    check_given(ticket, run, place)
     pictures = provider.pictures(place)
     if pictures is None:
         return
-    flag = f"--data_dir={place}" if provider.of_folder else f"--dataset={ticket.data['dataset']}"
+    flag = place.shown(provider.place_flags) or f"--dataset={ticket.data['dataset']}"
     if run is None:
         _check_of_ticket(ticket, pictures, flag)
         return

@@ -12,8 +12,13 @@ from tf_tickets.errors import UsageError
 from tf_tickets.export import origin
 from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
 from tf_tickets.registry import DATASETS
+from tf_tickets.settings.places import Place
 
 _CALIBRATED, _COMPARED = 200, 100
+_NOT_GIVEN = {
+    "data_dir": "the folder of its pictures", "data_file": "the file of its images",
+    "labels_file": "the table of its pictures",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,62 +36,63 @@ class Sample:
     compared_kind: str
 
 
-def missing(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> str | None:
+def missing(ticket: Ticket, run: runs.RunFolder | None, place: Place) -> str | None:
     """Why a ticket's images cannot be had, in words; None where they can be. Computes nothing, starts no TensorFlow.
 
     Args:
       run: the runs.RunFolder it lies in, or None.
-      data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
+      place: where its images are, as origin.place finds it.
 
     Raises:
-      UsageError: `data_dir` holds other pictures than the ticket's.
+      UsageError: `place` holds other pictures than the ticket's.
       StateError: the prepared data are damaged.
     """
     name = ticket.data["dataset"]
     provider = DATASETS.get(name)
     if provider is None:
         return f"{name} is not prepared"
-    if provider.of_folder and data_dir is None:
-        return "the folder of its pictures is not given"
-    pictures = provider.pictures(data_dir)
+    lacking = [flag for flag in provider.place_flags if getattr(place, flag) is None]
+    if lacking:
+        return f"{_NOT_GIVEN[lacking[0]]} is not given"
+    pictures = provider.pictures(place)
     if pictures is None:
-        return None if provider.is_there(data_dir) else f"{name} is not prepared"
-    _fitting(ticket, pictures.data_set, data_dir)
-    origin.check_pictures(ticket, run, data_dir)
+        return None if provider.is_there(place) else f"{name} is not prepared"
+    _fitting(ticket, pictures.data_set, place)
+    origin.check_pictures(ticket, run, place)
     return None
 
 
-def _fitting(ticket, data_set, data_dir):
+def _fitting(ticket, data_set, place):
     """The data set as the ticket takes it; UsageError where it cannot."""
     shape = ticket.data["image_shape"]
     if shape[2] == data_set.image_shape[2]:
         data_set = data_set.cropped_to(tuple(shape))
     if list(data_set.image_shape) != list(shape) or data_set.classes != len(ticket.labels):
         raise UsageError(
-            f"the pictures in --data_dir={data_dir} have {data_set.classes} classes of {list(data_set.image_shape)}, "
-            f"the ticket {len(ticket.labels)} of {list(shape)}: give its own"
+            f"the pictures in {origin.shown(ticket, place)} have {data_set.classes} classes of "
+            f"{list(data_set.image_shape)}, the ticket {len(ticket.labels)} of {list(shape)}: give its own"
         )
     return data_set
 
 
-def of(ticket: Ticket, run: runs.RunFolder | None, data_dir: str | None) -> Sample:
+def of(ticket: Ticket, run: runs.RunFolder | None, place: Place) -> Sample:
     """Images for a ticket: test images to compare on, training images of its run or more test images to calibrate on.
 
     Where the data set is not there, all are noise.
 
     Args:
       run: the runs.RunFolder it lies in, or None.
-      data_dir: where prepared data sets are, or the user's own pictures, as origin.data_dir finds it.
+      place: where its images are, as origin.place finds it.
 
     Raises:
-      UsageError: `data_dir` holds other pictures than the ticket's.
+      UsageError: `place` holds other pictures than the ticket's.
       StateError: the prepared data are damaged.
     """
-    lacking = missing(ticket, run, data_dir)
+    lacking = missing(ticket, run, place)
     if lacking:
         return _noise(ticket, lacking)
-    source = sources.load(ticket.data["dataset"], data_dir)
-    data_set = _fitting(ticket, source.data_set, data_dir)
+    source = sources.load(ticket.data["dataset"], place)
+    data_set = _fitting(ticket, source.data_set, place)
     everywhere = np.arange(len(source.test_labels))
     compared = _spread(everywhere, _COMPARED)
     training = _training(ticket, run, source.ids)
@@ -130,5 +136,5 @@ def _noise(ticket, lacking):
     dtype, most = ticket.data.get("dtype", "uint8"), int(ticket.data.get("scale", 255.0))
     shape = (_COMPARED, *ticket.data["image_shape"])
     images = np.random.default_rng(0).integers(0, most, shape, dtype, endpoint=True)
-    kind = f"images of noise, since {lacking} (--data_dir=DIR)"
+    kind = f"images of noise, since {lacking} ({origin.wanted(ticket)})"
     return Sample(images, kind, images, kind)

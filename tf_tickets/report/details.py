@@ -15,9 +15,10 @@ from tf_tickets.plotting import maps
 from tf_tickets.report import tables
 from tf_tickets.report.run_rows import MOST
 from tf_tickets.settings import config as configs
+from tf_tickets.settings import places
 
 # These say where and how a run was made, not what its numbers depend on.
-_OF_THE_MACHINE = ("data_dir", "out", "progress", "tensorboard", "dry_run", "profile_steps")
+_OF_THE_MACHINE = (*places.FLAGS, "out", "progress", "tensorboard", "dry_run", "profile_steps")
 _OF_THE_PAIR = ("seed", "order_seed", "subset_seed")
 _UNUSABLE = (StateError, UsageError, ValueError, KeyError, TypeError, IndexError)
 

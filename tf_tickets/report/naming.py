@@ -7,6 +7,7 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.registry import COMMANDS, DATASETS
 from tf_tickets.runs import REFIT, RIVAL
+from tf_tickets.settings import places
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Data
 
@@ -82,8 +83,9 @@ def data_text(data: Data, whole: bool) -> str:
         text = f"{data.images} images"
     elif data.subset_file is not None:
         text = f"images of {os.path.basename(data.subset_file)}"
-    if DATASETS[data.dataset].of_folder and data.data_dir:
-        text += f" in {os.path.basename(os.path.abspath(data.data_dir))}"
+    flags = DATASETS[data.dataset].place_flags
+    if flags and (path := getattr(data, flags[-1])):
+        text += " from Python" if places.is_name(path) else f" in {os.path.basename(os.path.abspath(path))}"
     if data.imbalance is not None:
         text += f", long tail {data.imbalance:g}" + (" in one step" if data.imbalance_profile == "step" else "")
     if data.validation is None:

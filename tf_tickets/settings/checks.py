@@ -159,7 +159,7 @@ def check_profile_steps(text: str) -> str | None:
 
 def check_probe(text: str) -> str | None:
     """The problem with a list of data sets to probe, or None."""
-    known, chosen = [name for name, provider in DATASETS.items() if not provider.of_folder], text.split(",")
+    known, chosen = [name for name, provider in DATASETS.items() if not provider.place_flags], text.split(",")
     if set(chosen) <= set(known) and len(set(chosen)) == len(chosen):
         return None
     return f"is not a list of {', '.join(known)}, each at most once"

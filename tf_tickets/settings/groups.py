@@ -8,6 +8,7 @@ from tf_tickets.plugins import check_names
 from tf_tickets.registry import CONTROLS, CRITERIA, DATASETS, NETWORKS
 from tf_tickets.settings import checks, policies
 from tf_tickets.settings.options import option
+from tf_tickets.settings.places import FLAGS, Place
 
 # The value of `--pretrained` that stands for the weights that are published for a network.
 IMAGENET = "imagenet"
@@ -39,12 +40,22 @@ class Data:
     """Which images, and what is done to them."""
 
     dataset: str = option(
-        "cifar10", "data set; folder: your own pictures in --data_dir; tfds:NAME[/CONFIG][:VERSION]: any of TFDS' with "
-        "images and classes, such as tfds:beans", choices=DATASETS,
+        "cifar10", "data set; folder: your own pictures in --data_dir; table: those that --labels_file lists; arrays: "
+        "those of --data_file; tfds:NAME[/CONFIG][:VERSION]: any of TFDS' with images and classes, such as tfds:beans",
+        choices=DATASETS,
     )  # fmt: skip
     data_dir: str | None = option(
         None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default; with dataset=folder the "
-        "folder that holds one folder of pictures per class", check=checks.check_folder, digest=False,
+        "folder that holds one folder of pictures per class, with dataset=table that in which the files of "
+        "--labels_file are", check=checks.check_folder, digest=False,
+    )  # fmt: skip
+    data_file: str | None = option(
+        None, "with dataset=arrays: .npz of train_images (uint8 [n, height, width, channels]), train_labels, and where "
+        "there are such test_images, test_labels and class_names", check=checks.check_folder, digest=False,
+    )  # fmt: skip
+    labels_file: str | None = option(
+        None, "with dataset=table: CSV file with the columns file, label and, where parts are given, split: train, "
+        "validation or test", check=checks.check_folder, digest=False,
     )  # fmt: skip
     fraction: float | None = option(
         None, "share of each class's training images in use, stratified; unset: all", above=0.0, high=1.0
@@ -72,6 +83,11 @@ class Data:
     def file_name(self) -> str:
         """The data set's name as a part of file names."""
         return re.sub("[/:]", "-", self.dataset)
+
+    @property
+    def place(self) -> Place:
+        """Where the images are."""
+        return Place(**{flag: getattr(self, flag) for flag in FLAGS})
 
 
 @dataclasses.dataclass(frozen=True)

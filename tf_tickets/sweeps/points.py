@@ -11,6 +11,7 @@ import numpy as np
 from tf_tickets import storage
 from tf_tickets.errors import DivergedError, StateError, UsageError
 from tf_tickets.registry import CONTROLS
+from tf_tickets.settings import places
 from tf_tickets.settings.checks import folds_of
 from tf_tickets.settings.config import Config, options
 from tf_tickets.sweeps import grid, rules, sweep
@@ -20,7 +21,7 @@ from tf_tickets.sweeps.outcomes import Outcome, Run
 _AFTERWARDS = ("validation", "refit", "choose")
 # What a grid cannot tune, and why; with weight_norm also what makes norms and losses of two points incomparable.
 _LUCK = dict.fromkeys(("seed", "order_seed", "subset_seed"), "it would choose the luckiest")
-_IMAGES = ("dataset", "data_dir", "fraction", "per_class", "images", "subset_file", "imbalance", "imbalance_profile")
+_IMAGES = ("dataset", *places.FLAGS, "fraction", "per_class", "images", "subset_file", "imbalance", "imbalance_profile")
 _REFUSED = {
     "command": "tune trains one round", **dict.fromkeys(_AFTERWARDS, "the rule decides what is held out"), **_LUCK,
     **dict.fromkeys(_IMAGES, "scores on other images do not compare"),

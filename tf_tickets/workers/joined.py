@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from tf_tickets import plugins, storage
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import places
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Run
 from tf_tickets.workers import meeting, messages, tf_config
@@ -16,7 +17,7 @@ if typing.TYPE_CHECKING:
     from tf_tickets.backend import Devices
 
 # What every machine may have its own of.
-_OWN = ("data_dir", "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
+_OWN = (*places.FLAGS, "out", "progress", "tensorboard", "profile_steps", "allow_other_environment", "dry_run")
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def _measure(network, rows, loader):
     rectified = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
     sums = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
     tensors = [layer.output for layer in rectified] + [part for layer in sums for part in layer.input]
-    images = loader.sample(network.data_set.name, network.data_dir)
+    images = loader.sample(network.data_set.name, network.place)
     silent, ratios = [Silent() for _ in rectified], [[] for _ in sums]
     swapped = facts.shortcut_first
     for outputs in activations(network, tensors, images) if tensors else ():

@@ -25,7 +25,7 @@ class Corruptions(Analysis):
         from tf_tickets.evaluation import corruptions
 
         storage.check_writable(config.run.out)
-        image, _ = sources.load(config.data.dataset, config.data.data_dir).test(slice(1))
+        image, _ = sources.load(config.data.dataset, config.data.place).test(slice(1))
         rows, image = [], np.asarray(image)
         for name in corruptions.names(image.shape[3]):
             line = [corruptions.apply(name, severity, image, np.zeros(1, int)) for severity in corruptions.SEVERITIES]

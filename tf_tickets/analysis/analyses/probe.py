@@ -10,6 +10,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.evaluation.evaluator import Task
 from tf_tickets.lazy_modules import np
 from tf_tickets.registry import ANALYSES, DATASETS
+from tf_tickets.settings.places import Place
 
 if typing.TYPE_CHECKING:
     from tf_tickets.analysis.activations import Loader
@@ -54,11 +55,11 @@ def _task(loader, name):
     def measure(network, rows):
         from tf_tickets.analysis.activations import described
 
-        data_dir = loader.data_dir(network, name)
-        parts = probe_images(loader, name, data_dir)
+        place = loader.place(network, name)
+        parts = probe_images(loader, name, place)
         layers, test = described(network.ticket).probed(), parts["test"]
         tensors = [network.model.get_layer(layer).output for layer in layers]
-        facts = loader.source(name, data_dir).data_set
+        facts = loader.source(name, place).data_set
         features = {part: _features(network, tensors, images, facts) for part, images in parts.items()}
         metrics = []
         for index, layer in enumerate(layers):
@@ -73,11 +74,11 @@ def _task(loader, name):
     return Task("probe", f"{name},images={loader.config.command.probe_images}", "accuracy:features", measure)
 
 
-def probe_images(loader: Loader, name: str, data_dir: str | None = None) -> dict[str, Images]:
+def probe_images(loader: Loader, name: str, place: Place | None = None) -> dict[str, Images]:
     """The images of a probe on a data set.
 
     Args:
-      name, data_dir: of the data set, and where it is; see data.sources.data_root.
+      name, place: of the data set, and where it is.
 
     Returns:
       dict of data.pipeline.Images: train and held_out, drawn by seed 0 and stratified from the full training set, four
@@ -86,14 +87,14 @@ def probe_images(loader: Loader, name: str, data_dir: str | None = None) -> dict
     """
     from tf_tickets.data import pipeline, subsets
 
-    source, wanted = loader.source(name, data_dir), loader.config.command.probe_images
+    source, wanted = loader.source(name, place), loader.config.command.probe_images
     chosen = {"train": [], "held_out": []}
     for order in subsets.stratified(source.labels, wanted, "probe"):
         held = subsets.validation_count("0.2", len(order))
         chosen["held_out"].append(order[:held])
         chosen["train"].append(order[held:])
     drawn = {part: pipeline.Images.of(source, np.sort(np.concatenate(orders))) for part, orders in chosen.items()}
-    return drawn | {"test": loader.test(name, data_dir)}
+    return drawn | {"test": loader.test(name, place)}
 
 
 def _features(network, tensors, images, data_set):

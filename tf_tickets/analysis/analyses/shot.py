@@ -57,7 +57,7 @@ class Shot(Analysis):
 def _measure(network, rows, loader, run):
     labels = [int(row["label"]) for row in storage.read_csv(run.subset) if row["part"] == "train"]
     counts = np.bincount(labels, minlength=network.data_set.classes)
-    images = loader.test(network.data_set.name, network.data_dir)
+    images = loader.test(network.data_set.name, network.place)
     predicted = network.logits(images).argmax(axis=1)
     metrics = [(f"accuracy_{name}", value, n) for name, value, n in accuracies(predicted, images.labels, counts)]
     sizes = [("images_of_most_frequent_class", counts.max()), ("images_of_rarest_class", counts.min())]

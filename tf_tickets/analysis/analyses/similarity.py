@@ -98,7 +98,7 @@ def _directions(loader, subject):
     network = loader.network(subject)
     names = taps.compared(activations.described(subject.ticket))
     tensors = [network.model.get_layer(name).output for name in names]
-    sample = loader.sample(network.data_set.name, network.data_dir)
+    sample = loader.sample(network.data_set.name, network.place)
     batches = activations.activations(network, tensors, sample)
     return directions(layers for layers in batches if len(layers[0]) >= LEAST)
 
@@ -109,7 +109,7 @@ def _task(loader, of_subject, counterpart, subject):
     def measure(network, rows):
         first, second = (taps.compared(activations.described(compared.ticket)) for compared in (counterpart, subject))
         values = cka(of_subject(counterpart), of_subject(subject))
-        count = len(loader.sample(network.data_set.name, network.data_dir))
+        count = len(loader.sample(network.data_set.name, network.place))
         metrics = [(f"cka:{a}>{b}", values[i, j], count) for i, a in enumerate(first) for j, b in enumerate(second)]
         shared = [values[first.index(name), second.index(name)] for name in first if name in second]
         return [*metrics, ("cka", float(np.mean(shared)), count)]

@@ -50,7 +50,7 @@ class Stability(Analysis):
         check_pair(first.ticket, second.ticket)
 
         def measure(network, rows):
-            splits = _splits(loader, first, network.data_set.name, network.data_dir)
+            splits = _splits(loader, first, network.data_set.name, network.place)
             return errors_between(network, second.ticket.trained, splits)
 
         return [(first, [Task("stability", f"{label(second, first)},points={POINTS}", "barrier_test", measure)])]
@@ -79,13 +79,13 @@ def _equal(first, second):
     return set(first) == set(second) and all(np.array_equal(array, second[name]) for name, array in first.items())
 
 
-def _splits(loader, subject, name, data_dir):
+def _splits(loader, subject, name, place):
     """Test images, and the training images where the run's list of them is at hand."""
     from tf_tickets.data import pipeline
 
-    splits = {"test": loader.test(name, data_dir)}
+    splits = {"test": loader.test(name, place)}
     if subject.run is not None:
-        source, rows = loader.source(name, data_dir), storage.read_csv(subject.run.subset)
+        source, rows = loader.source(name, place), storage.read_csv(subject.run.subset)
         ids = [row["id"] for row in rows if row["part"] == "train"]
         where = {image: position for position, image in enumerate(source.ids)}
         if not set(ids) <= set(where):

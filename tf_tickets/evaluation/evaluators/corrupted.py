@@ -26,14 +26,14 @@ class Corruptions(Evaluator):
         from tf_tickets.evaluation import corruptions, generated, published_sets, subsample
 
         data_set, count = images.data_set, images.config.command.test_images
-        sets = published_sets.corrupted(data_set, images.data_dir)
+        sets = published_sets.corrupted(data_set, images.place.data_dir)
         if sets:
             evaluator = published_sets.CORRUPTED[data_set.name].lower().replace("-", "_").replace("cifar_", "cifar")
             standard, every = published_sets.STANDARD, published_sets.ALL
             sets = sets if count is None else [subsample.limited(test_set, count) for test_set in sets]
         else:
             load = images.load if count is None else images.load_fewer
-            evaluator, sets = _GENERATED, generated.corrupted(data_set, images.data_dir, load, say)
+            evaluator, sets = _GENERATED, generated.corrupted(data_set, images.place, load, say)
             every = corruptions.names(data_set.image_shape[2])
             standard = tuple(name for name in every if corruptions.CORRUPTIONS[name].standard)
             if len(every) < len(corruptions.CORRUPTIONS):

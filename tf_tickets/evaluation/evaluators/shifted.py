@@ -18,7 +18,7 @@ class Shift(Evaluator):
         """Each test set that is there; names the others."""
         from tf_tickets.evaluation import published_sets
 
-        sets, missing = published_sets.shifted(images.data_set, images.data_dir)
+        sets, missing = published_sets.shifted(images.data_set, images.place.data_dir)
         if not sets and images.config.command.evaluators == "shift":
             raise UsageError(f"--evaluators=shift: {'; '.join(missing)}")
         for line in missing:
