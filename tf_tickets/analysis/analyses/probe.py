@@ -36,7 +36,7 @@ class Probes(Analysis):
             own = loader.data_set(subject)
             names = chosen.split(",") if chosen else [own.name]
             for name in names:
-                facts = own if name == own.name else DATASETS[name].facts_in(None)
+                facts = own if name == own.name else DATASETS[name].facts_in(Place())
                 channels = [own.image_shape[2], facts.image_shape[2]]
                 if channels[0] != channels[1] and 1 not in channels:
                     raise UsageError(
