@@ -201,6 +201,10 @@ def test_the_highest_prepared_version_is_used_and_another_one_is_another_run(tmp
     assert "/tfds-toy-2.0.0-vgg11-" in folders["toy:2.0.0"]
     digests = {folder.split("/seed_")[0][-8:] for folder in folders.values()}
     assert len(digests) == 2
+    with pytest.raises(
+        UsageError, match="toy:3.0.0: .* holds tfds:toy:2.0.0, tfds:toy:10.0.0, and TFDS has none; prepare"
+    ):
+        facts("toy:3.0.0", tmp_path)
 
 
 def test_a_configuration_is_named_where_there_are_several(tmp_path):
@@ -336,7 +340,7 @@ def test_a_damaged_folder_is_named_with_what_to_do(damage, prepared, tmp_path):
 @pytest.mark.parametrize(("name", "message"), [
     ("tfds:beans", r"is not prepared in .* and cannot be downloaded \(no network\): .*`tfds build beans --data_dir="),
     ("tfds:beans:0.1.0", "`tfds build beans:0.1.0 --data_dir="),
-    ("tfds:bean", "TFDS has no data set of that name.*did you mean tfds:beans"),
+    ("tfds:bean", "holds no prepared data set of that name, and TFDS has none; did you mean tfds:beans"),
     ("tfds:eurosat/RGB", "TFDS' eurosat has no configuration RGB; it has rgb, all"),
     ("tfds:imagenet2012", "its owners want to be asked"),
 ])  # fmt: skip

@@ -75,7 +75,7 @@ class TfdsSet(sources.Provider):
         if self.is_there(place):
             return
         data_dir = place.data_dir
-        self._check_known()
+        self._check_known(data_dir)
         tfds_folders.check_writable(data_dir, self.name)
         try:
             tfds_folders.check_server(self.name)
@@ -120,7 +120,7 @@ class TfdsSet(sources.Provider):
     def _looked_at(self, data_dir):
         prepared = self._prepared(data_dir)
         if prepared is None:
-            self._check_known()
+            self._check_known(data_dir)
             raise self._not_prepared(data_dir)
         return tfds_looks.look(*prepared)
 
@@ -151,17 +151,20 @@ class TfdsSet(sources.Provider):
             raise UsageError(f"{self._flag} has several configurations: choose one of {names}")
         return prepared[0]
 
-    def _check_known(self):
-        """UsageError where TFDS has no such data set, configuration or version."""
+    def _check_known(self, data_dir):
+        """UsageError where TFDS has no such data set or configuration."""
         builder_class = _known(self.name)
         if builder_class is None:
             import tensorflow_datasets as tfds
 
+            root = sources.data_root(data_dir)
+            prepared = _below(os.path.join(root, self.name), f"{PREFIX}:{self.name}")
             close = difflib.get_close_matches(self.name, tfds.list_builders(with_community_datasets=False), 1)
-            hint = f"; did you mean {PREFIX}:{close[0]}?" if close else ""
+            hint = f"; did you mean {PREFIX}:{close[0]}?" if close and not prepared else ""
+            held = ", ".join(prepared) or "no prepared data set of that name"
             raise UsageError(
-                f"{self._flag}: TFDS has no data set of that name, and --data_dir no folder of one{hint}; a builder of "
-                "your own is imported with --plugins=MODULE"
+                f"{self._flag}: {root} holds {held}, and TFDS has none{hint}; prepare one of your own with `tfds build "
+                f"--data_dir={root}`, or import its builder with --plugins=MODULE"
             )
         configs = [config.name for config in builder_class.BUILDER_CONFIGS]
         if self.config and self.config not in configs:
@@ -196,6 +199,14 @@ def _folders(path):
 
 def _versions(path):
     return [name for name in _folders(path) if _VERSION.fullmatch(name)]
+
+
+def _below(above, name):
+    """The names of what is prepared in the folder of a data set, with configurations and versions."""
+    configs = [(os.path.join(above, config), f"{name}/{config}") for config in sorted(_folders(above))]
+    return [
+        f"{of}:{version}" for path, of in [(above, name), *configs] for version in sorted(_versions(path), key=_order)
+    ]
 
 
 def _order(version):

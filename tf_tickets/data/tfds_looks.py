@@ -87,14 +87,12 @@ def look(folder: str, name: str) -> Prepared:
     class_names.check(names, flag, "class")
     test, validation, notices = _mapped(name, splits, len(names))
     held = test is None
-    counts = {split: np.bincount(labels, minlength=len(names)) for split, labels in splits.items() if min(labels) >= 0}
+    counts = {split: np.bincount(labels, minlength=len(names)) for split, labels in splits.items() if labels.min() >= 0}
     _check_classes(flag, names, counts["train"], 2 if held else 1)
     tested = np.array([test_count(n) for n in counts["train"]]) if held else counts[test]
     train = counts["train"] - tested * held
     if held:
-        drawn = (
-            f"{sum(tested):,} images of its split train, a fifth of each class, drawn once, the same whatever the seeds"
-        )
+        drawn = f"{tested.sum():,} images of its split train, a fifth of each class, the same whatever the seeds"
         notices = [f"{name} has no split test or validation: it is tested on {drawn}", *notices]
     data_set = DataSet(
         name, names, _tuple(train + counts["validation"] if validation else train),
@@ -116,6 +114,7 @@ def _check_label(flag, features):
     """UsageError unless the features have a `label` of one class."""
     import tensorflow_datasets as tfds
 
+    features = features if isinstance(features, tfds.features.FeaturesDict) else {_called(features): features}
     there = ", ".join(sorted(features))
     if "label" not in features:
         raise UsageError(f"{flag} has no feature 'label', but {there}: {_OTHER_TASKS}")
@@ -156,11 +155,11 @@ def _shape(flag, image):
 
 def _mapped(name, splits, classes):
     """(the split that tests or None, whether validation is held out, sentences about the others)."""
-    unlabelled = [split for split, labels in splits.items() if min(labels) < 0]
+    unlabelled = [split for split, labels in splits.items() if labels.min() < 0]
     flag = f"--dataset={name}"
-    odd = next((split for split, labels in splits.items() if max(labels) >= classes), None)
+    odd = next((split for split, labels in splits.items() if labels.max() >= classes), None)
     if odd:
-        raise UsageError(f"{flag}: a label of its split {odd} is {max(splits[odd])}, and there are {classes} classes")
+        raise UsageError(f"{flag}: a label of its split {odd} is {splits[odd].max()}, and there are {classes} classes")
     if "train" not in splits or "train" in unlabelled:
         there = ", ".join(splits) or "none"
         problem = "its split train has images without labels"

@@ -72,15 +72,16 @@ def resolve_points(
 
 def _resolve(point, given, check):
     values = {**given, **point.values}
-    config = Config.from_values(**{**values, "dry_run": True})  # the runs themselves download what they need
+    config = Config.from_values(**values)
     check(point.command, config)
     plan.check_writable(config)
+    planning = config.replace(dry_run=True)  # the runs themselves download what they need
     known = options()
     words = (point.command, *(known[name].format(value) for name, value in values.items()), "--progress=log")
     if point.command == "train":
-        planned, _, folder = prepare(config)
+        planned, _, folder = prepare(planning)
         return Run(point, config, planned, folder, planned.control.trained_rounds, words)
-    planned = plan.resolve(config)
+    planned = plan.resolve(planning)
     return Run(point, config, planned, planned.folder(), config.pruning.rounds, words)
 
 
