@@ -73,7 +73,7 @@ def backbone_of(arrays):
     return {name: array for name, array in arrays.items() if not name.startswith("linear/")}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
 def test_first_the_head_moves_alone_and_then_all(search, backbone, optimizer):
     """No decay, no momentum and no statistics reach the backbone; the rewind point is where it joins."""
     folder = search(head_epochs=2, rewind="epoch:2", epochs=3, rounds=1, optimizer=optimizer, learning_rate=0.01)
@@ -118,7 +118,9 @@ def test_the_optimizer_is_empty_where_the_backbone_joins(first, whole):
     assert steps.told == [False, False]
 
 
-@pytest.mark.parametrize(("rewind", "again"), [("pretrained", 3), ("step:4", 2), ("epoch:3", 0)])
+@pytest.mark.parametrize(("rewind", "again"), [
+    pytest.param("pretrained", 3, marks=pytest.mark.slow), ("step:4", 2), ("epoch:3", 0),
+])  # fmt: skip
 def test_later_rounds_have_what_is_left_of_it(search, blocks, rewind, again):
     folder = search(head_epochs=3, rewind=rewind, rounds=2)
     per_epoch = -(-VALUES["images"] // VALUES["batch_size"])
@@ -141,7 +143,7 @@ def test_a_later_round_keeps_the_masked_backbone_through_it(search, backbone):
             np.testing.assert_array_equal(last[f"{name}/kernel"], expected)
 
 
-@pytest.mark.parametrize("rewind", ["pretrained", "epoch:2"])
+@pytest.mark.parametrize("rewind", ["pretrained", pytest.param("epoch:2", marks=pytest.mark.slow)])
 def test_frozen_statistics_stay_while_scale_and_shift_train(search, backbone, rewind):
     folder = search(batch_norm="frozen", rewind=rewind, rounds=2, learning_rate=0.01)
     for index in (0, 1):
@@ -195,7 +197,7 @@ def test_each_optimizer_moves_the_backbone_by_its_share_at_every_rate(optimizer,
 TUNED = {"head_epochs": 2, "backbone_learning_rate": 0.02, "batch_norm": "frozen", "rounds": 2, "rewind": "step:2"}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "adam"])
 def test_stopped_anywhere_it_ends_in_the_same_bits(backbone, tmp_path, monkeypatch, optimizer):
     monkeypatch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
     values = VALUES | TUNED | {"pretrained": backbone[0], "optimizer": optimizer, "batch_norm": "per_replica"}

@@ -80,7 +80,13 @@ def test_a_strided_pointwise_convolution_is_its_definition(size, channels):
     np.testing.assert_allclose(gradient[0, 0], np.einsum("nhwi,nhwo->io", chosen, 2 * expected), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# Deeper ResNets repeat the blocks of their family's others.
+DEEPER = ("resnet34", "resnet101", "resnet152")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name.endswith(DEEPER) else name for name in NETWORKS]
+)
 def test_no_network_has_keras_own(name):
     model = tt.models.build(name, classes=3, image_shape=(32, 32, 3), width=64 if name == "vit_small" else 8)
     found = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -137,12 +143,13 @@ def test_steps_of_the_usual_width_have_the_same_bits_again_and_again():
     assert (intra, inter, len(ends)) == (cores, 1, 1)
 
 
-def test_steps_of_small_batches_have_the_same_bits_whatever_the_threads():
+@pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.slow), "3"])
+def test_steps_of_small_batches_have_the_same_bits_whatever_the_threads(threads):
     cores = len(os.sched_getaffinity(0))
     intra, inter, ends = _steps("resnet18", 16, 32)
     assert (intra, inter, len(ends)) == (1, cores, 1)
-    for threads in ("1", "3"):  # how many a run may take, as a sweep says it
-        assert _steps("resnet18", 16, 32, TF_NUM_INTRAOP_THREADS=threads) == (1, int(threads), ends)
+    # how many a run may take, as a sweep says it
+    assert _steps("resnet18", 16, 32, TF_NUM_INTRAOP_THREADS=threads) == (1, int(threads), ends)
 
 
 def test_gradients_of_what_is_used_often_are_sums_of_two():
@@ -174,4 +181,4 @@ def test_sums_of_three_and_more_have_one_order_whatever_is_done_first(name, widt
 
 
 def test_threads_that_the_environment_gives_operations_stand():
-    assert _steps(4, 10, TF_NUM_INTRAOP_THREADS="2", TF_NUM_INTEROP_THREADS="1")[:2] == (2, 1)
+    assert _steps("resnet18", 4, 10, TF_NUM_INTRAOP_THREADS="2", TF_NUM_INTEROP_THREADS="1")[:2] == (2, 1)
