@@ -16,7 +16,7 @@ import trees
 from conftest import ROOT
 
 import tf_tickets as tt
-from tf_tickets import own_networks, plugins, runs
+from tf_tickets import own_networks, plugins, runs, runtime
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
 from tf_tickets.models import builder, own_layers, own_model, state
@@ -355,8 +355,9 @@ def test_its_ticket_needs_no_code_of_the_users(run, tmp_path, shop):
     images = np.random.default_rng(0).integers(0, 17, (4, 8, 8, 1), np.uint8)
     served = tf.saved_model.load(str(place / "ticket")).signatures["serving_default"](images=tf.constant(images))
     np.testing.assert_allclose(served["probabilities"], ticket.predict(images), rtol=0, atol=1e-5)
-    text = tt.export(str(place / "ticket"), out=tmp_path / "files")
-    assert "tflite" in text and "the runtime does not know" in text
+    assert "runtime.npz" in tt.export(str(place / "ticket"), out=tmp_path / "files")
+    network = runtime.load(str(place / "ticket"))
+    np.testing.assert_allclose(network.predict(images), ticket.predict(images), rtol=0, atol=1e-5)
 
 
 def test_killed_on_the_command_line_it_goes_on_with_the_same_bits(run, tmp_path, shop):
@@ -421,6 +422,7 @@ def test_a_layer_of_the_users_own_is_masked_and_its_ticket_names_the_module(shop
     assert stops.assert_stopping_changes_nothing(command, config, tmp_path / "parts", after=(1, 2, 40)) >= 2
     folder = command(config).folder
     ticket = tt.Ticket.load(os.path.join(folder, "ticket"))
+    assert "the runtime does not know mixer (Mixer)" in tt.export(ticket.folder, out=tmp_path / "files")
     assert list(ticket.masks) == ["separable_conv2d.depthwise", "separable_conv2d.pointwise", "conv2d", "mixer"]
     assert not ticket.masks["mixer"].all() and not ticket.trained["mixer/kernel"][~ticket.masks["mixer"]].any()
     images = np.random.default_rng(0).integers(0, 17, (40, 8, 8, 1), np.uint8)

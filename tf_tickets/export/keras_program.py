@@ -1,7 +1,7 @@
 """The program that `tf_tickets.runtime` executes, read off the Keras network: operations and settings, no weights."""
 
 from tf_tickets.backend import keras
-from tf_tickets.models import layers
+from tf_tickets.models import keras_layers, layers, own_layers
 
 
 def of(model: keras.Model) -> list[dict] | None:
@@ -14,21 +14,25 @@ def of(model: keras.Model) -> list[dict] | None:
       List of dicts with name, operation, inputs and settings, in order, as `runtime.program` reads it; None for
       networks that hold what the runtime does not know, such as attention.
     """
-    nodes = []
+    nodes, stands_for = [], {}
     for layer in model.layers:
+        tensors = layer.inbound_nodes[0].keras_inputs
+        inputs = [stands_for.get(name, name) for name in (tensor._keras_history.layer.name for tensor in tensors)]
+        if isinstance(layer, _NOTHING):
+            stands_for[layer.name] = inputs[0]
+            continue
         known = _operation(layer)
         if known is None:
             return None
         operation, settings = known
-        tensors = layer.inbound_nodes[0].keras_inputs
-        inputs = [tensor._keras_history.layer.name for tensor in tensors]
         nodes.append({"name": layer.name, "operation": operation, "inputs": inputs, **settings})
     return nodes
 
 
 def unknown(model: keras.Model) -> str | None:
     """The first layer that the runtime does not execute, by name and class; None where `of` gives a program."""
-    layer = next((layer for layer in model.layers if _operation(layer) is None), None)
+    executed = (layer for layer in model.layers if not isinstance(layer, _NOTHING))
+    layer = next((layer for layer in executed if _operation(layer) is None), None)
     return None if layer is None else f"{layer.name} ({type(layer).__name__})"
 
 
@@ -93,9 +97,22 @@ def _max_pool(layer):
     return "max_pool", {"size": int(layer.pool_size[0]), "stride": int(layer.strides[0])}
 
 
+def _dense(layer):
+    return ("dense", _kernel(layer)) if layer.use_bias else None
+
+
+def _called(layer):
+    """Of functions of TensorFlow the sum of two tensors alone."""
+    added = layer.get_config()["function"] in ("__operators__.add", "math.add")
+    return ("add", {}) if added and len(layer.inbound_nodes[0].keras_inputs) == 2 else None
+
+
 def _similarity(layer):
     return "similarity", {**_kernel(layer), "kind": layer.kind, "kappa": float(layer.kappa)}
 
+
+# What does nothing where nothing is trained.
+_NOTHING = keras_layers.StatelessDropout
 
 # Keras' class -> its operation of the runtime with the settings; None where a setting is one that the runtime lacks.
 _OPERATIONS = {
@@ -112,6 +129,7 @@ _OPERATIONS = {
     keras.layers.Resizing: _resize,
     keras.layers.MaxPooling2D: _max_pool,
     keras.layers.GlobalAveragePooling2D: lambda layer: ("mean", {}),
-    keras.layers.Dense: lambda layer: ("dense", _kernel(layer)),
+    keras.layers.Dense: _dense,
+    own_layers.TFOpLambda: _called,
     layers.SimilarityHead: _similarity,
 }
