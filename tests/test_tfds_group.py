@@ -23,7 +23,7 @@ from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments import plan
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings import cli
-from tf_tickets.settings.groups import Data
+from tf_tickets.settings.data_group import Data
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

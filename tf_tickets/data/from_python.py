@@ -10,7 +10,7 @@ from tf_tickets.data.image_arrays import ImageArrays
 from tf_tickets.data.table import PictureTable, Row
 from tf_tickets.errors import UsageError, shown
 from tf_tickets.lazy_modules import np
-from tf_tickets.settings.groups import Data
+from tf_tickets.settings.data_group import Data
 
 if typing.TYPE_CHECKING:
     import pandas

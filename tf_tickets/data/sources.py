@@ -11,7 +11,7 @@ from tf_tickets.data.own import Pictures
 from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
 from tf_tickets.registry import DATASETS
-from tf_tickets.settings.groups import Data
+from tf_tickets.settings.data_group import Data
 from tf_tickets.settings.places import FLAGS, Place
 
 

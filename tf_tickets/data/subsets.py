@@ -13,7 +13,7 @@ import numpy as np
 
 from tf_tickets import seeds, storage
 from tf_tickets.errors import UsageError
-from tf_tickets.settings.groups import Data
+from tf_tickets.settings.data_group import Data
 
 
 @dataclasses.dataclass(frozen=True)

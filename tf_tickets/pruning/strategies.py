@@ -21,7 +21,8 @@ from tf_tickets.pruning.control import IMP, RETRAIN, TRAIN, TRAIN_OR_RETRAIN, Co
 from tf_tickets.pruning.given import Plan, Ticket
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.groups import Choice, Data, Pruning, Run, Training
+from tf_tickets.settings.data_group import Data
+from tf_tickets.settings.groups import Choice, Pruning, Run, Training
 
 
 @CONTROLS.register("none")

@@ -9,7 +9,7 @@ from tf_tickets.registry import COMMANDS, DATASETS
 from tf_tickets.runs import REFIT, RIVAL
 from tf_tickets.settings import places
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.groups import Data
+from tf_tickets.settings.data_group import Data
 
 _REFIT, _RIVAL = f"-{REFIT}", f"-{RIVAL}"
 # What tables and figures call the dense network that is trained as long as all rounds of a search.

@@ -15,7 +15,8 @@ from tf_tickets import plugins
 from tf_tickets.errors import UsageError, shown
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings import conflicts, flagfiles
-from tf_tickets.settings.groups import FULL_ROUNDS, Choice, Data, Network, Pruning, Run, Training
+from tf_tickets.settings.data_group import Data
+from tf_tickets.settings.groups import FULL_ROUNDS, Choice, Network, Pruning, Run, Training
 from tf_tickets.settings.inputs import Command
 from tf_tickets.settings.options import Option, accepted, checked
 

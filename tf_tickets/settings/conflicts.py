@@ -5,7 +5,8 @@ import typing
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import CONTROLS, DATASETS, NETWORKS, STARTS
 from tf_tickets.settings.checks import rewind_parts
-from tf_tickets.settings.groups import IMAGENET, Choice, Data, Network, Pruning, Run, Training
+from tf_tickets.settings.data_group import Data
+from tf_tickets.settings.groups import IMAGENET, Choice, Network, Pruning, Run, Training
 
 
 class _Settings(typing.Protocol):
