@@ -211,6 +211,12 @@ def inference():
     return keras.Model(images, layers.Dense(10)(layers.Flatten()(x)))
 
 
+def single():
+    images = keras.Input(SHAPE)
+    x = layers.Flatten()(layers.Concatenate()([layers.Conv2D(2, 3)(images)]))
+    return keras.Model(images, layers.Dense(10)(x))
+
+
 class Derived(keras.Model):
     def call(self, images):
         return images
@@ -242,6 +248,7 @@ WRONG = {
     "is not built": (lambda: keras.Sequential([layers.Conv2D(2, 3), layers.Dense(10)]), "keras.Input((height"),
     "is a RandomFlip": (lambda: sequential(layers.RandomFlip(), layers.Conv2D(2, 3)), "give --augment"),
     "is a GaussianNoise": (lambda: sequential(layers.GaussianNoise(0.1), layers.Conv2D(2, 3)), "use Dropout"),
+    "is called on one tensor": (single, "leave it out"),
     "has a kernel_constraint": (lambda: sequential(layers.Conv2D(2, 3, kernel_constraint="max_norm")), "leave it out"),
     "has an activation of your own": (lambda: sequential(layers.Conv2D(2, 3, activation=tf.nn.crelu)), "'relu'"),
     "is a Unknown": (lambda: sequential(Unknown(2, 3)), "put its class under tt.models.register_layer"),
@@ -441,7 +448,7 @@ def test_mobilenet_at_96_pixels_through_rounds(tmp_path, monkeypatch):
     def build(classes, image_shape):
         base = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=image_shape)
         images = keras.Input(image_shape)
-        x = keras.applications.mobilenet_v2.preprocess_input(layers.Concatenate()([images] * 1))
+        x = keras.applications.mobilenet_v2.preprocess_input(images)
         x = layers.GlobalAveragePooling2D()(base(x))
         return keras.Model(images, layers.Dense(classes)(layers.Dropout(0.2)(x)))
 

@@ -88,8 +88,11 @@ class Flattened:
             named = {key: functional.argument_of(value, self._names) for key, value in kwargs.items()}
         except ValueError as error:
             raise UsageError(f"its layer {said} ({kind}) {error}") from None
+        is_operation = kind in ("TFOpLambda", "SlicingOpLambda")
+        if not is_operation and given and isinstance(given[0], list) and len(given[0]) == 1:
+            raise UsageError(f"its layer {said} ({kind}) is called on one tensor, which it gives back: leave it out")
         function = settings.get("function")
-        if function is not None and kind in ("TFOpLambda", "SlicingOpLambda"):
+        if is_operation:
             if function not in own_layers.OPERATIONS:
                 raise UsageError(
                     f"its layer {said} is tf.{function}, which is not taken: use layers of keras.layers, or a class of "
