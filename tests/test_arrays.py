@@ -146,7 +146,7 @@ def test_everything_that_makes_the_content_is_in_the_name():
     order = [1, 0, *range(2, 20)]
     digests = [
         digest(), digest(x=changed), digest(x=X[order]), digest(y=1 - Y), digest(test=(TEST[0][::-1], TEST[1])),
-        digest(class_names=("cat", "fox")), digest(y=1 - Y, class_names=CLASSES[::-1]), digest(test=None),
+        digest(class_names=("cat", "fox")), digest(y=1 - Y, test=(TEST[0], 1 - TEST[1]), class_names=CLASSES[::-1]), digest(test=None),
         digest(x=X.reshape(20, 4, 16, 3), test=(TEST[0].reshape(6, 4, 16, 3), TEST[1])),
     ]  # fmt: skip
     assert len(set(digests)) == len(digests)
@@ -447,3 +447,10 @@ def test_a_tf_data_set_that_cannot_be_used_is_refused(make, message):
 
 def test_a_tf_data_set_is_no_array():
     refused(lambda: tt.data.from_arrays(dataset(), Y), "a tf.data.Dataset is no array; give it to tt.data.from_dataset")
+
+
+def test_one_network_is_trained_on_given_images(tmp_path):
+    data = given()
+    run = tt.train(tt.Config(**SMALL | {"rounds": 1}, out=str(tmp_path)), data=data)
+    # They are known for as long as the program keeps them.
+    assert "arrays-vgg11" in run.folder and tt.evaluate(run)["n"].max() == 6

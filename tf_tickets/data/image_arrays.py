@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 import typing
 import zipfile
@@ -90,17 +89,13 @@ class ImageArrays:
         facts = own.facts("arrays", self.classes, pictures, (height, width, channels), source="arrays", stem=stem)
         return own.Pictures(facts, pictures, "given as arrays", tuple(notices))
 
-    @functools.cached_property
-    def _class_digest(self):
-        return hashlib.sha256(json.dumps(self.classes).encode("utf-8")).hexdigest()
-
     def _picture(self, row):
         part = "train" if row < self.train_images else "test"
         label, image = int(self.labels[row]), self.images[row]
         height, width, channels = map(int, image.shape)
         pixels = hashlib.sha256(b"%d %d %d uint8 " % image.shape + image.tobytes()).hexdigest()
-        # Of the same images classes in another order are another task: their logits stand elsewhere.
-        content = hashlib.sha256(f"{pixels} {label} {self._class_digest}".encode()).hexdigest()
+        # Names of classes are in the id. In another order they are another task: their logits stand elsewhere.
+        content = hashlib.sha256(f"{pixels} {label}".encode()).hexdigest()
         facts = photographs.Facts(width, height, channels, content, pixels, False)
         number = row if part == "train" else row - self.train_images
         return own.Picture(f"{part}/{self.classes[label]}/{number:06d}", label, part, None, facts)
