@@ -51,7 +51,7 @@ def with_model(config: Config, model: typing.Any) -> Config:
 
 
 def _named(config, given):
-    facts = facts_of(config.data)
+    facts = facts_of(config.data, config.run.dry_run)
     data_set = architecture.as_seen(config.network, facts)
     size = None if data_set.encoded else config.network.image_size
     shape = architecture.enlarged(data_set.image_shape, size) if size else tuple(data_set.image_shape)
