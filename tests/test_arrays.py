@@ -146,7 +146,9 @@ def test_everything_that_makes_the_content_is_in_the_name():
     order = [1, 0, *range(2, 20)]
     digests = [
         digest(), digest(x=changed), digest(x=X[order]), digest(y=1 - Y), digest(test=(TEST[0][::-1], TEST[1])),
-        digest(class_names=("cat", "fox")), digest(y=1 - Y, test=(TEST[0], 1 - TEST[1]), class_names=CLASSES[::-1]), digest(test=None),
+        digest(class_names=("cat", "fox")),
+        digest(y=1 - Y, test=(TEST[0], 1 - TEST[1]), class_names=CLASSES[::-1]),
+        digest(test=None),
         digest(x=X.reshape(20, 4, 16, 3), test=(TEST[0].reshape(6, 4, 16, 3), TEST[1])),
     ]  # fmt: skip
     assert len(set(digests)) == len(digests)
