@@ -65,7 +65,7 @@ def test_a_data_set_is_a_choice_and_in_the_help_once_it_is_registered():
     with pytest.raises(UsageError, match="--dataset=toy is not one of"):
         tt.Config.from_values(dataset="toy")
     registered()
-    assert ", arrays, toy]" in cli.help_text()
+    assert ", arrays, toy, tfds:NAME]" in cli.help_text()
     with pytest.raises(UsageError, match="did you mean toy"):
         tt.Config.from_values(dataset="tay")
     assert tt.Config.from_values(probe="digits,toy").command.probe == "digits,toy"

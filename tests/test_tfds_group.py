@@ -24,6 +24,7 @@ from tf_tickets.experiments import plan
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings import cli
 from tf_tickets.settings.data_group import Data
+from tf_tickets.settings.places import Place
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -61,7 +62,7 @@ def config_of(name, data_dir, out, **changes):
 
 
 def facts(name, data_dir):
-    return DATASETS[f"tfds:{name}"].facts_in(str(data_dir))
+    return DATASETS[f"tfds:{name}"].facts_in(Place(data_dir=str(data_dir)))
 
 
 @pytest.mark.parametrize("name", ["small", "photos", "whole"])
@@ -128,7 +129,7 @@ def test_the_test_part_of_train_is_a_fifth_of_each_class_and_always_the_same(pre
     again = sources.load("tfds:whole:1.0.0", prepared)
     assert np.bincount(source.test_labels).tolist() == [2, 2, 2] and np.bincount(source.labels).tolist() == [8, 8, 8]
     assert not set(source.ids) & set(source.test_ids) and source.test_ids == again.test_ids
-    assert source.notices == DATASETS["tfds:whole"].notices_in(prepared)
+    assert source.notices == DATASETS["tfds:whole"].notices_in(Place(data_dir=prepared))
 
 
 def test_validation_beside_test_is_held_out_unless_told_otherwise(tmp_path):
