@@ -1,5 +1,6 @@
 """The library as a Python program or a notebook uses it."""
 
+import dataclasses
 import inspect
 import os
 import pathlib
@@ -52,6 +53,8 @@ def test_settings_are_given_by_name():
         tt.Config(epoch=7)
     with pytest.raises(UsageError, match="--epochs=0 "):
         tt.Config(epochs=0)
+    with pytest.raises(UsageError, match=r"Config\(data=\) takes a Data, not a int; .* tt.imp\(config, data="):
+        tt.Config(data=3)
 
 
 def test_all_that_is_public_is_there_and_listed():
@@ -150,3 +153,12 @@ def test_one_path_stands_for_a_list_of_it_and_no_settings_are_refused(run, tmp_p
     assert tt.export(run, "runtime", out=tmp_path / "files").splitlines()[1].startswith("runtime")
     with pytest.raises(UsageError, match="str is no Config"):
         tt.imp("digits")
+
+
+def test_a_run_says_which_network_its_ticket_is_where_the_table_does_not(run, monkeypatch, tmp_path):
+    assert "ticket" not in repr(run).lower()
+    values = SMALL | {"rival": "long_dense", "validation": "0.3", "refit": True, "out": str(tmp_path)}
+    judged = tt.imp(tt.Config(**values))
+    assert judged.verdict.sentence() in repr(judged) and "trained again on all images" in repr(judged)
+    dense = dataclasses.replace(judged, exports_rival=True)
+    assert "The ticket is the dense network trained as long." in repr(dense)

@@ -189,6 +189,21 @@ def test_fresh_weights_are_drawn_by_the_seed_and_loaded_ones_are_the_start():
     assert taken(build)[0] != name
 
 
+def test_a_model_given_from_python_is_a_pretrained_one(tmp_path, capsys):
+    body = [layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU()]
+    model = sequential(*body)
+    values = {"dataset": "digits", "per_class": 4, "batch_size": 20, "progress": "none", "tensorboard": False}
+    asked = {"rewind": "pretrained", "batch_norm": "frozen", "head_epochs": 1, "epochs": 2, "rounds": 2}
+    config = tt.Config.unchecked(**values, **asked, out=str(tmp_path))
+    ticket = tt.imp(config, model=model).ticket
+    kernel, mask = model.layers[0].kernel.numpy(), ticket.masks["conv2d"]
+    np.testing.assert_array_equal(ticket.rewound["conv2d/kernel"], np.where(mask, kernel, 0.0))
+    with pytest.raises(UsageError, match="--head_epochs=1 needs a backbone that is trained"):
+        tt.imp(config, model=lambda: sequential(*[layers.Conv2D(4, 3)]))
+    tt.train(tt.Config(**values, control="probe", out=str(tmp_path)), model=model)
+    assert "as first drawn" not in capsys.readouterr().err
+
+
 def twice():
     images, convolution = keras.Input(SHAPE), layers.Conv2D(1, 3, padding="same", name="both")
     return keras.Model(images, layers.Dense(10)(layers.Flatten()(convolution(convolution(images)))))

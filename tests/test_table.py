@@ -205,6 +205,10 @@ def test_splits_of_a_frame(rows):
     assert data.pictures.data_set.test_counts == (1, 1)
     data.save("saved.csv")
     assert pathlib.Path("saved.csv").read_text().splitlines()[:2] == ["file,label,split", "a/0.png,cat,train"]
+    named = tt.data.from_dataframe(frame(rows).assign(split=splits), label="kind", root="pictures")
+    assert named.pictures.digest == data.pictures.digest
+    apart = tt.data.from_dataframe(frame(rows).assign(split=splits), label="kind", split=None, root="pictures")
+    assert apart.pictures.digest != data.pictures.digest
 
 
 @pytest.mark.parametrize(("change", "arguments", "message"), [

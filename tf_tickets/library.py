@@ -44,7 +44,17 @@ class Run(Result):
         """Its folder and its rounds as text."""
         from tf_tickets.report import tables
 
-        return f"<Run: {self.folder}>\n{tables.format_table(self._frame)}"
+        return "\n".join([f"<Run: {self.folder}>", tables.format_table(self._frame), *self._ending])
+
+    @property
+    def _ending(self):
+        """What the ticket is, where it is not the chosen round of the table, and the verdict on the rival."""
+        lines = [self.verdict.sentence()] if self.verdict else []
+        if self.exports_rival:
+            lines.append("The ticket is the dense network trained as long.")
+        if self.refits:
+            lines.append("The ticket was trained again on all images of the subset, those held out included.")
+        return lines
 
     def _repr_html_(self) -> str:
         from tf_tickets.plotting import canvas

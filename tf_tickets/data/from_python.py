@@ -75,7 +75,7 @@ def from_dataset(
 
 
 def from_dataframe(
-    frame: pandas.DataFrame, *, path: str = "file", label: str = "label", split: str | None = None,
+    frame: pandas.DataFrame, *, path: str = "file", label: str = "label", split: str | None = "split",
     root: str | os.PathLike[str] | None = None,
 ) -> PictureTable:  # fmt: skip
     """Picture files that a DataFrame lists; pictures that no row names are passed over.
@@ -84,7 +84,8 @@ def from_dataframe(
       frame: one row for each picture.
       path: the column of the files' paths.
       label: the column of classes: text, or whole numbers, which name themselves.
-      split: the column of train, validation and test; None: a fifth of each class tests, chosen by content.
+      split: the column of train, validation and test, where there is one; without, or None, a fifth of each class
+        tests, chosen by content.
       root: the folder that relative paths start from; None: the current one, or what absolute paths share.
 
     Returns:
@@ -98,6 +99,8 @@ def from_dataframe(
 
     if not isinstance(frame, pandas.DataFrame):
         raise UsageError(f"frame: a {type(frame).__name__} is no DataFrame; for arrays use tt.data.from_arrays")
+    if split == "split" and split not in frame.columns:
+        split = None
     columns = {"path": path, "label": label} | ({} if split is None else {"split": split})
     for argument, column in columns.items():
         if column not in frame.columns:

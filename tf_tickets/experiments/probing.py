@@ -20,6 +20,7 @@ from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import inference
 from tf_tickets.notices import say
 from tf_tickets.pruning import round_masks, wrapping
+from tf_tickets.registry import NETWORKS
 
 PENALTY_COLUMNS = ("inverse_penalty", "held_out_accuracy", "chosen")
 
@@ -48,7 +49,8 @@ def fit_round(plan: Plan, folder: runs.RunFolder, ticket: Ticket | None, *, stop
     wrapping.write_state(session.steps.model, start, masks)
     if len(np.unique(session.train.labels)) < 2:
         raise UsageError(f"--control={plan.config.pruning.control} needs training images of at least two classes")
-    if not ticket and not plan.config.network.pretrained:
+    network = plan.config.network
+    if not ticket and not network.pretrained and not NETWORKS[network.model].trained:
         say("the features are of a network as first drawn: give --pretrained=FILE or --ticket=DIR for others")
     features = Features(session, stop)
     seen = {"training": _finite(features, session.train, "training", plan)}  # what nobody can fit leaves no folder

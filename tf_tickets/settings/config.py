@@ -60,6 +60,12 @@ class Config:
     def __init__(self, **values: typing.Any):
         """Settings by name, as `from_values` takes them; or whole groups by theirs, which are not checked."""
         groups = {name: values.pop(name, cls()) for name, cls in GROUPS.items()}
+        for name, cls in GROUPS.items():
+            if not isinstance(groups[name], cls):
+                raise UsageError(
+                    f"Config({name}=) takes a {cls.__name__}, not a {type(groups[name]).__name__}; images and networks "
+                    "are given to the call: tt.imp(config, data=..., model=...)"
+                )
         if values:
             flat = {name: getattr(groups[option.group], name) for name, option in options().items()}
             made = Config.from_values(**flat | values)
