@@ -26,6 +26,8 @@ def confidences(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 def fitted(logits: np.ndarray, labels: np.ndarray, method: str) -> dict:
     """The temperature under which labels are most likely (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
+    Where every image is right none is: the likelihood rises for ever as it falls. It stays 1 then.
+
     Args:
       logits: float [n, classes], of images that the network was not trained on.
       labels: int [n].
@@ -47,10 +49,13 @@ def fitted(logits: np.ndarray, labels: np.ndarray, method: str) -> dict:
 
     # Of log T, in which the loss has one minimum as well: it is convex in 1 / T.
     bounds = math.log(COLDEST), math.log(HOTTEST)
-    best = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    if np.array_equal(logits.argmax(axis=1), labels):  # the colder the likelier: they say nothing of the next mistake
+        logarithm = 0.0
+    else:
+        logarithm = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x
     return {
-        "temperature": min(max(math.exp(best.x), COLDEST), HOTTEST), "method": method, "images": len(labels),
-        "loss": max(float(best.fun), 0.0), "loss_before": max(loss(0.0), 0.0),
+        "temperature": min(max(math.exp(logarithm), COLDEST), HOTTEST), "method": method, "images": len(labels),
+        "loss": max(loss(logarithm), 0.0), "loss_before": max(loss(0.0), 0.0),
     }  # fmt: skip
 
 

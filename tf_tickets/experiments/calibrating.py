@@ -48,8 +48,8 @@ def calibrate(
     if not team.chief:
         return
     fitted = calibration.fitted(logits, labels, method)
-    if fitted["loss"] < 1e-6:
-        say("WARNING: all images held out are predicted as they are: they are too few to know a temperature from")
+    if np.array_equal(logits.argmax(axis=1), labels):
+        say("WARNING: all images held out are predicted as they are: no temperature can be known from them, it stays 1")
     elif fitted["temperature"] > HOTTEST / 1.01:
         say("WARNING: the temperature is the highest there is: images held out are predicted no better than by chance")
     storage.write_json(target.calibration, storage.seal(fitted))
