@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.backend import Devices, tf
-from tf_tickets.errors import DivergedError, StateError
+from tf_tickets.errors import DivergedError, StateError, UsageError
 from tf_tickets.experiments import artefacts, opening
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
@@ -113,6 +113,11 @@ def train_round(
         except DivergedError as error:
             raise DivergedError(f"{training_round.name}: {error}") from None
         except tf.errors.OpError as error:
+            if plan.config.run.jit and "deterministic XLA" in error.message:
+                raise UsageError(
+                    "--jit: TensorFlow compiles no gradient of max-pooling that has the same bits each time; leave --jit "
+                    "out, or add --nodeterministic"
+                ) from None
             raise session.unreadable or error from None
     seconds, trained = time.monotonic() - trained_from, rows[-1]["epoch"] * plan.steps_per_epoch - step
     session.finish(folder, training_round, rows, artefacts.timing(plan, began, seconds, trained))
