@@ -52,7 +52,8 @@ def fitted(logits: np.ndarray, labels: np.ndarray, method: str) -> dict:
     if np.array_equal(logits.argmax(axis=1), labels):  # the colder the likelier: they say nothing of the next mistake
         logarithm = 0.0
     else:
-        logarithm = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x
+        best = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+        logarithm = float(best.x)  # pyright: ignore[reportAttributeAccessIssue]  of an OptimizeResult
     return {
         "temperature": min(max(math.exp(logarithm), COLDEST), HOTTEST), "method": method, "images": len(labels),
         "loss": max(loss(logarithm), 0.0), "loss_before": max(loss(0.0), 0.0),

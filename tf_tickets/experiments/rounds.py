@@ -113,14 +113,19 @@ def train_round(
         except DivergedError as error:
             raise DivergedError(f"{training_round.name}: {error}") from None
         except tf.errors.OpError as error:
-            if plan.config.run.jit and "deterministic XLA" in error.message:
-                raise UsageError(
-                    "--jit: TensorFlow compiles no gradient of max-pooling that has the same bits each time; leave --jit "
-                    "out, or add --nodeterministic"
-                ) from None
-            raise session.unreadable or error from None
+            raise session.unreadable or _not_compiled(plan, error) or error from None
     seconds, trained = time.monotonic() - trained_from, rows[-1]["epoch"] * plan.steps_per_epoch - step
     session.finish(folder, training_round, rows, artefacts.timing(plan, began, seconds, trained))
+
+
+def _not_compiled(plan, error):
+    """The UsageError where XLA has no kernel with the same bits each time, or None."""
+    if not plan.config.run.jit or "deterministic XLA" not in error.message:
+        return None
+    return UsageError(
+        "--jit: TensorFlow compiles no gradient of max-pooling that has the same bits each time; leave --jit out, or "
+        "add --nodeterministic"
+    )
 
 
 class _Beginning(typing.NamedTuple):
