@@ -20,6 +20,7 @@ from tf_tickets import own_networks, plugins, runs, runtime
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
 from tf_tickets.models import builder, own_layers, own_model, state
+from tf_tickets.report import command
 from tf_tickets.runtime import files
 from tf_tickets.training import checkpoints
 
@@ -202,6 +203,13 @@ def test_a_model_given_from_python_is_a_pretrained_one(tmp_path, capsys):
         tt.imp(config, model=lambda: sequential(*[layers.Conv2D(4, 3)]))
     tt.train(tt.Config(**values, control="probe", out=str(tmp_path)), model=model)
     assert "as first drawn" not in capsys.readouterr().err
+
+
+def test_the_last_line_names_formats_that_there_are(tmp_path, capsys):
+    values = {"dataset": "digits", "per_class": 4, "progress": "none", "tensorboard": False, "epochs": 1, "rounds": 2}
+    config = tt.Config(**values, rewind="init", out=str(tmp_path))
+    command.print_run(tt.imp(config, model=sequential(layers.Conv2D(4, 3))))  # the runtime does not know Flatten
+    assert capsys.readouterr().out.endswith("--format=tflite\n")
 
 
 def twice():

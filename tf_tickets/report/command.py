@@ -151,13 +151,16 @@ def _ending(result, folder):
         )
     kind = "the dense network" if result.exports_rival else f"round {result.chosen}"
     ticket, pictures = shlex.quote(folder.ticket), "PICTURE.png"
+    document = os.path.join(folder.ticket, runs.DOCUMENT)
+    known = not os.path.exists(document) or storage.read_json(document).get("program", True) is not None
+    formats = "runtime,tflite" if known else "tflite"  # tf_tickets.runtime does not know all of its layers
     program = "python -m tf_tickets.main"
     if config.run.plugins:
         program += f" --plugins={shlex.quote(config.run.plugins)}"
     return "\n".join([
         *lines, f"ticket: {folder.ticket}, {kind}",
         f"next: {program} predict {ticket} {pictures}",
-        f"      {program} export {ticket} --format=runtime,tflite",
+        f"      {program} export {ticket} --format={formats}",
     ])  # fmt: skip
 
 
