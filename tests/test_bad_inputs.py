@@ -185,10 +185,3 @@ def test_bad_input_is_one_line_and_touches_nothing(made, tmp_path, number, monke
 def test_flags_that_pretrain_refuses_are_refused_before_tensorflow_loads(command, tmp_path, flag):
     done = command(tmp_path, "pretrain", *DIGITS, flag)
     assert done.returncode == 2 and flag.split("=")[0] in done.stderr and tree(tmp_path) == {}
-
-
-def test_a_compiled_step_that_would_have_other_bits_each_time_is_refused_in_one_line(command, tmp_path):
-    words = ["--dataset=digits", "--model=vgg11", "--width=4", "--per_class=5", "--epochs=1", "--rounds=2"]
-    ran = command(tmp_path, *words, "--rewind=init", "--jit", f"--out={tmp_path}", "--notensorboard", "--progress=none")
-    assert ran.returncode == 2 and "--jit: TensorFlow compiles no gradient of max-pooling" in ran.stderr
-    assert "Traceback" not in ran.stderr

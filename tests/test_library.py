@@ -162,3 +162,8 @@ def test_a_run_says_which_network_its_ticket_is_where_the_table_does_not(run, mo
     assert judged.verdict.sentence() in repr(judged) and "trained again on all images" in repr(judged)
     dense = dataclasses.replace(judged, exports_rival=True)
     assert "The ticket is the dense network trained as long." in repr(dense)
+
+
+def test_a_compiled_step_that_would_have_other_bits_each_time_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--jit: TensorFlow compiles no gradient of max-pooling"):
+        tt.imp(tt.Config(**SMALL, jit=True, out=str(tmp_path)))
