@@ -10,7 +10,7 @@ from PIL import Image
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
-from tf_tickets.data import folder, photographs, sources
+from tf_tickets.data import encoding, folder, photographs, sources
 from tf_tickets.errors import UsageError
 
 ONE_ROUND = {
@@ -158,10 +158,10 @@ def test_large_photographs_are_shrunk_once_and_plain_files_kept(tmp_path):
     import io
 
     large = save(tmp_path / "large.png", pixels(1, (700, 1100, 3)))
-    found = Image.open(io.BytesIO(photographs.encoded(str(large), 3)))
+    found = Image.open(io.BytesIO(encoding.encoded(str(large), 3)))
     assert found.size == (805, 512) and found.format == "PNG"
     plain = save(tmp_path / "plain.jpg", pixels(1, (100, 80, 3)))
-    assert photographs.encoded(str(plain), 3) == plain.read_bytes()
+    assert encoding.encoded(str(plain), 3) == plain.read_bytes()
 
 
 def damage(kind):

@@ -15,7 +15,7 @@ from torture.odd_pictures import exif
 import tf_tickets as tt
 from tf_tickets import stopping, storage
 from tf_tickets.backend import tf
-from tf_tickets.data import class_folders, folder, photographs, sources, unlabelled
+from tf_tickets.data import class_folders, encoding, folder, photographs, sources, unlabelled
 from tf_tickets.errors import StopRequested, UsageError
 from tf_tickets.experiments import opening, plan, plan_pictures, plan_text
 
@@ -349,11 +349,11 @@ def test_what_tensorflow_does_not_decode_is_encoded_anew_with_the_same_pixels(tm
     with pytest.raises(tf.errors.InvalidArgumentError):
         tf.io.decode_image((tmp_path / "cut.png").read_bytes())
     kept = set()
-    data = photographs.encoded(str(tmp_path / "cut.png"), 3, kept)
+    data = encoding.encoded(str(tmp_path / "cut.png"), 3, kept)
     np.testing.assert_array_equal(tf.io.decode_image(data), np.asarray(noise(3, 100, 80)))
     assert not kept
     (tmp_path / "whole.png").write_bytes(whole.getvalue())
-    assert photographs.encoded(str(tmp_path / "whole.png"), 3, kept) == whole.getvalue()
+    assert encoding.encoded(str(tmp_path / "whole.png"), 3, kept) == whole.getvalue()
     assert kept == {str(tmp_path / "whole.png")}
 
 

@@ -1,6 +1,7 @@
 """Any data set of TFDS with images and classes: what is known of it, how it is drawn, and whole runs of it."""
 
 import dataclasses
+import io
 import os
 import shutil
 import subprocess
@@ -124,6 +125,33 @@ def test_images_are_those_that_tfds_gives(prepared):
     assert set(stored) == {example["image"].getvalue() for _, example in tfds_sets.pictures(8)}
 
 
+def test_photographs_are_what_they_are_in_a_folder(tmp_path):
+    from PIL import Image
+
+    turned, large = Image.Exif(), np.random.default_rng(3).integers(0, 256, (700, 900, 3), np.uint8)
+    turned[274] = 6  # stored lying on its side
+    for label, name in enumerate(CLASSES):
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        pixels = np.asarray(Image.open(io.BytesIO(tfds_sets.photograph(label, 5))))
+        Image.fromarray(pixels).save(tmp_path / "folder" / name / "turned.jpg", exif=turned)
+        Image.fromarray(large // (label + 1)).save(tmp_path / "folder" / name / "large.png")
+        (tmp_path / "folder" / name / "plain.jpg").write_bytes(tfds_sets.photograph(label, 6))
+    examples = [
+        (path.stem + path.parent.name, {"image": str(path), "label": CLASSES.index(path.parent.name)})
+        for path in sorted((tmp_path / "folder").rglob("*.*"))
+    ]
+    tfds_sets.build(tmp_path, "raw", {"train": examples, "test": examples})
+    stored = sources.load("tfds:raw", str(tmp_path)).images(range(9))
+    of_folder = sources.load("folder", str(tmp_path / "folder"))
+    assert set(stored) >= {*of_folder.images(range(6)), *of_folder.test()[0]} and len(set(stored)) == 9
+    sizes = sorted(Image.open(io.BytesIO(data)).size for data in stored)
+    assert sizes[-3:] == [(658, 512)] * 3
+    (tmp_path / "folder" / "cat" / "plain.jpg").write_bytes(tfds_sets.photograph(0, 6)[:-300])
+    tfds_sets.build(tmp_path, "cut", {"train": examples, "test": examples})
+    with pytest.raises(UsageError, match=r"a picture in .*cut/1.0.0 is damaged"):
+        sources.load("tfds:cut", str(tmp_path)).images(range(9))
+
+
 def test_the_test_part_of_train_is_a_fifth_of_each_class_and_always_the_same(prepared):
     source = sources.load("tfds:whole", prepared)
     again = sources.load("tfds:whole:1.0.0", prepared)
@@ -219,26 +247,32 @@ def test_a_configuration_is_named_where_there_are_several(tmp_path):
     assert facts("toy", tmp_path).name == "tfds:toy/large-2:1.0.0"
 
 
-def test_cifar10_draws_the_images_that_the_registered_one_does(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+def test_a_registered_set_gives_the_same_images_by_both_names(name, tmp_path, monkeypatch):
+    known = DATASETS[name].facts
     splits = {
         split: [
-            (index, {"id": f"{split}_{index:05d}", "image": image, "label": index * 7 % 10})
+            (
+                index,
+                {"image": image, "label": index * 7 % 10}
+                | ({"id": f"{split}_{index:05d}"} if name == "cifar10" else {}),
+            )
             for index, image in enumerate(
-                np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+                np.random.default_rng(count).integers(0, 256, (count, *known.image_shape), dtype=np.uint8)
             )
         ]
         for split, count in (("train", 60), ("test", 20))
     }
 
     def generators(builder):
-        builder.info.features["label"].names = DATASETS["cifar10"].facts.labels
+        builder.info.features["label"].names = known.labels
         return {split: iter(examples) for split, examples in splits.items()}
 
-    tfds_folders.build("cifar10", str(tmp_path), generators)
-    small = dataclasses.replace(DATASETS["cifar10"].facts, train_counts=(6,) * 10, test_counts=(2,) * 10)
-    monkeypatch.setattr(DATASETS["cifar10"], "facts", small)
-    registered, any_set = (sources.load(name, str(tmp_path)) for name in ("cifar10", "tfds:cifar10"))
-    assert any_set.data_set.name == f"tfds:cifar10:{tfds.builder_cls('cifar10').VERSION}"
+    tfds_folders.build(name, str(tmp_path), generators)
+    small = dataclasses.replace(known, train_counts=(6,) * 10, test_counts=(2,) * 10)
+    monkeypatch.setattr(DATASETS[name], "facts", small)
+    registered, any_set = (sources.load(given, str(tmp_path)) for given in (name, f"tfds:{name}"))
+    assert any_set.data_set.name == f"tfds:{name}:{tfds.builder_cls(name).VERSION}"
     assert any_set.data_set.labels == registered.data_set.labels
     assert any_set.ids == registered.ids and any_set.test_ids == registered.test_ids
     np.testing.assert_array_equal(any_set.labels, registered.labels)

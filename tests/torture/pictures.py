@@ -18,7 +18,7 @@ import numpy as np
 from torture import odd_pictures
 
 from tf_tickets.backend import tf
-from tf_tickets.data import folder, photographs, pictures, sources, unlabelled
+from tf_tickets.data import encoding, folder, photographs, pictures, sources, unlabelled
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan_pictures
 
@@ -84,7 +84,7 @@ class Check:
             answers = {"pixel digest": answer(photographs.pixel_digest, path)}
         for channels in (1, 3):
             answers[f"pixels {channels}"] = answer(photographs.pixels, path, channels)
-            answers[f"encoded {channels}"] = answer(photographs.encoded, path, channels)
+            answers[f"encoded {channels}"] = answer(encoding.encoded, path, channels)
         for ticket, data in TICKETS.items():
             answers[f"predict {ticket}"] = answer(unlabelled.pixels, path, data)
         for reader, (_, line) in answers.items():

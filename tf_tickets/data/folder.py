@@ -10,7 +10,7 @@ import collections
 import functools
 import os
 
-from tf_tickets.data import class_folders, class_names, copies, listing, own, photographs, sources
+from tf_tickets.data import class_folders, class_names, copies, encoding, listing, own, photographs, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.own import Picture, Pictures
 from tf_tickets.errors import UsageError, plain
@@ -181,7 +181,7 @@ def pixels(pictures: Pictures, paths: np.ndarray, checked: set) -> np.ndarray:
     data_set = pictures.data_set
     if data_set.encoded:
         encoded = np.empty(len(paths), object)
-        encoded[:] = [photographs.encoded(path, data_set.image_shape[2], checked) for path in paths]
+        encoded[:] = [encoding.encoded(path, data_set.image_shape[2], checked) for path in paths]
         return encoded
     images = np.empty((len(paths), *data_set.image_shape), np.uint8)
     for index, path in enumerate(paths):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import io
 import typing
 import warnings
 from collections.abc import Iterator
@@ -56,7 +55,7 @@ class Facts:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Decoded:
+class Decoded:
     """An upright picture in the mode of its file, perhaps `scaled`; its file's format, whole size, EXIF orientation."""
 
     picture: Image.Image
@@ -65,14 +64,16 @@ class _Decoded:
     orientation: object
 
     @property
-    def scaled(self):
+    def scaled(self) -> bool:
+        """Whether a JPEG decoder made it smaller."""
         return sorted(self.picture.size) != sorted(self.size)
 
     @property
-    def channels(self):
+    def channels(self) -> int:
+        """1 or 3."""
         return 1 if self.picture.mode in _GREY else 3
 
-    def is_plain(self, channels):
+    def is_plain(self, channels: int) -> bool:
         """Whether the file is a small PNG or JPEG of 1 or 3 channels, upright and opaque: bytes for TensorFlow."""
         return (
             self.format in ("JPEG", "PNG") and self.picture.mode == ("L" if channels == 1 else "RGB")
@@ -99,11 +100,11 @@ def look(path: str) -> Facts:
     Raises:
       UsageError: it is no picture that can be used; names the file and the fix.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         digest = hashlib.sha256()
         while part := file.read(_AT_ONCE):
             digest.update(part)
-        decoded = _decoded(file, path, SHORTER_SIDE)
+        decoded = decode(file, path, SHORTER_SIDE)
         width, height = _upright(decoded)
         pixels = _pixel_digest(decoded, path)
         return Facts(width, height, decoded.channels, digest.hexdigest(), pixels, decoded.scaled)
@@ -111,12 +112,12 @@ def look(path: str) -> Facts:
 
 def pixel_digest(path: str) -> str:
     """SHA-256 of a file's upright pixels as RGB of 8 bits, none left out; raises as `look` does."""
-    with _opened(path) as file:
-        return _pixel_digest(_decoded(file, path), path)
+    with opened(path) as file:
+        return _pixel_digest(decode(file, path), path)
 
 
 def _pixel_digest(decoded, path):
-    picture = _converted(decoded.picture, 3, path)
+    picture = convert(decoded.picture, 3, path)
     digest = hashlib.sha256(b"%d %d " % picture.size)
     rows = max(_AT_ONCE // (3 * picture.width), 1)
     for top in range(0, picture.height, rows):  # a copy of all bytes would double the memory of a large picture
@@ -130,7 +131,8 @@ def _upright(decoded):
 
 
 @contextlib.contextmanager
-def _opened(path):
+def opened(path: str) -> Iterator[typing.BinaryIO]:
+    """A regular file, open for reading; UsageError, also where reading it fails."""
     try:
         with storage.open_regular(path) as file:
             yield file
@@ -138,7 +140,7 @@ def _opened(path):
         raise UsageError(f"{path} cannot be read ({reason(error)}): repair or remove it") from None
 
 
-def _decoded(file, path, draft=0):
+def decode(file: typing.BinaryIO, path: str, draft: int = 0) -> Decoded:
     """Decodes the picture of an open file.
 
     Args:
@@ -147,7 +149,7 @@ def _decoded(file, path, draft=0):
       draft: side below which no JPEG's shorter side is decoded; 0: at full size.
 
     Returns:
-      A _Decoded.
+      A Decoded.
 
     Raises:
       UsageError: as `look`.
@@ -167,7 +169,7 @@ def _decoded(file, path, draft=0):
             orientation = _orientation(picture)
             turn = _turns().get(orientation)
             upright = picture if turn is None else picture.transpose(turn)
-            return _Decoded(upright, picture.format, size if drafted else picture.size, orientation)
+            return Decoded(upright, picture.format, size if drafted else picture.size, orientation)
     except TicketError:  # a request to stop
         raise
     except UnidentifiedImageError:
@@ -212,7 +214,8 @@ def _turns():
     }  # fmt: skip
 
 
-def _converted(picture, channels, path):
+def convert(picture: Image.Image, channels: int, path: str) -> Image.Image:
+    """In mode L or RGB: 16 bits rounded to 8, transparency white; UsageError where the file is damaged."""
     from PIL import Image
 
     try:
@@ -244,56 +247,6 @@ def pixels(path: str, channels: int) -> np.ndarray:
     Raises:
       UsageError: as `look`.
     """
-    with quiet(), _opened(path) as file:
-        picture = _converted(_decoded(file, path).picture, channels, path)
+    with quiet(), opened(path) as file:
+        picture = convert(decode(file, path).picture, channels, path)
     return np.asarray(picture).reshape(picture.height, picture.width, channels)
-
-
-def encoded(path: str, channels: int, kept: set | None = None) -> bytes:
-    """A picture as the bytes of an 8-bit PNG or plain JPEG whose shorter side is at most `SHORTER_SIDE`.
-
-    JPEG and PNG that are so already keep their own bytes where TensorFlow's decoder, which is stricter than Pillow's,
-    reads them; nothing is compressed with loss.
-
-    Args:
-      path: of the file.
-      channels: 1 or 3.
-      kept: paths that are known to keep their bytes, which are not decoded again to see it; grows.
-
-    Raises:
-      UsageError: as `look`.
-    """
-    from PIL import Image
-
-    kept = set() if kept is None else kept
-    with quiet(), _opened(path) as file:
-        if path in kept:
-            return file.read()
-        decoded = _decoded(file, path, SHORTER_SIDE)
-        if decoded.is_plain(channels):
-            file.seek(0)
-            data = file.read()
-            if _is_decoded_by_tensorflow(data, (*decoded.size[::-1], channels)):
-                kept.add(path)
-                return data
-            decoded = _decoded(file, path)
-        picture = _converted(decoded.picture, channels, path)
-    shorter = min(picture.size)
-    if shorter > SHORTER_SIDE:
-        size = [max(round(side * SHORTER_SIDE / shorter), 1) for side in picture.size]
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    # A colour profile is no part of the pixels, and a broken one would be refused again.
-    picture.save(buffer, "PNG", compress_level=1, icc_profile=None)
-    return buffer.getvalue()
-
-
-def _is_decoded_by_tensorflow(data, shape):
-    from tf_tickets.backend import tf
-    from tf_tickets.data import pictures
-
-    try:
-        with tf.device("CPU:0"):
-            return tuple(pictures.decode(tf.constant(data), shape[2]).shape) == shape
-    except (tf.errors.OpError, ValueError):
-        return False

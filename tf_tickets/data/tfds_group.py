@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
-from tf_tickets.data import lazy, records, sources, tfds_folders, tfds_looks
+from tf_tickets.data import encoding, lazy, records, sources, tfds_folders, tfds_looks
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import TicketError, UsageError, reason
 from tf_tickets.lazy_modules import np
@@ -113,7 +113,11 @@ class TfdsSet(sources.Provider):
 
         def decode(stored):
             with tfds_looks.reading(folder):
-                return records.decode(stored, data_set)
+                images = records.decode(stored, data_set)
+                if data_set.encoded:  # turned upright and shrunk, as pictures of a folder
+                    where, channels = f"a picture in {folder}", data_set.image_shape[2]
+                    images[:] = [encoding.encoded_again(image, where, channels) for image in images]
+                return images
 
         return sources.Source(data_set, train, test, decode, prepared.notices)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_tickets import storage
 from tf_tickets.backend import tf
-from tf_tickets.data import listing, photographs, pictures
+from tf_tickets.data import encoding, listing, photographs, pictures
 from tf_tickets.errors import TicketError, UsageError, reason
 
 
@@ -55,7 +55,7 @@ def pixels(path: str, data: dict) -> np.ndarray:
     if data.get("dtype", "uint8") == "uint16":
         return _bands(path, shape)
     if data.get("any_size"):
-        encoded = tf.constant([photographs.encoded(path, shape[2])])
+        encoded = tf.constant([encoding.encoded(path, shape[2])])
         return pictures.centre_crops(shape)(encoded).numpy()[0]
     picture = photographs.pixels(path, shape[2])
     return picture if picture.shape == shape else _covering(picture, shape)
