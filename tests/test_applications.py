@@ -31,7 +31,7 @@ TRAINABLE = {
 }  # fmt: skip
 SHOWN = tuple(TRAINABLE)
 # Of every way in which an application is put anew, one that is quick to build.
-OTHERS = ("VGG16", "MobileNetV3Small", "Xception", "ResNetRS50", "InceptionV3")
+OTHERS = ("VGG16", "MobileNetV3Small", "Xception", "ResNetRS50", "RegNetY002", "InceptionV3")
 DIGITS = {
     "dataset": "digits", "per_class": 6, "epochs": 3, "rounds": 2, "rewind": "epoch:1", "batch_size": 20,
     "progress": "none", "tensorboard": False, "image_size": 32, "model": "keras:MobileNetV2",
@@ -173,7 +173,7 @@ def test_the_file_and_its_address_are_those_that_keras_would_fetch(name, monkeyp
 
 
 def test_every_application_that_is_listed_has_its_facts():
-    every = {f"keras:{name}" for name in dir(keras.applications) if name[0].isupper() and not name.startswith("RegNet")}
+    every = {f"keras:{name}" for name in dir(keras.applications) if name[0].isupper()}
     listed = {name for name in NETWORKS.near("keras:") if keras_weights.published(name.partition(":")[2])}
     assert listed == every
     for name in listed:
@@ -185,7 +185,6 @@ def test_every_application_that_is_listed_has_its_facts():
 
 @pytest.mark.parametrize("flags, said", [
     (["--model=keras:MobilNetV2"], "did you mean keras:MobileNetV2?"),
-    (["--model=keras:RegNetX002"], "its layers regnetx002_..._conv_3x3 are convolutions of several groups"),
     (["--model=keras:MobileNetV2", "--width=16"], "--width=16: keras:MobileNetV2 is as Keras builds it, of width 32"),
     (["--model=keras:MobileNetV2", "--stem=small"], "--stem=small: keras:MobileNetV2 has the stem that Keras gives it"),
     (["--model=keras:Xception", "--image_size=70"], "keras:Xception takes images of 71 pixels or more"),

@@ -143,6 +143,17 @@ def dilated():
     return sequential(layers.Conv2D(4, 3, dilation_rate=2, activation="relu"), narrow, layers.GlobalMaxPooling2D())
 
 
+def grouped():
+    images = keras.Input(SHAPE)
+    x = layers.Conv2D(12, 3, padding="same", activation="relu")(images)
+    x = layers.Conv2D(12, 3, padding="same", groups=3)(layers.Conv2D(12, 2, strides=2, groups=2, padding="same")(x))
+    x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)(layers.Conv2D(12, 2, groups=4, use_bias=False)(x))
+    x = layers.SeparableConv2D(6, 2, depth_multiplier=3)(
+        layers.Conv2D(8, 3, groups=2, padding="same", dilation_rate=2)(x)
+    )
+    return keras.Model(images, layers.Dense(10)(layers.Flatten()(x)))
+
+
 def three():
     images = keras3.Input(SHAPE)
     x = keras3.layers.Conv2D(4, 3, padding="same", activation="relu")(images)
@@ -152,7 +163,7 @@ def three():
     return keras3.Model(images, keras3.layers.Dense(10)(keras3.layers.Flatten()(x)))
 
 
-@pytest.mark.parametrize("build", [operations, nested, dilated, three])
+@pytest.mark.parametrize("build", [operations, nested, dilated, grouped, three])
 def test_it_computes_what_the_users_model_computes(build):
     name = assert_computes_the_same(build())
     assert own_networks.of(name)["pixels"] == (build is nested)
@@ -284,7 +295,7 @@ WRONG = {
     "gives NoneType": (lambda: None, "return keras.Model(inputs, outputs)"),
     "ZeroDivisionError": (lambda: 1 // 0, "test_own_networks.py, line"),
     "its parameter depth has no default": (lambda depth: depth, "may take classes and image_shape"),
-    "of 2 groups": (lambda: sequential(layers.Conv2D(4, 3), layers.Conv2D(4, 3, groups=2)), "use another"),
+    "is a Conv2DTranspose": (lambda: sequential(layers.Conv2DTranspose(4, 3)), "use other layers"),
     "is a Multiply of Keras 3": (three_operation, "build the model with tf_keras"),
 }  # fmt: skip
 

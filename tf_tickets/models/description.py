@@ -41,7 +41,8 @@ class Kernel:
 
     Attributes:
       name: the layer's name, such as layer1.0.conv1.
-      shape: (height, width, in, out); (height, width, channels, 1) of a depthwise one; (in, out) of a dense one.
+      shape: (height, width, in, out), of several groups the inputs of one; (height, width, channels, filters of a
+        channel) of a depthwise one; (in, out) of a dense one.
       prunable: whether the global ranking sees it.
       kind: plain, depthwise, harmonic (coefficients of cosine filters, i-major in the first two axes) or dense.
       start: how it is drawn: fan_in (PyTorch's default), fan_out (He's normal), small (normal 0.01), token
@@ -64,7 +65,7 @@ class Kernel:
     @property
     def outputs(self) -> int:
         """The number of output channels."""
-        return self.shape[2] if self.kind == "depthwise" else self.shape[-1]
+        return math.prod(self.shape[2:]) if self.kind == "depthwise" else self.shape[-1]
 
     @property
     def fan_in(self) -> int:

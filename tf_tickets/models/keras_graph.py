@@ -156,9 +156,7 @@ class Graph:
     def put_convolution(self, layer: keras.layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
         """A convolution, of groups of one channel a depthwise one."""
         shape, kind = tuple(layer.kernel.shape), "plain"
-        if layer.groups > 1:
-            if not layer.groups == x.shape[-1] == shape[3]:
-                raise self._odd(layer, f"a convolution of {layer.groups} groups")
+        if layer.groups > 1 and layer.groups == x.shape[-1] == shape[3]:
             shape, kind = (*shape[:2], shape[3], 1), "depthwise"
         kernel = self._kernel(layer, self._kernel_name(layer), shape, kind, layer.kernel_initializer, layer.use_bias)
         return self._activated(self._convolve(x, layer, kernel), layer)
@@ -179,8 +177,6 @@ class Graph:
 
     def _depthwise(self, layer, x, name, bias):
         shape = layer.depthwise_kernel.shape
-        if shape[3] != 1:
-            raise self._odd(layer, f"a depthwise convolution of {shape[3]} filters a channel")
         kernel = self._kernel(layer, name, shape, "depthwise", layer.depthwise_initializer, bias)
         return self._convolve(x, layer, kernel, {"kernel": "depthwise_kernel"})
 
@@ -200,7 +196,8 @@ class Graph:
         if dilated and max(layer.strides) > 1:
             raise self._odd(layer, "a convolution of both strides and dilation")
         square = sides[0] == sides[1] and stride == across
-        fits = square and not dilated and (sides[0] % 2 == 1 or not same)
+        grouped = kernel.shape[3] > 1 if depthwise else kernel.shape[2] < x.shape[-1]
+        fits = square and not dilated and not grouped and (sides[0] % 2 == 1 or not same)
         if fits and not (depthwise and kernel.bias):
             outputs = self._builder.convolve(x, kernel, stride, None if same else 0)
         else:

@@ -1,15 +1,17 @@
 """Layers in place of those of tf_keras.applications whose kernels cannot be masked, or whose draws not repeated."""
 
+import math
 import zlib
 
 from tf_tickets.backend import keras, tf, tfmot
 
 
 class Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
-    """A convolution that `builder.convolve` does not have: filters with two sides, or of one channel each with a bias.
+    """A convolution that `builder.convolve` does not have: of two sides, of groups, or depthwise with a bias.
 
     Args:
-      kernel_shape: [height, width, in, out], of a depthwise one [height, width, channels, 1].
+      kernel_shape: [height, width, in, out], where `in` divides the channels and says how many groups there are; of a
+        depthwise one [height, width, channels, filters of a channel].
       strides: (rows, columns).
       padding: valid or same, as TensorFlow pads.
       depthwise: whether each filter sees one channel.
@@ -30,7 +32,7 @@ class Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
         """The kernel, and the bias where there is one."""
         self.kernel = self.add_weight("kernel", self.kernel_shape)
         if self.use_bias:
-            channels = self.kernel_shape[2 if self.depthwise else 3]
+            channels = math.prod(self.kernel_shape[2 if self.depthwise else 3 :])
             self.bias = self.add_weight("bias", (channels,), initializer="zeros")
         super().build(shape)
 

@@ -95,14 +95,14 @@ def dead_channels(mask: np.ndarray, kind: str = "plain") -> int:
     """Output channels whose kernel has no weight left.
 
     Args:
-      mask: boolean, Keras layout: [height, width, in, out], depthwise [height, width, channels, 1], dense [in, out].
+      mask: boolean, Keras layout: [height, width, in, out], depthwise [h, w, channels, filters], dense [in, out].
       kind: that of the models.description.Kernel; of a depthwise one every channel has a kernel of its own.
 
     Returns:
       Their number.
     """
-    axis = 2 if kind == "depthwise" else mask.ndim - 1
-    alive = mask.any(axis=tuple(place for place in range(mask.ndim) if place != axis))
+    outputs = (2, 3) if kind == "depthwise" else (mask.ndim - 1,)
+    alive = mask.any(axis=tuple(place for place in range(mask.ndim) if place not in outputs))
     return int(np.count_nonzero(~alive))
 
 

@@ -31,7 +31,7 @@ _PREPROCESSING = {
 
 # Names -> (their preprocessing, the side for which they were trained, the smallest that they take).
 _FAMILIES = (
-    ("ConvNeXt.*|ResNetRS.*|MobileNetV3.*|EfficientNet(B0|V2B0)", "inside", 224, 32),
+    ("ConvNeXt.*|RegNet.*|ResNetRS.*|MobileNetV3.*|EfficientNet(B0|V2B0)", "inside", 224, 32),
     ("EfficientNet(V2)?B1", "inside", 240, 32),
     ("EfficientNet(V2)?B2", "inside", 260, 32),
     ("EfficientNet(V2)?B3", "inside", 300, 32),
@@ -48,7 +48,6 @@ _FAMILIES = (
     ("Xception", "tf", 299, 71),
     ("Inception.*", "tf", 299, 75),
 )
-_GROUPED = "RegNet[XY][0-9]{3}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,13 +157,8 @@ class Applications(Mapping):
         return len(_listed())
 
     def __getitem__(self, name: str) -> Entry:
-        """The entry of keras:NAME; UsageError for one whose kernels cannot be masked."""
+        """The entry of keras:NAME; KeyError for what is none."""
         application = name.removeprefix(f"{PREFIX}:")
-        if re.fullmatch(_GROUPED, application):
-            raise UsageError(
-                f"--model={name}: its layers {application.lower()}_..._conv_3x3 are convolutions of several groups, "
-                "which are not masked here; choose another network"
-            )
         if application not in _listed():
             raise KeyError(name)
         return _entry(application)

@@ -38,6 +38,7 @@ _FILES = (
         "weights_mobilenet_v3_{1}_224_1.0_float_no_top_v2.h5",
     ),
     ("NASNet(.+)", "tensorflow/keras-applications/nasnet/", "nasnet_{1}_no_top.h5"),
+    ("RegNet(.+)", "tensorflow/keras-applications/regnet/", "{0}_notop.h5"),
     (r"ResNet(\d+)(V2)?", "tensorflow/keras-applications/resnet/", "{0}_weights_tf_dim_ordering_tf_kernels_notop.h5"),
     ("ResNetRS(50)", "tensorflow/keras-applications/resnet_rs/", "resnet-rs-{1}-i160_notop.h5"),
     ("ResNetRS(101)", "tensorflow/keras-applications/resnet_rs/", "resnet-rs-{1}-i192_notop.h5"),
