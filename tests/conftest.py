@@ -97,3 +97,15 @@ def command(tmp_path_factory):
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """The folder of a user's package `ownshop`, which Python finds: see own_shop."""
+    import own_shop
+
+    folder = tmp_path_factory.mktemp("installed")
+    own_shop.install(folder)
+    sys.path.append(str(folder))
+    yield folder
+    sys.path.remove(str(folder))

@@ -66,6 +66,25 @@ def origin(name: str) -> dict:
     return {"model": ORIGINS[name]} if name in ORIGINS else {}
 
 
+def note_origin(name: str, function: object) -> None:
+    """Notes what a run's manifest says of the function that gave a network, where nothing is known of it."""
+    if name.startswith(f"{PREFIX}:") and isinstance(function, dict) and isinstance(function.get("function"), str):
+        ORIGINS.setdefault(name, function)
+
+
+def flag_of(name: str) -> str | None:
+    """`--model=PACKAGE.MODULE:FUNCTION` where that gave a network; None of others."""
+    said = ORIGINS.get(name, {}).get("function", "")
+    flag, _, function = said.partition("=")
+    return said if flag == "--model" and is_function(function) else None
+
+
+def shown(name: str) -> str:
+    """How tables and titles call a network: one of the user's own by its function and the beginning of its hash."""
+    flag = flag_of(name)
+    return name if flag is None else f"{flag.partition('=')[2]} ({name[len(PREFIX) + 1 :][:8]})"
+
+
 def sealed(name: str) -> bytes:
     """The bytes of the file that keeps a network's document."""
     from tf_tickets.runtime import files

@@ -10,6 +10,7 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.registry import CONTROLS, DATASETS
+from tf_tickets.settings import places
 from tf_tickets.settings.config import Config
 
 # Below these many images a class many steps of small batches are worth most (results/dense_curve).
@@ -57,6 +58,16 @@ def same_pictures(plan: Plan, folder: runs.RunFolder) -> str | None:
             continue  # another program's file, or a damaged run: its own command says so
         run = os.path.dirname(path)
         if digest == pictures.digest and not _is_fitted(run):
-            flag = f"--flagfile={run}/config.cfg"
-            return f"{run} is a run of the same pictures under other settings; to go on with that one: {flag}"
+            again = f"--flagfile={run}/config.cfg{_place_again(run, plan)}"
+            return f"{run} is a run of the same pictures under other settings; to go on with that one: {again}"
     return None
+
+
+def _place_again(run, plan):
+    """What its flagfile does not say of a run whose pictures were given from Python: where they are."""
+    flags = DATASETS[plan.data_set.name].place_flags
+    before = Config.from_flagfile(os.path.join(run, "config.cfg")).data.place
+    if not any(places.is_name(getattr(before, flag)) for flag in flags):
+        return ""
+    place = plan.config.data.place
+    return (" " + place.shown(flags)).replace(" data=", " with data= in Python")

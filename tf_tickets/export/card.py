@@ -2,6 +2,7 @@
 
 import re
 
+from tf_tickets import own_networks
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
 from tf_tickets.export.ticket import Ticket
@@ -113,7 +114,8 @@ def _backbone(ticket):
 
 
 def _network(ticket):
-    return f"{ticket.network['name']} of width {ticket.network['width']}"
+    name = ticket.network["name"]
+    return name if name.startswith(f"{own_networks.PREFIX}:") else f"{name} of width {ticket.network['width']}"
 
 
 def _members(ensemble):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pandas
 
-from tf_tickets import runs, storage
+from tf_tickets import own_networks, runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.plotting import maps
 from tf_tickets.report import tables
@@ -181,8 +181,9 @@ def changed_settings(folder: runs.RunFolder, problems: list[str]) -> dict[str, s
     def read():
         config = configs.Config.from_flagfile(folder.config)
         values = config.values()
+        network = own_networks.flag_of(config.network.model)
         return {
-            name: option.format(values[name])
+            name: network if network and name == "model" else option.format(values[name])
             for name, option in configs.options().items()
             if name not in (*_OF_THE_MACHINE, *_OF_THE_PAIR) and option.group != "command"
             and values[name] is not None and (values[name] != option.default or name in ("dataset", "model"))

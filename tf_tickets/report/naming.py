@@ -3,7 +3,7 @@
 import os
 import re
 
-from tf_tickets import runs, storage
+from tf_tickets import own_networks, runs, storage
 from tf_tickets.errors import StateError, plain_xml
 from tf_tickets.registry import COMMANDS, DATASETS
 from tf_tickets.runs import REFIT, RIVAL
@@ -35,6 +35,7 @@ def settings(folder: runs.RunFolder) -> dict:
     # Each run has its own ticket, and perhaps its own list of images, which the data name.
     paths = {"ticket": "", "subset_file": "", "pretrained": config.network.pretrained or ""}
     manifest = _manifest(folder)
+    own_networks.note_origin(config.network.model, manifest.get("model"))
     return {
         "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
         "data": data_text(config.data, whole), "augment": config.augment, "control": config.pruning.control,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 from matplotlib.figure import Figure
 
+from tf_tickets import own_networks
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis, write
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming, pairing, statistics
@@ -145,7 +146,7 @@ def _method(control, criterion):
 
 
 def _setting_text(name, value):
-    text = str(value)
+    text = own_networks.shown(str(value)) if name == "model" else str(value)
     return f"{name} {text}" if name in ("augment", "rewind") else text
 
 

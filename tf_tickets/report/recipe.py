@@ -2,6 +2,7 @@
 
 import shlex
 
+from tf_tickets import own_networks
 from tf_tickets.report import details, html, naming
 from tf_tickets.report.sections import Group
 
@@ -56,4 +57,6 @@ def _command(group, folder, name, changed):
     if seeds["order_seed"] != seeds["seed"]:
         words.append(f"--order_seed={seeds['order_seed']}")
     command = naming.command_of(folder)
+    if changed.get("model", "").startswith(f"--model={own_networks.PREFIX}:"):  # given from Python
+        return f"python -m tf_tickets.main {command} --flagfile={shlex.quote(folder.config)} --out=again"
     return " ".join(["python -m tf_tickets.main", command, *map(shlex.quote, [*changed.values(), *words])])
