@@ -4,10 +4,9 @@ import os
 import subprocess
 import sys
 
-from conftest import ROOT
-
 from tf_tickets.backend import keras
 
+ROOT = pathlib.Path(__file__).parent.parent
 layers = keras.layers
 SHAPE = (8, 8, 1)
 DIGITS = {

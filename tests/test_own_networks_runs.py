@@ -16,7 +16,7 @@ import trees
 from own_shop import DIGITS, SHAPE, environment, main, words
 
 import tf_tickets as tt
-from tf_tickets import own_networks, runs
+from tf_tickets import own_networks, runs, runtime
 from tf_tickets.backend import tf
 from tf_tickets.errors import UsageError
 from tf_tickets.models import builder
@@ -74,7 +74,9 @@ def test_its_ticket_needs_no_code_of_the_users(run, tmp_path, shop):
     shutil.copytree(run[0], place)
     nowhere.mkdir()
     report = main(nowhere, tmp_path, "report", str(place), f"--out={tmp_path / 'report'}")
-    assert report.returncode == 0 and (tmp_path / "report" / "report.html").exists(), report.stderr
+    assert report.returncode == 0, report.stderr
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "digits, ownshop.nets:residual (" in page and " --model=ownshop.nets:residual --epochs=3" in page
     assert main(nowhere, tmp_path, "verify", str(place / "ticket")).returncode == 0
     measured = main(nowhere, tmp_path, "evaluate", str(place))
     assert measured.returncode == 0, measured.stderr

@@ -5,7 +5,15 @@ import warnings
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import flags
+from conftest import QUICK
 from PIL import Image
+
+import tf_tickets as tt
+from tf_tickets import main
+from tf_tickets.registry import DATASETS
+from tf_tickets.settings import cli
+from tf_tickets.settings.places import Place
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -84,3 +92,26 @@ def three_kinds(data_dir):
           image=tfds.features.Image(shape=(16, 16, 1)))  # fmt: skip
     build(data_dir, "photos", {"train": pictures(8), "validation": pictures(4, 50)})
     build(data_dir, "whole", {"train": pictures(10)})
+
+
+# What every run here has beside its data set.
+VALUES = QUICK | {
+    "images": None, "validation": None, "batch_size": 8, "epochs": 2, "rounds": 2, "eval_every": 1,
+    "tensorboard": False,
+}  # fmt: skip
+SMALL = tfds.features.Image(shape=(16, 16, 1))
+
+
+def run(*words):
+    """One command line in this process; its exit status."""
+    return main.main(cli.parse(["tf-tickets", *words], flags.FlagValues()))
+
+
+def config_of(name, data_dir, out, **changes):
+    """A tiny run; of pictures of any size on small crops."""
+    size = {} if "small" in name else {"image_size": 32}
+    return tt.Config.from_values(**VALUES | {"dataset": name, "data_dir": data_dir} | size | changes, out=str(out))
+
+
+def facts(name, data_dir):
+    return DATASETS[f"tfds:{name}"].facts_in(Place(data_dir=str(data_dir)))

@@ -73,16 +73,15 @@ def note_origin(name: str, function: object) -> None:
 
 
 def flag_of(name: str) -> str | None:
-    """`--model=PACKAGE.MODULE:FUNCTION` where that gave a network; None of others."""
-    said = ORIGINS.get(name, {}).get("function", "")
-    flag, _, function = said.partition("=")
-    return said if flag == "--model" and is_function(function) else None
+    """`--model=PACKAGE.MODULE:FUNCTION` where that gave a network, also from Python; None of others."""
+    function = ORIGINS.get(name, {}).get("function", "").partition("=")[2]
+    return f"--model={function}" if is_function(function) else None
 
 
 def shown(name: str) -> str:
     """How tables and titles call a network: one of the user's own by its function and the beginning of its hash."""
-    flag = flag_of(name)
-    return name if flag is None else f"{flag.partition('=')[2]} ({name[len(PREFIX) + 1 :][:8]})"
+    function = ORIGINS.get(name, {}).get("function", "").partition("=")[2]
+    return f"{function} ({name[len(PREFIX) + 1 :][:8]})" if re.fullmatch(r"[\w.:]{1,80}", function) else name
 
 
 def sealed(name: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 import typing
 
-from tf_tickets.errors import UsageError, shown
+from tf_tickets.errors import UsageError, reason, shown
 from tf_tickets.lazy_modules import np
 
 # The most channels that are taken for channels: sensors of satellites have a dozen.
@@ -42,11 +42,12 @@ def array(value: typing.Any, name: str) -> np.ndarray:
         value = value.detach().cpu()
     try:
         result = np.asarray(value)
-    except (ValueError, TypeError, NotImplementedError, RuntimeError):
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
         sizes = {np.shape(element) for element in value} if isinstance(value, (list, tuple)) else set()
         if len(sizes) > 1:
             raise _of_different_sizes(name, sizes) from None
-        raise UsageError(f"{name}: {type(value).__name__} is no array; give a numpy array") from None
+        said = f" ({reason(error)})" if hasattr(value, "__array__") else ""  # as of arrays that stay on a GPU
+        raise UsageError(f"{name}: {type(value).__name__} is no array{said}; give a numpy array") from None
     return result
 
 

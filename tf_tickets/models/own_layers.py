@@ -63,9 +63,10 @@ INSTEAD = {
         "its draws cannot be repeated: use Dropout or SpatialDropout2D",
     ),
     **dict.fromkeys(
-        ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM2D", "Bidirectional", "TimeDistributed"),
+        ("RNN", "SimpleRNN", "LSTM", "GRU", "ConvLSTM2D", "Bidirectional"),
         "recurrent layers are not pruned here: use convolutions and dense layers",
     ),
+    "TimeDistributed": "the layer inside it has no mask: call that layer itself, which works along the last axis",
 }
 
 # Registered classes -> the attribute that holds the kernel, None where none is pruned.

@@ -1,5 +1,6 @@
 """Accuracy against density, as PNG, SVG and PDF whose bytes depend on the frame alone."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,8 @@ MOST_GROUPS = len(COLOURS)
 LEAST_IN_BAND = 3
 # With more, a line for each run hides the means, and the legend finds no room inside.
 _FEW_GROUPS = 3
+# Characters of a title that fit above the axes.
+_TITLE = 68
 _NAMED = ("dataset", "model", "data", "augment", "rewind", "control")
 _OF_TRAINING = ("augment", "rewind")
 
@@ -74,7 +77,7 @@ def figure(frame: pandas.DataFrame, title: str) -> Figure:
         _draw_group(axes, group, number, name, crowded)
     density_axis(axes, frame["density"])
     _accuracy_axis(axes, 100 * frame["test_accuracy"])
-    axes.set_title(title)
+    axes.set_title(textwrap.fill(title, _TITLE))
     if crowded:
         drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1, handlelength=2.4)
     else:
