@@ -1,6 +1,7 @@
 """A package of a user's own with Keras networks, installed beside the program, and commands in its reach."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
