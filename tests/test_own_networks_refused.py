@@ -104,10 +104,12 @@ def test_what_cannot_be_pruned_is_refused_in_one_sentence_that_says_what_to_writ
     ({"model": "vgg11"}, "are two networks: keep one"),
     ({"model": "package.module:function"}, "tt.imp(config, model=function)"),
     ({"strategy": "multi_worker"}, "use one machine"),
+    ({"control": "small_dense", "ticket": "ticket"}, "train a narrower one without --ticket"),
 ])  # fmt: skip
 def test_settings_that_do_not_fit_are_refused(flags, said, tmp_path):
     with pytest.raises(UsageError, match=said.replace("(", r"\(").replace(")", r"\)")):
-        tt.imp(tt.Config(**DIGITS | flags, out=str(tmp_path)), model=lambda: sequential(layers.Conv2D(2, 3)))
+        command = tt.train if "control" in flags else tt.imp
+        command(tt.Config(**DIGITS | flags, out=str(tmp_path)), model=lambda: sequential(layers.Conv2D(2, 3)))
 
 
 @pytest.mark.parametrize("model, said", [

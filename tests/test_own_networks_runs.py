@@ -84,6 +84,8 @@ def test_its_ticket_needs_no_code_of_the_users(run, tmp_path, shop):
     images = np.random.default_rng(0).integers(0, 17, (4, 8, 8, 1), np.uint8)
     served = tf.saved_model.load(str(place / "ticket")).signatures["serving_default"](images=tf.constant(images))
     np.testing.assert_allclose(served["probabilities"], ticket.predict(images), rtol=0, atol=1e-5)
+    retrained = main(nowhere, tmp_path, "train", *words(rounds=12), f"--ticket={place / 'ticket'}", "--dry_run")
+    assert retrained.returncode == 2 and "give the function that the ticket is of with --model=" in retrained.stderr
     assert "runtime.npz" in tt.export(str(place / "ticket"), out=tmp_path / "files")
     network = runtime.load(str(place / "ticket"))
     np.testing.assert_allclose(network.predict(images), ticket.predict(images), rtol=0, atol=1e-5)

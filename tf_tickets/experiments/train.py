@@ -14,7 +14,7 @@ from tf_tickets.export.ticket import Ticket
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.strategies import IMP, RETRAIN, TRAIN
-from tf_tickets.registry import CONTROLS, DATASETS
+from tf_tickets.registry import CONTROLS, DATASETS, NETWORKS
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import IN_FULL
 from tf_tickets.workers import messages
@@ -141,9 +141,11 @@ def _check_fits(ticket, plan):
                 f"{plan.data_set.image_shape[2]}: convert the pictures, or give another ticket"
             )
         shapes = [f"is {shape_of[odd]}" if odd in shape_of else "is not there" for shape_of in (given, wanted)]
+        again = f"the ticket's --model={facts['name']} --width={facts['width']} --stem={facts['stem']}"
+        if NETWORKS[facts["name"]].own:
+            again = "the function that the ticket is of with --model=PACKAGE.MODULE:FUNCTION, or in Python model="
         raise UsageError(
-            f"{place}: its layer {odd} {shapes[0]}, in the network asked for it {shapes[1]}; give the ticket's "
-            f"--model={facts['name']} --width={facts['width']} --stem={facts['stem']}"
+            f"{place}: its layer {odd} {shapes[0]}, in the network asked for it {shapes[1]}; give {again}"
         )
 
 

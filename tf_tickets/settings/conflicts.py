@@ -44,7 +44,8 @@ def _search_rules(config):
         (epochs is not None and epochs >= training.epochs,
          f"--search_epochs={epochs} must be below --epochs={training.epochs}"),
         (epochs is not None and STARTS[kind].counts == "epochs" and amount >= epochs,
-         f"--rewind={pruning.rewind} must lie before the last epoch of a short round: --search_epochs={epochs}"),
+         f"--rewind={pruning.rewind} must lie before the last epoch of a short round: --search_epochs={epochs}; give "
+         "more, or --rewind=init"),
         (not pruning.searches and pruning.full_rounds is not None,
          f"--full_rounds={pruning.full_rounds} needs --search_epochs or --mask_distance: without, all rounds are full"),
         (pruning.mask_distance is None and pruning.mask_patience != Pruning().mask_patience,
@@ -145,10 +146,14 @@ def check(config: _Settings) -> None:
         (training.warmup >= training.epochs,
          f"--warmup={training.warmup} must be below --epochs={training.epochs}"),
         (STARTS[kind].counts == "epochs" and amount >= training.epochs,
-         f"--rewind={pruning.rewind} must lie before the last epoch: --epochs={training.epochs}"),
+         f"--rewind={pruning.rewind} must lie before the last epoch: --epochs={training.epochs}; give more, or "
+         "--rewind=init"),
         (pruning.finetune_learning_rate is not None and not STARTS[kind].constant_rate,
          f"--finetune_learning_rate belongs to --rewind=finetune, not {pruning.rewind}"),
         *_search_rules(config),
+        (entry.own and pruning.control == "small_dense",
+         f"--control=small_dense narrows a network, and --model={config.network.model} is one of your own: train a "
+         "narrower one without --ticket"),
         *_own_network_rules(config.network, entry),
         *_fine_tuning_rules(config),
         *_distillation_rules(config),
