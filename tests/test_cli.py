@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ from trees import tree
 
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS
-from tf_tickets.settings import cli, config
+from tf_tickets.settings import cli, commands, config, help_texts
 
 # kind -> [(files, words, what the message must hold)]; {folder} stands for the folder in which the command runs.
 BAD = {
@@ -229,8 +231,53 @@ def test_the_program_prints_one_line_and_exits_with_2(command, tmp_path, files, 
     assert tree(tmp_path) == before
 
 
-def test_help_lists_every_command_and_flag_with_default_and_sentence(command, tmp_path):
-    done = command(tmp_path, "--width=16", "--help")
+def test_help_is_one_screen_with_every_command_and_group(command, tmp_path):
+    done = command(tmp_path, "--help")
+    assert done.returncode == 0 and done.stderr == "" and tree(tmp_path) == {}
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 120
+    for name in (*COMMANDS, *config.GROUPS, "evaluators", "analyses"):
+        assert any(line.startswith(f"  {name} ") for line in lines), name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_lists_what_it_reads_and_examples_that_parse(name, tmp_path, monkeypatch):
+    text = help_texts.text(name)
+    listed = [line.split()[0][2:] for line in text.splitlines() if re.match(r"  --\w+  \(default: ", line)]
+    assert sorted(listed) == sorted(commands.heeded(name)) and len(set(listed)) == len(listed)
+    examples = [line for line in text.splitlines() if line.startswith("  python -m tf_tickets.main ")]
+    assert len(examples) >= 2
+    monkeypatch.chdir(ROOT)
+    for example in examples:
+        words = re.sub(
+            r"(?<![-\w])(runs|pictures|owl)[\w/*.]*(?= |$)", str(tmp_path), example.replace("=runs/", "= runs/")
+        )
+        words = shlex.split(words.replace("= ", "="))[2:]
+        assert cli.parse(words, flags.FlagValues()).command == name == words[1]
+
+
+def test_help_of_a_group_a_flag_and_of_nothing(command, tmp_path):
+    assert "--milestones" in help_texts.text("training") and "--seed" not in help_texts.text("training")
+    assert help_texts.text("rate").startswith("  --rate  (default: 0.2)\n")
+    assert "pgd " in help_texts.text("evaluators")
+    done = command(tmp_path, "--help=evalute")
+    assert done.returncode == 2 and done.stderr == "tf-tickets: --help=evalute: did you mean --help=evaluate?\n"
+
+
+def test_flags_that_a_command_does_not_read_are_named_but_not_those_of_a_flagfile(tmp_path, capsys):
+    (tmp_path / "a.cfg").write_text("--epochs=7\n--dataset=digits\n")
+    words = ["tf-tickets", "evaluate", str(tmp_path), f"--flagfile={tmp_path / 'a.cfg'}", "--progress=none", "--jit"]
+    cli.parse(words, flags.FlagValues())
+    assert capsys.readouterr().err == ""
+    cli.parse([*words, "--rounds=3", "--epochs=3"], flags.FlagValues())
+    said = capsys.readouterr().err
+    assert said == (
+        "tf-tickets: evaluate does not read --rounds and --epochs; evaluate --help lists the flags that it reads\n"
+    )
+
+
+def test_helpfull_lists_every_command_and_flag_with_default_and_sentence(command, tmp_path):
+    done = command(tmp_path, "--width=16", "--helpfull")
     assert done.returncode == 0 and done.stderr == "" and tree(tmp_path) == {}
     lines = [line.strip() for line in done.stdout.splitlines()]
     for name, option in config.options().items():

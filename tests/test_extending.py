@@ -130,7 +130,7 @@ def flat(arrays):
 def test_every_module_of_the_page_is_used_by_a_command_and_is_in_the_help_without_tensorflow(here, command):
     named = {name for text in re.findall(r"--plugins=(\S+)", "\n".join(commands())) for name in text.split(",")}
     assert named == set(modules()) and len(named) == 8
-    done = command(here, "--help", f"--plugins={','.join(sorted(named))}")
+    done = command(here, "--helpfull", f"--plugins={','.join(sorted(named))}")
     assert done.returncode == 0, done.stderr
     for part in ("relative", "taylor", "backwards", "plain3", "pets", "darken(share)", "top3", "signs"):
         assert part in done.stdout, part

@@ -14,7 +14,7 @@ from tf_tickets.backend import tf
 from tf_tickets.data import functions, sources
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.registry import DATASETS, OPERATIONS
-from tf_tickets.settings import cli, config, policies
+from tf_tickets.settings import cli, config, help_texts, policies
 
 CLASSES = ("dark", "bright")
 
@@ -65,7 +65,7 @@ def test_a_data_set_is_a_choice_and_in_the_help_once_it_is_registered():
     with pytest.raises(UsageError, match="--dataset=toy is not one of"):
         tt.Config.from_values(dataset="toy")
     registered()
-    assert ", arrays, toy, tfds:NAME]" in cli.help_text()
+    assert ", arrays, toy, tfds:NAME]" in help_texts.full()
     with pytest.raises(UsageError, match="did you mean toy"):
         tt.Config.from_values(dataset="tay")
     assert tt.Config.from_values(probe="digits,toy").command.probe == "digits,toy"
@@ -169,7 +169,7 @@ def test_an_operation_of_one_s_own_is_one_decorated_function(tmp_path, monkeypat
     share = augment.Argument("share", float, 0.0, 1.0)
     assert "names 'darken'" in policies.check("darken(0.5)")
     augment.register("darken", "darker by U(0, x)", share, levels=False, examples="darken(0.5)")(darken)
-    assert "darken(share)" in cli.help_text()
+    assert "darken(share)" in help_texts.full()
     assert "write darken(share)" in policies.check("flip|darken") and policies.check("flip|darken(0.5)") is None
     images, keys = np.full((3, 8, 8, 1), 200, np.uint8), augment.keys(0, 0, 0, np.arange(3))
     levels = augment.apply("darken(0.5)", images, keys).numpy()[:, 0, 0, 0]

@@ -13,7 +13,7 @@ from tf_tickets.analysis.analysis import Analysis
 from tf_tickets.evaluation.evaluator import Evaluator, Task
 from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS, Registry
 from tf_tickets.report import command
-from tf_tickets.settings import cli
+from tf_tickets.settings import cli, help_texts
 from tf_tickets.settings.commands import Command
 
 
@@ -90,7 +90,7 @@ def test_a_registered_evaluator_is_checked_run_and_reported(toys, run, capsys, t
     assert "agreement" in capsys.readouterr().out
     rows = [row for row in storage.read_csv(run.round(1).evaluations) if row["evaluator"] == "agreement"]
     assert [(row["setting"], row["metric"], row["value"]) for row in rows] == [("twice", "agreement", "1.0")]
-    assert "agreement  " in cli.help_text() and "pgd, agreement" in cli.help_text()
+    assert "agreement  " in help_texts.full() and "pgd, agreement" in help_texts.full()
     with pytest.raises(errors.UsageError, match="--evaluators=corruptions or fgsm or pgd or agreement, not clean"):
         parsed("evaluate", run.folder, "--test_images=50")
 
@@ -138,7 +138,7 @@ def test_a_registered_command_takes_its_own_paths_and_flags(registered, tmp_path
             return request.config.command.top_k
 
     registered(COMMANDS, "again", Again)
-    assert main.main(parsed("again", "--top_k=7")) == 7 and "again     something else" in cli.help_text()
+    assert main.main(parsed("again", "--top_k=7")) == 7 and "again     something else" in help_texts.full()
     with pytest.raises(errors.UsageError, match="'word' is a stray word"):
         parsed("again", "word")
     with pytest.raises(errors.UsageError, match="--top_k belongs to again and predict, not imp"):

@@ -1,12 +1,12 @@
 """`analyze`: why a ticket does what it does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tf_tickets import stopping
 from tf_tickets.registry import ANALYSES, COMMANDS
 from tf_tickets.settings.checks import sheets
 from tf_tickets.settings.cli import Request
-from tf_tickets.settings.commands import Command, Paths, changed
+from tf_tickets.settings.commands import DEVICES, Command, Paths, changed, of_groups
 from tf_tickets.settings.config import Config
 
 
@@ -16,9 +16,17 @@ class Analyze(Command):
 
     order = 5
     summary = "PATH... --what=density,...: rows, tables and figures of why; --what=augment or corruptions: a sheet"
+    examples = (
+        "runs/NAME/seed_0 --what=density,similarity",
+        "--what=augment --dataset=digits --augment=rand",
+    )
     paths = Paths()
     flags = ("what", "which", "probe", "probe_images")
     heeds_stop = True
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return (*of_groups("data"), *DEVICES, "seed", "order_seed", "out")
 
     def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Paths and flags that `--what` does not take."""

@@ -1,5 +1,7 @@
 """`ensemble`: several tickets as one."""
 
+from collections.abc import Iterable
+
 from tf_tickets import notices
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS
@@ -13,7 +15,15 @@ class Ensemble(Command):
 
     order = 12
     summary = "PATH... --out=DIR: several tickets (of ticket, round or run folders) as one, of their mean probability"
+    examples = (
+        "runs/A/seed_0 runs/B/seed_0 --out=joint",
+        "runs/NAME/seed_0/round_02 runs/NAME/seed_0/round_03 --out=joint",
+    )
     paths = Paths(least=2, needs="at least two tickets")
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return ("out",)
 
     def run(self, request: Request) -> int:
         """Prints what it is of, and what it costs."""

@@ -1,11 +1,12 @@
 """`evaluate`: how good networks are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tf_tickets import stopping
 from tf_tickets.registry import COMMANDS, EVALUATORS
+from tf_tickets.settings import places
 from tf_tickets.settings.cli import Request
-from tf_tickets.settings.commands import Command, Paths, changed
+from tf_tickets.settings.commands import ATTACKS, DEVICES, Command, Paths, changed
 from tf_tickets.settings.config import Config
 
 
@@ -15,9 +16,17 @@ class Evaluate(Command):
 
     order = 4
     summary = "PATH...: accuracy of run, round or ticket folders under --evaluators, as rows beside them"
+    examples = (
+        "runs --evaluators=clean,corruptions",
+        "runs/NAME/seed_0 --which=ticket --evaluators=pgd --test_images=1000",
+    )
     paths = Paths(least=1)
     flags = ("evaluators", "which", "restarts", "test_images")
     heeds_stop = True
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return (*places.FLAGS, *DEVICES, *ATTACKS)
 
     def prints(self, config: Config) -> bool:
         """Its table is what it is run for."""

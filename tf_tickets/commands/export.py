@@ -1,9 +1,10 @@
 """`export`: a ticket as files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tf_tickets import notices
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings import places
 from tf_tickets.settings.checks import EXPORTS
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths, format_problems
@@ -16,8 +17,16 @@ class Export(Command):
 
     order = 7
     summary = "PATH: a ticket, or a run's, as --format=ticket,runtime,tflite,... into a folder beside it, or --out=DIR"
+    examples = (
+        "runs/NAME/seed_0 --format=runtime,tflite",
+        "runs/NAME/seed_0/ticket --format=tflite_int8 --out=files",
+    )
     paths = Paths(1, 1)
     flags = ("format",)
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return (*places.FLAGS, "out")
 
     def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """Formats that `predict` prints."""

@@ -13,6 +13,10 @@ class Imp(Command):
 
     order = 1
     summary = "run or continue the rounds (the default)"
+    examples = (
+        "--flagfile=flags/quickstart.cfg",
+        "--dataset=folder --data_dir=pictures --flagfile=flags/my_images.cfg --dry_run",
+    )
     flags = ("dry_run",)
     makes_rounds = locks = heeds_stop = True
 

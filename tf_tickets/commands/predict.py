@@ -1,6 +1,6 @@
 """`predict`: what a ticket says of pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tf_tickets.errors import plain
 from tf_tickets.notices import say
@@ -17,8 +17,16 @@ class Predict(Command):
 
     order = 8
     summary = "TICKET IMAGE...: labels and probabilities of picture files and folders; - is standard input"
+    examples = (
+        "runs/NAME/seed_0/ticket pictures --format=csv",
+        "runs/NAME/seed_0/ticket owl.jpg --top_k=3",
+    )
     paths = Paths(least=2, needs="a ticket and pictures", standard_input=True)
     flags = ("format", "top_k")
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return ()
 
     def prints(self, config: Config) -> bool:
         """It leaves no files."""

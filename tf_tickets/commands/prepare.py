@@ -1,6 +1,6 @@
 """`prepare`: a data set's folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tf_tickets.registry import COMMANDS
 from tf_tickets.settings.cli import Request
@@ -14,8 +14,16 @@ class Prepare(Command):
 
     order = 10
     summary = "DATASET --archive=FILE: build the data set's folder from an archive"
+    examples = (
+        "cifar10 --archive=cifar-10-python.tar.gz",
+        "eurosat_rgb --archive=EuroSAT.zip --data_dir=data",
+    )
     paths = Paths(1, 1, "a data set", "one data set; give the archive as --archive=FILE", exist=False)
     flags = ("archive",)
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return ("data_dir", "dataset")
 
     def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """An archive that is not named."""

@@ -1,9 +1,11 @@
 """`pretrain`: a backbone."""
 
+from collections.abc import Iterable
+
 from tf_tickets import stopping
 from tf_tickets.registry import COMMANDS
 from tf_tickets.settings.cli import Request
-from tf_tickets.settings.commands import Command
+from tf_tickets.settings.commands import Command, of_groups
 from tf_tickets.settings.config import Config
 
 
@@ -13,8 +15,16 @@ class Pretrain(Command):
 
     order = 3
     summary = "a self-supervised backbone (SimCLR) from unlabelled images, for --pretrained"
+    examples = (
+        "--dataset=cifar10 --flagfile=flags/cifar10_pretrain_cpu.cfg",
+        "--dataset=folder --data_dir=unlabelled --epochs=100 --image_size=96",
+    )
     flags = ("dry_run",)
     locks = heeds_stop = True
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return of_groups("data", "network", "training", "run")
 
     def plan(self, config: Config) -> str:
         """The training of the backbone."""

@@ -1,5 +1,7 @@
 """`report`: finished runs compared."""
 
+from collections.abc import Iterable
+
 from tf_tickets.errors import plain
 from tf_tickets.notices import say
 from tf_tickets.registry import COMMANDS
@@ -14,8 +16,16 @@ class Report(Command):
 
     order = 6
     summary = "PATH...: one table and figure of all runs below the paths"
+    examples = (
+        "runs --out=report",
+        "runs/A runs/B --latex --pdf",
+    )
     paths = Paths(least=1)
     flags = ("latex", "pdf")
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return ("out",)
 
     def prints(self, config: Config) -> bool:
         """Its table is what it is run for."""

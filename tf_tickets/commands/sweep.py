@@ -28,6 +28,10 @@ class Sweep(Command):
 
     order = 11
     summary = "--sweep='FIELD=A,B;FIELD=0..4': every combination as a run, unless finished, here or by --engine"
+    examples = (
+        "--flagfile=flags/quickstart.cfg --sweep='seed+subset_seed=0..5'",
+        "--flagfile=flags/quickstart.cfg --sweep='control=none,random;seed=0..2' --dry_run",
+    )
     flags = grid.FLAGS
     flags_of_runs = locks = heeds_stop = True
 

@@ -13,6 +13,10 @@ class Train(Command):
 
     order = 2
     summary = "one round: dense, or --ticket=DIR retrained, or a --control"
+    examples = (
+        "--dataset=digits --epochs=30 --width=8",
+        "--ticket=runs/NAME/seed_0/ticket --dataset=digits --order_seed=1",
+    )
     flags = ("dry_run", "ticket")
     makes_rounds = locks = heeds_stop = True
 

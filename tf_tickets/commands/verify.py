@@ -1,5 +1,7 @@
 """`verify`: tickets checked."""
 
+from collections.abc import Iterable
+
 from tf_tickets.registry import COMMANDS
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths
@@ -12,7 +14,15 @@ class Verify(Command):
 
     order = 9
     summary = "TICKET...: check every hash, count and invariant of a ticket"
+    examples = (
+        "runs/NAME/seed_0/ticket",
+        "runs/*/seed_*/ticket",
+    )
     paths = Paths(least=1)
+
+    def heeds(self) -> Iterable[str]:
+        """Those that it reads."""
+        return ()
 
     def prints(self, config: Config) -> bool:
         """It leaves no files."""

@@ -144,9 +144,7 @@ def _check_fits(ticket, plan):
         again = f"the ticket's --model={facts['name']} --width={facts['width']} --stem={facts['stem']}"
         if NETWORKS[facts["name"]].own:
             again = "the function that the ticket is of with --model=PACKAGE.MODULE:FUNCTION, or in Python model="
-        raise UsageError(
-            f"{place}: its layer {odd} {shapes[0]}, in the network asked for it {shapes[1]}; give {again}"
-        )
+        raise UsageError(f"{place}: its layer {odd} {shapes[0]}, in the network asked for it {shapes[1]}; give {again}")
 
 
 def _made(session, run, index, ticket):

@@ -6,13 +6,12 @@ import sys
 
 from absl import flags
 
-from tf_tickets import own_networks, plugins
+from tf_tickets import notices, own_networks, plugins
 from tf_tickets.errors import UsageError, plain
-from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS, NETWORKS
+from tf_tickets.registry import COMMANDS, NETWORKS
 from tf_tickets.settings import config as configs
-from tf_tickets.settings import flagfiles
-from tf_tickets.settings.checks import studies
-from tf_tickets.settings.commands import check_command
+from tf_tickets.settings import flagfiles, help_texts
+from tf_tickets.settings.commands import check_command, heeded, listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,37 +63,6 @@ def define_flags(flag_values: flags.FlagValues) -> None:
             flags.DEFINE(_Parser(option), name, option.default, option.help, flag_values, flags.ArgumentSerializer())
 
 
-def help_text() -> str:
-    """Every command and flag with its default and one sentence."""
-    lines = [
-        "usage: python -m tf_tickets.main [COMMAND] [PATH ...] [--flagfile=FILE ...] [--flag=value ...]", "",
-        "Finds sparse winning tickets from few labelled images. Later flags win.", "", "commands:",
-    ]  # fmt: skip
-    lines += [f"  {name:10s}{command.summary}" for name, command in COMMANDS.items()]
-    for title, names in (
-        ("evaluators (evaluate --evaluators=LIST)", EVALUATORS),
-        ("analyses (analyze --what=LIST)", {name: ANALYSES[name] for name in studies()}),
-    ):
-        lines += ["", f"{title}:", *(f"  {name:12s}{part.text}" for name, part in names.items())]
-    for group, cls in configs.GROUPS.items():
-        lines += ["", f"{cls.__doc__} ({group})"]
-        for name, option in configs.options().items():
-            if option.group != group:
-                continue
-            shown = "unset" if option.default is None else option.default
-            if option.type is bool:
-                shown = str(shown).lower()
-            lines.append(f"  --{name}  (default: {shown})")
-            tail = f" [{', '.join(option.choices)}]" if option.choices else ""
-            lines.append(f"      {option.help}{tail}")
-    lines += [
-        "",
-        "exit status: 0 done, 2 bad flag or input, 3 state on disk damaged or not writable, 4 run folder in use,",
-        "             5 training diverged, 75 stopped on request (run again to continue), 1 a defect of ours",
-    ]
-    return "\n".join(lines)
-
-
 def flags_table() -> str:
     """The flags as the README's Markdown table."""
     lines = ["| flag | default | meaning |", "|---|---|---|"]
@@ -119,9 +87,9 @@ def parse(argv: list[str], flag_values: flags.FlagValues) -> Request:
       SystemExit: with status 0, after printing help.
     """
     try:
-        if {"--help", "-h", "-help", "--helpfull", "--helpshort"} & set(argv[1:]):
+        if (asked := help_texts.asked(argv[1:])) is not None:
             _load_plugins(flagfiles.expand([word for word in argv[1:] if word.startswith("--plugins")]))
-            print(help_text(), flush=True)
+            print(help_texts.text(asked), flush=True)
             sys.exit(0)
         return _parse(argv, flag_values)
     except UsageError as error:
@@ -134,7 +102,7 @@ def _parse(argv, flag_values):
     switches = {name for name, option in options.items() if option.type is bool}
     switches |= {name for name in flag_values if flag_values[name].boolean}  # absl's own, --logtostderr
     switches |= {f"no{name}" for name in switches}
-    words, values = [], {}
+    words, values, typed = [], {}, []
     tokens = flagfiles.expand(argv[1:], lambda name: name in switches)
     _load_plugins(tokens)
     _load_network(tokens)
@@ -146,6 +114,7 @@ def _parse(argv, flag_values):
         else:
             option, text = flagfiles.split_assignment(token, options)
             values[option.name] = flagfiles.parse_value(option, text, token)
+            typed += [] if token.place else [option.name]
     flag_values.mark_as_parsed()
     command, paths = _command(words)
     if command == "prepare":
@@ -158,7 +127,15 @@ def _parse(argv, flag_values):
     for name, value in config.values().items():
         flag_values[name].value = value
     check_command(command, config, paths)
+    _note_unheeded(command, typed)
     return Request(command, tuple(paths), config, frozenset(values))
+
+
+def _note_unheeded(command, typed):
+    """Says which flags that were typed the command does not read; a flagfile may have others' too."""
+    names = [f"--{name}" for name in dict.fromkeys(typed) if name not in heeded(command)]
+    if names:
+        notices.say(f"{command} does not read {listed(names)}; {command} --help lists the flags that it reads")
 
 
 def _load_plugins(tokens):

@@ -11,7 +11,9 @@ from tf_tickets.registry import COMMANDS, CONTROLS
 from tf_tickets.settings import config as configs
 from tf_tickets.settings.groups import IMAGENET
 
-_ATTACKS = ("attack_eps", "attack_step", "attack_steps")
+# Flags of devices, which whatever computes reads.
+DEVICES = ("deterministic", "precision", "strategy", "jit")
+ATTACKS = ("attack_eps", "attack_step", "attack_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Command:
     """The words that it takes; None: none at all."""
     flags: tuple[str, ...] = ()
     """The flags that belong to it, and to other commands that name them, alone."""
+    examples: tuple[str, ...] = ()
+    """Command lines for `--help`, without the program."""
     makes_rounds: bool = False
     """Whether it makes the rounds of a run: such a command can be swept."""
     flags_of_runs: bool = False
@@ -65,6 +69,10 @@ class Command:
     """Whether it heeds a request to stop, because it has something to save; others are left at once."""
     plan: Callable[[configs.Config], str] | None = None
     """What `--dry_run` prints, without TensorFlow and with nothing touched; None: `run` heeds `--dry_run` itself."""
+
+    def heeds(self) -> Iterable[str] | None:
+        """The flags that it reads beside `flags`, --plugins and --progress; None: all of runs."""
+        return None
 
     def prints(self, config: configs.Config) -> bool:
         """Whether its result is what it prints; others leave it in files too."""
@@ -81,6 +89,20 @@ class Command:
           The exit status.
         """
         raise NotImplementedError
+
+
+def of_groups(*groups: str) -> list[str]:
+    """The flags of some groups."""
+    return [name for name, option in configs.options().items() if option.group in groups]
+
+
+def heeded(command: str) -> set[str]:
+    """The flags that a command reads."""
+    record = COMMANDS[command]
+    names = record.heeds()
+    if names is None:
+        names = [name for name, option in configs.options().items() if option.group != "command"]
+    return {*record.flags, *names, "plugins", "progress"}
 
 
 def check_command(command: str, config: configs.Config, paths: Sequence[str] = ()) -> None:
@@ -122,7 +144,7 @@ def _general(command, config):
 
 
 def _of_rounds(command, config):
-    for name in () if config.training.adversarial else changed(config, _ATTACKS):
+    for name in () if config.training.adversarial else changed(config, ATTACKS):
         yield f"--{name} belongs to --adversarial, which is not set"
     pruning, place = config.pruning, CONTROLS[config.pruning.control].place
     here = command if command == "imp" else f"train {'without --ticket' if pruning.ticket is None else '--ticket=DIR'}"
