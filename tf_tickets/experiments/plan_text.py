@@ -207,8 +207,8 @@ def text(
       folder: of the run, where other runs of the same pictures are to be named.
     """
     config, pruning = plan.config, plan.config.pruning
-    weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
-    rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds
+    weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights[plan.starts_sparse :]
+    rounds = len(plan.weights) if command == "imp" else plan.control.rounds_trained(config)
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(plan)
     trained = steps * plan.train_images / plan.steps_per_epoch
