@@ -161,7 +161,11 @@ def test_one_sparse_round_of_the_exact_count_is_trained_stopped_and_asked_again(
     ticket = tt.Ticket.load(folder.ticket)
     assert ticket.round == 0 and ticket.density == pytest.approx(0.1, abs=1e-3)
     text = plan_text.text(session.plan, "train")
-    assert "in all      1 round, " in text and f"{total:,} prunable weights" in text
+    assert (
+        f"pruned      by {name}, before" in text
+        and "in all      1 round, " in text
+        and f"{total:,} prunable weights" in text
+    )
     assert text.splitlines()[-1].split() == ["0", f"{100 * summary['weights_left'] / total:.2f}", "%",
                                               f"{summary['weights_left']:,}"]  # fmt: skip
 

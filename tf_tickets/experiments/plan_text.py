@@ -249,6 +249,7 @@ def text(
         f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})"
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
+        *([f"pruned      by {pruning.criterion}, before any training"] if plan.starts_sparse else []),
         *_fine_tuning(plan, rounds),
         *_distillation(plan.training),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
