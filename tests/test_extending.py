@@ -129,10 +129,11 @@ def flat(arrays):
 
 def test_every_module_of_the_page_is_used_by_a_command_and_is_in_the_help_without_tensorflow(here, command):
     named = {name for text in re.findall(r"--plugins=(\S+)", "\n".join(commands())) for name in text.split(",")}
-    assert named == set(modules()) and len(named) == 8
+    assert named == set(modules()) and len(named) == 9
     done = command(here, "--helpfull", f"--plugins={','.join(sorted(named))}")
     assert done.returncode == 0, done.stderr
-    for part in ("relative", "taylor", "backwards", "plain3", "pets", "darken(share)", "top3", "signs"):
+    criteria = "relative", "steepest", "iterative_snip"
+    for part in (*criteria, "backwards", "plain3", "pets", "darken(share)", "top3", "signs"):
         assert part in done.stdout, part
 
 
@@ -151,8 +152,14 @@ def test_a_criterion_ranks_the_weights_of_a_search(here, fresh):
 
 def test_a_criterion_is_given_gradients(here, fresh):
     tried(fresh)
-    (_, magnitude), (_, taylor) = kernels(run_in("search"), 0), kernels(run_in("taylor"), 0)
-    assert flat(taylor).sum() == flat(magnitude).sum() and (flat(taylor) != flat(magnitude)).any()
+    (_, magnitude), (_, steepest) = kernels(run_in("search"), 0), kernels(run_in("steepest"), 0)
+    assert flat(steepest).sum() == flat(magnitude).sum() and (flat(steepest) != flat(magnitude)).any()
+
+
+def test_a_criterion_scores_weights_as_they_are_drawn(here, fresh):
+    tried(fresh)
+    (summary,), (mask,) = run_in("often").summaries(), [storage.read_arrays(run_in("often").round(0).mask)]
+    assert summary["density"] == pytest.approx(0.8, abs=1e-4) and flat(mask).sum() == summary["weights_left"]
 
 
 def test_a_control_is_a_rival_of_the_search_under_its_title(here, fresh):

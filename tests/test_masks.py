@@ -228,3 +228,23 @@ def test_resnet18_s_eleven_million_weights_are_pruned_exactly():
     assert masks.count(found) == 8_800_000
     largest_gone = max(np.abs(weights[name][~mask]).max() for name, mask in found.items())
     assert largest_gone <= min(np.abs(weights[name][mask]).min() for name, mask in found.items())
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(network=networks(), rate=RATES, least=st.integers(0, 3))
+def test_scope_erk_removes_as_many_ranked_in_each_layer(network, rate, least):
+    weights, old = network
+    scores = {name: np.abs(array) for name, array in weights.items()}
+    found = masks.SCOPES["erk"](scores, old, rate, least)
+    assert masks.count(found) == masks.count(masks.SCOPES["global"](scores, old, rate, least))
+    expected = {}
+    for name in weights:
+        gone = int(old[name].sum() - found[name].sum())
+        expected |= slowly({name: weights[name]}, {name: old[name]}, gone)
+        assert found[name].sum() >= min(least, old[name].sum())
+    assert_same(found, expected)
+
+
+def test_scope_erk_keeps_numbers_in_proportion_to_the_sums_of_shapes():
+    found = masks.SCOPES["erk"]({"wide": np.ones((3, 3, 10, 20)), "narrow": np.ones((4, 14))}, None, amount=1802)
+    assert [int(mask.sum()) for mask in found.values()] == [36, 18] and masks.count(found) == 1856 - 1802

@@ -28,7 +28,7 @@ def searches(seeds=6):
                     "weights_left": left, "density": left / 1000, "test_accuracy": accuracy, "train_loss": 1.0,
                     "epochs": 30 if index == 0 and digest[0] == "a" else 30 - epoch,
                     "test_balanced_accuracy": accuracy, "test_accuracy_best_epoch": None, "validation_accuracy": None,
-                    "images": 500, "pretrained": "", "exported": int(index == 2),
+                    "images": 500, "pretrained": "", "exported": int(index == 2), "scope": "global",
                 })  # fmt: skip
     return pandas.DataFrame(rows)[list(tables.COLUMNS)]
 

@@ -13,7 +13,7 @@ import re
 PACKAGE = pathlib.Path(__file__).parents[1] / "tf_tickets"
 # Kind, and one of the program's own parts.
 PARTS = {
-    "criterion": "magnitude", "control": "random", "kind of rewinding": "finetune", "network": "mobilenet_v2",
+    "criterion": "magnitude", "control": "reinitialize", "kind of rewinding": "finetune", "network": "mobilenet_v2",
     "data set": "digits", "augmentation": "cutout", "evaluator": "shift", "analysis": "overlap", "command": "verify",
 }  # fmt: skip
 # Defaults, presets, help and rules between settings name parts by their nature.

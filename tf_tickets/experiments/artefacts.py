@@ -24,6 +24,7 @@ EPOCH_COLUMNS = (
 def write(
     run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict,
     *, plan: Plan, model: keras.Model, team: Alone, images: dict[str, int], facts: dict | None = None,
+    movement: dict[str, np.ndarray] | None = None,
 ) -> None:  # fmt: skip
     """Writes the files of a trained round, the summary last, once all workers have ended it with the same bits.
 
@@ -36,6 +37,7 @@ def write(
       team: that shares the run.
       images: of the parts that are evaluated, by part.
       facts: what the summary says beside its numbers.
+      movement: of the weights, where the next masks follow from it.
 
     Raises:
       StateError: a worker has other masks or weights than the chief; names it.
@@ -51,6 +53,8 @@ def write(
         storage.write_arrays(folder.mask, masks, compress=True)
     storage.write_csv(folder.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     storage.write_arrays(folder.weights, weights)
+    if movement:
+        storage.write_arrays(folder.movement, movement)
     storage.write_csv(folder.epochs, [{name: row.get(name) for name in EPOCH_COLUMNS} for row in rows], EPOCH_COLUMNS)
     density = pruning_masks.density(masks)
     evaluations = [

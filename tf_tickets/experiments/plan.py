@@ -71,6 +71,11 @@ class Plan:
         """What the run removes and when: a pruning.control.Control."""
         return CONTROLS[self.config.pruning.control]
 
+    @property
+    def starts_sparse(self) -> bool:
+        """Whether round 0 is pruned before it is trained, and the only one; `weights` are then all, and its own."""
+        return self.control.starts_sparse(self.config)
+
     def is_searched(self, round_index: int) -> bool:
         """Whether a round only serves the next mask, and is therefore shortened."""
         return not self.control.in_one_run and round_index not in self.config.pruning.in_full
@@ -130,11 +135,12 @@ class Plan:
         """
         rates_of = index if rates_of is None else rates_of
         pruning, training = self.config.pruning, self.training_of(rates_of)
+        last = 0 if self.starts_sparse else len(self.weights) - 1
         finetunes = STARTS[rewind_parts(pruning.rewind)[0]].constant_rate
         constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
         return Round(
             run.round(index), identity=f"{run.name}/round_{index:02d}",
-            title=f"{'refit, ' if self.refits else ''}round {index}/{len(self.weights) - 1}",
+            title=f"{'refit, ' if self.refits else ''}round {index}/{last}",
             first_step=self.first_step(index), last_step=self.end_step(index), draws_of=index, training=training,
             constant_rate=constant if finetunes and rates_of else None, searched=self.is_searched(index),
             rewind_step=self.rewind_step if index == 0 else None,
@@ -173,6 +179,17 @@ def resolve(config: Config, refits: bool = False) -> Plan:
         raise UsageError(
             f"--criterion={config.pruning.criterion} wants gradients, which one machine computes: "
             "--strategy=multi_worker conflicts"
+        )
+    criterion, control = config.pruning.criterion, CONTROLS[config.pruning.control]
+    if criteria.iterations_at_initialisation(criterion) and not control.starts_sparse(config):
+        raise UsageError(
+            f"--criterion={criterion} scores the weights as they are drawn, before any training: it belongs to train "
+            "--control=one_shot"
+        )
+    if config.run.precision == "mixed_float16" and criteria.wants(criterion, "movement"):
+        raise UsageError(
+            f"--criterion={criterion} sums the gradients of all steps, of which mixed_float16 leaves some out: use "
+            "--precision=mixed_bfloat16"
         )
     if config.choice.refit and not config.data.validation:
         raise UsageError("--refit needs --validation, such as --validation=0.2: nothing is held out")

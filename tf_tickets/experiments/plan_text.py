@@ -207,8 +207,8 @@ def text(
       folder: of the run, where other runs of the same pictures are to be named.
     """
     config, pruning = plan.config, plan.config.pruning
-    weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
-    rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds
+    weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights[plan.starts_sparse :]
+    rounds = len(plan.weights) if command == "imp" else plan.control.rounds_trained(config)
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(plan)
     trained = steps * plan.train_images / plan.steps_per_epoch
@@ -249,6 +249,7 @@ def text(
         f"round       {plan.training.epochs} epochs of {plan.steps_per_epoch} steps, rewind {pruning.rewind} "
         f"(step {plan.rewind_step})"
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
+        *([f"pruned      by {pruning.criterion}, before any training"] if plan.starts_sparse else []),
         *_fine_tuning(plan, rounds),
         *_distillation(plan.training),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"

@@ -174,6 +174,7 @@ def _specs(session, saved, companion):
         return model
     specs = {f"model/{name}": spec for name, spec in model.items()}
     specs |= {f"optimizer/{name}": spec for name, spec in session.steps.optimizer_specs.items()}
+    specs |= {f"movement/{name}": spec for name, spec in messages.specs_of(session.steps.movement).items()}
     specs |= companion.specs() if companion else {}
     return specs | {"partial": messages.ArraySpec((None, 3), np.dtype(np.float32))}
 

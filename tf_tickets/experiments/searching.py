@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.experiments import artefacts
+from tf_tickets.experiments.derivatives import Derivatives
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
 from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
@@ -28,7 +29,7 @@ def next_round(session: Session, run: runs.RunFolder, index: int) -> Round:
     plan = session.plan
 
     def begun():
-        masks = round_masks.begun(run, index, plan, session.gradients_at)  # pyright: ignore[reportArgumentType]  only read
+        masks = round_masks.begun(run, index, plan, _derivatives(session))  # pyright: ignore[reportArgumentType]  only read
         artefacts.name_empty_layers(masks, index)
         return masks
 
@@ -39,7 +40,7 @@ def next_round(session: Session, run: runs.RunFolder, index: int) -> Round:
 
 
 def retraining(session: Session, run: runs.RunFolder, ticket: Ticket | None) -> Round:
-    """The one round of `train`: dense, a ticket's, or of the `gradual` control.
+    """The one round of `train`: dense, a ticket's, pruned as drawn, or of the `gradual` control.
 
     A ticket starts from its rewind point, at its own epoch, where data set, images and network are those that it was
     searched on; else from epoch 0. Order and augmentation are those of the ticket's round.
@@ -48,7 +49,7 @@ def retraining(session: Session, run: runs.RunFolder, ticket: Ticket | None) -> 
     if plan.control.in_one_run:
         gradual = _gradual(session)
         return plan.round(run, 0).beginning(gradual.masks, lambda: session.initial, gradual=gradual)
-    masks = _kept(session, run.round(0), lambda: ticket.masks if ticket else plan.dense_masks)
+    masks = _kept(session, run.round(0), lambda: ticket.masks if ticket else _first(session, run))
     if ticket is None:
         return plan.round(run, 0).beginning(masks, lambda: session.initial)
     same = _continues(session, ticket)
@@ -57,6 +58,21 @@ def retraining(session: Session, run: runs.RunFolder, ticket: Ticket | None) -> 
         draws_of=ticket.round, first_step=plan.first_step(1) if same else 0,
     )  # fmt: skip
     return retrained.beginning(masks, lambda: rewound(session.initial, ticket))
+
+
+def _first(session, run):
+    """The masks of the first round without a ticket: dense, or, by what scores the weights as drawn, sparse already."""
+    plan = session.plan
+    if not plan.starts_sparse:
+        return plan.dense_masks
+    masks = round_masks.drawn(run.round(0), plan, session.initial, _derivatives(session))
+    artefacts.name_empty_layers(masks, 0)
+    return masks
+
+
+def _derivatives(session):
+    """Function (state, masks, path of movement.npz) -> what a criterion may ask for there."""
+    return lambda state, masks, movement: Derivatives(session, (state, masks), lambda: storage.read_arrays(movement))
 
 
 def _kept(session, folder, make):
@@ -82,7 +98,7 @@ def _settling(session, index, masks):
     def would_be():
         kernels = wrapping.kernel_variables(session.steps.model)
         weights = {name: kernels[name].numpy() for name in masks}
-        return plan.control.removed(plan, weights, masks, index + 1, gradients=session.gradients)
+        return plan.control.removed(plan, weights, masks, index + 1, gradients=Derivatives(session))
 
     return Settling(would_be, pruning.mask_distance, pruning.mask_patience)
 
@@ -96,10 +112,9 @@ def _gradual(session):
     first = max(-(-plan.rewind_step // plan.steps_per_epoch), plan.training.head_epochs)
 
     def remove(weights, masks, amount):
-        scores = plan.control.scores(plan.config, weights, masks, 0, gradients=session.gradients)
-        return pruning_masks.remove_smallest(
-            scores, masks, min_per_layer=plan.config.pruning.min_per_layer, amount=amount
-        )
+        scores = plan.control.scores(plan.config, weights, masks, 0, gradients=Derivatives(session))
+        pruning = plan.config.pruning
+        return pruning_masks.SCOPES[pruning.scope](scores, masks, min_per_layer=pruning.min_per_layer, amount=amount)
 
     return GradualPruning(
         session.steps.model, plan.dense_masks, plan.weights[1], first_epoch=first,

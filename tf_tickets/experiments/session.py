@@ -15,7 +15,7 @@ from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
 from tf_tickets.models import architecture, auxiliary, builder, normalisation, pretrained, state, synchronised
 from tf_tickets.notices import say
-from tf_tickets.pruning import wrapping
+from tf_tickets.pruning import criteria, wrapping
 from tf_tickets.settings.checks import folds_of
 from tf_tickets.training import losses, objectives, optimizers
 from tf_tickets.training.gradients import LossGradient
@@ -69,17 +69,18 @@ class Session:
             optimizer = optimizers.build(config.training, config.run.precision, state.head_variables(network))
             self._first, taught = None, None
             if config.training.distillation:
-                taught = objectives.distilled(self._loss, self._answers(), config.training)
-        self.steps = Steps(network, optimizer, self.devices, self.objective(), taught)
+                taught = objectives.distilled(self.loss, self._answers(), config.training)
+        moving = wrapping.kernel_variables(network) if criteria.wants(config.pruning.criterion, "movement") else {}
+        self.steps = Steps(network, optimizer, self.devices, self.objective(), taught, moving)
         self.team.allow(self._largest_message())
         self._profiles = config.run.profile_steps is not None
 
-    def _built(self):
+    def _built(self, precision=None):
         config, described = self.plan.config, self.plan.network
         return builder.build(
             config.network.model, classes=described.classes, image_shape=described.given_shape, stem=described.stem,
             width=described.width, head=described.head, kappa=described.kappa, image_size=described.image_size,
-            seed=self.plan.control.initial_seed(config.run.seed), precision=config.run.precision,
+            seed=self.plan.control.initial_seed(config.run.seed), precision=precision or config.run.precision,
         )  # fmt: skip
 
     def _answers(self):
@@ -123,14 +124,21 @@ class Session:
         kind = self.plan.config.training.batch_norm
         return kinds[kind](model) if kind in kinds else model
 
+    def copied(self, precision: str) -> keras.Model:
+        """A wrapped network like that which is trained, of a precision, on one device, with weights of its own."""
+        model = self._built(precision)
+        frozen = self.plan.config.training.batch_norm == "frozen"
+        return wrapping.wrap(normalisation.freeze(model) if frozen else model, self.plan.prunable)
+
     @functools.cached_property
-    def _loss(self):
+    def loss(self) -> Callable:
+        """The loss of each image, of --loss: function (targets, logits) -> float32 [n]."""
         counts = np.bincount(self.train.labels, minlength=self.data_set.classes)
         return losses.build(self.plan.config.training.loss, counts)
 
     def objective(self) -> Callable:
         """What a step minimises."""
-        training, loss = self.plan.config.training, self._loss
+        training, loss = self.plan.config.training, self.loss
         if training.adversarial:
             return objectives.advprop(loss, self.data_set, training)
         return objectives.supervised(loss)
@@ -154,7 +162,7 @@ class Session:
 
     @functools.cached_property
     def _loss_gradient(self):
-        return LossGradient(self.steps.model, self._loss, self.train, self.data_set)
+        return LossGradient(self.steps.model, self.loss, self.train, self.data_set)
 
     def gradients(self) -> dict[str, np.ndarray]:
         """The gradient of the mean training loss by the prunable weights, where the network stands."""
@@ -227,8 +235,9 @@ class Session:
         """Writes what a trained round leaves."""
         images = {"test": len(self.test), "validation": len(self.validation or ())}
         artefacts.write(
-            run, training_round, rows, timed, plan=self.plan, model=self.steps.model, team=self.team, images=images
-        )
+            run, training_round, rows, timed, plan=self.plan, model=self.steps.model, team=self.team, images=images,
+            movement=self.steps.movement,
+        )  # fmt: skip
 
     def ended(self, run: runs.RunFolder, index: int) -> None:
         """Once a round is complete."""

@@ -27,7 +27,8 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
     With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
     round's draws, when data set, subset and network are the ticket's; otherwise from epoch 0, with a new head where
     the classes differ. With `control`, see docs/science.md (Controls); `one_shot` trains two rounds, the dense one and
-    the pruned; `gradual` removes weights on the way; `probe` trains nothing and fits a head.
+    the pruned, or the pruned alone where its criterion scores weights as drawn; `gradual` removes weights on the way;
+    `probe` trains nothing and fits a head.
 
     Args:
       config: of the run.
@@ -41,7 +42,7 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
         _tell_of_tested(ticket, plan)
         ticket = plan.control.changed(ticket, config)
     folds.check(plan, "train")
-    rounds, method = plan.control.trained_rounds, config.choice.calibration
+    rounds, method = plan.control.rounds_trained(config), config.choice.calibration
     if earlier := advice.same_pictures(plan, folder):
         say(earlier)
     if refusal := unwritable(config, folder):
@@ -89,7 +90,7 @@ def prepare(config: Config) -> tuple[Plan, Ticket | None, runs.RunFolder]:
         content = [("ticket", ticket.retrained_digest)]
         rewind = config.pruning.rewind if control.fits else ticket.settings["rewind"]
         config = config.replace(rewind=rewind, prunable=ticket.settings.get("prunable", "all"))
-    if config.training.distillation and config.training.teacher is None and control.trained_rounds == 1:
+    if config.training.distillation and config.training.teacher is None and control.rounds_trained(config) == 1:
         raise UsageError(
             f"--distillation={config.training.distillation:g} needs --teacher=DIR: one round has none before it"
         )
@@ -151,7 +152,7 @@ def _made(session, run, index, ticket):
     """The Round of the ticket, or of no ticket, that is trained."""
     from tf_tickets.experiments import searching
 
-    if session.plan.control.trained_rounds > 1:
+    if session.plan.control.rounds_trained(session.plan.config) > 1:
         return searching.next_round(session, run, index)
     return searching.retraining(session, run, ticket)
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from tf_tickets.lazy_modules import np
 from tf_tickets.pruning import criteria
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.pruning.given import Plan, Ticket
+from tf_tickets.pruning.given import Gradients, Plan, Ticket
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Pruning, Training
-
-Gradients = Callable[[], dict[str, "np.ndarray"]]
 
 # Where a control belongs, as messages say it.
 IMP, TRAIN, RETRAIN = "imp", "train without --ticket", "train --ticket=DIR"
@@ -25,7 +23,7 @@ class Control:
       place: the command that it belongs to, `IMP`, `TRAIN`, `RETRAIN` or `TRAIN_OR_RETRAIN`; None for both commands.
       title: what tables and figures call it.
       what: what it does, in a few words for `--help`.
-      trained_rounds: rounds of `train`.
+      trained_rounds: rounds of `train`, unless it starts sparse.
       in_one_run: whether all is removed during one training as long as all rounds.
       other_network: whether its network is another than the search's, which then is compared by weights left.
       rewinds: whether it starts from the rewind point where it can.
@@ -52,6 +50,14 @@ class Control:
         """(whether it is so, message) of the settings that it refuses."""
         return []
 
+    def starts_sparse(self, config: Config) -> bool:
+        """Whether round 0 is pruned already, by the weights as they are drawn: the masks of `drawn`."""
+        return False
+
+    def rounds_trained(self, config: Config) -> int:
+        """Rounds of `train`."""
+        return self.trained_rounds
+
     def counting(self, config: Config) -> Config:
         """The settings of `train` as they count for it: those that have no meaning as they are by default."""
         return config
@@ -75,7 +81,11 @@ class Control:
         *, gradients: Gradients,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """What the weights of smallest score are removed by: dict of arrays, see `criteria`."""
-        return criteria.scores(config.pruning.criterion, weights, masks, gradients)
+
+        def draws():
+            return pruning_masks.random_scores(weights, config.run.seed, round_index)
+
+        return criteria.scores(config.pruning.criterion, weights, masks, gradients, draws=draws)
 
     def amount(self, counts: Sequence[int]) -> int | None:
         """How many weights the next pruning removes; None: the share `--rate`."""
@@ -97,6 +107,27 @@ class Control:
         scores = self.scores(plan.config, weights, masks, round_index, gradients=gradients)
         amounts = {} if amount is None else {"amount": amount}
         return pruning_masks.SCOPES[pruning.scope](scores, masks, pruning.rate, pruning.min_per_layer, **amounts)
+
+    def drawn(
+        self, plan: Plan, weights: dict[str, np.ndarray], *, gradients: Gradients
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """The masks of a round 0 that `starts_sparse`, in the iterations of the criterion.
+
+        Args:
+          plan: of the run.
+          weights: by layer name, in network order, before any training.
+          gradients: what the criterion may ask of the network there.
+        """
+        pruning, (total, left) = plan.config.pruning, plan.weights
+        iterations, masks = criteria.iterations_at_initialisation(pruning.criterion), pruning_masks.dense(weights)
+        for iteration in range(1, iterations + 1):
+            wanted = left if iteration == iterations else round(total * (left / total) ** (iteration / iterations))
+            masked = {name: np.where(masks[name], array, np.float32(0.0)) for name, array in weights.items()}
+            scores = self.scores(plan.config, masked, masks, 0, gradients=gradients.at(masks))
+            masks = pruning_masks.SCOPES[pruning.scope](
+                scores, masks, min_per_layer=pruning.min_per_layer, amount=pruning_masks.count(masks) - wanted
+            )
+        return masks
 
     def initial_seed(self, seed: int) -> int:
         """What the initial weights are drawn from."""

@@ -1,21 +1,54 @@
 """Criteria: scores by which weights are ranked; those of smallest score are removed.
 
-A criterion is a function of the weights and the masks, and of the gradient of the loss by the weights where it has a
-parameter `gradients`. All are dicts of arrays by layer name, in the order of the network.
+A criterion is a function of the weights and the masks, and of what it has further parameters for: those of `GIVEN`. All
+are dicts of arrays by layer name, in the order of the network. It scores weights that a round has trained, unless
+`at_initialisation` says that it scores them as they are drawn.
 """
 
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable
 
 from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
+from tf_tickets.pruning.given import Gradients
 from tf_tickets.registry import CRITERIA
+
+Arrays = dict[str, "np.ndarray"]
+
+# What a criterion may have parameters for beside weights and masks, and how it is asked for.
+GIVEN: dict[str, Callable[[typing.Any], Arrays]] = {
+    "gradients": lambda network: network(),
+    "batch_gradients": lambda network: network.of_batch(),
+    "hessian_gradients": lambda network: network.hessian_products(),
+    "synaptic_flow": lambda network: network.synaptic_flow(),
+    "movement": lambda network: network.movement(),
+}
+
+
+def at_initialisation(iterations: int = 1) -> Callable[[Callable], Callable]:
+    """A decorator of a criterion that scores the weights as they are drawn, before any is trained.
+
+    Args:
+      iterations: of scoring and removing: after iteration k of n there are all x (left / all)^(k / n) weights.
+    """
+
+    def declare(criterion):
+        criterion.iterations_at_initialisation = iterations
+        return criterion
+
+    return declare
+
+
+def iterations_at_initialisation(name: str) -> int:
+    """In how many iterations a criterion scores the weights as they are drawn; 0: it scores trained ones."""
+    return getattr(CRITERIA[name], "iterations_at_initialisation", 0)
 
 
 @CRITERIA.register("magnitude")
-def magnitude(weights: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def magnitude(weights: Arrays, masks: Arrays) -> Arrays:
     """The absolute value of each weight (Han et al. 2015; docs/science.md, IMP step 2).
 
     Args:
@@ -28,26 +61,100 @@ def magnitude(weights: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> d
     return {name: np.abs(np.asarray(array)) for name, array in weights.items()}
 
 
+@CRITERIA.register("taylor")
+def taylor(weights: Arrays, masks: Arrays, gradients: Arrays) -> Arrays:
+    """|w dL/dw|, to first order the change of the training loss that removing the weight makes.
+
+    Molchanov et al. 2017, section 2.2; by weights and squared, which ranks the same, Molchanov et al. 2019, equation 8.
+    """
+    return {name: np.abs(array * gradients[name]) for name, array in weights.items()}
+
+
+@CRITERIA.register("movement")
+def movement(weights: Arrays, masks: Arrays, movement: Arrays) -> Arrays:
+    """S = -sum over steps t of w(t) dL/dw(t): large where training moves a weight away from zero.
+
+    Sanh et al. 2020, equation 2, without its constant factor, the learning rate of the scores. The sum is over the
+    steps of the round, from its start on; the mask changes after it, not with each step as there.
+    """
+    return movement
+
+
+@CRITERIA.register("random")
+@at_initialisation()
+def random(weights: Arrays, masks: Arrays, draws: Arrays) -> Arrays:
+    """Uniform draws by the run's seed: with `--scope=erk` the random networks of Evci et al. 2020, section 3.1."""
+    return draws
+
+
+@CRITERIA.register("snip")
+@at_initialisation()
+def snip(weights: Arrays, masks: Arrays, batch_gradients: Arrays) -> Arrays:
+    """Connection sensitivity, |dL/dc| at c = 1 of the network with weights c w, which is |w dL/dw| (Lee et al. 2019).
+
+    Equations 5 and 6, of which the second divides all by one sum and ranks the same. L is of one batch.
+    """
+    return {name: np.abs(array * batch_gradients[name]) for name, array in weights.items()}
+
+
+@CRITERIA.register("grasp")
+@at_initialisation()
+def grasp(weights: Arrays, masks: Arrays, hessian_gradients: Arrays) -> Arrays:
+    """Minus S(-w) = -w * (H g), half the first-order change of g'g that removing a weight makes (Wang et al. 2020).
+
+    Equation 8 and algorithm 1, which removes the weights of largest S(-w): without them the gradient flow g'g falls
+    least, or rises. g and H are of one batch's loss by the prunable weights, its logits divided by 200.
+    """
+    return {name: array * hessian_gradients[name] for name, array in weights.items()}
+
+
+@CRITERIA.register("synflow")
+@at_initialisation(iterations=100)
+def synflow(weights: Arrays, masks: Arrays, synaptic_flow: Arrays) -> Arrays:
+    """Synaptic flow, |w| dR/d|w| of R = 1' (product over layers of |W|) 1 (Tanaka et al. 2020).
+
+    Equation 2 and algorithm 1, with its 100 iterations. R is the network's answer to an input of ones where all weights
+    have their absolute values, so that no data is needed.
+
+    Raises:
+      UsageError: nothing flows, or against the weights: the network is no chain of sums and rectified units.
+    """
+    scored = {name: np.abs(array) * synaptic_flow[name] for name, array in weights.items()}
+    if any((array < 0).any() for array in scored.values()) or not any(array.any() for array in scored.values()):
+        raise UsageError(
+            "--criterion=synflow is for networks of rectified units, whose output rises with every absolute weight; "
+            "with this --model choose another, such as --criterion=snip"
+        )
+    return scored
+
+
 def wants_gradients(name: str) -> bool:
-    """Whether a criterion has a parameter `gradients`."""
-    return "gradients" in inspect.signature(CRITERIA[name]).parameters
+    """Whether a criterion has a parameter for what is computed with the network: `gradients` and the like."""
+    return not GIVEN.keys().isdisjoint(inspect.signature(CRITERIA[name]).parameters)
+
+
+def wants(name: str, what: str) -> bool:
+    """Whether a criterion has a parameter of a name."""
+    return what in inspect.signature(CRITERIA[name]).parameters
 
 
 def scores(
-    name: str, weights: dict[str, np.ndarray], masks: dict[str, np.ndarray],
-    gradients: Callable[[], dict[str, np.ndarray]],
-) -> dict[str, np.ndarray]:  # fmt: skip
+    name: str, weights: Arrays, masks: Arrays, gradients: Gradients, *, draws: Callable[[], Arrays] = dict
+) -> Arrays:  # fmt: skip
     """The scores of a criterion, of the shapes of the weights.
 
     Args:
       name: of the criterion.
       weights, masks: as the criterion takes them.
-      gradients: function -> the gradient of the mean training loss by `weights`, called where the criterion wants it.
+      gradients: what is asked for `GIVEN`, as the criterion wants it.
+      draws: function -> uniform draws in the shapes of the weights, called where the criterion wants them.
 
     Raises:
       UsageError: the criterion does not give one finite number for each weight that is left.
     """
-    given = {"gradients": gradients()} if wants_gradients(name) else {}
+    given = {parameter: ask(gradients) for parameter, ask in GIVEN.items() if wants(name, parameter)}
+    if wants(name, "draws"):
+        given["draws"] = draws()
     scored = CRITERIA[name](weights, masks, **given)
     if not isinstance(scored, dict):
         raise UsageError(

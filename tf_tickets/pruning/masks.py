@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tf_tickets import seeds
 from tf_tickets.lazy_modules import np
+from tf_tickets.pruning import densities
 
 
 def removed_count(remaining: int, rate: float) -> int:
@@ -138,8 +139,27 @@ def remove_smallest_by_layer(
     return kept
 
 
+def remove_smallest_by_erk(
+    scores: dict[str, np.ndarray], masks: dict[str, np.ndarray] | None, rate: float = 0.2, min_per_layer: int = 0,
+    *, amount: int | None = None,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """As many as `remove_smallest` removes, ranked inside each layer, which keeps its Erdos-Renyi-kernel number."""
+    masks = dense(scores) if masks is None else masks
+    _check_same_layers(scores, masks)
+    there = {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+    total = sum(there.values())
+    wanted = total - (removed_count(total, rate) if amount is None else amount)
+    shapes = {name: mask.shape for name, mask in masks.items()}
+    left = densities.erdos_renyi_kernel(shapes, wanted, min_per_layer, at_most=there)
+    kept = {}
+    for name in scores:
+        alone = {name: scores[name]}, {name: masks[name]}
+        kept |= remove_smallest(*alone, amount=there[name] - left[name])
+    return kept
+
+
 # `--scope`: which weights are ranked together.
-SCOPES = {"global": remove_smallest, "layer": remove_smallest_by_layer}
+SCOPES = {"global": remove_smallest, "layer": remove_smallest_by_layer, "erk": remove_smallest_by_erk}
 
 
 def _smallest(scores, positions, amount):

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from tf_tickets import runs, seeds, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
+from tf_tickets.pruning import criteria, starts
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.pruning import starts
-from tf_tickets.pruning.control import IMP, RETRAIN, TRAIN, TRAIN_OR_RETRAIN, Control, Gradients
-from tf_tickets.pruning.given import Plan, Ticket
+from tf_tickets.pruning.control import IMP, RETRAIN, TRAIN, TRAIN_OR_RETRAIN, Control
+from tf_tickets.pruning.given import Gradients, Plan, Ticket
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.data_group import Data
@@ -198,9 +198,17 @@ class _AtOnce(Control):
 
 @CONTROLS.register("one_shot")
 class OneShot(_AtOnce):
-    """A dense round, one pruning, and a round of what is left."""
+    """A dense round, one pruning, and a round of what is left; that round alone where the criterion scores as drawn."""
 
     title, what, trained_rounds = "pruned at once", "the last round's density in one pruning", 2
+
+    def starts_sparse(self, config: Config) -> bool:
+        """Where the criterion scores the weights as they are drawn."""
+        return criteria.iterations_at_initialisation(config.pruning.criterion) > 0
+
+    def rounds_trained(self, config: Config) -> int:
+        """The sparse one alone, or the dense one too."""
+        return 1 if self.starts_sparse(config) else self.trained_rounds
 
     def amount(self, counts: Sequence[int]) -> int | None:
         """All that goes."""

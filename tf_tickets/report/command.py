@@ -190,7 +190,7 @@ def finish_run(folder: runs.RunFolder, chosen: int, rival: runs.RunFolder | None
     if rival is not None:
         tables.write_table(rival_frame, rival.table)
     title, picture = plots.labels(pandas.DataFrame([known]))[0], folder.path("accuracy")
-    recipe = {name: known[name] for name in ("control", "criterion")}
+    recipe = {name: known[name] for name in ("control", "criterion", "scope")}
     plots.accuracy_against_density(pairing.comparable(frame).assign(**recipe), picture, title)
     return f"{text}\ntable: {folder.table}\nfigure: {picture}.png and {picture}.svg"
 

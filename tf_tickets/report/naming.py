@@ -39,7 +39,8 @@ def settings(folder: runs.RunFolder) -> dict:
     return {
         "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
         "data": data_text(config.data, whole), "augment": config.augment, "control": config.pruning.control,
-        "rewind": config.pruning.rewind, "criterion": config.pruning.criterion, "seed": config.run.seed,
+        "rewind": config.pruning.rewind, "criterion": config.pruning.criterion,
+        "scope": config.pruning.scope, "seed": config.run.seed,
         "order_seed": config.order_seed, "subset_seed": config.data.subset_seed,
         "digest": digest + _REFIT * folder.refits + _RIVAL * folder.is_rival,
         "recipe": config.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tf_tickets import own_networks
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis, write
-from tf_tickets.registry import CONTROLS
+from tf_tickets.registry import CONTROLS, CRITERIA
 from tf_tickets.report import naming, pairing, statistics
 from tf_tickets.settings.groups import Pruning
 
@@ -101,7 +101,8 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
     """
     fitted = frame["digest"][pairing.of_controls(frame, "fits")].unique() if "control" in frame else []
     if "control" in frame:
-        frame = frame.assign(control=list(map(_method, frame["control"], frame["criterion"])))
+        scopes = frame["scope"] if "scope" in frame else [Pruning.scope] * len(frame)
+        frame = frame.assign(control=list(map(_method, frame["control"], frame["criterion"], scopes)))
     digests = list(dict.fromkeys(frame["digest"]))
     columns = [name for name in _NAMED if name in frame]
     # What a probe does not train by tells it from nothing.
@@ -140,12 +141,15 @@ def _kind(rows):
     return "shortened rounds" if len(whole) < len(rows) or rows["round"].min() > 0 else ""
 
 
-def _method(control, criterion):
+def _method(control, criterion, scope):
     """What a recipe removes weights by: a search its criterion, a control what it is called, and another criterion."""
+    ranked = criterion if scope == Pruning.scope else f"{criterion} ({scope})"
     if CONTROLS[control].is_search:
-        return criterion
+        return ranked
+    if criterion in CRITERIA and getattr(CRITERIA[criterion], "iterations_at_initialisation", 0):
+        return f"{ranked} at initialisation"
     title = CONTROLS[control].title
-    return title if criterion == Pruning.criterion else f"{title} by {criterion}"
+    return title if ranked == Pruning.criterion else f"{title} by {ranked}"
 
 
 def _setting_text(name, value):

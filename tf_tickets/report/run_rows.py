@@ -11,7 +11,7 @@ from tf_tickets.settings.groups import Pruning
 
 _TEXTS = (
     "run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe", "criterion",
-    "pretrained",
+    "pretrained", "scope",
 )  # fmt: skip
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:10])
 _WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs", "searched")
@@ -23,12 +23,13 @@ ROUND = (
 )  # fmt: skip
 # Whole numbers that earlier versions did not write, of which cells may be empty.
 _COUNTS = ("images", "exported")
-# Rows of earlier versions lack these: every round was trained in full, and magnitude was the only criterion.
+# Rows of earlier versions lack these: every round was trained in full, magnitude was the only criterion, and what was
+# ranked together is not known, mostly all weights.
 LATER = {
     "searched": 0, "recipe": "unknown", "criterion": Pruning.criterion, "images": None, "pretrained": "unknown",
-    "exported": None,
+    "exported": None, "scope": Pruning.scope,
 }  # fmt: skip
-COLUMNS = (*_SETTINGS, *ROUND, "criterion", "images", "pretrained", "exported")
+COLUMNS = (*_SETTINGS, *ROUND, "criterion", "images", "pretrained", "exported", "scope")
 # Of a loss or another number without bounds: axes and means of more overflow.
 MOST = 1e100
 

@@ -24,6 +24,12 @@ def _controls():
     return "; ".join(f"{place}: {', '.join(texts)}" for place, texts in places.items())
 
 
+def _criteria():
+    """What `--criterion` means, and which of them belong to one control."""
+    drawn = [name for name, criterion in CRITERIA.items() if getattr(criterion, "iterations_at_initialisation", 0)]
+    return f"score by which weights are ranked; of weights as drawn, with train --control=one_shot: {', '.join(drawn)}"
+
+
 def _widths():
     """What `--width` means, and what it is for each network where it is unset."""
     widths = {name: entry.default_width for name, entry in NETWORKS.items()}
@@ -139,8 +145,11 @@ class Pruning:
         "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained, pretrained",
         check=checks.check_rewind,
     )  # fmt: skip
-    criterion: str = option("magnitude", "score by which weights are ranked", choices=CRITERIA)
-    scope: str = option("global", "rank all weights together, or inside each layer", choices=("global", "layer"))
+    criterion: str = option("magnitude", _criteria, choices=CRITERIA)
+    scope: str = option(
+        "global", "rank all weights together, or inside each layer; erk: inside each layer, of which narrow ones keep "
+        "more, by Erdos-Renyi-kernel densities", choices=("global", "layer", "erk"),
+    )  # fmt: skip
     prunable: str = option(
         "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=checks.prunable_parts
     )

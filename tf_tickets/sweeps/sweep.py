@@ -80,7 +80,7 @@ def _resolve(point, given, check):
     words = (point.command, *(known[name].format(value) for name, value in values.items()), "--progress=log")
     if point.command == "train":
         planned, _, folder = prepare(planning)
-        return Run(point, config, planned, folder, planned.control.trained_rounds, words)
+        return Run(point, config, planned, folder, planned.control.rounds_trained(config), words)
     planned = plan.resolve(planning)
     return Run(point, config, planned, planned.folder(), config.pruning.rounds, words)
 

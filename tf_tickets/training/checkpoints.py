@@ -24,7 +24,7 @@ class Checkpoint(typing.NamedTuple):
 
     Attributes:
       path: its file.
-      arrays: by name; the network's are under `model/`, the optimizer's under `optimizer/`.
+      arrays: by name; the network's are under `model/`, the optimizer's under `optimizer/`, and `movement/`.
       facts: identity, step, rows of the epochs so far, rewind (the digest of rewind.npz at the time, or None).
     """
 
@@ -90,6 +90,7 @@ class CheckpointWriter(Observer):
         model = state.get_state(self._steps.model, own=self._steps.devices.workers > 1)
         arrays = {f"model/{name}": array for name, array in model.items()}
         arrays |= {f"optimizer/{name}": array for name, array in optimizers.get_state(self._steps.optimizer).items()}
+        arrays |= {f"movement/{name}": array for name, array in self._steps.movement.items()}
         facts = {"identity": self._identity, "step": block.step, "rows": self._rows, "rewind": self._rewind_digest()}
         arrays["facts"] = np.frombuffer(json.dumps(facts, sort_keys=True).encode("utf-8"), np.uint8)
         storage.write_arrays(path, arrays | self._extra() | {"partial": block.outcomes})
@@ -140,6 +141,7 @@ def restore(steps: Steps, arrays: dict[str, np.ndarray]) -> None:
     try:
         state.set_state(steps.model, _under("model/", arrays))
         optimizers.set_state(steps.optimizer, _under("optimizer/", arrays))
+        steps.set_movement(_under("movement/", arrays))
     except (ValueError, KeyError) as error:
         raise StateError(f"the checkpoint does not fit the network: {error}; delete it") from None
 

@@ -22,17 +22,24 @@ class Steps:
       objective: what is minimised, from `objectives`: function (model, *batch) -> (loss, correct), float32 [n] both.
       taught: what is minimised while there is a teacher.
       teaching: whether there is one.
+      moving: variables by name whose movement is summed: minus weight x gradient, over the steps since the last reset.
     """
 
     def __init__(
         self, model: keras.Model, optimizer: keras.optimizers.Optimizer, devices: Devices, objective: Callable,
-        taught: Callable | None = None,
+        taught: Callable | None = None, moving: dict[str, tf.Variable] | None = None,
     ):  # fmt: skip
         self.model, self.optimizer, self.devices, self.objective = model, optimizer, devices, objective
         self.taught, self.teaching = taught, False
         self._scaled = hasattr(optimizer, "get_scaled_loss")
+        self.moving = moving or {}
         with devices.strategy.scope():
             optimizer.build(model.trainable_variables)
+            # Replicas' gradients are parts of one sum.
+            self._moved = {
+                name: tf.Variable(tf.zeros_like(variable), trainable=False, aggregation=tf.VariableAggregation.SUM)
+                for name, variable in self.moving.items()
+            }
         self._fresh = optimizers.get_state(optimizer)
         step = self._replica_step
         # Nothing here has Python control flow on tensors, which is what autograph would translate, for seconds.
@@ -42,12 +49,25 @@ class Steps:
         self._logits = tf.function(logits, reduce_retracing=True, autograph=False)
 
     def reset_optimizer(self) -> None:
-        """Empties every slot and the step counter."""
+        """Empties every slot, the step counter and the movement."""
         optimizers.set_state(self.optimizer, self._fresh)
+        self.set_movement({name: np.zeros(tuple(variable.shape), np.float32) for name, variable in self._moved.items()})
 
     def slots(self, variable: tf.Variable) -> list[tf.Variable]:
         """What the optimizer keeps of a trained variable from step to step."""
         return optimizers.slots(self.optimizer, variable)
+
+    @property
+    def movement(self) -> dict[str, np.ndarray]:
+        """What `moving` has moved, as arrays by name."""
+        return {name: np.asarray(variable) for name, variable in self._moved.items()}
+
+    def set_movement(self, arrays: dict[str, np.ndarray]) -> None:
+        """Goes on with what `movement` returned; other names are a ValueError."""
+        if set(arrays) != set(self._moved):
+            raise ValueError(f"its movement is of {len(arrays)} layers, not of {len(self._moved)}")
+        for name, variable in self._moved.items():
+            variable.assign(arrays[name])
 
     @property
     def optimizer_specs(self) -> dict[str, messages.ArraySpec]:
@@ -77,9 +97,15 @@ class Steps:
         gradients = tape.gradient(scaled, variables)
         if self._scaled:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
+        if not head_alone:
+            self._move({id(variable): gradient for gradient, variable in zip(gradients, variables)})
         self.optimizer.apply_gradients(zip(gradients, variables))
         sums = [tf.cast(tf.reduce_sum(column), tf.float32) for column in (per_example, correct)]
         return tf.stack([*sums, tf.cast(tf.size(correct), tf.float32)])
+
+    def _move(self, gradient_of):
+        for name, variable in self.moving.items():
+            self._moved[name].assign_sub(variable * gradient_of[id(variable)])
 
     def _train_block(self, iterator, count, head_alone=False, teaching=False):
         told = {"head_alone": head_alone, "teaching": teaching}
