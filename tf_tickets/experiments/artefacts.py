@@ -40,18 +40,20 @@ def write(
     Raises:
       StateError: a worker has other masks or weights than the chief; names it.
     """
-    masks = training_round.gradual.masks if training_round.gradual else training_round.masks
+    changes = training_round.mask_changes
+    masks = changes.masks if changes else training_round.masks
     weights = pruning_masks.masked_state(state.get_state(model), masks)
     _check_same(team, model, weights, masks)
     if not team.chief:
         return
     folder = training_round.folder
-    if training_round.gradual:
+    if changes:
         name_empty_layers(masks, training_round.index)
         storage.write_arrays(folder.mask, masks, compress=True)
     storage.write_csv(folder.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     storage.write_arrays(folder.weights, weights)
-    storage.write_csv(folder.epochs, [{name: row.get(name) for name in EPOCH_COLUMNS} for row in rows], EPOCH_COLUMNS)
+    columns = (*EPOCH_COLUMNS, *(changes.columns if changes else ()))
+    storage.write_csv(folder.epochs, [{name: row.get(name) for name in columns} for row in rows], columns)
     density = pruning_masks.density(masks)
     evaluations = [
         {"run": run.name, "round": folder.index, "density": density, "evaluator": "clean", "setting": part,

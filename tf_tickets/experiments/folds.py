@@ -23,7 +23,7 @@ def check(plan: Plan, command: str) -> None:
     count = folds_of(method)
     if count is None:
         return
-    if plan.control.in_one_run:
+    if plan.control.in_one_run or plan.control.dynamic:
         raise UsageError(f"--calibration={method} trains one mask, which --control={pruning.control} has not")
     if STARTS[kind].of_trained and (len(plan.weights) > 1 or pruning.ticket):
         raise UsageError(

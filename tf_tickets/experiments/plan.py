@@ -132,9 +132,10 @@ class Plan:
         pruning, training = self.config.pruning, self.training_of(rates_of)
         finetunes = STARTS[rewind_parts(pruning.rewind)[0]].constant_rate
         constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
+        last = 0 if self.control.dynamic else len(self.weights) - 1
         return Round(
             run.round(index), identity=f"{run.name}/round_{index:02d}",
-            title=f"{'refit, ' if self.refits else ''}round {index}/{len(self.weights) - 1}",
+            title=f"{'refit, ' if self.refits else ''}round {index}/{last}",
             first_step=self.first_step(index), last_step=self.end_step(index), draws_of=index, training=training,
             constant_rate=constant if finetunes and rates_of else None, searched=self.is_searched(index),
             rewind_step=self.rewind_step if index == 0 else None,

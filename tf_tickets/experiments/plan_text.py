@@ -207,7 +207,7 @@ def text(
       folder: of the run, where other runs of the same pictures are to be named.
     """
     config, pruning = plan.config, plan.config.pruning
-    weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights
+    weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights[plan.control.dynamic :]
     rounds = len(plan.weights) if command == "imp" else plan.control.trained_rounds
     steps = plan.steps_of(range(rounds))
     rate = recorded_rate(plan)
@@ -251,6 +251,7 @@ def text(
         + (f"; {len(searched)} of {rounds} end {_ending(short, pruning)}" if searched else ""),
         *_fine_tuning(plan, rounds),
         *_distillation(plan.training),
+        *plan.control.details(plan),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
         *(line for lines_of, _ in additions for line in lines_of),

@@ -31,6 +31,7 @@ class Control:
       rewinds: whether it starts from the rewind point where it can.
       fits: whether it trains no steps: a logistic regression on frozen features becomes the head.
       is_search: whether its later rounds are a search for a ticket, and no rival of one.
+      dynamic: whether it trains one sparse network whose mask changes on the way: a pruning.dynamic.DynamicControl.
     """
 
     place: str | None = None
@@ -42,6 +43,7 @@ class Control:
     rewinds: bool = True
     fits: bool = False
     is_search: bool = False
+    dynamic: bool = False
 
     @property
     def of_a_ticket(self) -> bool:
@@ -121,6 +123,10 @@ class Control:
     def changed(self, ticket: Ticket, config: Config) -> Ticket:
         """The ticket as it is retrained: with another mask or start."""
         return ticket
+
+    def details(self, plan: Plan) -> list[str]:
+        """Further lines of a plan for people, each a word or two, filled up to twelve letters, and what it says."""
+        return []
 
     def start_text(self, start: str, conditions: str) -> str:
         """How a plan says what of a ticket is trained from where: `from epoch 0`, and when it is otherwise."""

@@ -102,6 +102,17 @@ def _distillation_rules(config):
     ]  # fmt: skip
 
 
+def _dynamic_rules(pruning):
+    """(broken, message) of the settings that say how a mask changes during a training."""
+    needs = " or ".join(f"--control={name}" for name, control in CONTROLS.items() if control.dynamic)
+    unused = [name for name in ("update_every", "update_fraction") if getattr(pruning, name) != getattr(Pruning, name)]
+    return [
+        (not CONTROLS[pruning.control].dynamic,
+         f"--{name}={getattr(pruning, name):g} needs {needs}: no other control changes a mask both ways")
+        for name in unused
+    ]  # fmt: skip
+
+
 def _own_network_rules(network, entry):
     """(broken, message) of the settings that a network of the user's own says itself."""
     own = {
@@ -152,6 +163,7 @@ def check(config: _Settings) -> None:
         *_own_network_rules(config.network, entry),
         *_fine_tuning_rules(config),
         *_distillation_rules(config),
+        *_dynamic_rules(pruning),
         *CONTROLS[pruning.control].conflicts(config),
         (config.choice.rival != "none" and training.schedule == "steps",
          f"--rival={config.choice.rival} trains as long as all rounds, which --milestones would not follow: use "
