@@ -8,7 +8,7 @@ from tf_tickets import runs, storage
 from tf_tickets.backend import keras
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
-from tf_tickets.models import state
+from tf_tickets.models import costs, state
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
@@ -64,7 +64,21 @@ def write(
     ]  # fmt: skip
     storage.write_csv(folder.evaluations, evaluations, runs.EVALUATION_COLUMNS)
     storage.write_json(folder.timing, timed)
-    folder.complete_with(summary_of(plan, training_round, masks, rows) | (facts or {}), run.name)
+    cost = {"training_multiply_adds": _multiply_adds(plan, training_round, model, masks, rows)}
+    folder.complete_with(summary_of(plan, training_round, masks, rows) | cost | (facts or {}), run.name)
+
+
+def _multiply_adds(plan, training_round, model, masks, rows):
+    """Multiply-adds of the round's training; None where its numbers of weights have changed on the way."""
+    changes, batch = training_round.mask_changes, plan.config.data.batch_size
+    if changes and not changes.constant:
+        return None
+    epochs = [row["epoch"] for row in rows if row["epoch"] > 0]
+    head = sum(epoch <= training_round.training.head_epochs for epoch in epochs)
+    return costs.of_training(
+        model, plan.network.kernels(), masks, images=len(epochs) * plan.train_images,
+        head_images=head * plan.train_images, dense_images=changes.dense_steps * batch if changes else 0,
+    )  # fmt: skip
 
 
 def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:
