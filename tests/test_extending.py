@@ -129,11 +129,11 @@ def flat(arrays):
 
 def test_every_module_of_the_page_is_used_by_a_command_and_is_in_the_help_without_tensorflow(here, command):
     named = {name for text in re.findall(r"--plugins=(\S+)", "\n".join(commands())) for name in text.split(",")}
-    assert named == set(modules()) and len(named) == 9
+    assert named == set(modules()) and len(named) == 10
     done = command(here, "--helpfull", f"--plugins={','.join(sorted(named))}")
     assert done.returncode == 0, done.stderr
     criteria = "relative", "steepest", "iterative_snip"
-    for part in (*criteria, "backwards", "plain3", "pets", "darken(share)", "top3", "signs"):
+    for part in (*criteria, "backwards", "loud", "plain3", "pets", "darken(share)", "top3", "signs"):
         assert part in done.stdout, part
 
 
@@ -168,6 +168,13 @@ def test_a_control_is_a_rival_of_the_search_under_its_title(here, fresh):
     assert np.abs(flat(weights))[flat(masks)].max() <= np.abs(flat(weights))[~flat(masks)].min()
     rows, page = report_of("report")
     assert {row["control"] for row in rows} == {"none", "backwards"} and "largest removed" in page
+
+
+def test_a_control_grows_weights_during_one_training(here, fresh):
+    tried(fresh)
+    last = run_in("loud").round(0)
+    mask, rows = storage.read_arrays(last.mask), storage.read_csv(last.epochs)
+    assert float(rows[-1]["density"]) == pytest.approx(flat(mask).mean()) and float(rows[-1]["mask_changed"]) > 0
 
 
 def test_a_network_trains_and_its_ticket_predicts_and_is_analysed(here, fresh):

@@ -17,7 +17,7 @@ class Train(Command):
         "--dataset=digits --epochs=30 --width=8",
         "--ticket=runs/NAME/seed_0/ticket --dataset=digits --order_seed=1",
     )
-    flags = ("dry_run", "ticket")
+    flags = ("dry_run", "ticket", "soup_members")
     makes_rounds = locks = heeds_stop = True
 
     def plan(self, config: Config) -> str:

@@ -8,7 +8,7 @@ from tf_tickets import runs, storage
 from tf_tickets.backend import keras
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
-from tf_tickets.models import state
+from tf_tickets.models import costs, state
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
@@ -42,20 +42,22 @@ def write(
     Raises:
       StateError: a worker has other masks or weights than the chief; names it.
     """
-    masks = training_round.gradual.masks if training_round.gradual else training_round.masks
+    changes = training_round.mask_changes
+    masks = changes.masks if changes else training_round.masks
     weights = pruning_masks.masked_state(state.get_state(model), masks)
     _check_same(team, model, weights, masks)
     if not team.chief:
         return
     folder = training_round.folder
-    if training_round.gradual:
+    if changes:
         name_empty_layers(masks, training_round.index)
         storage.write_arrays(folder.mask, masks, compress=True)
     storage.write_csv(folder.density, pruning_masks.density_rows(masks), ("layer", "shape", "kept", "total", "density"))
     storage.write_arrays(folder.weights, weights)
     if movement:
         storage.write_arrays(folder.movement, movement)
-    storage.write_csv(folder.epochs, [{name: row.get(name) for name in EPOCH_COLUMNS} for row in rows], EPOCH_COLUMNS)
+    columns = (*EPOCH_COLUMNS, *(changes.columns if changes else ()))
+    storage.write_csv(folder.epochs, [{name: row.get(name) for name in columns} for row in rows], columns)
     density = pruning_masks.density(masks)
     evaluations = [
         {"run": run.name, "round": folder.index, "density": density, "evaluator": "clean", "setting": part,
@@ -66,7 +68,21 @@ def write(
     ]  # fmt: skip
     storage.write_csv(folder.evaluations, evaluations, runs.EVALUATION_COLUMNS)
     storage.write_json(folder.timing, timed)
-    folder.complete_with(summary_of(plan, training_round, masks, rows) | (facts or {}), run.name)
+    cost = {"training_multiply_adds": _multiply_adds(plan, training_round, model, masks, rows)}
+    folder.complete_with(summary_of(plan, training_round, masks, rows) | cost | (facts or {}), run.name)
+
+
+def _multiply_adds(plan, training_round, model, masks, rows):
+    """Multiply-adds of the round's training; None where its numbers of weights have changed on the way."""
+    changes, batch = training_round.mask_changes, plan.config.data.batch_size
+    if changes and not changes.constant:
+        return None
+    epochs = [row["epoch"] for row in rows if row["epoch"] > 0]
+    head = sum(epoch <= training_round.training.head_epochs for epoch in epochs)
+    return costs.of_training(
+        model, plan.network.kernels(), masks, images=len(epochs) * plan.train_images,
+        head_images=head * plan.train_images, dense_images=changes.dense_steps * batch if changes else 0,
+    )  # fmt: skip
 
 
 def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:

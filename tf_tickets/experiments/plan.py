@@ -76,6 +76,11 @@ class Plan:
         """Whether round 0 is pruned before it is trained, and the only one; `weights` are then all, and its own."""
         return self.control.starts_sparse(self.config)
 
+    @property
+    def begins_sparse(self) -> bool:
+        """Whether the one round has the density of the last of `weights` from its first step on."""
+        return self.starts_sparse or self.control.dynamic
+
     def is_searched(self, round_index: int) -> bool:
         """Whether a round only serves the next mask, and is therefore shortened."""
         return not self.control.in_one_run and round_index not in self.config.pruning.in_full
@@ -121,9 +126,16 @@ class Plan:
         last = self.training_of(round_index).epochs * self.steps_per_epoch
         return last + (self.first_step(round_index) if self._late else 0)
 
+    @property
+    def members(self) -> int:
+        """How many trainings of one round are averaged."""
+        return self.config.pruning.soup_members or 1
+
     def steps_of(self, rounds: Iterable[int]) -> int:
-        """The steps of some rounds; none where a head is fitted instead."""
-        return 0 if self.control.fits else sum(self.end_step(index) - self.first_step(index) for index in rounds)
+        """The steps of some rounds, of all members of a soup; none where a head is fitted instead."""
+        if self.control.fits:
+            return 0
+        return self.members * sum(self.end_step(index) - self.first_step(index) for index in rounds)
 
     def round(self, run: runs.RunFolder, index: int, *, rates_of: int | None = None) -> Round:
         """A round on paper, without its masks and its start.
@@ -135,7 +147,7 @@ class Plan:
         """
         rates_of = index if rates_of is None else rates_of
         pruning, training = self.config.pruning, self.training_of(rates_of)
-        last = 0 if self.starts_sparse else len(self.weights) - 1
+        last = 0 if self.begins_sparse else len(self.weights) - 1
         finetunes = STARTS[rewind_parts(pruning.rewind)[0]].constant_rate
         constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
         return Round(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tf_tickets.settings.groups import Training
 from tf_tickets.training import schedules
 
 if typing.TYPE_CHECKING:  # it needs TensorFlow, which a plan of rounds does without
-    from tf_tickets.pruning.gradual import GradualPruning
+    from tf_tickets.pruning.mask_changes import MaskChanges
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Round:
       rewind_step: global step at which it leaves the rewind point; None: it leaves none.
       masks: that it begins with, by layer name.
       start: function -> the state that training starts from.
-      gradual: what changes the masks on the way, or None.
+      mask_changes: what changes the masks on the way, or None.
       settling: what may end it early, or None.
     """
 
@@ -50,12 +50,12 @@ class Round:
     rewind_step: int | None = None
     masks: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     start: Callable[[], dict[str, np.ndarray]] | None = None
-    gradual: "GradualPruning | None" = None
+    mask_changes: "MaskChanges | None" = None
     settling: Settling | None = None
 
     def beginning(
         self, masks: dict[str, np.ndarray], start: Callable[[], dict[str, np.ndarray]],
-        **riders: "GradualPruning | Settling | None",
+        **riders: "MaskChanges | Settling | None",
     ) -> "Round":  # fmt: skip
         """The round with what it begins with, and what rides along."""
         return dataclasses.replace(self, masks=masks, start=start, **riders)
@@ -76,14 +76,18 @@ class Round:
         return self.folder.index
 
     @property
-    def companion(self) -> "GradualPruning | Settling | None":
+    def companion(self) -> "MaskChanges | Settling | None":
         """What rides along, with a state of its own for checkpoints, or None."""
-        return self.gradual or self.settling
+        return self.mask_changes or self.settling
 
     @property
     def observers(self) -> list[Observer]:
         """What rides along and is told how the training goes on."""
-        return [self.gradual] if self.gradual else []
+        return [self.mask_changes] if self.mask_changes else []
+
+    def in_place(self, step: int, batches: Iterator) -> np.ndarray | None:
+        """As `fit` takes it: what the changes of masks do with a batch in the place of a step, or None."""
+        return self.mask_changes.in_place(step, batches) if self.mask_changes else None
 
     def learning_rate(self, epoch: int) -> float:
         """Of an epoch, counted from 0."""

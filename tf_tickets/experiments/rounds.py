@@ -90,7 +90,7 @@ def train_round(
 
     def ends(epoch):
         if settling is None:
-            return {}, False
+            return training_round.mask_changes.row(epoch) if training_round.mask_changes else {}, False
         if epoch > head_epochs:  # before, weights that do not move would settle nothing
             settling.after_epoch(epoch, remaining)
         return {"mask_distance": settling.distance}, settling.settled
@@ -109,6 +109,7 @@ def train_round(
                 session.steps, session.batches(training_round.draws_of, step, last_step), span, observers=observers,
                 ends=ends, evaluate=evaluate, stop=stop,
                 agree=lambda count: team.from_chief(lambda: count, lambda value: messages.is_whole(value, 1)),
+                in_place=training_round.in_place,
             )  # fmt: skip
         except DivergedError as error:
             raise DivergedError(f"{training_round.name}: {error}") from None

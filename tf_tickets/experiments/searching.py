@@ -11,8 +11,9 @@ from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
 from tf_tickets.export.ticket import Ticket, ids_digest, training_ids
 from tf_tickets.models import names
+from tf_tickets.pruning import dynamic, round_masks, starts, wrapping
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.pruning import round_masks, starts, wrapping
+from tf_tickets.pruning.dynamic_training import DynamicTraining
 from tf_tickets.pruning.gradual import GradualPruning
 from tf_tickets.pruning.settling import Settling
 from tf_tickets.workers import messages
@@ -40,15 +41,15 @@ def next_round(session: Session, run: runs.RunFolder, index: int) -> Round:
 
 
 def retraining(session: Session, run: runs.RunFolder, ticket: Ticket | None) -> Round:
-    """The one round of `train`: dense, a ticket's, pruned as drawn, or of the `gradual` control.
+    """The one round of `train`: dense, a ticket's, pruned as drawn, or of a control that changes the mask on the way.
 
     A ticket starts from its rewind point, at its own epoch, where data set, images and network are those that it was
     searched on; else from epoch 0. Order and augmentation are those of the ticket's round.
     """
     plan = session.plan
-    if plan.control.in_one_run:
-        gradual = _gradual(session)
-        return plan.round(run, 0).beginning(gradual.masks, lambda: session.initial, gradual=gradual)
+    if plan.control.in_one_run or plan.control.dynamic:
+        changes = _dynamic(session) if plan.control.dynamic else _gradual(session)
+        return plan.round(run, 0).beginning(changes.masks, lambda: session.initial, mask_changes=changes)
     masks = _kept(session, run.round(0), lambda: ticket.masks if ticket else _first(session, run))
     if ticket is None:
         return plan.round(run, 0).beginning(masks, lambda: session.initial)
@@ -120,6 +121,19 @@ def _gradual(session):
         session.steps.model, plan.dense_masks, plan.weights[1], first_epoch=first,
         last_epoch=max(first + 1, 3 * plan.training.epochs // 4), steps_per_epoch=plan.steps_per_epoch,
         slots=session.steps.slots, remove=remove,
+    )  # fmt: skip
+
+
+def _dynamic(session):
+    """Drops and grows weights of a sparse network, by the next batch's gradients where its control grows by them."""
+    plan, control = session.plan, session.plan.control
+    masks = dynamic.first_masks(plan)
+    shapes = {name: mask.shape for name, mask in masks.items()}
+    return DynamicTraining(
+        session.steps.model, masks, session.steps.slots, updates=dynamic.updates(plan),
+        steps_per_epoch=plan.steps_per_epoch, share=lambda step: dynamic.fraction(plan, step),
+        growth=lambda step, gradients: control.growth(plan.config, shapes, step, gradients),
+        gradients=session.steps.gradients if control.grows_by_gradient else None,
     )  # fmt: skip
 
 

@@ -28,7 +28,9 @@ class Control:
       other_network: whether its network is another than the search's, which then is compared by weights left.
       rewinds: whether it starts from the rewind point where it can.
       fits: whether it trains no steps: a logistic regression on frozen features becomes the head.
+      one_density: whether a run of it is of one density, that of the last of `--rounds`.
       is_search: whether its later rounds are a search for a ticket, and no rival of one.
+      dynamic: whether it trains one sparse network whose mask changes on the way: a pruning.dynamic.DynamicControl.
     """
 
     place: str | None = None
@@ -39,7 +41,9 @@ class Control:
     other_network: bool = False
     rewinds: bool = True
     fits: bool = False
+    one_density: bool = False
     is_search: bool = False
+    dynamic: bool = False
 
     @property
     def of_a_ticket(self) -> bool:
@@ -152,6 +156,10 @@ class Control:
     def changed(self, ticket: Ticket, config: Config) -> Ticket:
         """The ticket as it is retrained: with another mask or start."""
         return ticket
+
+    def details(self, plan: Plan) -> list[str]:
+        """Further lines of a plan for people, each a word or two, filled up to twelve letters, and what it says."""
+        return []
 
     def start_text(self, start: str, conditions: str) -> str:
         """How a plan says what of a ticket is trained from where: `from epoch 0`, and when it is otherwise."""

@@ -7,6 +7,7 @@ import typing
 
 from tf_tickets.lazy_modules import np
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.groups import Training
 
 
 class Plan(typing.Protocol):
@@ -15,6 +16,9 @@ class Plan(typing.Protocol):
     config: Config
     weights: tuple[int, ...]
     refits: bool
+    steps_per_epoch: int
+    last_step: int
+    training: Training
     prunable: list[str]
     dense_masks: dict[str, np.ndarray]
 

@@ -5,26 +5,23 @@ from collections.abc import Callable
 import numpy as np
 
 from tf_tickets.backend import keras, tf, tfmot
-from tf_tickets.observers import Block, Observer
+from tf_tickets.observers import Block
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
-from tf_tickets.workers import messages
+from tf_tickets.pruning.mask_changes import MaskChanges, Slots
 
 
-class GradualPruning(Observer):
+class GradualPruning(MaskChanges):
     """Removes the smallest weights of all layers together at the end of each epoch between two epochs.
 
     The fraction removed follows tfmot's PolynomialDecay, power 3, from 0 to 1 - density. tfmot's own wrapper would
     prune every layer alike; here the ranking is global, as in the rounds that this is compared with, and the last
     count exact. Removed weights and their optimizer slots are exactly zero from then on.
-
-    Attributes:
-      masks: of the weights kept so far.
     """
 
     def __init__(
         self, model: keras.Model, masks: dict[str, np.ndarray], left: int, *, first_epoch: int, last_epoch: int,
-        steps_per_epoch: int, slots: Callable[[tf.Variable], list[tf.Variable]],
+        steps_per_epoch: int, slots: Slots,
         remove: Callable[[dict[str, np.ndarray], dict[str, np.ndarray], int], dict[str, np.ndarray]],
     ):  # fmt: skip
         """What is removed when.
@@ -37,7 +34,8 @@ class GradualPruning(Observer):
           slots: function variable -> what the optimizer keeps of it from step to step.
           remove: function (weights, masks, amount) -> masks with so many weights fewer.
         """
-        self.masks, self._model, self._left, self._slots, self._remove = masks, model, left, slots, remove
+        super().__init__(model, masks, slots)
+        self._left, self._remove = left, remove
         self._last_step = last_epoch * steps_per_epoch
         total = sum(mask.size for mask in masks.values())
         self._schedule = tfmot.sparsity.keras.PolynomialDecay(
@@ -59,21 +57,4 @@ class GradualPruning(Observer):
         if amount > 0:
             kernels = wrapping.kernel_variables(self._model)
             weights = {name: variable.numpy() for name, variable in kernels.items()}
-            self.masks = self._remove(weights, self.masks, amount)
-            wrapping.write_masks(self._model, self.masks)
-            for name, variable in kernels.items():
-                for slot in self._slots(variable):
-                    slot.assign(np.where(self.masks[name], np.asarray(slot), np.float32(0.0)))
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps."""
-        return {f"mask/{name}": mask for name, mask in self.masks.items()}
-
-    def specs(self) -> dict[str, messages.ArraySpec]:
-        """What `arrays` has to be, by name."""
-        return messages.specs_of(self.arrays())
-
-    def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Continues with the masks of a checkpoint."""
-        self.masks = {name: arrays[f"mask/{name}"] for name in self.masks}
-        wrapping.write_masks(self._model, self.masks)
+            self.change(self._remove(weights, self.masks, amount))

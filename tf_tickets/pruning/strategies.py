@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tf_tickets import runs, seeds, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
-from tf_tickets.pruning import criteria, starts
+from tf_tickets.pruning import criteria, dynamic, starts
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.control import IMP, RETRAIN, TRAIN, TRAIN_OR_RETRAIN, Control
+from tf_tickets.pruning.dynamic import DynamicControl
 from tf_tickets.pruning.given import Gradients, Plan, Ticket
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.config import Config
@@ -176,7 +177,7 @@ class Probe(Control):
 class _AtOnce(Control):
     """To the density of the search's last round without its rounds."""
 
-    place = TRAIN
+    place, one_density = TRAIN, True
 
     def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """It needs a last round, and ranks all weights together."""
@@ -237,3 +238,31 @@ class Gradual(_AtOnce):
     def training(self, training: Training, steps_of_rounds: list[int], steps_per_epoch: int) -> Training:
         """As many epochs as all rounds have together."""
         return dataclasses.replace(training, epochs=-(-sum(steps_of_rounds) // steps_per_epoch))
+
+
+@CONTROLS.register("rigl")
+class RigL(DynamicControl):
+    """Weights grown where the loss would fall most (Evci et al. 2020)."""
+
+    title, grows_by_gradient = "RigL", True
+    what = "that density throughout, weights dropped by magnitude and grown by gradient"
+
+    def growth(
+        self, config: Config, shapes: Mapping[str, Sequence[int]], step: int, gradients: dict[str, np.ndarray] | None
+    ) -> dict[str, np.ndarray]:
+        """The absolute value of the gradient."""
+        assert gradients is not None, "it grows by gradient"
+        return {name: np.abs(gradient) for name, gradient in gradients.items()}
+
+
+@CONTROLS.register("set")
+class SparseEvolutionaryTraining(DynamicControl):
+    """Weights grown anywhere (Mocanu et al. 2018), fewer and fewer as in RigL, and from zero."""
+
+    title, what = "SET", "the same, grown at random"
+
+    def growth(
+        self, config: Config, shapes: Mapping[str, Sequence[int]], step: int, gradients: dict[str, np.ndarray] | None
+    ) -> dict[str, np.ndarray]:
+        """Draws of the run's seed, the step and the layer."""
+        return dynamic.drawn(shapes, config.run.seed, step)

@@ -112,6 +112,13 @@ def write_masks(model: keras.Model, masks: dict[str, np.ndarray]) -> None:
         weight.assign(np.where(masks[name], np.asarray(weight), np.float32(0.0)))
 
 
+def open_masks(model: keras.Model) -> None:
+    """Assigns masks of ones, under which gradients reach all weights; the weights stay as they are."""
+    for layer in _masked_layers(model).values():
+        mask = layer.pruning_vars[0][1]
+        mask.assign(tf.ones_like(mask))
+
+
 def write_state(model: keras.Model, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> None:
     """Writes mask x state into the network: what every round starts from (docs/science.md, IMP step 3)."""
     state.set_state(model, arrays)

@@ -155,7 +155,19 @@ class Pruning:
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
     control: str = option("none", _controls, choices=CONTROLS)
+    update_every: int | None = option(
+        None, "with --control=rigl or set: steps from one change of the mask to the next; unset: 100, or a tenth "
+        "of the steps until the last change where that is less", low=2,
+    )  # fmt: skip
+    update_fraction: float = option(
+        0.3, "with --control=rigl or set: share of each layer's weights that the first changes drop and grow "
+        "elsewhere; it falls along a cosine to none at three quarters of the training", above=0.0, high=1.0,
+    )  # fmt: skip
     ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
+    soup_members: int | None = option(
+        None, "with train --ticket: trainings by other orders of the images whose weights are averaged, a sparse soup; "
+        "unset: one training, nothing averaged", low=2, high=100,
+    )  # fmt: skip
     finetune_learning_rate: float | None = option(
         None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0
     )

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -44,6 +44,7 @@ def fit(
     ends: Callable[[int], tuple[dict, bool]] = lambda epoch: ({}, False),
     evaluate: Callable[[int, bool], dict] = lambda epoch, last: {},
     stop: Callable[[], bool] = lambda: False, agree: Callable[[int], int] = lambda count: count,
+    in_place: Callable[[int, Iterator], np.ndarray | None] = lambda step, batches: None,
 ) -> list[dict]:  # fmt: skip
     """Trains the steps of a span.
 
@@ -58,6 +59,8 @@ def fit(
       stop: whether to stop; asked after each block.
       agree: function of the steps that the next block might have -> those that it has, the same on all workers: their
         collectives find each other by their place in the block.
+      in_place: function (step, iterator over the batches) -> outcomes, float32 [1, 3], of what it did with the next
+        batch in the place of a training step; None where that step is trained. An observer has to end blocks there.
 
     Returns:
       One dict per epoch: epoch (done, from 1), learning_rate, train_loss, train_accuracy, and the columns of `ends`
@@ -81,7 +84,9 @@ def fit(
             started = time.perf_counter()
             if 0 < step == span.backbone_from:  # also resumed here: what a checkpoint holds is the head's alone
                 steps.reset_optimizer()
-            trained = steps.train(iterator, count, rate, head_alone=step < span.backbone_from)
+            replaced = in_place(step, iterator)
+            head_alone = step < span.backbone_from
+            trained = steps.train(iterator, count, rate, head_alone) if replaced is None else replaced
             length.took(count, time.perf_counter() - started)
             _check_finite(trained, epoch, step)
             step, outcomes = step + count, np.concatenate([outcomes, trained])

@@ -45,6 +45,9 @@ class Steps:
         # Nothing here has Python control flow on tensors, which is what autograph would translate, for seconds.
         self._step = tf.function(step, jit_compile=True, autograph=False) if devices.jit else step
         self._block = tf.function(self._train_block, autograph=False)
+        of_batch = self._replica_gradients
+        self._of_batch = tf.function(of_batch, jit_compile=True, autograph=False) if devices.jit else of_batch
+        self._gradients = tf.function(self._next_gradients, autograph=False)
         logits = self._replica_logits if devices.workers == 1 else self._own_logits
         self._logits = tf.function(logits, reduce_retracing=True, autograph=False)
 
@@ -86,6 +89,16 @@ class Steps:
     def _replica_step(self, weight, *batch, head_alone=False, teaching=False):
         """One replica's part of a step; returns [sum of losses, correct, examples]."""
         variables = state.head_variables(self.model) if head_alone else self.model.trainable_variables
+        gradients, sums = self._replica_gradients(
+            weight, *batch, variables=variables, head_alone=head_alone, teaching=teaching
+        )
+        if not head_alone:
+            self._move({id(variable): gradient for gradient, variable in zip(gradients, variables)})
+        self.optimizer.apply_gradients(zip(gradients, variables))
+        return sums
+
+    def _replica_gradients(self, weight, *batch, variables, head_alone=False, teaching=False):
+        """One replica's part of the loss' gradients by some variables; and [sum of losses, correct, examples]."""
         with tf.GradientTape(watch_accessed_variables=not head_alone) as tape:
             if head_alone:
                 tape.watch(variables)
@@ -97,11 +110,13 @@ class Steps:
         gradients = tape.gradient(scaled, variables)
         if self._scaled:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
-        if not head_alone:
-            self._move({id(variable): gradient for gradient, variable in zip(gradients, variables)})
-        self.optimizer.apply_gradients(zip(gradients, variables))
         sums = [tf.cast(tf.reduce_sum(column), tf.float32) for column in (per_example, correct)]
-        return tf.stack([*sums, tf.cast(tf.size(correct), tf.float32)])
+        return gradients, tf.stack([*sums, tf.cast(tf.size(correct), tf.float32)])
+
+    def _next_gradients(self, iterator, variables, teaching=False):
+        told = {"variables": variables, "teaching": teaching}
+        outcome = self.devices.strategy.run(self._of_batch, iterator.get_next(), told)
+        return self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, outcome, axis=None)
 
     def _move(self, gradient_of):
         for name, variable in self.moving.items():
@@ -133,6 +148,24 @@ class Steps:
         """
         self.optimizer.learning_rate = learning_rate
         return self._block(iterator, tf.constant(count, tf.int32), head_alone, self.teaching).numpy()
+
+    def gradients(
+        self, iterator: Iterator, variables: dict[str, tf.Variable]
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The gradient of the next batch's mean loss by some trained variables; no weight moves by it.
+
+        The network is in training mode, so normalisation normalises by the batch and moves its statistics. Replicas'
+        gradients are summed, each being of the loss over the global batch.
+
+        Args:
+          iterator: as of `train`.
+          variables: by name, the same at every call.
+
+        Returns:
+          (float32 arrays by name, float32 [1, 3] as of `train`).
+        """
+        gradients, sums = self._gradients(iterator, list(variables.values()), self.teaching)
+        return {name: gradient.numpy() for name, gradient in zip(variables, gradients)}, sums.numpy()[None]
 
     def _replica_logits(self, images):
         return self.model(images, training=False)
