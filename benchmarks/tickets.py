@@ -24,14 +24,14 @@ from tf_tickets.export.ticket import ids_digest, settings_of
 from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning import masks
 
-ENGINES = ("saved_model", "tflite", "runtime", "runtime_sparse", "runtime_dense", "runtime_compiled")
+ENGINES = ("saved_model", "tflite", "onnx", "runtime", "runtime_sparse", "runtime_dense", "runtime_compiled")
 BATCHES = (1, 100)
 
 # Loads one engine, answers "batch repeats" lines with the seconds of each call; the first line is about the start.
 WORKER = """
 import json, os, sys, time
 began = time.perf_counter()
-engine, folder, tflite, images = sys.argv[1:]
+engine, folder, exported, images = sys.argv[1:]
 import numpy as np
 if engine == "saved_model":
     import tensorflow as tf
@@ -39,21 +39,15 @@ if engine == "saved_model":
     serve = loaded.signatures["serving_default"]
     predict = lambda batch: serve(images=tf.constant(batch))["probabilities"].numpy()
 elif engine == "tflite":
-    import warnings
-    warnings.simplefilter("ignore")
-    import tensorflow as tf
-    interpreter = tf.lite.Interpreter(tflite, num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    place, (out,) = interpreter.get_input_details()[0]["index"], [
-        one["index"] for one in interpreter.get_output_details() if "prob" in one["name"].lower()
-    ] or [interpreter.get_output_details()[0]["index"]]
-    def predict(batch):
-        found = []
-        for image in batch:
-            interpreter.set_tensor(place, image[None])
-            interpreter.invoke()
-            found.append(interpreter.get_tensor(out)[0])
-        return np.stack(found)
+    from ai_edge_litert.interpreter import Interpreter
+    run = Interpreter(os.path.join(exported, "ticket.tflite"), num_threads=os.cpu_count()).get_signature_runner()
+    predict = lambda batch: np.concatenate([run(images=image[None])["probabilities"] for image in batch])
+elif engine == "onnx":
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count()
+    session = onnxruntime.InferenceSession(os.path.join(exported, "ticket.onnx"), options)
+    predict = lambda batch: session.run(["probabilities"], {"images": batch})[0]
 else:
     from tf_tickets import runtime
     network = runtime.load(folder, compiled=engine == "runtime_compiled")
@@ -80,11 +74,11 @@ for line in sys.stdin:
 class Engine:
     """One engine in its process."""
 
-    def __init__(self, name, ticket, tflite, images):
+    def __init__(self, name, ticket, exported, images):
         environment = {k: v for k, v in os.environ.items() if k not in ("TF_ENABLE_ONEDNN_OPTS", "TF_USE_LEGACY_KERAS")}
         environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(pathlib.Path(__file__).parent.parent)}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, name, ticket, tflite, images], stdin=subprocess.PIPE, text=True,
+            [sys.executable, "-c", WORKER, name, ticket, exported, images], stdin=subprocess.PIPE, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
         )  # fmt: skip
         self.start = json.loads(self._process.stdout.readline())
@@ -171,9 +165,9 @@ def work(ticket):
     return {name: int(metrics[name]) for name in ("multiply_adds", "multiply_adds_dense")}
 
 
-def latency(ticket, tflite, images, rounds):
+def latency(ticket, exported, images, rounds):
     """Start, memory and milliseconds an image of every engine; the median of interleaved rounds, and ratios."""
-    engines = {name: Engine(name, ticket, tflite, images) for name in ENGINES}
+    engines = {name: Engine(name, ticket, exported, images) for name in ENGINES}
     numbers = {name: {f"{key}": value for key, value in engine.start.items()} for name, engine in engines.items()}
     for batch, repeats in ((1, 20), (100, 1)):
         for engine in engines.values():
@@ -199,14 +193,15 @@ def measure(name, source, rounds, work_folder):
     ticket = untrained(source) if source.count(":") == 3 else tt.Ticket.load(source)
     folder, out = os.path.join(work_folder, name), os.path.join(work_folder, f"{name}.files")
     ticket.save(folder)
-    formats.export(folder, ["runtime", "tflite"], tt.Config(), out)
-    files = {"runtime": os.path.join(out, "runtime.npz"), "tflite": os.path.join(out, "ticket.tflite")}
+    formats.export(folder, ["runtime", "tflite", "onnx"], tt.Config(), out)
+    names = {"runtime": "runtime.npz", "tflite": "ticket.tflite", "onnx": "ticket.onnx"}
+    files = {engine: os.path.join(out, file) for engine, file in names.items()}
     images = os.path.join(work_folder, "images.npy")
     shape, dtype = ticket.data["image_shape"], ticket.data.get("dtype", "uint8")
     np.save(images, np.random.default_rng(0).integers(0, 256, (max(BATCHES), *shape)).astype(dtype))
     numbers = {"name": name, "width": ticket.network["width"], "density": ticket.density, "round": ticket.round}
     numbers |= sizes(ticket, folder, files) | work(ticket)
-    return numbers | {"engines": latency(folder, files["tflite"], images, rounds)}
+    return numbers | {"engines": latency(folder, out, images, rounds)}
 
 
 def show(numbers):
@@ -217,7 +212,7 @@ def show(numbers):
           f"{numbers['dense_weight_bytes']:,}: mask {numbers['mask_bytes']:,} "
           f"(entropy {numbers['mask_entropy_bytes']:,}), trained {numbers['trained_bytes']:,}, "
           f"rewound {numbers['rewound_bytes']:,}")  # fmt: skip
-    for name in ("saved_model", "runtime", "tflite"):
+    for name in ("saved_model", "runtime", "tflite", "onnx"):
         print(f"{name}: {numbers[f'{name}_bytes']:,} bytes, gzipped {numbers[f'{name}_gzip_bytes']:,}")
     print(f"multiply-adds {numbers['multiply_adds']:,} of {numbers['multiply_adds_dense']:,}")
     print("engine            ms, batch 1  times faster  ms an image, batch 100  times faster  start, s  peak MiB")

@@ -251,7 +251,9 @@ def test_every_format_divides_before_softmax_and_leaves_logits(calibrated, tmp_p
             network = runtime.load(path, compiled=compiled)
             np.testing.assert_allclose(network.logits(IMAGES), answer["logits"], atol=1e-4)
             np.testing.assert_allclose(network.predict(IMAGES), wanted, atol=1e-4)
-    np.testing.assert_allclose(tflite.predict((tmp_path / "ticket.tflite").read_bytes(), IMAGES), wanted, atol=1e-4)
+    np.testing.assert_allclose(
+        tflite.predictor((tmp_path / "ticket.tflite").read_bytes(), 1)(IMAGES), wanted, atol=1e-4
+    )
 
 
 def test_it_is_said_wherever_a_ticket_is_described(calibrated):

@@ -19,7 +19,7 @@ from tf_tickets.backend import tf
 from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation.evaluate import evaluate
-from tf_tickets.export import card, combine, formats, joint_ticket, origin, tflite, verify
+from tf_tickets.export import card, combine, formats, joint_ticket, measuring, origin, tflite, verify
 from tf_tickets.models import architecture, costs
 from tf_tickets.report import command
 
@@ -77,7 +77,9 @@ def test_every_format_says_the_same(members, joined, tmp_path):
             assert isinstance(network, runtime.Ensemble) and network.predict(IMAGES[:0]).shape == (0, 10)
     network.use("dense")
     assert set(network.method().values()) == {"dense"} and any(n.startswith("member_02/") for n in network.method())
-    np.testing.assert_allclose(tflite.predict((tmp_path / "ticket.tflite").read_bytes(), IMAGES), wanted, atol=1e-5)
+    np.testing.assert_allclose(
+        tflite.predictor((tmp_path / "ticket.tflite").read_bytes(), 1)(IMAGES), wanted, atol=1e-5
+    )
 
 
 def test_what_it_costs_is_printed(members, joined):
@@ -90,7 +92,7 @@ def test_what_it_costs_is_printed(members, joined):
         left, dense = [*left, counts[0]], [*dense, counts[1]]
     assert left[1] < dense[1] and left[0] == dense[0] == dense[1]
     of = f"multiply-adds of an image: {sum(left):,} of all members, {max(dense):,} of one dense resnet18 of width 2"
-    assert of in joined[1] and f"bytes: {formats.sizes(joined[0])[0]:,}" in joined[1]
+    assert of in joined[1] and f"bytes: {measuring.sizes(joined[0])[0]:,}" in joined[1]
 
 
 def test_it_is_a_ticket_in_words(members, joined):

@@ -8,20 +8,19 @@ import os
 import pathlib
 import shutil
 import tempfile
-import warnings
 import zipfile
 
 import numpy as np
 import pytest
 from absl import flags
+from ai_edge_litert import interpreter
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import main, runs, runtime, storage
-from tf_tickets.backend import tf
+from tf_tickets import backend, main, runs, runtime, storage
 from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import formats, samples, saved_model, tflite
+from tf_tickets.export import formats, measuring, samples, saved_model, tflite
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
 from tf_tickets.export.verify import verify
 from tf_tickets.models import architecture, builder, state
@@ -31,7 +30,10 @@ from tf_tickets.settings import checks, cli
 from tf_tickets.settings.places import Place
 
 CONFIG = tt.Config.from_values(dataset="digits")
-FILES = ["runtime.npz", "ticket", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.tflite"]
+FILES = [
+    "runtime.npz", "ticket", "ticket.onnx", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.onnx",
+    "ticket_int8.tflite",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -113,15 +115,14 @@ def table_of(text):
     found = {}
     for line in lines:
         cells = line[starts[1] :].split()
-        found[line.split()[0]] = dict(zip(("file", "bytes", "gzipped", "difference", "same"), cells))
+        names = ("file", "bytes", "gzipped", "difference", "same", "%", "alone", "together", "threads")
+        found[line.split()[0]] = dict(zip(names, cells, strict=True))
     return found
 
 
 def interpreted(path, images):
-    """(logits, probabilities) by TensorFlow Lite, one image at a time."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run = tf.lite.Interpreter(str(path)).get_signature_runner()
+    """(logits, probabilities) by LiteRT, one image at a time."""
+    run = interpreter.Interpreter(str(path)).get_signature_runner()
     assert run.get_input_details()["images"]["dtype"] == np.uint8
     answers = [run(images=image[np.newaxis]) for image in images]
     return tuple(np.concatenate([answer[name] for answer in answers]) for name in ("logits", "probabilities"))
@@ -135,13 +136,15 @@ def logits_of(ticket, images):
 def test_exactly_the_files_of_the_formats_appear(exported):
     assert sorted(os.listdir(exported.folder)) == FILES
     assert list(table_of(exported.text)) == list(checks.EXPORTS)
-    plain, half, eighth = (os.path.getsize(exported.folder / name) for name in FILES[2:])
+    plain, half, eighth = (
+        os.path.getsize(exported.folder / f"ticket{bits}.tflite") for bits in ("", "_float16", "_int8")
+    )
     assert 0.45 < half / plain < 0.6 and 0.25 < eighth / plain < 0.4
 
 
 def test_converter_and_interpreter_are_silent_and_progress_is_told(exported):
     assert exported.errors == ""
-    names = [f"export: {name}, {number} of 5" for number, name in enumerate(checks.EXPORTS, 1)]
+    names = [f"export: {name}, {number} of {len(checks.EXPORTS)}" for number, name in enumerate(checks.EXPORTS, 1)]
     lines = ["export: reading the images to compare on", *names]
     assert exported.progress == "".join(f"tf-tickets: {line}\n" for line in lines)
 
@@ -165,10 +168,8 @@ def test_eight_bits_cost_little_accuracy(run_folder, exported, digits):
 
 
 def test_weights_and_activations_of_eight_bits_are_integers(exported):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        interpreter = tf.lite.Interpreter(str(exported.folder / "ticket_int8.tflite"))
-    kinds = [(detail["dtype"], detail["shape"].size) for detail in interpreter.get_tensor_details()]
+    loaded = interpreter.Interpreter(str(exported.folder / "ticket_int8.tflite"))
+    kinds = [(detail["dtype"], detail["shape"].size) for detail in loaded.get_tensor_details()]
     # The stored pixels as numbers, logits and probabilities; everything between is int8, biases int32.
     assert sum(kind == np.float32 for kind, _ in kinds) == 3
     assert {kind for kind, _ in kinds} == {np.float32, np.int8, np.int32, np.uint8}
@@ -184,14 +185,17 @@ def test_the_table_says_what_is_on_disk_and_what_was_measured(run_folder, export
         assert int(row["gzipped"].replace(",", "")) == sum(len(gzip.compress(data, 9)) for data in contents), name
     images = digits[0][np.arange(100) * 6]
     expected = ticket.predict(images)
-    for name in checks.EXPORTS[2:]:
+    for name in ("tflite", "tflite_float16", "tflite_int8"):
         _, found = interpreted(folder / table[name]["file"], images)
         assert float(table[name]["difference"]) == pytest.approx(np.abs(found - expected).max(), rel=0.1, abs=1e-6)
         assert table[name]["same"] == f"{100 * (found.argmax(1) == expected.argmax(1)).mean():.2f}"
     assert table["runtime"]["same"] == "100.00" and float(table["runtime"]["difference"]) < 1e-4
-    assert "same" not in table["ticket"]
+    assert table["ticket"]["same"] == "100.00" and float(table["ticket"]["difference"]) < 1e-5
+    assert all(float(row["alone"]) > 0 and float(row["together"]) > 0 for row in table.values())
+    assert {row["threads"] for row in table.values()} == {str(backend.threads())}
     assert text.splitlines()[-3:] == [
-        f"in {folder}", "compared on 100 test images", "tflite_int8 calibrated on 200 training images of the run",
+        f"in {folder}", "compared on 100 test images",
+        "tflite_int8 and onnx_int8 calibrated on 200 training images of the run",
     ]  # fmt: skip
 
 
@@ -280,12 +284,12 @@ def test_a_damaged_ticket_is_not_exported(run_folder, tmp_path):
 def test_a_file_that_predicts_something_else_is_not_left(run_folder, tmp_path, monkeypatch):
     ticket = Ticket.load(f"{run_folder}/ticket")
 
-    def off(by):
-        return lambda first, images=None: ticket.predict(first if images is None else images) + np.float32(by)
-
     def made(kind, by):
-        monkeypatch.setattr(tflite, "predict", off(by))
-        monkeypatch.setattr(runtime.Network, "predict", lambda self, images: off(by)(images))
+        def off(images):
+            return ticket.predict(images) + np.float32(by)
+
+        monkeypatch.setattr(tflite, "predictor", lambda data, threads: off)
+        monkeypatch.setattr(runtime.Network, "predict", lambda self, images: off(images))
         return formats.export(ticket_folder, [kind], CONFIG, str(tmp_path / "out"))
 
     ticket_folder = f"{run_folder}/ticket"
@@ -306,10 +310,14 @@ def test_a_transformer_has_no_runtime_npz(bare, monkeypatch, tmp_path):
         formats.export(folder, ["ticket", "runtime"], CONFIG)
     assert os.listdir(tmp_path) == ["bare"]
     made = []
-    monkeypatch.setattr(formats, "_written", lambda job, name, path: made.append(name) or (folder, None, None))
+    monkeypatch.setattr(formats, "_written", lambda job, name, out: made.append(name) or {"format": name})
+    monkeypatch.setattr(measuring, "table", lambda rows: "")
     text = formats.export(folder, None, CONFIG)
-    assert made == [name for name in checks.EXPORTS if name != "runtime"]
-    assert "\nno runtime: vit_small is no network of the runtime's" in text
+    assert made == ["ticket", "tflite", "tflite_float16", "tflite_int8"]
+    for name in ("runtime", "onnx", "onnx_int8"):
+        assert f"\nno {name}: vit_small is no network of the runtime's" in text
+        with pytest.raises(UsageError, match=f"--format={name}: vit_small is no network of the runtime's"):
+            formats.export(folder, [name], CONFIG)
 
 
 def test_without_the_data_floats_are_compared_on_noise_and_eight_bits_refused(bare, tmp_path, monkeypatch):
@@ -330,7 +338,7 @@ def test_pixels_of_sixteen_bits_are_given_as_floats(bare, tmp_path, monkeypatch)
     text = formats.export(folder, ["tflite"], CONFIG)
     assert float(table_of(text)["tflite"]["difference"]) < 1e-5
     images = np.random.default_rng(1).integers(0, 20000, (5, 8, 8, 13), np.uint16)
-    found = tflite.predict((tmp_path / "bare.export" / "ticket.tflite").read_bytes(), images)
+    found = tflite.predictor((tmp_path / "bare.export" / "ticket.tflite").read_bytes(), 1)(images)
     np.testing.assert_allclose(found, Ticket.load(folder).predict(images), atol=1e-5)
 
 

@@ -164,8 +164,8 @@ def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
     assert {name for name in installed if not name.endswith(".py")} == named
 
 
-# Used where the user has it: the runtime's compiled kernel and clusters are extras.
-OPTIONAL = {"numba", "ray"}
+# Used where the user has it: the runtime's compiled kernel, ONNX and clusters are extras.
+OPTIONAL = {"numba", "onnx", "onnxruntime", "ray"}
 
 
 def distributions_by_package():
@@ -196,7 +196,8 @@ def test_every_imported_package_is_required(settings):
 def test_requirements_have_upper_bounds(settings):
     lines = settings["options"]["install_requires"].split("\n")
     lines += [line for extra in settings["options.extras_require"].values() for line in extra.split("\n")]
-    assert not [line for line in lines if line and not re.fullmatch(r"[\w.\[\]-]+>=[\d.]+,<[\d.]+", line)]
+    bounded = r"[\w.\[\]-]+>=[\d.]+,<[\d.]+(; (sys_platform|platform_machine) .+)?"
+    assert not [line for line in lines if line and not re.fullmatch(bounded, line)]
     assert all(extra.strip() for extra in settings["options.extras_require"].values())
 
 

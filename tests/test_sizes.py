@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from PIL import Image
 
 import tf_tickets as tt
@@ -12,7 +13,7 @@ from tf_tickets import runtime
 from tf_tickets.backend import tf
 from tf_tickets.data import unlabelled
 from tf_tickets.errors import UsageError
-from tf_tickets.export import runtime_file, tflite, writer
+from tf_tickets.export import onnx_file, runtime_file, tflite, writer
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
 from tf_tickets.models import architecture, builder, state
 from tf_tickets.pruning.masks import masked_state
@@ -86,12 +87,15 @@ def test_another_size_is_refused_by_every_form(saved, tmp_path):
         with pytest.raises(ValueError, match="this ticket takes uint8"):
             network.predict(images)
     data = tflite.convert(tflite.function(ticket), "tflite", None)
-    np.testing.assert_allclose(tflite.predict(data, own), ticket.predict(own), atol=1e-5)
+    np.testing.assert_allclose(tflite.predictor(data, 1)(own), ticket.predict(own), atol=1e-5)
     for shape in ((1, SIDE, 2 * SIDE, 3), (1, SIDE + 1, SIDE, 3), (1, 2 * SIDE, 2 * SIDE, 3)):
         with pytest.raises(RuntimeError, match="failed to prepare"):
-            tflite.predict(data, RNG.integers(0, 256, shape, np.uint8))
-    written, _ = runtime_file.data(ticket, writer.facts(ticket, {}, None), own)
-    (tmp_path / "runtime.npz").write_bytes(written)
+            tflite.predictor(data, 1)(RNG.integers(0, 256, shape, np.uint8))
+    predict = onnx_file.predictor(onnx_file.convert(ticket), 1)
+    np.testing.assert_allclose(predict(own), ticket.predict(own), atol=1e-5)
+    with pytest.raises(InvalidArgument, match="Got invalid dimensions for input: images"):
+        predict(own[:, :-1])
+    runtime_file.write(ticket, writer.facts(ticket, {}, None), str(tmp_path / "runtime.npz"))
     with pytest.raises(ValueError, match="this ticket takes uint8"):
         runtime.load(str(tmp_path / "runtime.npz")).predict(own[:, :-1])
 

@@ -213,16 +213,21 @@ def versions() -> dict[str, typing.Any]:
         "gpus": len(tf.config.list_physical_devices("GPU")),
         "sums": "of two" if _sums_of_two() else "of many",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", str(int(_pywrap_util_port.IsMklEnabled()))),
-        "intra_op_threads": _threads(tf.config.threading.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS"),
+        "intra_op_threads": threads(),
         "inter_op_threads": _threads(tf.config.threading.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS"),
     }
 
 
-def _threads(configured, variable):
+def threads() -> int:
+    """On how many threads TensorFlow computes one operation."""
+    return _threads(tf.config.threading.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS")
+
+
+def _threads(configured: int, variable: str) -> int:
     """What TensorFlow takes: what the program set, else the environment's, else every processor it may run on."""
     if configured:
         return configured
     asked = os.environ.get(variable, "")
     if asked.isdecimal() and int(asked):
         return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -238,13 +238,13 @@ def export(
 
     Args:
       network: a run, or the folder of a ticket, a round or a run.
-      formats: of ticket, runtime, tflite, tflite_float16 and tflite_int8; None: all that it can have.
+      formats: of ticket, runtime, tflite, tflite_float16, tflite_int8, onnx and onnx_int8; None: all that it can have.
       out: the folder to write into; None: `<ticket folder>.export`.
       data: its images, with which files are compared, where they are the program's own; see `imp`.
       settings: data_dir, data_file and labels_file: where its images are otherwise; unset: where its run read them.
 
     Returns:
-      The table of files: sizes, and how far each is from the ticket's own predictions.
+      The table of files: sizes, how far each is from the ticket's own predictions, and how long it takes.
 
     Raises:
       UsageError, StateError: see `errors`.

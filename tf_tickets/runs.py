@@ -19,6 +19,12 @@ PICTURE_COLUMNS = ("id", "part", "sha256")
 # Of evaluations.csv: what was measured of one network.
 EVALUATION_COLUMNS = ("run", "round", "density", "evaluator", "setting", "metric", "value", "n")
 
+# Of <ticket>.exports.csv: what was measured of each file that `export` wrote of it.
+EXPORT_COLUMNS = (
+    "ticket", "format", "file", "bytes", "bytes_gzipped", "difference", "same_label", "ms_batch_1", "ms_batch_100",
+    "threads", "images", "compared_on",
+)  # fmt: skip
+
 # The file that makes a folder a ticket.
 DOCUMENT = "ticket.json"
 
@@ -246,6 +252,11 @@ class Place:
     kind: str
     run: RunFolder | None = None
     round: RoundFolder | None = None
+
+
+def exports_of(folder: str) -> str:
+    """Where the rows of EXPORT_COLUMNS of a ticket or round lie: beside its folder, which stays as it is."""
+    return f"{os.path.abspath(folder)}.exports.csv"
 
 
 def place(path: str) -> Place:

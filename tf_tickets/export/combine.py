@@ -8,7 +8,7 @@ import numpy as np
 from tf_tickets import runs, storage
 from tf_tickets.columns import aligned
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import formats, joint_ticket, loading
+from tf_tickets.export import formats, joint_ticket, loading, measuring
 from tf_tickets.export.ticket import check_free
 from tf_tickets.models import architecture, costs
 
@@ -93,7 +93,7 @@ def _text(joined, paths, folder, difference):
         temperature = f"{member.temperature:.4g}" if member.calibration else ""
         rows.append((path, name, f"{100 * member.density:.2f} %", temperature, f"{weights:,}", f"{counts[0]:,}"))
     largest = max(dense, key=lambda name: dense[name])
-    plain, zipped = formats.sizes(folder)
+    plain, zipped = measuring.sizes(folder)
     lines = [
         aligned(rows, "llr"),
         f"multiply-adds of an image: {sum(left):,} of all members, {dense[largest]:,} of one dense {largest}: "

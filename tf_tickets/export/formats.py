@@ -1,30 +1,19 @@
 """`export`: a ticket as other files, each compared with the ticket's own predictions before it gets its name."""
 
 import dataclasses
-import functools
-import gzip
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 
-import numpy as np
-
 from tf_tickets import runs, storage
-from tf_tickets.columns import aligned
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import loading, origin, samples, verify
-from tf_tickets.export.ticket import Ticket, check_free
+from tf_tickets.export import loading, measuring, origin, samples, verify
+from tf_tickets.export.file_kinds import KINDS, Job
+from tf_tickets.export.ticket import check_free
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings.checks import EXPORTS
 from tf_tickets.settings.config import Config
-from tf_tickets.settings.places import Place
-
-_NAMES = {
-    "ticket": "ticket", "runtime": "runtime.npz", "tflite": "ticket.tflite", "tflite_float16": "ticket_float16.tflite",
-    "tflite_int8": "ticket_int8.tflite",
-}  # fmt: skip
-# Of float32 files: rounding alone stays a thousand times below. Fewer bits are the user's choice, and only reported.
-_LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3}
-_HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label")
 
 
 def export(
@@ -35,13 +24,13 @@ def export(
 
     Args:
       path: a ticket folder, a complete round's folder, or a run folder with a ticket.
-      formats: list of ticket, runtime, tflite, tflite_float16, tflite_int8; None: all that this ticket can have.
+      formats: list of settings.checks.EXPORTS; None: all that this ticket can have.
       config: a Config; its `data.place` says where the images are, unset: where the ticket's run read them.
       out: the folder to write into; None: `<ticket folder>.export`.
       say: takes the lines of progress.
 
     Returns:
-      A table: each file, its size, and how far it is from the ticket's own predictions.
+      A table: each file, its size, how far it is from the ticket's own predictions, and how long it takes.
 
     Raises:
       UsageError: a path or format that cannot be; nothing is computed or written.
@@ -50,69 +39,52 @@ def export(
     place = place_of(path)
     out = _destination(place.path, out)
     ticket, *measured = _loaded(place)
-    job = _Job(ticket, *measured, place.run, origin.place(place.run, ticket, config.data.place))
+    job = Job(ticket, *measured, place.run, origin.place(place.run, ticket, config.data.place))
     wanted, obstacles = _possible(job, formats)
+    earlier = measuring.kept(place, ticket.content_digest)
     if "ticket" in wanted:
-        check_free(os.path.join(out, _NAMES["ticket"]))
-    notes = _notes(job, wanted, say) + [f"no {name}: {words}" for name, words in obstacles.items()]
+        check_free(os.path.join(out, "ticket"))
+    say("export: reading the images to compare on")
+    wanted = _calibratable(job, wanted, obstacles, bool(formats))
     rows = []
     for number, name in enumerate(wanted, 1):
         say(f"export: {name}, {number} of {len(wanted)}")
-        rows.append((name, *_written(job, name, os.path.join(out, _NAMES[name]))))
-    return "\n".join([_table(rows), f"in {out}", *notes])
+        rows.append(_written(job, name, out))
+    unkept = measuring.keep(place, earlier, rows)
+    notes = _notes(job, wanted) + [f"no {name}: {words}" for name, words in obstacles.items()]
+    return "\n".join([measuring.table(rows), f"in {out}", *notes, *([unkept] if unkept else [])])
 
 
 def _possible(job, formats):
     """(the formats to write, those that cannot be with the reason): found out before anything is computed."""
     asked = list(dict.fromkeys(formats or EXPORTS))
     # Noise does for a comparison, but the images of no other ticket.
-    missing = samples.missing(job.ticket, job.run, job.place) if set(asked) != {"ticket"} else None
-    obstacles = {name: words for name in asked if (words := _obstacle(job.ticket, name, missing))}
-    if "runtime" in asked and not (formats and obstacles) and (words := _unknown_layer(job.ticket)):
-        obstacles.setdefault("runtime", words)
-    for name, words in obstacles.items() if formats else ():
+    missing = samples.missing(job.ticket, job.run, job.place)
+    obstacles = {}
+    for name in asked:
+        if words := KINDS[name].obstacle(job.ticket, missing) or KINDS[name].missing():
+            obstacles[name] = words
+    of_program = [name for name in asked if KINDS[name].of_program and name not in obstacles]
+    if of_program and not (formats and obstacles) and (words := _unknown_layer(job.ticket)):
+        obstacles |= dict.fromkeys(of_program, words)
+    _refuse(obstacles if formats else {})
+    return [name for name in asked if name not in obstacles], obstacles
+
+
+def _refuse(obstacles):
+    for name, words in obstacles.items():
         raise UsageError(f"--format={name}: {words}; leave {name} out")
-    wanted = [name for name in asked if name not in obstacles]
-    if any(name.startswith("tflite") for name in wanted):
-        from tf_tickets.export import tflite
-
-        tflite.check()
-    return wanted, obstacles
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """A ticket and what its files share, each made when first asked for."""
-
-    ticket: Ticket
-    metrics: dict
-    test_images: int | None
-    run: runs.RunFolder | None
-    place: Place
-
-    @functools.cached_property
-    def facts(self):
-        """What the documents of tickets and runtime.npz hold."""
-        from tf_tickets.export import writer
-
-        return writer.facts(self.ticket, self.metrics, self.test_images)
-
-    @functools.cached_property
-    def sample(self):
-        """The images to calibrate and compare on."""
-        return samples.of(self.ticket, self.run, self.place)
-
-    @functools.cached_property
-    def expected(self):
-        """The ticket's own probabilities of the images to compare on."""
-        return self.ticket.predict(self.sample.compared)
-
-    @functools.cached_property
-    def network(self):
-        """The network as the converter takes it."""
-        from tf_tickets.export import tflite
-
-        return tflite.function(self.ticket)
+def _calibratable(job, wanted, obstacles, asked):
+    """The formats without those that calibrate on training images alone, where these are not known or not there."""
+    if job.sample.trained_on:
+        return wanted
+    words = "it is calibrated on training images alone, and those of the ticket are not known or not there"
+    unfit = {name: words for name in wanted if KINDS[name].trained_on}
+    _refuse(unfit if asked else {})
+    obstacles |= unfit
+    return [name for name in wanted if name not in unfit]
 
 
 def place_of(path: str) -> runs.Place:
@@ -128,7 +100,7 @@ def place_of(path: str) -> runs.Place:
 def _destination(folder, out):
     """The folder to write into, checked: nothing is added to a ticket, which `verify` would then refuse."""
     wanted = os.path.abspath(out) if out else storage.subfolder(*os.path.split(f"{folder}.export"))
-    if runs.place(wanted).kind == "run" or os.path.join(wanted, _NAMES["ticket"]) == folder:
+    if runs.place(wanted).kind == "run" or os.path.join(wanted, "ticket") == folder:
         raise UsageError(f"--out={out} holds a run or the ticket itself, which stays as it is; choose another folder")
     above = wanted
     while above != os.path.dirname(above):
@@ -148,20 +120,6 @@ def _loaded(place):
     return loading.of_round(place.run, place.round), *loading.measured(place.run, place.round)
 
 
-def _obstacle(ticket, name, missing):
-    """Why a ticket cannot have a format, in words; None where it can. `missing`: why its images are not there."""
-    data = ticket.data
-    networks = [member.network["name"] for member in ticket.members]
-    odd = next((network for network in networks if not NETWORKS[network].runtime), None)
-    if name == "runtime" and odd:
-        return f"{odd} is no network of the runtime's: its SavedModel, or TFLite, serves it"
-    if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
-        return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
-    if name == "tflite_int8" and missing:
-        return f"it is calibrated on images, and {missing} ({origin.wanted(ticket)} says where)"
-    return None
-
-
 def _unknown_layer(ticket):
     """Why the runtime cannot execute a ticket's network, in words, once it is built; None where it can."""
     from tf_tickets.export import keras_program
@@ -173,59 +131,54 @@ def _unknown_layer(ticket):
     return None
 
 
-def _written(job, name, path):
-    """Writes one file: (its name, its path, largest difference or None, share of equal labels or None)."""
-    if name == "ticket":
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        job.ticket.save(path, job.metrics, job.test_images)
-        return path, None, None
-    if name == "runtime":
-        from tf_tickets.export import runtime_file
+def _written(job, name, out):
+    """Writes the files of one format, once they predict what the ticket does; their row of runs.EXPORT_COLUMNS."""
+    kind, images = KINDS[name], job.sample.compared
+    path = os.path.join(out, kind.files[0])
+    with tempfile.TemporaryDirectory() as folder:
+        kind.write(job, folder)
+        predict = kind.predictor(job, folder)
+        difference, same_label = measuring.compared(predict, images, job.expected)
+        if not difference <= kind.most:  # nor where it is not a number
+            raise StateError(
+                f"{path} is not written: its probabilities differ from the ticket's by {difference:.2g}, more than "
+                f"{kind.most:g}; leave {name} out of --format"
+            )
+        alone, together = measuring.timed(predict, images)
+        sizes = [measuring.sizes(os.path.join(folder, file)) for file in kind.files]
+        for file in kind.files:
+            _place(os.path.join(folder, file), os.path.join(out, file))
+    plain, zipped = map(sum, zip(*sizes))
+    return {
+        "ticket": job.ticket.content_digest, "format": name, "file": _shown(path), "bytes": plain,
+        "bytes_gzipped": zipped, "difference": difference, "same_label": same_label, "ms_batch_1": alone,
+        "ms_batch_100": together, "threads": kind.threads(job), "images": len(images),
+        "compared_on": job.sample.compared_kind,
+    }  # fmt: skip
 
-        data, probabilities = runtime_file.data(job.ticket, job.facts, job.sample.compared)
-    else:
-        from tf_tickets.export import tflite
 
-        data = tflite.convert(job.network, name, job.sample.calibration)
-        probabilities = tflite.predict(data, job.sample.compared)
-    difference = float(np.abs(probabilities - job.expected).max())
-    most = _LARGEST_DIFFERENCE.get(name, 1.0)
-    if not difference <= most:  # nor where it is not a number
-        raise StateError(
-            f"{path} is not written: its probabilities differ from the ticket's by {difference:.2g}, more than "
-            f"{most:g}; leave {name} out of --format"
-        )
-    storage.write_bytes(path, data)
-    return path, difference, float((probabilities.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
+def _place(made, path):
+    """What was made elsewhere gets its name, whole and durable."""
+    if not os.path.isdir(made):
+        with open(made, "rb") as file:
+            storage.write_bytes(path, file.read())
+        return
+    from tf_tickets.export import writer
+
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    building = storage.temporary_name(path)
+    shutil.copytree(made, building)
+    writer.put(building, path)
 
 
-def _notes(job, formats, say):
-    """What the files are compared on, in words; reads the images, so that what is wrong with them is said first."""
-    if set(formats) == {"ticket"}:
-        return []
-    say("export: reading the images to compare on")
+def _shown(path):
+    return os.path.basename(path) + ("/" if os.path.isdir(path) else "")
+
+
+def _notes(job, formats):
+    """What the files are compared and calibrated on, in words."""
     sample = job.sample
-    lines = [f"compared on {len(sample.compared)} {sample.compared_kind}"]
-    if "tflite_int8" in formats:
-        lines.append(f"tflite_int8 calibrated on {len(sample.calibration)} {sample.calibration_kind}")
-    return lines
-
-
-def sizes(path: str) -> tuple[int, int]:
-    """Bytes of a file, or of all files of a folder; plain, and each gzipped."""
-    paths = [path] if os.path.isfile(path) else [os.path.join(at, n) for at, _, names in os.walk(path) for n in names]
-    plain = zipped = 0
-    for name in paths:
-        with open(name, "rb") as file:
-            data = file.read()
-        plain, zipped = plain + len(data), zipped + len(gzip.compress(data, 9))
-    return plain, zipped
-
-
-def _table(rows):
-    cells = [_HEAD]
-    for name, path, difference, same in rows:
-        measured = ("", "") if difference is None else (f"{difference:.1e}", f"{100 * same:.2f} %")
-        shown = os.path.basename(path) + ("/" if os.path.isdir(path) else "")
-        cells.append((name, shown, *(f"{size:,}" for size in sizes(path)), *measured))
-    return aligned(cells, "llr")
+    calibrated = [name for name in formats if KINDS[name].calibrated]
+    images = f"{len(sample.calibration)} {sample.calibration_kind}"
+    lines = [f"{' and '.join(calibrated)} calibrated on {images}"] if calibrated else []
+    return [f"compared on {len(sample.compared)} {sample.compared_kind}", *lines]

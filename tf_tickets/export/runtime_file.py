@@ -1,8 +1,7 @@
 """runtime.npz: one file of the surviving weights and their program, for `tf_tickets.runtime`."""
 
-import os
 import re
-import tempfile
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,18 +26,21 @@ def write(ticket: Ticket, facts: dict, path: str) -> None:
     storage.write_arrays(path, {**arrays, PROGRAM: np.frombuffer(canonical(document), np.uint8)}, compress=True)
 
 
-def data(ticket: Ticket, facts: dict, images: np.ndarray) -> tuple[bytes, np.ndarray]:
-    """The file's bytes, and the class probabilities of images that the runtime reads from it.
+def predictor(path: str) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from stored images to class probabilities, by the runtime.
 
     Raises:
       StateError: its weights are such that the runtime refuses them.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "runtime.npz")
-        write(ticket, facts, path)
+    try:
+        network = runtime.load(path)
+    except runtime.Damaged as error:
+        raise StateError(f"the runtime cannot execute the ticket: {error}") from None
+
+    def predict(images: np.ndarray) -> np.ndarray:
         try:
-            probabilities = runtime.load(path).predict(images)
+            return network.predict(images)
         except runtime.Damaged as error:
             raise StateError(f"the runtime cannot execute the ticket: {error}") from None
-        with open(path, "rb") as file:
-            return file.read(), probabilities
+
+    return predict

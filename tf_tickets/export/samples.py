@@ -28,12 +28,14 @@ class Sample:
     Attributes:
       calibration, calibration_kind: what the ranges of 8-bit activations are read from.
       compared, compared_kind: what files and ticket both predict: other images, on which those ranges are a guess.
+      trained_on: whether those to calibrate on are the ticket's training images.
     """
 
     calibration: np.ndarray
     calibration_kind: str
     compared: np.ndarray
     compared_kind: str
+    trained_on: bool = False
 
 
 def missing(ticket: Ticket, run: runs.RunFolder | None, place: Place) -> str | None:
@@ -105,7 +107,7 @@ def of(ticket: Ticket, run: runs.RunFolder | None, place: Place) -> Sample:
             "test images",
         )
     pixels = functools.partial(_pixels, data_set=data_set, dtype=ticket.data.get("dtype", "uint8"))
-    return Sample(pixels(calibration), kind, pixels(source.test(compared)[0]), "test images")
+    return Sample(pixels(calibration), kind, pixels(source.test(compared)[0]), "test images", len(training) > 0)
 
 
 def _spread(positions, most):

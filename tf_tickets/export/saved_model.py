@@ -1,5 +1,9 @@
 """The ticket as a SavedModel that TensorFlow alone loads: preprocessing, labels and signatures inside."""
 
+from collections.abc import Callable
+
+import numpy as np
+
 from tf_tickets.backend import tf
 from tf_tickets.data import pictures
 from tf_tickets.data.photographs import SHORTER_SIDE
@@ -93,3 +97,15 @@ def save(ticket: Ticket, folder: str) -> None:
     module = _Served(ticket)
     with winograd.direct():
         tf.saved_model.save(module, folder, signatures=module.entries())
+
+
+def predictor(folder: str) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from stored images to class probabilities, by TensorFlow and what `save` wrote alone."""
+    served = tf.saved_model.load(folder)
+    serve = served.signatures["serving_default"]
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        _ = served  # whose variables go with it
+        return serve(images=tf.constant(images))["probabilities"].numpy()
+
+    return predict

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import sys
-import warnings
+from collections.abc import Callable
 
 import numpy as np
 
 from tf_tickets.backend import tf
-from tf_tickets.errors import UsageError, reason
+from tf_tickets.errors import reason
 from tf_tickets.export.saved_model import probabilities
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import winograd
@@ -43,12 +43,17 @@ def function(ticket: Ticket) -> tuple:
     return concrete, weights
 
 
-def check() -> None:
-    """UsageError where the installed TensorFlow cannot convert."""
+def missing() -> str | None:
+    """Why nothing can be converted here and compared, in words; None where it can."""
     try:
-        tf.lite.TFLiteConverter, tf.lite.Interpreter  # noqa: B018  loaded when they are asked for
+        tf.lite.TFLiteConverter  # noqa: B018  loaded when it is asked for
     except (AttributeError, ImportError) as error:
-        raise UsageError(f"TensorFlow is here without TensorFlow Lite ({reason(error)}): leave tflite out") from None
+        return f"TensorFlow is here without TensorFlow Lite ({reason(error)})"
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError as error:
+        return f"it is compared by ai-edge-litert, which is not here ({reason(error)}): pip install ai-edge-litert"
+    return None
 
 
 def convert(network: tuple, kind: str, images: np.ndarray) -> bytes:
@@ -73,25 +78,30 @@ def convert(network: tuple, kind: str, images: np.ndarray) -> bytes:
         return converter.convert()
 
 
-def predict(data: bytes, images: np.ndarray) -> np.ndarray:
-    """Class probabilities of images by the bytes of a TensorFlow Lite file, float32 [n, classes]."""
+def predictor(data: bytes, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from stored images to class probabilities [n, classes], by LiteRT, an image at a time."""
+    from ai_edge_litert.interpreter import Interpreter
+
     with _quiet():
-        interpreter = tf.lite.Interpreter(model_content=data, num_threads=os.cpu_count())
-        run = interpreter.get_signature_runner()
-        given = images.astype(run.get_input_details()["images"]["dtype"])
-        return np.concatenate([run(images=image[np.newaxis])["probabilities"] for image in given])
+        run = Interpreter(model_content=data, num_threads=threads).get_signature_runner()
+        details = run.get_input_details()["images"]
+        kind = details["dtype"]
+        run(images=np.zeros(details["shape"], kind))  # what the first image makes it say is said now
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return np.concatenate([run(images=image[np.newaxis])["probabilities"] for image in images.astype(kind)])
+
+    return predict
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Without the interpreter's notice of its successor, and what the converter's C++ writes to standard error."""
+    """Without what the C++ of converter and interpreter writes to standard error."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated", UserWarning)
-            yield
+        yield
     finally:
         sys.stderr.flush()
         os.dup2(kept, 2)

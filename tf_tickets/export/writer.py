@@ -49,7 +49,7 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
     Returns:
       `path`.
     """
-    building, old = storage.temporary_name(path), storage.temporary_name(path)
+    building = storage.temporary_name(path)
     os.mkdir(building)
     saved_model.save(ticket, building)
     storage.write_arrays(os.path.join(building, ARRAYS), archived(ticket), compress=True)
@@ -58,13 +58,19 @@ def write(ticket: Ticket, path: str, metrics: dict | None = None, test_images: i
         storage.write_bytes(os.path.join(building, IMAGES), ("\n".join(ticket.ids) + "\n").encode("utf-8"))
     storage.write_bytes(os.path.join(building, CARD), card.text(ticket, metrics or {}, test_images).encode("utf-8"))
     storage.write_json(os.path.join(building, DOCUMENT), _document(ticket, metrics or {}, test_images, building))
+    put(building, path)
+    return path
+
+
+def put(building: str, path: str) -> None:
+    """A whole folder of a temporary name beside `path` becomes `path`, durable, in place of what stands there."""
+    old = storage.temporary_name(path)
     storage.sync_tree(building)
     if os.path.lexists(path):
         os.replace(path, old)
     os.replace(building, path)
     storage.sync_folder(os.path.dirname(path))
     storage.remove(old)
-    return path
 
 
 def facts(ticket: Ticket, metrics: dict, test_images: int | None) -> dict:

@@ -15,6 +15,7 @@ from tf_tickets.report import (
     details,
     ensembles,
     evaluation_rows,
+    exports,
     naming,
     page,
     pairing,
@@ -41,8 +42,8 @@ def report(
 
     The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
     several recipes rivals.csv, of linear probes probes.csv, of several rewind points rewinds.csv, of ensembles
-    ensembles.csv, and evaluations.csv where `evaluate` or `analyze` looked at some; with `latex` also paired.tex,
-    rivals.tex, rewinds.tex and evaluations.tex.
+    ensembles.csv, of exported files exports.csv, and evaluations.csv where `evaluate` or `analyze` looked at some; with
+    `latex` also paired.tex, rivals.tex, rewinds.tex and evaluations.tex.
 
     Args:
       paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
@@ -74,11 +75,11 @@ def report(
     rewound = rewinds.compared(frame, rows)
     rival_frame = rewinds.without(frame, rows, rewound)
     against, joined = rivals.compared(rival_frame), ensembles.gather(paths, problems)
-    probed = probes.compared(frame)
+    probed, exported = probes.compared(frame), exports.gather(paths, folders, problems)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
     tabled += _write_or_remove(out, {
         "rivals.csv": against, "probes.csv": probed, "rewinds.csv": rewound, "ensembles.csv": joined,
-        evaluation_rows.FILE: evaluation_rows.kept(rows),
+        "exports.csv": exported, evaluation_rows.FILE: evaluation_rows.kept(rows),
     })  # fmt: skip
     if latex:
         tabled += papers.write(frame, pairs, against=against, rewound=rewound, rows=rows, out=out)
@@ -92,11 +93,13 @@ def report(
         parts.append(f"{rewinds.heading(rewound)}\n{tables.align(rewinds.cells(rewound))}")
     if not joined.empty:
         parts.append(f"Ensembles\n{tables.align(ensembles.cells(joined))}")
+    if not exported.empty:
+        parts.append(f"Exported files\n{tables.align(exports.cells(exported))}")
     if not pairs.empty:
         parts.append(_RULE)
     files = page.write(
         frame, pairs, against=against, rewound=rewound, rows=rows, folders=folders, out=out, problems=problems,
-        apart=apart, pdf=pdf, joined=joined, probed=probed,
+        apart=apart, pdf=pdf, joined=joined, probed=probed, exported=exported,
     )  # fmt: skip
     written = [*tabled, *(f"accuracy.{name}" for name in formats), "report.html"]
     parts.append(

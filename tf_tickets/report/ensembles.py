@@ -21,10 +21,15 @@ def gather(paths: Sequence[str], problems: list[str]) -> pandas.DataFrame:
       problems: takes a line for each damaged file.
     """
     rows = []
-    for folder in sorted({os.path.abspath(place) for path in paths for place in _tickets(path)}):
+    for folder in tickets(paths):
         row = tolerant(lambda folder=folder: _row(folder), os.path.join(folder, runs.DOCUMENT), problems)
         rows += [row] if row else []
     return pandas.DataFrame(rows, columns=list(COLUMNS))
+
+
+def tickets(paths: Sequence[str]) -> list[str]:
+    """The absolute paths of ticket folders in and below `paths` that lie in no run, sorted."""
+    return sorted({os.path.abspath(place) for path in paths for place in _tickets(path)})
 
 
 def alone(path: str) -> bool:

@@ -9,6 +9,7 @@ from tf_tickets.columns import percent
 from tf_tickets.report import (
     details,
     ensembles,
+    exports,
     figures_robustness,
     html,
     others,
@@ -40,6 +41,7 @@ def write(
     frame: pandas.DataFrame, pairs: pandas.DataFrame, *, against: pandas.DataFrame, rewound: pandas.DataFrame,
     rows: pandas.DataFrame, folders: dict[str, runs.RunFolder], out: str, problems: list[str], apart: str = "",
     pdf: bool = False, joined: pandas.DataFrame | None = None, probed: pandas.DataFrame | None = None,
+    exported: pandas.DataFrame | None = None,
 ) -> list[str]:  # fmt: skip
     """Writes report.html and figures/*.svg.
 
@@ -56,6 +58,7 @@ def write(
       pdf: whether each figure is also written as PDF.
       joined: of `ensembles.gather`; None for none.
       probed: of `probes.compared`; None for none.
+      exported: of `exports.gather`; None for none.
 
     Returns:
       The names of the page and of the SVG files, relative to `out`.
@@ -78,7 +81,7 @@ def write(
         text = f"{more} without a section here: report on fewer runs to see them."
         middle.append(html.paragraph(text, "soft"))
     body = [html.heading(1, heading), _opening(groups, shown), html.paragraph(_READING, "soft"), *middle]
-    body += [_all_rows(frame), _left_out(problems)]
+    body += [_exports(exported), _all_rows(frame), _left_out(problems)]
     storage.write_bytes(os.path.join(out, "report.html"), html.page(heading, body).encode("utf-8"))
     return ["report.html", *(f"figures/{name}.svg" for name in figures.names)]
 
@@ -214,6 +217,14 @@ def _ensembles(joined):
         return ""
     text = "The mean of several tickets' probabilities. One ensemble shows neither luck nor spread."
     return "\n".join([html.heading(2, "Ensembles"), html.table(ensembles.cells(joined)), html.paragraph(text, "soft")])
+
+
+def _exports(exported):
+    """The files of tickets."""
+    if exported is None or exported.empty:
+        return ""
+    title, note = html.heading(2, "Exported files"), html.paragraph(exports.NOTE, "soft")
+    return "\n".join([title, html.table(exports.cells(exported)), note])
 
 
 def _group(group, alone):

@@ -1,0 +1,94 @@
+"""What is measured of each exported file, and the rows in which that is kept beside the ticket."""
+
+import gzip
+import os
+import time
+import typing
+from collections.abc import Iterable
+
+import numpy as np
+
+from tf_tickets import runs, storage
+from tf_tickets.columns import aligned
+from tf_tickets.export.file_kinds import Predictor
+
+_BATCH = 100
+# A file is timed until so many seconds are over, at least once and at most so often.
+_SECONDS, _MOST_CALLS = 0.5, 50
+_HEAD = (
+    "format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label",
+    "ms an image, batch 1", f"batch {_BATCH}", "threads",
+)  # fmt: skip
+
+
+def compared(predict: Predictor, images: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """(largest difference, share of equal labels) of what a file predicts to what the ticket does."""
+    probabilities = predict(images)
+    difference = float(np.abs(probabilities - expected).max())
+    return difference, float((probabilities.argmax(axis=1) == expected.argmax(axis=1)).mean())
+
+
+def timed(predict: Predictor, images: np.ndarray) -> tuple[float, float]:
+    """Milliseconds an image of the fastest of some calls: with one image, and with 100."""
+    alone, together = images[:1], images[np.arange(_BATCH) % len(images)]
+    return _milliseconds(predict, alone), _milliseconds(predict, together)
+
+
+def _milliseconds(predict, images):
+    predict(images)  # what is prepared for images of this count is prepared now
+    least, began = float("inf"), time.perf_counter()
+    for _ in range(_MOST_CALLS):
+        start = time.perf_counter()
+        predict(images)
+        now = time.perf_counter()
+        least = min(least, now - start)
+        if now - began > _SECONDS:
+            break
+    return 1000 * least / len(images)
+
+
+def sizes(path: str) -> tuple[int, int]:
+    """Bytes of a file, or of all files of a folder; plain, and each gzipped."""
+    paths = [path] if os.path.isfile(path) else [os.path.join(at, n) for at, _, names in os.walk(path) for n in names]
+    plain = zipped = 0
+    for name in paths:
+        with open(name, "rb") as file:
+            data = file.read()
+        plain, zipped = plain + len(data), zipped + len(gzip.compress(data, 9))
+    return plain, zipped
+
+
+def table(rows: Iterable[dict]) -> str:
+    """Rows of runs.EXPORT_COLUMNS as lines of text."""
+    cells = [
+        (
+            row["format"], row["file"], f"{row['bytes']:,}", f"{row['bytes_gzipped']:,}", f"{row['difference']:.1e}",
+            f"{100 * row['same_label']:.2f} %", f"{row['ms_batch_1']:.3g}", f"{row['ms_batch_100']:.3g}",
+            str(row["threads"]),
+        ) for row in rows
+    ]  # fmt: skip
+    return aligned([_HEAD, *cells], "llr")
+
+
+def kept(place: runs.Place, ticket: str) -> list[dict[str, typing.Any]]:
+    """The rows of earlier exports of a ticket.
+
+    Args:
+      place: the ticket or round.
+      ticket: its content digest: rows of another that stood there are passed over.
+
+    Raises:
+      StateError: the file is damaged.
+    """
+    path = runs.exports_of(place.path)
+    return [row for row in storage.read_csv(path) if row.get("ticket") == ticket] if os.path.lexists(path) else []
+
+
+def keep(place: runs.Place, earlier: list[dict], rows: list[dict]) -> str | None:
+    """Writes the rows beside the ticket, in place of those of the same formats; None, or why they are not kept."""
+    path, folder = runs.exports_of(place.path), os.path.dirname(os.path.abspath(place.path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"the table is not kept: {folder} cannot be written"
+    measured = {row["format"] for row in rows}
+    storage.write_csv(path, [*(row for row in earlier if row["format"] not in measured), *rows], runs.EXPORT_COLUMNS)
+    return None
