@@ -31,7 +31,7 @@ from tf_tickets.settings import checks, cli
 from tf_tickets.settings.places import Place
 
 CONFIG = tt.Config.from_values(dataset="digits")
-FILES = ["runtime.npz", "ticket", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.tflite"]
+FILES = ["c", "c_int8", "runtime.npz", "ticket", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.tflite"]
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +135,13 @@ def logits_of(ticket, images):
 def test_exactly_the_files_of_the_formats_appear(exported):
     assert sorted(os.listdir(exported.folder)) == FILES
     assert list(table_of(exported.text)) == list(checks.EXPORTS)
-    plain, half, eighth = (os.path.getsize(exported.folder / name) for name in FILES[2:])
+    plain, half, eighth = (os.path.getsize(exported.folder / name) for name in FILES[4:])
     assert 0.45 < half / plain < 0.6 and 0.25 < eighth / plain < 0.4
 
 
 def test_converter_and_interpreter_are_silent_and_progress_is_told(exported):
     assert exported.errors == ""
-    names = [f"export: {name}, {number} of 5" for number, name in enumerate(checks.EXPORTS, 1)]
+    names = [f"export: {name}, {number} of {len(checks.EXPORTS)}" for number, name in enumerate(checks.EXPORTS, 1)]
     lines = ["export: reading the images to compare on", *names]
     assert exported.progress == "".join(f"tf-tickets: {line}\n" for line in lines)
 
@@ -184,7 +184,7 @@ def test_the_table_says_what_is_on_disk_and_what_was_measured(run_folder, export
         assert int(row["gzipped"].replace(",", "")) == sum(len(gzip.compress(data, 9)) for data in contents), name
     images = digits[0][np.arange(100) * 6]
     expected = ticket.predict(images)
-    for name in checks.EXPORTS[2:]:
+    for name in ("tflite", "tflite_float16", "tflite_int8"):
         _, found = interpreted(folder / table[name]["file"], images)
         assert float(table[name]["difference"]) == pytest.approx(np.abs(found - expected).max(), rel=0.1, abs=1e-6)
         assert table[name]["same"] == f"{100 * (found.argmax(1) == expected.argmax(1)).mean():.2f}"
@@ -308,8 +308,11 @@ def test_a_transformer_has_no_runtime_npz(bare, monkeypatch, tmp_path):
     made = []
     monkeypatch.setattr(formats, "_written", lambda job, name, path: made.append(name) or (folder, None, None))
     text = formats.export(folder, None, CONFIG)
-    assert made == [name for name in checks.EXPORTS if name != "runtime"]
-    assert "\nno runtime: vit_small is no network of the runtime's" in text
+    assert made == [name for name in checks.EXPORTS if name not in ("runtime", "c", "c_int8")]
+    for name in ("runtime", "c", "c_int8"):
+        assert f"\nno {name}: vit_small is no network of the runtime's" in text
+        with pytest.raises(UsageError, match=f"--format={name}: vit_small is no network of the runtime's"):
+            formats.export(folder, [name], CONFIG)
 
 
 def test_without_the_data_floats_are_compared_on_noise_and_eight_bits_refused(bare, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import gzip
 import os
+import tempfile
 from collections.abc import Callable
 
 import numpy as np
@@ -20,10 +21,14 @@ from tf_tickets.settings.places import Place
 
 _NAMES = {
     "ticket": "ticket", "runtime": "runtime.npz", "tflite": "ticket.tflite", "tflite_float16": "ticket_float16.tflite",
-    "tflite_int8": "ticket_int8.tflite",
+    "tflite_int8": "ticket_int8.tflite", "c": "c", "c_int8": "c_int8",
 }  # fmt: skip
 # Of float32 files: rounding alone stays a thousand times below. Fewer bits are the user's choice, and only reported.
-_LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3}
+_LARGEST_DIFFERENCE = {"runtime": 1e-3, "tflite": 1e-3, "c": 1e-3}
+# Written from the program of `tf_tickets.runtime`.
+_OF_PROGRAM = ("runtime", "c", "c_int8")
+# So many weights as text, 60 MB, take a C compiler half a minute and a gigabyte.
+_MOST_IN_C = 1 << 22
 _HEAD = ("format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label")
 
 
@@ -35,7 +40,7 @@ def export(
 
     Args:
       path: a ticket folder, a complete round's folder, or a run folder with a ticket.
-      formats: list of ticket, runtime, tflite, tflite_float16, tflite_int8; None: all that this ticket can have.
+      formats: list of settings.checks.EXPORTS; None: all that this ticket can have.
       config: a Config; its `data.place` says where the images are, unset: where the ticket's run read them.
       out: the folder to write into; None: `<ticket folder>.export`.
       say: takes the lines of progress.
@@ -54,6 +59,8 @@ def export(
     wanted, obstacles = _possible(job, formats)
     if "ticket" in wanted:
         check_free(os.path.join(out, _NAMES["ticket"]))
+    for name in {"c", "c_int8"} & set(wanted):
+        storage.check_writable(os.path.join(out, _NAMES[name]))
     notes = _notes(job, wanted, say) + [f"no {name}: {words}" for name, words in obstacles.items()]
     rows = []
     for number, name in enumerate(wanted, 1):
@@ -68,8 +75,9 @@ def _possible(job, formats):
     # Noise does for a comparison, but the images of no other ticket.
     missing = samples.missing(job.ticket, job.run, job.place) if set(asked) != {"ticket"} else None
     obstacles = {name: words for name in asked if (words := _obstacle(job.ticket, name, missing))}
-    if "runtime" in asked and not (formats and obstacles) and (words := _unknown_layer(job.ticket)):
-        obstacles.setdefault("runtime", words)
+    of_program = [name for name in asked if name in _OF_PROGRAM and name not in obstacles]
+    if of_program and not (formats and obstacles) and (words := _unknown_layer(job.ticket)):
+        obstacles |= dict.fromkeys(of_program, words)
     for name, words in obstacles.items() if formats else ():
         raise UsageError(f"--format={name}: {words}; leave {name} out")
     wanted = [name for name in asked if name not in obstacles]
@@ -106,6 +114,13 @@ class _Job:
     def expected(self):
         """The ticket's own probabilities of the images to compare on."""
         return self.ticket.predict(self.sample.compared)
+
+    @functools.cached_property
+    def compiler(self):
+        """The command of the C compiler, or None."""
+        from tf_tickets.export.c_source import builds
+
+        return builds.compiler()
 
     @functools.cached_property
     def network(self):
@@ -153,12 +168,15 @@ def _obstacle(ticket, name, missing):
     data = ticket.data
     networks = [member.network["name"] for member in ticket.members]
     odd = next((network for network in networks if not NETWORKS[network].runtime), None)
-    if name == "runtime" and odd:
+    if name in _OF_PROGRAM and odd:
         return f"{odd} is no network of the runtime's: its SavedModel, or TFLite, serves it"
     if name == "tflite_int8" and data.get("dtype", "uint8") != "uint8":
         return f"8 bits do not hold the pixels of 16 bits of {data['dataset']}"
     if name == "tflite_int8" and missing:
         return f"it is calibrated on images, and {missing} ({origin.wanted(ticket)} says where)"
+    left = sum(int(mask.sum()) for member in ticket.members for mask in member.masks.values())
+    if name in ("c", "c_int8") and left > _MOST_IN_C:
+        return f"its {left:,} weights as text are more than the {_MOST_IN_C:,} that C compilers take in a minute"
     return None
 
 
@@ -179,6 +197,8 @@ def _written(job, name, path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         job.ticket.save(path, job.metrics, job.test_images)
         return path, None, None
+    if name in ("c", "c_int8"):
+        return _written_c(job, name, path)
     if name == "runtime":
         from tf_tickets.export import runtime_file
 
@@ -188,6 +208,27 @@ def _written(job, name, path):
 
         data = tflite.convert(job.network, name, job.sample.calibration)
         probabilities = tflite.predict(data, job.sample.compared)
+    compared = _compared(job, name, path, probabilities)
+    storage.write_bytes(path, data)
+    return path, *compared
+
+
+def _written_c(job, name, path):
+    """As `_written`: a folder, which is compared where there is a compiler."""
+    from tf_tickets.export.c_source import builds, files_text
+
+    compared, quantised = (None, None), name == "c_int8"
+    if job.compiler:
+        with tempfile.TemporaryDirectory() as folder:
+            files_text.write(job.ticket, folder, quantised)
+            with builds.Program(folder, len(job.ticket.labels), job.compiler) as program:
+                compared = _compared(job, name, path, program.answers(job.sample.compared)[1])
+    files_text.write(job.ticket, path, quantised)
+    return path, *compared
+
+
+def _compared(job, name, path, probabilities):
+    """(largest difference, share of equal labels); StateError where the first is too large."""
     difference = float(np.abs(probabilities - job.expected).max())
     most = _LARGEST_DIFFERENCE.get(name, 1.0)
     if not difference <= most:  # nor where it is not a number
@@ -195,8 +236,7 @@ def _written(job, name, path):
             f"{path} is not written: its probabilities differ from the ticket's by {difference:.2g}, more than "
             f"{most:g}; leave {name} out of --format"
         )
-    storage.write_bytes(path, data)
-    return path, difference, float((probabilities.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
+    return difference, float((probabilities.argmax(axis=1) == job.expected.argmax(axis=1)).mean())
 
 
 def _notes(job, formats, say):
@@ -208,6 +248,9 @@ def _notes(job, formats, say):
     lines = [f"compared on {len(sample.compared)} {sample.compared_kind}"]
     if "tflite_int8" in formats:
         lines.append(f"tflite_int8 calibrated on {len(sample.calibration)} {sample.calibration_kind}")
+    uncompared = [name for name in formats if name in ("c", "c_int8") and not job.compiler]
+    if uncompared:
+        lines.append(f"{' and '.join(uncompared)} not compared: there is no C compiler (cc, or the environment's CC)")
     return lines
 
 

@@ -34,8 +34,8 @@ class Command:
         digest=False,
     )
     format: str | None = option(
-        None, "with export: a list of ticket, runtime, tflite, tflite_float16, tflite_int8, unset: all of them; with "
-        "predict: table, json or csv, unset: table", check=checks.check_format, digest=False,
+        None, "with export: a list of ticket, runtime, tflite, tflite_float16, tflite_int8, c, c_int8, unset: all of "
+        "them; with predict: table, json or csv, unset: table", check=checks.check_format, digest=False,
     )  # fmt: skip
     top_k: int = option(1, "with predict: how many labels of each image", low=1, digest=False)
     latex: bool = option(False, "with report: every table also as LaTeX, beside its CSV", digest=False)
