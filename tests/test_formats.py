@@ -31,8 +31,8 @@ from tf_tickets.settings.places import Place
 
 CONFIG = tt.Config.from_values(dataset="digits")
 FILES = [
-    "runtime.npz", "ticket", "ticket.onnx", "ticket.tflite", "ticket_float16.tflite", "ticket_int8.onnx",
-    "ticket_int8.tflite",
+    "c", "c_int8", "runtime.npz", "ticket", "ticket.onnx", "ticket.tflite", "ticket_float16.tflite",
+    "ticket_int8.onnx", "ticket_int8.tflite",
 ]  # fmt: skip
 
 
@@ -314,7 +314,7 @@ def test_a_transformer_has_no_runtime_npz(bare, monkeypatch, tmp_path):
     monkeypatch.setattr(measuring, "table", lambda rows: "")
     text = formats.export(folder, None, CONFIG)
     assert made == ["ticket", "tflite", "tflite_float16", "tflite_int8"]
-    for name in ("runtime", "onnx", "onnx_int8"):
+    for name in ("runtime", "onnx", "onnx_int8", "c", "c_int8"):
         assert f"\nno {name}: vit_small is no network of the runtime's" in text
         with pytest.raises(UsageError, match=f"--format={name}: vit_small is no network of the runtime's"):
             formats.export(folder, [name], CONFIG)

@@ -4,23 +4,26 @@ A kind writes its files into a folder and gives a function that predicts from th
 what it wrote.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.errors import reason
 from tf_tickets.export import origin, samples
-from tf_tickets.export.ticket import Ticket
+from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings.places import Place
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 # Of float32 files: rounding alone stays a thousand times below. Fewer bits are the user's choice, and only reported.
 _ROUNDING = 1e-3
+# So many weights as text, 60 MB, take a C compiler half a minute and a gigabyte.
+_MOST_IN_C = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,13 @@ class Job:
         return onnx_file.convert(self.ticket)
 
     @functools.cached_property
+    def compiler(self) -> list[str] | None:
+        """The command of the C compiler, or None."""
+        from tf_tickets.export.c_source import builds
+
+        return builds.compiler()
+
+    @functools.cached_property
     def threads(self) -> int:
         """On how many threads files are timed."""
         from tf_tickets import backend
@@ -76,7 +86,8 @@ class Kind:
     """A kind of file; what derives from it says what is not as here.
 
     Attributes:
-      files: the names of what it writes; the first one is shown.
+      files: the names of what it writes.
+      shown: how they are called together; empty: as the first one.
       most: the largest difference to the ticket's own probabilities with which it is written.
       of_program: whether it is written from the program of `tf_tickets.runtime`.
       calibrated: whether it is calibrated on images.
@@ -84,6 +95,7 @@ class Kind:
     """
 
     files: tuple[str, ...]
+    shown: str = ""
     most: float = 1.0
     of_program: bool = False
     calibrated: bool = False
@@ -108,6 +120,18 @@ class Kind:
         """Writes its files into a folder; StateError where the ticket's numbers cannot be written so."""
         raise NotImplementedError
 
+    def check(self, out: str) -> None:
+        """UsageError where its files cannot get their names in a folder."""
+
+    def compares(self, job: Job) -> bool:
+        """Whether what it writes can be executed here."""
+        return True
+
+    @contextlib.contextmanager
+    def predicting(self, job: Job, folder: str) -> Iterator[Predictor | None]:
+        """Its `predictor` for a while; None where what it writes cannot be executed here."""
+        yield self.predictor(job, folder)
+
     def predictor(self, job: Job, folder: str) -> Predictor:
         """A function from stored images to class probabilities, by nothing but the files in a folder."""
         raise NotImplementedError
@@ -123,6 +147,9 @@ def _networks(ticket):
 
 class _TicketFolder(Kind):
     files = ("ticket",)
+
+    def check(self, out):
+        check_free(os.path.join(out, "ticket"))
 
     def write(self, job, folder):
         job.ticket.save(os.path.join(folder, "ticket"), job.metrics, job.test_images)
@@ -194,6 +221,44 @@ class _Onnx(Kind):
         return onnx_file.predictor(_read(folder, self.files[0]), job.threads)
 
 
+class _CSource(Kind):
+    of_program = True
+
+    def __init__(self, name, most=1.0, quantised=False):
+        self._name, self.shown, self.most, self._quantised = name, name, most, quantised
+        self.files = tuple(os.path.join(name, file) for file in ("ticket.c", "ticket.h"))
+
+    def obstacle(self, ticket, missing):
+        left = sum(int(mask.sum()) for member in ticket.members for mask in member.masks.values())
+        if left > _MOST_IN_C:
+            return f"its {left:,} weights as text are more than the {_MOST_IN_C:,} that C compilers take in a minute"
+        return super().obstacle(ticket, missing)
+
+    def check(self, out):
+        storage.check_writable(os.path.join(out, self._name))
+
+    def write(self, job, folder):
+        from tf_tickets.export.c_source import files_text
+
+        files_text.write(job.ticket, os.path.join(folder, self._name), self._quantised)
+
+    def compares(self, job):
+        return job.compiler is not None
+
+    @contextlib.contextmanager
+    def predicting(self, job, folder):
+        from tf_tickets.export.c_source import builds
+
+        if job.compiler is None:
+            yield None
+            return
+        with builds.Program(os.path.join(folder, self._name), len(job.ticket.labels), job.compiler) as program:
+            yield lambda images: program.answers(images)[1]
+
+    def threads(self, job):
+        return 1
+
+
 def _read(folder, name):
     with open(os.path.join(folder, name), "rb") as file:
         return file.read()
@@ -208,4 +273,6 @@ KINDS: dict[str, Kind] = {
     "tflite_int8": _TensorFlowLite("tflite_int8", "ticket_int8.tflite"),
     "onnx": _Onnx("ticket.onnx", _ROUNDING),
     "onnx_int8": _Onnx("ticket_int8.onnx", calibrated=True),
+    "c": _CSource("c", _ROUNDING),
+    "c_int8": _CSource("c_int8", quantised=True),
 }

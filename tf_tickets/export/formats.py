@@ -10,7 +10,6 @@ from tf_tickets import runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import loading, measuring, origin, samples, verify
 from tf_tickets.export.file_kinds import KINDS, Job
-from tf_tickets.export.ticket import check_free
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings.checks import EXPORTS
 from tf_tickets.settings.config import Config
@@ -42,8 +41,8 @@ def export(
     job = Job(ticket, *measured, place.run, origin.place(place.run, ticket, config.data.place))
     wanted, obstacles = _possible(job, formats)
     earlier = measuring.kept(place, ticket.content_digest)
-    if "ticket" in wanted:
-        check_free(os.path.join(out, "ticket"))
+    for name in wanted:
+        KINDS[name].check(out)
     say("export: reading the images to compare on")
     wanted = _calibratable(job, wanted, obstacles, bool(formats))
     rows = []
@@ -134,25 +133,24 @@ def _unknown_layer(ticket):
 def _written(job, name, out):
     """Writes the files of one format, once they predict what the ticket does; their row of runs.EXPORT_COLUMNS."""
     kind, images = KINDS[name], job.sample.compared
-    path = os.path.join(out, kind.files[0])
+    path, measured = os.path.join(out, kind.shown or kind.files[0]), measuring.UNMEASURED
     with tempfile.TemporaryDirectory() as folder:
         kind.write(job, folder)
-        predict = kind.predictor(job, folder)
-        difference, same_label = measuring.compared(predict, images, job.expected)
-        if not difference <= kind.most:  # nor where it is not a number
+        with kind.predicting(job, folder) as predict:
+            if predict is not None:
+                measured = measuring.measured(predict, images, job.expected)
+        if predict is not None and not measured["difference"] <= kind.most:  # nor where it is not a number
             raise StateError(
-                f"{path} is not written: its probabilities differ from the ticket's by {difference:.2g}, more than "
-                f"{kind.most:g}; leave {name} out of --format"
+                f"{path} is not written: its probabilities differ from the ticket's by {measured['difference']:.2g}, "
+                f"more than {kind.most:g}; leave {name} out of --format"
             )
-        alone, together = measuring.timed(predict, images)
         sizes = [measuring.sizes(os.path.join(folder, file)) for file in kind.files]
         for file in kind.files:
             _place(os.path.join(folder, file), os.path.join(out, file))
     plain, zipped = map(sum, zip(*sizes))
     return {
         "ticket": job.ticket.content_digest, "format": name, "file": _shown(path), "bytes": plain,
-        "bytes_gzipped": zipped, "difference": difference, "same_label": same_label, "ms_batch_1": alone,
-        "ms_batch_100": together, "threads": kind.threads(job), "images": len(images),
+        "bytes_gzipped": zipped, **measured, "threads": kind.threads(job), "images": len(images),
         "compared_on": job.sample.compared_kind,
     }  # fmt: skip
 
@@ -160,6 +158,7 @@ def _written(job, name, out):
 def _place(made, path):
     """What was made elsewhere gets its name, whole and durable."""
     if not os.path.isdir(made):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(made, "rb") as file:
             storage.write_bytes(path, file.read())
         return
@@ -181,4 +180,7 @@ def _notes(job, formats):
     calibrated = [name for name in formats if KINDS[name].calibrated]
     images = f"{len(sample.calibration)} {sample.calibration_kind}"
     lines = [f"{' and '.join(calibrated)} calibrated on {images}"] if calibrated else []
+    uncompared = [name for name in formats if not KINDS[name].compares(job)]
+    if uncompared:
+        lines.append(f"{' and '.join(uncompared)} not compared: there is no C compiler (cc, or the environment's CC)")
     return [f"compared on {len(sample.compared)} {sample.compared_kind}", *lines]

@@ -19,6 +19,19 @@ _HEAD = (
     "format", "file", "bytes", "bytes gzipped", "largest probability difference", "same label",
     "ms an image, batch 1", f"batch {_BATCH}", "threads",
 )  # fmt: skip
+_TEXTS = {
+    "difference": "{:.1e}".format, "same_label": lambda share: f"{100 * share:.2f} %", "ms_batch_1": "{:.3g}".format,
+    "ms_batch_100": "{:.3g}".format,
+}  # fmt: skip
+
+
+# Of a file that cannot be executed here.
+UNMEASURED = dict.fromkeys(("difference", "same_label", "ms_batch_1", "ms_batch_100"))
+
+
+def measured(predict: Predictor, images: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    """Of runs.EXPORT_COLUMNS those that are measured, for a file that predicts so."""
+    return dict(zip(UNMEASURED, (*compared(predict, images, expected), *timed(predict, images))))
 
 
 def compared(predict: Predictor, images: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
@@ -62,8 +75,8 @@ def table(rows: Iterable[dict]) -> str:
     """Rows of runs.EXPORT_COLUMNS as lines of text."""
     cells = [
         (
-            row["format"], row["file"], f"{row['bytes']:,}", f"{row['bytes_gzipped']:,}", f"{row['difference']:.1e}",
-            f"{100 * row['same_label']:.2f} %", f"{row['ms_batch_1']:.3g}", f"{row['ms_batch_100']:.3g}",
+            row["format"], row["file"], f"{row['bytes']:,}", f"{row['bytes_gzipped']:,}",
+            *("" if row[name] is None else text(row[name]) for name, text in _TEXTS.items()),
             str(row["threads"]),
         ) for row in rows
     ]  # fmt: skip

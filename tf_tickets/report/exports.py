@@ -43,9 +43,10 @@ def _rows(ticket, name, path):
         if odd:
             raise ValueError(f"row {line}: {odd} is {ascii(texts[odd])[:60]}")
         numbers = {column: number(row, column, line, int) for column in _WHOLE}
-        numbers |= {column: number(row, column, line) for column in _NUMBERS}
+        # Of a C file where there was no compiler these are empty.
+        numbers |= {column: number(row, column, line) for column in _NUMBERS if row.get(column) != ""}
         beyond = next((column for column, value in numbers.items() if not 0 <= value < 2**63), None)
-        if beyond or numbers["same_label"] > 1:
+        if beyond or numbers.get("same_label", 0) > 1:
             column = beyond or "same_label"
             raise ValueError(f"row {line}: {column} is {row[column][:60]}")
         if row.get("ticket") == digest:
@@ -60,13 +61,17 @@ def cells(frame: pandas.DataFrame) -> dict[str, list[str]]:
         "format": list(frame["format"]),
         "bytes": [f"{count:,}" for count in frame["bytes"]],
         "gzipped": [f"{count:,}" for count in frame["bytes_gzipped"]],
-        "largest difference": [f"{value:.1e}" for value in frame["difference"]],
-        "same label": [f"{100 * value:.2f} %" for value in frame["same_label"]],
-        "ms an image, batch 1": [f"{value:.3g}" for value in frame["ms_batch_1"]],
-        "batch 100": [f"{value:.3g}" for value in frame["ms_batch_100"]],
+        "largest difference": _texts(frame["difference"], "{:.1e}"),
+        "same label": _texts(100 * frame["same_label"], "{:.2f} %"),
+        "ms an image, batch 1": _texts(frame["ms_batch_1"], "{:.3g}"),
+        "batch 100": _texts(frame["ms_batch_100"], "{:.3g}"),
         "threads": [str(count) for count in frame["threads"]],
         "compared on": [f"{count:,} {text}" for count, text in zip(frame["images"], frame["compared_on"])],
     }
+
+
+def _texts(values, form):
+    return ["-" if pandas.isna(value) else form.format(value) for value in values]
 
 
 NOTE = (

@@ -209,7 +209,7 @@ def _pad(step, shape):
 def _resize(step, shape):
     """Bilinear, with half-pixel centres and without antialiasing, as tf.image.resize."""
     sides = step.settings["sides"]
-    (up, down, by_row), (left, right, by_column) = map(_between, shape[1:], sides)
+    (up, down, by_row), (left, right, by_column) = map(between, shape[1:], sides)
     by_row = by_row[:, np.newaxis]
 
     def compute(maps, in_place):
@@ -219,7 +219,7 @@ def _resize(step, shape):
     return compute, (shape[0], *sides), 4 * shape[0] * math.prod(sides)
 
 
-def _between(given, wanted):
+def between(given: int, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(the pixel before, that after, how far from the first) of each of `wanted` pixels over `given` ones."""
     places = (np.arange(wanted, dtype=np.float32) + 0.5) * np.float32(given / wanted) - 0.5
     before = np.floor(places)
@@ -250,11 +250,11 @@ def _dense(step, shape):
 def _similarity(step, shape):
     """Logits from angles, as models.layers.SimilarityHead."""
     _check_head(step, shape)
-    unit, kappa = _unit(step.weights), step.settings["kappa"]
+    kernel, kappa = unit(step.weights), step.settings["kappa"]
     scale = np.float32(1.0 + np.logaddexp(0.0, step.bias[0]))
 
     def compute(features, in_place):
-        cosine = unit.T @ _unit(features)
+        cosine = kernel.T @ unit(features)
         if step.settings["kind"] == "tvmf":
             cosine = (1.0 + cosine) / (1.0 + np.float32(kappa) * (1.0 - cosine)) - 1.0
         return scale * cosine
@@ -262,7 +262,8 @@ def _similarity(step, shape):
     return compute, step.weights.shape[1:], 0
 
 
-def _unit(vectors):
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Columns of length 1, of [length, columns]."""
     return vectors / np.sqrt(np.maximum(np.sum(np.square(vectors), axis=0, keepdims=True), 1e-24))
 
 

@@ -114,7 +114,7 @@ def check_what(text: str) -> str | None:
     return f"is not a list of {', '.join(studies())}, each at most once, nor {' or '.join(sheets())} alone"
 
 
-EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8", "onnx", "onnx_int8")
+EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8", "onnx", "onnx_int8", "c", "c_int8")
 ANSWERS = ("table", "json", "csv")
 
 
