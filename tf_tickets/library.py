@@ -238,8 +238,7 @@ def export(
 
     Args:
       network: a run, or the folder of a ticket, a round or a run.
-      formats: of ticket, runtime, tflite, tflite_float16, tflite_int8, onnx, onnx_int8, c and c_int8; None: all that
-        it can have.
+      formats: as `--format` of export, such as runtime, tflite, onnx and c; None: all that it can have.
       out: the folder to write into; None: `<ticket folder>.export`.
       data: its images, with which files are compared, where they are the program's own; see `imp`.
       settings: data_dir, data_file and labels_file: where its images are otherwise; unset: where its run read them.

@@ -18,7 +18,7 @@ class Analyze(Command):
     summary = "PATH... --what=density,...: rows, tables and figures of why; --what=augment or corruptions: a sheet"
     examples = (
         "runs/NAME/seed_0 --what=density,similarity",
-        "--what=augment --dataset=digits --augment=rand",
+        "--what=augment --flagfile=flags/quickstart.cfg",
     )
     paths = Paths()
     flags = ("what", "which", "probe", "probe_images")

@@ -14,8 +14,8 @@ class Train(Command):
     order = 2
     summary = "one round: dense, or --ticket=DIR retrained, or a --control"
     examples = (
-        "--dataset=digits --epochs=30 --width=8",
-        "--ticket=runs/NAME/seed_0/ticket --dataset=digits --order_seed=1",
+        "--flagfile=flags/quickstart.cfg --epochs=200",
+        "--flagfile=flags/quickstart.cfg --ticket=runs/NAME/seed_0/ticket --order_seed=1",
     )
     flags = ("dry_run", "ticket", "soup_members")
     makes_rounds = locks = heeds_stop = True

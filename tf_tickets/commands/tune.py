@@ -26,8 +26,8 @@ class Tune(Command):
     order = 12
     summary = "--sweep=GRID --rule=folds:K|weight_norm: chooses settings, such as learning rate x weight decay"
     examples = (
-        "--dataset=digits --per_class=10 --sweep='learning_rate=0.03,0.1;weight_decay=0.001,0.01' --rule=folds:3",
-        "--dataset=digits --per_class=10 --sweep='learning_rate=0.03,0.1' --rule=weight_norm",
+        "--flagfile=flags/quickstart.cfg --sweep='learning_rate=0.03,0.1;weight_decay=0.001,0.01' --rule=folds:3",
+        "--flagfile=flags/quickstart.cfg --sweep='learning_rate=0.03,0.1' --rule=weight_norm",
     )
     flags = (*Sweep.flags, "rule")
     flags_of_runs = locks = heeds_stop = True

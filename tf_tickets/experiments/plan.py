@@ -187,22 +187,7 @@ def resolve(config: Config, refits: bool = False) -> Plan:
         config = config.replace(dataset=data_set.name)
     config = _with_official_validation(config, data_set)
     _check_augment(config.augment, data_set)
-    if config.run.strategy == "multi_worker" and criteria.wants_gradients(config.pruning.criterion):
-        raise UsageError(
-            f"--criterion={config.pruning.criterion} wants gradients, which one machine computes: "
-            "--strategy=multi_worker conflicts"
-        )
-    criterion, control = config.pruning.criterion, CONTROLS[config.pruning.control]
-    if criteria.iterations_at_initialisation(criterion) and not control.starts_sparse(config):
-        raise UsageError(
-            f"--criterion={criterion} scores the weights as they are drawn, before any training: it belongs to train "
-            "--control=one_shot"
-        )
-    if config.run.precision == "mixed_float16" and criteria.wants(criterion, "movement"):
-        raise UsageError(
-            f"--criterion={criterion} sums the gradients of all steps, of which mixed_float16 leaves some out: use "
-            "--precision=mixed_bfloat16"
-        )
+    criteria.check(config, starts_sparse=CONTROLS[config.pruning.control].starts_sparse(config))
     if config.choice.refit and not config.data.validation:
         raise UsageError("--refit needs --validation, such as --validation=0.2: nothing is held out")
     train_counts, held_counts, total = _counts(config.data, data_set)

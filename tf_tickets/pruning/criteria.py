@@ -15,6 +15,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.lazy_modules import np
 from tf_tickets.pruning.given import Gradients
 from tf_tickets.registry import CRITERIA
+from tf_tickets.settings.config import Config
 
 Arrays = dict[str, "np.ndarray"]
 
@@ -170,3 +171,27 @@ def scores(
                 "for each weight"
             )
     return scored
+
+
+def check(config: Config, starts_sparse: bool) -> None:
+    """Raises UsageError where the settings of a run exclude its criterion.
+
+    Args:
+      config: the settings.
+      starts_sparse: whether round 0 is pruned before it is trained.
+    """
+    name = config.pruning.criterion
+    if config.run.strategy == "multi_worker" and wants_gradients(name):
+        raise UsageError(
+            f"--criterion={name} wants gradients, which one machine computes: --strategy=multi_worker conflicts"
+        )
+    if iterations_at_initialisation(name) and not starts_sparse:
+        raise UsageError(
+            f"--criterion={name} scores the weights as they are drawn, before any training: it belongs to train "
+            "--control=one_shot"
+        )
+    if config.run.precision == "mixed_float16" and wants(name, "movement"):
+        raise UsageError(
+            f"--criterion={name} sums the gradients of all steps, of which mixed_float16 leaves some out: use "
+            "--precision=mixed_bfloat16"
+        )
