@@ -54,7 +54,7 @@ class Steps:
     def reset_optimizer(self) -> None:
         """Empties every slot, the step counter and the movement."""
         optimizers.set_state(self.optimizer, self._fresh)
-        self.set_movement({name: np.zeros(tuple(variable.shape), np.float32) for name, variable in self._moved.items()})
+        self.set_movement({name: np.zeros_like(array) for name, array in self.movement.items()})
 
     def slots(self, variable: tf.Variable) -> list[tf.Variable]:
         """What the optimizer keeps of a trained variable from step to step."""
