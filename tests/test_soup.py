@@ -57,12 +57,13 @@ def test_a_soup_is_the_mean_of_retrainings_that_differ_in_order(searched, tmp_pa
     assert [int(row["order_seed"]) for row in rows] == [0, seed, soup.order_seed(0, 2)]
     assert float(rows[0]["test_accuracy"]) == alone.summaries()[0]["test_accuracy"]
     (summary,) = folder.summaries()
+    assert summary["training_multiply_adds"] == 3 * alone.summaries()[0]["training_multiply_adds"] > 0
     assert summary["epochs"] == 3 * 4 == sum(int(row["epochs"]) for row in rows)
     ticket = tt.Ticket.load(folder.ticket)
     np.testing.assert_array_equal(ticket.trained["linear/bias"], average["linear/bias"])
     text = main.plan_text("train", config)
     assert (
-        "soup        3 trainings, of order seed 0 and others" in text and "at most 36 steps, 720 image passes" in text
+        "soup        3 trainings, of order seed 0 and others" in text and "at most 45 steps, 900 image passes" in text
     )
 
 

@@ -73,16 +73,22 @@ def write(
 
 
 def _multiply_adds(plan, training_round, model, masks, rows):
-    """Multiply-adds of the round's training; None where its numbers of weights have changed on the way."""
-    changes, batch = training_round.mask_changes, plan.config.data.batch_size
-    if changes and not changes.constant:
-        return None
-    epochs = [row["epoch"] for row in rows if row["epoch"] > 0]
-    head = sum(epoch <= training_round.training.head_epochs for epoch in epochs)
-    return costs.of_training(
-        model, plan.network.kernels(), masks, images=len(epochs) * plan.train_images,
-        head_images=head * plan.train_images, dense_images=changes.dense_steps * batch if changes else 0,
-    )  # fmt: skip
+    """Multiply-adds of the round's training: of an image three times those that its prediction takes.
+
+    Once for its logits, once for the gradient by what layers see, once for that by the weights; logits alone where the
+    head alone is trained. Not counted are attacks, a teacher's answers and evaluations. None where the masks of some
+    epochs are not known: a run that an earlier version began.
+    """
+    left, dense = costs.of_network(model, plan.network.kernels(), masks)
+    changes, head_epochs, total = training_round.mask_changes, training_round.training.head_epochs, 0
+    for row in rows:
+        of_image = row.get("multiply_adds") if changes and not changes.constant else left
+        if of_image is None:
+            return None
+        if row["epoch"] > 0:  # a head that was fitted has a row of epoch 0
+            total += of_image * plan.train_images * (1 if row["epoch"] <= head_epochs else 3)
+    # Where weights are grown by gradient, that by those that are off is computed too.
+    return total + (dense - left) * plan.config.data.batch_size * (changes.dense_steps if changes else 0)
 
 
 def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:

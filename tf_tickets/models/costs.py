@@ -26,34 +26,9 @@ def multiply_adds(weights: int, output_shape: tuple[int, ...]) -> int:
 
 
 def output_shapes(model: typing.Any, kernels: Sequence[Kernel]) -> dict[str, tuple[int, ...]]:
-    """The shape of one image's output by kernel, of a Keras network that has layers of their names."""
-    return {kernel.name: tuple(model.get_layer(kernel.name).output.shape[1:]) for kernel in kernels}
-
-
-def of_training(
-    model: typing.Any, kernels: Sequence[Kernel], masks: dict[str, np.ndarray], *, images: int, head_images: int,
-    dense_images: int,
-) -> int:  # fmt: skip
-    """Multiply-adds of a training with masks: of an image three times those that its prediction takes.
-
-    Once for its logits, once for the gradient by what layers see, once for that by the weights. Not counted are
-    attacks, a teacher's answers and evaluations.
-
-    Args:
-      model: the network, wrapped or not.
-      kernels, masks: as in `of_network`.
-      images: images trained on, over all epochs.
-      head_images: of these, those that have trained the head alone, for which all but it predicts.
-      dense_images: of these, those for which the gradient is computed by all weights.
-    """
+    """The shape of one image's output by kernel, of a Keras network that has layers of their names, wrapped or not."""
     layers = {getattr(layer, "layer", layer).name: layer for layer in model.layers}
-    left = dense = 0
-    for kernel in kernels:
-        shape = tuple(layers[kernel.name].output.shape[1:])
-        kept = int(np.count_nonzero(masks[kernel.name])) if kernel.name in masks else kernel.size
-        left += multiply_adds(kept, shape)
-        dense += multiply_adds(kernel.size, shape)
-    return left * (3 * images - 2 * head_images) + (dense - left) * dense_images
+    return {kernel.name: tuple(layers[kernel.name].output.shape[1:]) for kernel in kernels}
 
 
 def of_network(model: typing.Any, kernels: Sequence[Kernel], masks: dict[str, np.ndarray]) -> tuple[int, int]:

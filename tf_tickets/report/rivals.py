@@ -44,8 +44,8 @@ def compared(frame: pandas.DataFrame) -> pandas.DataFrame:
 def cost(frame: pandas.DataFrame, digest: str, index: int) -> tuple[float | None, float | None]:
     """(images trained on, multiply-adds) up to a round's end, shortened rounds included, as means over a digest's runs.
 
-    An image counts once for each epoch that trains on it. A ticket that is given is not counted, nor what is not known
-    of some round: rows of earlier versions have no multiply-adds, gradual pruning has other masks in each epoch.
+    An image counts once for each epoch that trains on it. The search of a ticket that is given is not counted. None
+    where some round does not say, as those of earlier versions.
     """
     rows = frame[(frame["digest"] == digest) & (frame["round"] <= index)]
     if not {"images", "training_multiply_adds"} <= set(rows):
