@@ -20,7 +20,7 @@ import tf_tickets as tt
 from tf_tickets import backend, main, runs, runtime, storage
 from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import formats, measuring, samples, saved_model, tflite
+from tf_tickets.export import file_kinds, formats, measuring, samples, saved_model, tflite
 from tf_tickets.export.ticket import Ticket, data_of, ids_digest, settings_of
 from tf_tickets.export.verify import verify
 from tf_tickets.models import architecture, builder, state
@@ -135,7 +135,7 @@ def logits_of(ticket, images):
 
 def test_exactly_the_files_of_the_formats_appear(exported):
     assert sorted(os.listdir(exported.folder)) == FILES
-    assert list(table_of(exported.text)) == list(checks.EXPORTS)
+    assert list(table_of(exported.text)) == list(checks.EXPORTS) == list(file_kinds.KINDS)
     plain, half, eighth = (
         os.path.getsize(exported.folder / f"ticket{bits}.tflite") for bits in ("", "_float16", "_int8")
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -17,7 +18,7 @@ import tf_tickets as tt
 from tf_tickets import backend, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import sources
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import formats, joint_ticket, onnx_file, samples, saved_model
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.registry import NETWORKS
@@ -56,12 +57,12 @@ def served(ticket, folder, images):
     return {name: value.numpy() for name, value in loaded.signatures["serving_default"](images=images).items()}
 
 
-@pytest.mark.parametrize("network", [
-    *(pytest.param(network, id="-".join(map(str, network))) for network in FAST),
-    *(pytest.param(network, id="-".join(map(str, network)), marks=pytest.mark.slow) for network in ALL),
+@pytest.mark.parametrize(("network", "densities"), [
+    *(pytest.param(network, (0.05, 1.0), id="-".join(map(str, network))) for network in FAST),
+    *(pytest.param(network, (0.3,), id="-".join(map(str, network)), marks=pytest.mark.slow) for network in ALL),
 ])  # fmt: skip
-def test_onnx_runtime_and_the_saved_model_agree(network, tmp_path):
-    for density in (0.05, 1.0):
+def test_onnx_runtime_and_the_saved_model_agree(network, densities, tmp_path):
+    for density in densities:
         ticket = random_ticket(*network, density, 3)
         data = onnx_file.convert(ticket)
         onnx.checker.check_model(onnx.load_model_from_string(data), full_check=True)
@@ -136,7 +137,7 @@ def test_pixels_of_sixteen_bits_are_taken():
 
 def test_weights_that_no_file_holds_are_refused(monkeypatch):
     monkeypatch.setattr(onnx_file, "_MOST_BYTES", 1000)
-    with pytest.raises(tt.errors.StateError, match="bytes, and an ONNX file holds 2 GiB; leave onnx out of --format"):
+    with pytest.raises(StateError, match="bytes, and an ONNX file holds 2 GiB; leave onnx out of --format"):
         onnx_file.convert(random_ticket(*FAST[3], 0.5, 2))
 
 
@@ -205,7 +206,15 @@ def test_without_the_extra_one_line_names_it(run_folder, tmp_path, monkeypatch):
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
-def test_rows_are_kept_beside_the_ticket_and_reported(run_folder, tmp_path):
+def test_without_litert_one_line_names_it(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    message = r"--format=tflite: it is compared by ai-edge-litert, .*: pip install ai-edge-litert; leave tflite out"
+    with pytest.raises(UsageError, match=message) as caught:
+        formats.export(f"{run_folder}/ticket", ["tflite"], CONFIG, str(tmp_path / "out"))
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_rows_are_kept_beside_the_ticket_and_reported(run_folder, tmp_path, monkeypatch):
     run = pathlib.Path(shutil.copytree(run_folder, tmp_path / "runs" / "some" / "seed_0"))
     rows, out = run / "ticket.exports.csv", str(tmp_path / "out")
     rows.unlink(missing_ok=True)  # of earlier tests
@@ -229,7 +238,19 @@ def test_rows_are_kept_beside_the_ticket_and_reported(run_folder, tmp_path):
     formats.export(str(run), ["runtime"], CONFIG, out)
     assert [row["format"] for row in storage.read_csv(str(rows))] == ["runtime"]
 
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(storage, "check_writable", lambda folder: None)
+    text = formats.export(str(run), ["onnx"], CONFIG, out)
+    assert text.endswith(f"the table is not kept: {run} cannot be written")
+    assert [row["format"] for row in storage.read_csv(str(rows))] == ["runtime"]
+    monkeypatch.undo()
+
     rows.write_text(rows.read_text().replace(f",{backend.threads()},100", ",two,100"))
     report = tt.report(str(run), out=str(tmp_path / "report"))
     assert any("ticket.exports.csv is left out of the page: ValueError: row 1: threads is 'two'" in line
                for line in report.problems)  # fmt: skip
+
+    rows.write_bytes(b"ticket,format\n\xff")
+    with pytest.raises(StateError, match="ticket.exports.csv cannot be read: delete it"):
+        formats.export(str(run), ["onnx"], CONFIG, str(tmp_path / "more"))
+    assert not (tmp_path / "more").exists()

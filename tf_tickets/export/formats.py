@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 
@@ -159,15 +158,27 @@ def _place(made, path):
     """What was made elsewhere gets its name, whole and durable."""
     if not os.path.isdir(made):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(made, "rb") as file:
-            storage.write_bytes(path, file.read())
+        _copy(made, path)
         return
     from tf_tickets.export import writer
 
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     building = storage.temporary_name(path)
-    shutil.copytree(made, building)
+    try:
+        for at, folders, names in os.walk(made):
+            below = os.path.normpath(os.path.join(building, os.path.relpath(at, made)))
+            for name in names:
+                _copy(os.path.join(at, name), os.path.join(below, name))
+            for name in folders:  # also those that hold nothing
+                os.makedirs(os.path.join(below, name), exist_ok=True)
+    except StateError:
+        storage.remove(building)  # what was written of it may be what fills the disk
+        raise
     writer.put(building, path)
+
+
+def _copy(source, path):
+    with open(source, "rb") as file:
+        storage.write_bytes(path, file.read())
 
 
 def _shown(path):

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_tickets import runs, storage
 from tf_tickets.columns import aligned
+from tf_tickets.errors import StateError
 from tf_tickets.export.file_kinds import Predictor
 
 _BATCH = 100
@@ -94,7 +95,13 @@ def kept(place: runs.Place, ticket: str) -> list[dict[str, typing.Any]]:
       StateError: the file is damaged.
     """
     path = runs.exports_of(place.path)
-    return [row for row in storage.read_csv(path) if row.get("ticket") == ticket] if os.path.lexists(path) else []
+    if not os.path.lexists(path):
+        return []
+    try:
+        rows = storage.read_csv(path)
+    except StateError:
+        raise StateError(f"{path} cannot be read: delete it, and each export writes its rows anew") from None
+    return [{name: row.get(name) for name in runs.EXPORT_COLUMNS} for row in rows if row.get("ticket") == ticket]
 
 
 def keep(place: runs.Place, earlier: list[dict], rows: list[dict]) -> str | None:
