@@ -123,12 +123,12 @@ def test_logits_are_the_network_s(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("density", [0.05, 1.0])
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_of_every_network_by_every_compiler(name, density, compiler, tmp_path):
-    for index in {NAMES.index(name), NAMES.index(name) + 1}:
-        facts, model = built(name, index)
-        check(ticket_on(model, density, index, facts, name), tmp_path, compiler)
+    index = NAMES.index(name) + (density == 1.0)
+    facts, model = built(name, index)
+    check(ticket_on(model, density, index, facts, name), tmp_path, compiler)
 
 
 @pytest.mark.slow

@@ -241,16 +241,17 @@ def _compared(job, name, path, probabilities):
 
 def _notes(job, formats, say):
     """What the files are compared on, in words; reads the images, so that what is wrong with them is said first."""
-    if set(formats) == {"ticket"}:
-        return []
+    uncompared = [name for name in formats if name in ("c", "c_int8") and not job.compiler]
+    words = f"{' and '.join(uncompared)} not compared: there is no C compiler (cc, or the environment's CC)"
+    if set(formats) <= {"ticket", *uncompared}:
+        return [words] if uncompared else []
     say("export: reading the images to compare on")
     sample = job.sample
     lines = [f"compared on {len(sample.compared)} {sample.compared_kind}"]
     if "tflite_int8" in formats:
         lines.append(f"tflite_int8 calibrated on {len(sample.calibration)} {sample.calibration_kind}")
-    uncompared = [name for name in formats if name in ("c", "c_int8") and not job.compiler]
     if uncompared:
-        lines.append(f"{' and '.join(uncompared)} not compared: there is no C compiler (cc, or the environment's CC)")
+        lines.append(words)
     return lines
 
 
