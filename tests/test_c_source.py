@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from test_depthwise import EFFICIENT, network
 
 from tf_tickets.errors import StateError
-from tf_tickets.export.c_source import builds, files_text, literals, tile_kernels
+from tf_tickets.export import folded
+from tf_tickets.export.c_source import builds, calls, files_text, layouts, literals, nodes, tile_kernels
 from tf_tickets.export.joint_ticket import Ensemble
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.models import builder, state
@@ -123,12 +124,12 @@ def test_logits_are_the_network_s(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("density", [0.05, 1.0])
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_of_every_network_by_every_compiler(name, density, compiler, tmp_path):
-    for index in {NAMES.index(name), NAMES.index(name) + 1}:
-        facts, model = built(name, index)
-        check(ticket_on(model, density, index, facts, name), tmp_path, compiler)
+    index = NAMES.index(name) + (density == 1.0)
+    facts, model = built(name, index)
+    check(ticket_on(model, density, index, facts, name), tmp_path, compiler)
 
 
 @pytest.mark.slow
@@ -223,15 +224,43 @@ def test_eight_bits_are_near_and_small(tmp_path):
 
 def test_a_scale_is_of_one_output(tmp_path):
     """An output of tiny weights keeps them, whatever its neighbours are."""
-    model = network((12, 10, 3), EFFICIENT[:1], channels=4)
-    ticket = ticket_on(model, 1.0, 2)
-    kernel = ticket.trained["stem/kernel"]
-    kernel[..., 0] *= 1e-4
-    ticket.trained["stem.bn/moving_variance"][0] = 1e-8
+    ticket = ticket_on(network((12, 10, 3), EFFICIENT[:1], channels=4), 1.0, 2)
+    ticket.trained["linear/kernel"][:, 0] *= 1e-3
+    ticket.trained["linear/bias"][0] = 0.0
     images = images_of(ticket)
     logits, _ = answers(files_text.of(ticket, quantised=True), images, 4, tmp_path)
     wanted = logits_of(ticket, images)
-    assert np.abs(logits - wanted).max() < 0.05 * np.ptp(wanted)
+    assert np.abs(logits - wanted)[:, 0].max() < 0.1 * np.abs(wanted)[:, 0].max()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_kernels_stay_inside_of_their_maps(data):
+    """What a tile reads or writes beyond a row is never of another map that lives, nor beyond the memory."""
+    block = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 3)), (data.draw(st.integers(0, 3)),) * 2
+    model = network(tuple(data.draw(st.tuples(*[st.integers(12, 40)] * 2))) + (3,), [block, (3, 1, (1, 1))])
+    ticket = ticket_on(model, 0.5, 1)
+    listed = nodes.of(folded.steps(ticket), tuple(ticket.data["image_shape"]))
+    maps, phases, total = layouts.placed(listed)
+    last = {name: index for index, node in enumerate(listed) for name in node.inputs}
+    for index, node in enumerate(listed):
+        living = [
+            maps[made.name] for first, made in enumerate(listed)
+            if first <= index <= last.get(made.name, first)
+        ]  # fmt: skip
+        living += [phases[node.name]] if node.name in phases else []
+        ranges = sorted((part.start, part.start + part.size) for part in living)
+        assert all(before[1] <= after[0] for before, after in zip(ranges, ranges[1:])) and ranges[-1][1] <= total
+        if node.slides:
+            result = maps[node.name]
+            tile = max(tile_kernels.sparse_tile(result.length), tile_kernels.dense_tile(result.length))
+            covered = max(result.length, tile)
+            assert result.first + (result.channels - 1) * result.plane + covered <= result.start + result.size
+            source = phases.get(node.name, maps[node.inputs[0]])
+            taps = np.arange(node.size**2)
+            offsets = calls.offsets_of(node, source, np.full_like(taps, node.given[0] - 1), taps)
+            begin = source.start if node.stride > 1 else source.first - node.padding[0] * (source.pitch + 1)
+            assert begin >= source.start and begin + offsets.max() + covered <= source.start + source.size
 
 
 def compiled_main(files, tmp_path, command=GCC, flags=WARNINGS):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tf_tickets.export.c_source import literals, nodes
-from tf_tickets.export.c_source.layouts import placed
+from tf_tickets.export.c_source.layouts import Map, Phases, placed
 from tf_tickets.export.c_source.nodes import Node
 from tf_tickets.export.c_source.weight_tables import Parts, Weights, written
 from tf_tickets.runtime import execution
@@ -46,7 +46,7 @@ class Calls:
             source = self._phases[node.name]
             lines, begin = self._taken(node, given, source), source.start
         outputs, channels, places, values = _surviving(node)
-        offsets = _offsets(node, source, channels, places)
+        offsets = offsets_of(node, source, channels, places)
         bias, scale = node.step.bias, np.ones(node.shape[0], np.float32)
         repeat, advance, total = node.shape[0], 0, 0
         if node.step.operation == "cosine_filters":
@@ -206,7 +206,7 @@ def _surviving(node):
     return channels if step.operation == "depthwise" else outputs, channels, places, values
 
 
-def _offsets(node, source, channels, places):
+def offsets_of(node: Node, source: Map | Phases, channels: np.ndarray, places: np.ndarray) -> np.ndarray:
     """How far from its position each weight reads in a map, or in the phases of one."""
     rows, columns = np.divmod(places, node.size)
     if node.stride == 1:
