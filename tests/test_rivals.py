@@ -193,3 +193,11 @@ def test_recipes_are_named_for_what_they_are():
     assert plots.labels(at_once)[1] == {"aaaaaaaa": "pruned at once", "bbbbbbbb": "pruned at once by own"}
     twice = frame.assign(digest=frame["digest"].replace("bbbbbbbb", "aaaaaaab"), searched=0)
     assert list(plots.labels(twice)[1].values()) == ["aaaaaaaa", "aaaaaaab"]
+
+
+def test_a_rival_is_called_by_its_criterion_and_what_is_ranked_together():
+    frame = recipes().assign(scope="global")
+    for digest, criterion, scope in [("eeeeeeee", "random", "erk"), ("bbbbbbbb", "taylor", "layer")]:
+        frame.loc[frame["digest"] == digest, ["criterion", "scope"]] = [criterion, scope]
+    names = list(rivals.compared(frame)["name"])
+    assert names[0] == "random pruning by taylor (layer)" and names[-1] == "random (erk) at initialisation"
