@@ -1,5 +1,6 @@
 """Criteria that score weights as they are drawn: by hand on two layers, and the sparse round that follows."""
 
+import pathlib
 import types
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import stops
 
 import tf_tickets as tt
-from tf_tickets import runs, storage
+from tf_tickets import registry, runs, storage
 from tf_tickets.backend import keras, tf
 from tf_tickets.data import pipeline
 from tf_tickets.errors import StateError, UsageError
@@ -160,6 +161,7 @@ def test_one_sparse_round_of_the_exact_count_is_trained_stopped_and_asked_again(
         assert (weights[f"{layer}/kernel"][~part] == 0).all()
     ticket = tt.Ticket.load(folder.ticket)
     assert ticket.round == 0 and ticket.density == pytest.approx(0.1, abs=1e-3)
+    assert f"pruned by {name} before it was trained" in pathlib.Path(folder.ticket, "MODEL_CARD.md").read_text()
     text = plan_text.text(session.plan, "train")
     assert (
         f"pruned      by {name}, before" in text
@@ -168,6 +170,23 @@ def test_one_sparse_round_of_the_exact_count_is_trained_stopped_and_asked_again(
     )
     assert text.splitlines()[-1].split() == ["0", f"{100 * summary['weights_left'] / total:.2f}", "%",
                                               f"{summary['weights_left']:,}"]  # fmt: skip
+
+
+def test_weights_are_removed_in_as_many_iterations_as_a_criterion_says(monkeypatch):
+    monkeypatch.setattr(registry.CRITERIA, "_parts", dict(registry.CRITERIA))
+    given = []
+
+    @registry.CRITERIA.register("own")
+    @criteria.at_initialisation(iterations=3)
+    def own(weights, masks):
+        given.append(pruning_masks.count(masks))
+        assert all((weights[name][~mask] == 0).all() for name, mask in masks.items())
+        return {name: np.abs(array) for name, array in weights.items()}
+
+    session, masks = drawn_masks("own")
+    total, left = session.plan.weights
+    assert given == [total, round(total * (left / total) ** (1 / 3)), round(total * (left / total) ** (2 / 3))]
+    assert pruning_masks.count(masks) == left and criteria.iterations_at_initialisation("synflow") == 100
 
 
 def test_snip_keeps_the_weights_of_largest_score_and_other_seeds_other_ones():

@@ -253,3 +253,11 @@ def test_soups_of_all_pairs_are_one_recipe_called_a_soup():
     frame = pairing.pooled(pandas.concat([frame, soups], ignore_index=True))
     assert plots.labels(frame)[1]["soup0"] == "soup of 3"
     assert rivals.compared(frame).set_index("rival").loc["soup0", "n"] == 6
+
+
+def test_a_rival_is_called_by_its_criterion_and_what_is_ranked_together():
+    frame = recipes().assign(scope="global")
+    for digest, criterion, scope in [("eeeeeeee", "random", "erk"), ("bbbbbbbb", "taylor", "layer")]:
+        frame.loc[frame["digest"] == digest, ["criterion", "scope"]] = [criterion, scope]
+    names = list(rivals.compared(frame)["name"])
+    assert names[0] == "random pruning by taylor (layer)" and names[-1] == "random (erk) at initialisation"

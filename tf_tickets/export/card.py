@@ -6,9 +6,11 @@ from tf_tickets import own_networks
 from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
 from tf_tickets.export.ticket import Ticket
+from tf_tickets.pruning import criteria
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.checks import folds_of
 from tf_tickets.settings.config import options
+from tf_tickets.settings.groups import Pruning
 
 _NAMES = {
     "test_accuracy": "test accuracy", "test_balanced_accuracy": "balanced test accuracy",
@@ -97,10 +99,16 @@ def _opening(ticket):
             "An image classifier whose head is a logistic regression on the features of a network that stayed as it "
             f"was; the penalty was chosen by folds inside of the training images. {weights}; {inside}",
         )
+    criterion = ticket.settings.get("criterion", Pruning.criterion)
+    if criteria.iterations_at_initialisation(criterion):
+        return (
+            f"# Ticket: {_network(ticket)} {on}",
+            f"A sparse image classifier, pruned by {criterion} before it was trained: {weights}; {inside}",
+        )
+    method = "iterative magnitude pruning" if criterion == Pruning.criterion else f"iterative pruning by {criterion}"
     return (
         f"# Ticket: {_network(ticket)} {on}",
-        f"A sparse image classifier found by iterative magnitude pruning: {weights}. It is round {ticket.round} of its "
-        f"search; {inside}",
+        f"A sparse image classifier found by {method}: {weights}. It is round {ticket.round} of its search; {inside}",
     )
 
 
