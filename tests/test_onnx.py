@@ -168,6 +168,19 @@ def test_eight_bits_cost_the_quickstart_s_ticket_at_most_a_point(tmp_path):
     assert plain - eighth <= 0.01
 
 
+@pytest.mark.parametrize("network", FAST, ids=lambda network: "-".join(map(str, network)))
+def test_every_operation_is_executed_in_eight_bits(network):
+    """Loaded with all optimisations of ONNX Runtime, for any number of images."""
+    ticket = random_ticket(*network, 1.0, 3)
+    images = pictures(ticket, 20)
+    plain = onnx_file.convert(ticket)
+    eighth = onnx_file.quantised(plain, images)
+    assert len(eighth) < 0.55 * len(plain)
+    for count in (1, 20):
+        found, wanted = (answers(data, images[:count])["probabilities"] for data in (eighth, plain))
+        np.testing.assert_allclose(found, wanted, atol=0.02)
+
+
 def test_kernels_of_eight_bits_have_a_scale_for_each_channel(run_folder, tmp_path):
     formats.export(f"{run_folder}/ticket", ["onnx_int8"], CONFIG, str(tmp_path))
     weights = {

@@ -3,12 +3,13 @@
 import keras as keras3
 import numpy as np
 import pytest
-from own_shop import SHAPE, layers, sequential
+from own_shop import DIGITS, SHAPE, layers, sequential
 
 import tf_tickets as tt
-from tf_tickets import own_networks, plugins
+from tf_tickets import own_networks, plugins, runtime
 from tf_tickets.backend import keras, tf
 from tf_tickets.errors import UsageError
+from tf_tickets.export import keras_program, onnx_file
 from tf_tickets.models import builder, own_model, state
 from tf_tickets.report import command
 
@@ -126,5 +127,41 @@ def test_a_model_given_from_python_is_a_pretrained_one(tmp_path, capsys):
 def test_the_last_line_names_formats_that_there_are(tmp_path, capsys):
     values = {"dataset": "digits", "per_class": 4, "progress": "none", "tensorboard": False, "epochs": 1, "rounds": 2}
     config = tt.Config(**values, rewind="init", out=str(tmp_path))
-    command.print_run(tt.imp(config, model=sequential(layers.Conv2D(4, 3))))  # the runtime does not know Flatten
+    # The runtime does not know AveragePooling2D.
+    command.print_run(tt.imp(config, model=sequential(layers.Conv2D(4, 3), layers.AveragePooling2D())))
     assert capsys.readouterr().out.endswith("--format=tflite\n")
+
+
+def usual():
+    """What guides to Keras begin with, and what else can follow a Flatten."""
+    return keras.Sequential([
+        keras.Input(SHAPE), layers.Rescaling(1 / 127.5, offset=-1), layers.Conv2D(6, 3, activation="relu"),
+        layers.MaxPooling2D(), layers.Flatten(), layers.Dense(12), layers.BatchNormalization(), layers.ReLU(),
+        layers.Rescaling(0.5, 0.1), layers.Flatten(), layers.Dropout(0.2), layers.Dense(10),
+    ])  # fmt: skip
+
+
+def test_runtime_and_onnx_execute_a_network_with_rescaling_and_flatten(tmp_path):
+    run = tt.imp(tt.Config(**DIGITS, out=str(tmp_path / "runs")), model=usual())
+    text = tt.export(run, ["ticket", "runtime", "tflite", "onnx", "onnx_int8"], out=str(tmp_path / "files"))
+    assert text.count(" 100.00 %") >= 4
+    images = np.random.default_rng(0).integers(0, 17, (7, *SHAPE), np.uint8)
+    expected, network = run.ticket.predict(images), runtime.load(str(tmp_path / "files" / "runtime.npz"), compiled=True)
+    for method in (None, "dense", "sparse", "compiled"):
+        network.use(method)
+        np.testing.assert_allclose(network.predict(images), expected, atol=1e-6)
+    predict = onnx_file.predictor((tmp_path / "files" / "ticket.onnx").read_bytes(), 1)
+    np.testing.assert_allclose(predict(images), expected, atol=1e-6)
+
+
+def test_rescaling_is_read_for_all_channels_or_for_each():
+    def operation(*given):
+        images = keras.Input((4, 4, 3))
+        nodes = keras_program.of(keras.Model(images, layers.Rescaling(*given)(images)))
+        return nodes and tuple(nodes[1][key] for key in ("operation", "scale", "offset"))
+
+    assert operation(2.0) == ("rescale", [2.0], [0.0])
+    assert operation([1.0, 2.0, 3.0], 0.5) == ("rescale", [1.0, 2.0, 3.0], [0.5] * 3)
+    assert operation(np.ones((4, 1), np.float32)) is None  # one factor a row
+    rows = keras.Sequential([keras.Input((4, 4, 3)), layers.Dense(5), layers.Flatten(), layers.Dense(2)])
+    assert keras_program.unknown(rows).endswith("(Dense)")  # of maps

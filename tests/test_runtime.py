@@ -243,6 +243,11 @@ def rewritten(folder, change):
     (folder / "ticket.json").write_bytes(storage.json_bytes(document))
 
 
+def rescaled(document, scale, offset):
+    return {"name": "x", "operation": "rescale", "inputs": [document["program"][-1]["name"]], "scale": scale,
+            "offset": offset}  # fmt: skip
+
+
 HOSTILE = {
     "no program": lambda d: d.update(program=None),
     "an operation that is none": lambda d: d["program"][2].update(operation="eval"),
@@ -267,6 +272,11 @@ HOSTILE = {
     "a mean too many": lambda d: d["data"].update(mean=[0.5, 0.5]),
     "a deviation of nothing": lambda d: d["data"].update(deviation=[0.0]),
     "an epsilon below 0": lambda d: d["program"][2].update(epsilon=-1.0),
+    "a factor that is text": lambda d: d["program"].append(rescaled(d, ["2"], [0.0])),
+    "a factor that float32 does not hold": lambda d: d["program"].append(rescaled(d, [1e39], [0.0])),
+    "no factor": lambda d: d["program"].append(rescaled(d, [], [])),
+    "factors for other channels": lambda d: d["program"].append(rescaled(d, [1.0] * 3, [0.0] * 3)),
+    "fewer shifts than factors": lambda d: d["program"].append(rescaled(d, [1.0] * 10, [0.0])),
     "two inputs": lambda d: d["program"].append({"name": "x", "operation": "input", "inputs": []}),
 }  # fmt: skip
 

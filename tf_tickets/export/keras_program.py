@@ -1,5 +1,7 @@
 """The program that `tf_tickets.runtime` executes, read off the Keras network: operations and settings, no weights."""
 
+import numpy as np
+
 from tf_tickets.backend import keras
 from tf_tickets.models import keras_layers, layers, own_layers
 
@@ -98,7 +100,21 @@ def _max_pool(layer):
 
 
 def _dense(layer):
-    return ("dense", _kernel(layer)) if layer.use_bias else None
+    """Of one vector an image alone: of maps it would be a convolution of one pixel."""
+    return ("dense", _kernel(layer)) if layer.use_bias and len(layer.input_shape) == 2 else None
+
+
+def _flatten(layer):
+    return ("flatten", {}) if layer.data_format == "channels_last" else None
+
+
+def _rescale(layer):
+    """A factor and a shift for all channels, or one for each."""
+    scale, offset = (np.ravel(np.asarray(part, np.float32)) for part in (layer.scale, layer.offset))
+    if not {scale.size, offset.size} <= {1, layer.input_shape[-1]} or not np.isfinite([*scale, *offset]).all():
+        return None
+    scale, offset = np.broadcast_arrays(scale, offset)
+    return "rescale", {"scale": scale.tolist(), "offset": offset.tolist()}
 
 
 def _called(layer):
@@ -128,6 +144,8 @@ _OPERATIONS = {
     keras.layers.ZeroPadding2D: _pad,
     keras.layers.Resizing: _resize,
     keras.layers.MaxPooling2D: _max_pool,
+    keras.layers.Flatten: _flatten,
+    keras.layers.Rescaling: _rescale,
     keras.layers.GlobalAveragePooling2D: lambda layer: ("mean", {}),
     keras.layers.Dense: _dense,
     own_layers.TFOpLambda: _called,

@@ -14,13 +14,15 @@ class Graph:
 
     Attributes:
       nodes, weights: what `onnx.helper.make_graph` takes.
-      channels: dict from the name of a result to how many channels it has.
+      channels: dict from the name of maps to how many channels they have.
+      flat: names of results that are no maps but one vector an image.
     """
 
     def __init__(self):
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
         self.channels: dict[str, int] = {}
+        self.flat: set[str] = set()
         self._numbers = {}
 
     def weight(self, array: np.ndarray, name: str) -> str:
@@ -68,6 +70,8 @@ def logits(graph: Graph, steps: list[Step], maps: str, prefix: str) -> str:
         given = [names[name] for name in step.inputs]
         name = names[step.name] = _WRITERS[step.operation](graph, step, given, prefix + step.name)
         graph.channels.setdefault(name, graph.channels[given[0]])
+        if given[0] in graph.flat:
+            graph.flat.add(name)
     return names[steps[-1].name]
 
 
@@ -109,7 +113,17 @@ def _cosine_filters(graph, step, given, name):
 
 
 def _normalisation(graph, step, given, name):
-    scale, shift = (vector.reshape(-1, 1, 1).astype(np.float32) for vector in (step.weights, step.bias))
+    return _scaled(graph, step.weights, step.bias, given, name)
+
+
+def _rescale(graph, step, given, name):
+    return _scaled(graph, *(np.array(step.settings[part], np.float32) for part in ("scale", "offset")), given, name)
+
+
+def _scaled(graph, scale, shift, given, name):
+    """Every channel, or feature, times its factor, plus its shift."""
+    sides = [] if given[0] in graph.flat else [1, 1]
+    scale, shift = (vector.reshape(-1, *sides).astype(np.float32) for vector in (scale, shift))
     scaled = graph.add("Mul", [*given, graph.weight(scale, f"{name}/scale")], f"{name}/scaled")
     return graph.add("Add", [scaled, graph.weight(shift, f"{name}/shift")], name)
 
@@ -138,8 +152,18 @@ def _max_pool(graph, step, given, name):
 
 
 def _mean(graph, step, given, name):
+    graph.flat.add(name)
     averaged = graph.add("GlobalAveragePool", given, f"{name}/averaged")
     return graph.add("Flatten", [averaged], name)
+
+
+def _flatten(graph, step, given, name):
+    """Rows first and channels last, as Keras has them."""
+    if given[0] in graph.flat:
+        return graph.add("Identity", given, name)
+    graph.flat.add(name)
+    moved = graph.add("Transpose", given, f"{name}/moved", perm=[0, 2, 3, 1])
+    return graph.add("Flatten", [moved], name)
 
 
 def _dense(graph, step, given, name):
@@ -169,5 +193,6 @@ _WRITERS = {
     "convolution": _convolution, "harmonic": _convolution, "depthwise": _depthwise, "cosine_filters": _cosine_filters,
     "normalisation": _normalisation, "relu": lambda graph, step, given, name: graph.add("Relu", given, name),
     "bounded_relu": _bounded_relu, "add": lambda graph, step, given, name: graph.add("Add", given, name),
-    "pad": _pad, "resize": _resize, "max_pool": _max_pool, "mean": _mean, "dense": _dense, "similarity": _similarity,
+    "pad": _pad, "resize": _resize, "max_pool": _max_pool, "mean": _mean, "flatten": _flatten,
+    "rescale": _rescale, "dense": _dense, "similarity": _similarity,
 }  # fmt: skip

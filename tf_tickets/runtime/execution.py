@@ -14,7 +14,7 @@ from tf_tickets.runtime.program import Step, cosine_filters
 # Of one image; ten times what the largest network here makes of the largest picture.
 _LARGEST_MAP = 1 << 26
 # Operations that do not mind how many dimensions there are.
-_ANY = ("relu", "bounded_relu", "add")
+_ANY = ("relu", "bounded_relu", "add", "normalisation", "rescale", "flatten")
 
 
 @dataclasses.dataclass
@@ -165,7 +165,28 @@ def _cosine_filters(step, shape):
 def _normalisation(step, shape):
     if len(step.weights) != shape[0]:
         raise ValueError(f"{step.name} normalises {len(step.weights)} channels, not {shape[0]}")
-    return lambda maps, in_place: maps * _wide(step.weights) + _wide(step.bias), shape, 0
+    return _scaled(step.weights, step.bias, shape)
+
+
+def _rescale(step, shape):
+    scale, offset = (np.array(step.settings[part], np.float32) for part in ("scale", "offset"))
+    if len(scale) != len(offset) or len(scale) not in (1, shape[0]):
+        raise ValueError(f"{step.name} rescales {len(scale)} channels by {len(offset)}, not {shape[0]}")
+    return _scaled(scale, offset, shape)
+
+
+def _scaled(scale, shift, shape):
+    """Every channel, or feature, times its factor, plus its shift."""
+    scale, shift = (vector.reshape(-1, *(1 for _ in shape)) for vector in (scale, shift))
+    return lambda maps, in_place: maps * scale + shift, shape, 0
+
+
+def _flatten(step, shape):
+    """All numbers of an image one below the other, rows first and channels last, as Keras has them."""
+    if len(shape) == 1:
+        return lambda features, in_place: features, shape, 0
+    count = math.prod(shape)
+    return lambda maps, in_place: maps.transpose(2, 3, 0, 1).reshape(count, maps.shape[1]), (count,), 0
 
 
 def _wide(vector):
@@ -274,6 +295,6 @@ def _check_head(step, shape):
 
 _MAKERS = {
     "cosine_filters": _cosine_filters, "normalisation": _normalisation, "relu": _relu, "bounded_relu": _relu,
-    "add": _add, "pad": _pad, "resize": _resize, "max_pool": _max_pool, "mean": _mean, "dense": _dense,
-    "similarity": _similarity,
+    "add": _add, "pad": _pad, "resize": _resize, "max_pool": _max_pool, "mean": _mean, "flatten": _flatten,
+    "rescale": _rescale, "dense": _dense, "similarity": _similarity,
 }  # fmt: skip

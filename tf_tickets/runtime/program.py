@@ -23,11 +23,12 @@ OPERATIONS = {
     "cosine_filters": {"size": int, "stride": int},
     "normalisation": {"epsilon": float, "affine": bool, "channels": int},
     "relu": {}, "bounded_relu": {"most": float}, "add": {}, "pad": {"padding": _PADDING}, "resize": {"sides": list},
-    "max_pool": {"size": int, "stride": int}, "mean": {},
+    "max_pool": {"size": int, "stride": int}, "mean": {}, "flatten": {}, "rescale": {"scale": list, "offset": list},
     "dense": {"kernel": str, "shape": list},
     "similarity": {"kernel": str, "shape": list, "kind": str, "kappa": float},
 }  # fmt: skip
 _LONGEST, _LARGEST_SIDE, _LARGEST_KERNEL, _LARGEST_PADDING, _LARGEST_BOUND = 10_000, 1 << 16, 1 << 30, 16, 1e9
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 CONVOLUTIONS = ("convolution", "harmonic", "depthwise", "cosine_filters")
 
 
@@ -205,6 +206,9 @@ def _in_range(key, value):
     if key == "shape":
         whole = len(value) in (2, 4) and all(type(side) is int and 1 <= side <= _LARGEST_SIDE for side in value)
         return whole and math.prod(value) <= _LARGEST_KERNEL
+    if key in ("scale", "offset"):
+        numbers = all(type(number) is float and abs(number) <= _LARGEST_FLOAT for number in value)
+        return 1 <= len(value) <= _LARGEST_SIDE and numbers
     if key == "kind":
         return value in ("cosine", "tvmf")
     return not isinstance(value, float) or math.isfinite(value)
