@@ -88,6 +88,8 @@ def logits_of(ticket, images):
 
 def answers(files, images, classes, tmp_path, command=GCC, flags=None):
     """(logits, probabilities) of the compiled files."""
+    if command is None:
+        pytest.skip("there is no such compiler")
     folder = tmp_path / "c"
     folder.mkdir(exist_ok=True)
     for name, data in files.items():
@@ -98,8 +100,6 @@ def answers(files, images, classes, tmp_path, command=GCC, flags=None):
 
 def check(ticket, tmp_path, compiler="gcc", flags=(), images=None):
     """The C file's logits are Keras', with every warning an error and under the sanitizers."""
-    if COMPILERS[compiler] is None:
-        pytest.skip(f"there is no {compiler}")
     flags = [*WARNINGS, *(flags or ("-O1", f"-fsanitize={SANITIZERS[compiler]}", "-fno-sanitize-recover=all"))]
     images = images_of(ticket) if images is None else images
     wanted = logits_of(ticket, images)
@@ -265,6 +265,8 @@ def test_kernels_stay_inside_of_their_maps(data):
 
 def compiled_main(files, tmp_path, command=GCC, flags=WARNINGS):
     """The program of -DTICKET_MAIN."""
+    if command is None:
+        pytest.skip("there is no such compiler")
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     program = tmp_path / "program"
@@ -300,36 +302,28 @@ HOSTILE = [
 
 @pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.slow)])
 def test_hostile_labels_and_names_compile_and_are_shown(small, tmp_path, compiler):
-    if COMPILERS[compiler] is None:
-        pytest.skip(f"there is no {compiler}")
     model = network((6, 6, 1), channels=2, classes=len(HOSTILE), stem=((1, 1), 1))
     ticket = ticket_on(model, 1.0, 1)
-    # The image's value decides the class.
-    ticket.trained["linear/kernel"][:] = 0.0
-    ticket.trained["linear/bias"][:] = 0.0
-    data = ticket.data | {"labels": HOSTILE, "dataset": '*/ " \\\n#error ??/'}
-    for best, label in enumerate(HOSTILE):
-        bias = np.zeros(len(HOSTILE), np.float32)
-        bias[best] = 9.0
-        state_now = ticket.trained | {"linear/bias": bias}
-        hostile = dataclasses.replace(
-            ticket, data=data, trained=state_now, network=ticket.network | {"name": "*/ evil ??/ \\ \n /*"}
-        )
+    named = {
+        "data": ticket.data | {"labels": HOSTILE, "dataset": '*/ " \\\n#error ??/'},
+        "network": ticket.network | {"name": "*/ evil ??/ \\ \n /*"},
+    }
+    for best in (0, 4, 12):
+        # Whatever the image, it is of this class.
+        bias = np.where(np.arange(len(HOSTILE)) == best, np.float32(99), np.float32(0))
+        hostile = dataclasses.replace(ticket, trained=ticket.trained | {"linear/bias": bias}, **named)
         hostile.__dict__["model"] = model
-        if best == 0:
-            program = compiled_main(files_text.of(hostile), tmp_path, COMPILERS[compiler], (*WARNINGS, "-Wtrigraphs"))
-        text = files_text.of(hostile)["ticket.c"].decode("ascii")
+        files = files_text.of(hostile)
+        text = files["ticket.c"].decode("ascii")
         assert text.count("/*") == text.count("*/") and "??" not in text
-        if best in (0, 3, 12):
-            (tmp_path / str(best)).mkdir(exist_ok=True)
-            program = compiled_main(files_text.of(hostile), tmp_path / str(best), COMPILERS[compiler])
-            shown = subprocess.run([program], input=bytes(36), capture_output=True, check=True).stdout
-            assert shown.decode().rpartition("\t")[0] == label
-    main = b'#include "ticket.h"\n#include <stdio.h>\n#include <string.h>\nint main(void) { int i;\n' + (
-        b"for (i = 0; i < TICKET_CLASSES; i++) fwrite(ticket_labels[i], 1, strlen(ticket_labels[i]) + 1, stdout);"
-        b"return 0; }\n"
+        program = compiled_main(files, tmp_path, COMPILERS[compiler], (*WARNINGS, "-Wtrigraphs"))
+        shown = subprocess.run([program], input=bytes(36), capture_output=True, check=True).stdout
+        assert shown.decode().rpartition("\t")[0] == HOSTILE[best]
+    (tmp_path / "labels.c").write_text(
+        '#include "ticket.h"\n#include <stdio.h>\n#include <string.h>\nint main(void) { int i;\n'
+        "for (i = 0; i < TICKET_CLASSES; i++) fwrite(ticket_labels[i], 1, strlen(ticket_labels[i]) + 1, stdout);"
+        "return 0; }\n"
     )
-    (tmp_path / "labels.c").write_bytes(main)
     words = [*COMPILERS[compiler], str(tmp_path / "labels.c"), str(tmp_path / "ticket.c"), "-lm", "-o"]
     subprocess.run([*words, str(tmp_path / "labels")], check=True)
     shown = subprocess.run([str(tmp_path / "labels")], capture_output=True, check=True).stdout
@@ -389,6 +383,7 @@ def test_equal_tickets_make_equal_files_and_others_do_not_mix(small, tmp_path):
         answers(files | {"ticket.h": files_text.of(changed)["ticket.h"]}, images_of(small), 4, tmp_path)
 
 
+@pytest.mark.skipif(GCC is None or shutil.which("nm") is None, reason="there is no gcc, or no nm")
 def test_the_header_states_the_scratch_memory(small, tmp_path):
     files = files_text.of(small)
     stated = int(re.search(rb"TICKET_SCRATCH_BYTES (\d+)", files["ticket.h"])[1])
@@ -404,6 +399,7 @@ def test_the_header_states_the_scratch_memory(small, tmp_path):
     assert called <= {"expf", "logf", "sqrtf", "memcpy", "memset", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
 
 
+@pytest.mark.skipif(GCC is None, reason="there is no gcc")
 def test_a_compiler_is_one_that_makes_programs(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "gcc -O1")
     assert builds.compiler() == ["gcc", "-O1"]

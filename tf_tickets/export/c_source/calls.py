@@ -70,21 +70,8 @@ class Calls:
             if rows and columns:
                 source = given.first + first[0] * given.pitch + first[1]
                 to = phases.start + index * phases.channels * phases.plane + into[0] * phases.pitch + into[1]
-                lines.append(
-                    self._parts.call(
-                        "take_phase",
-                        _at(source),
-                        given.plane,
-                        given.pitch,
-                        stride,
-                        _at(to),
-                        phases.plane,
-                        phases.pitch,
-                        phases.channels,
-                        rows,
-                        columns,
-                    )  # fmt: skip
-                )
+                places = _at(source), given.plane, given.pitch, stride, _at(to), phases.plane, phases.pitch
+                lines.append(self._parts.call("take_phase", *places, phases.channels, rows, columns))
         return lines
 
     def _sum(self, node, weights, begin):
