@@ -141,9 +141,11 @@ def usual():
     ])  # fmt: skip
 
 
-def test_runtime_and_onnx_execute_a_network_with_rescaling_and_flatten(tmp_path):
+def test_runtime_onnx_and_c_execute_a_network_with_rescaling_and_flatten(tmp_path):
     run = tt.imp(tt.Config(**DIGITS, out=str(tmp_path / "runs")), model=usual())
-    text = tt.export(run, ["ticket", "runtime", "tflite", "onnx", "onnx_int8"], out=str(tmp_path / "files"))
+    text = tt.export(
+        run, ["ticket", "runtime", "tflite", "onnx", "onnx_int8", "c", "c_int8"], out=str(tmp_path / "files")
+    )
     assert text.count(" 100.00 %") >= 4
     images = np.random.default_rng(0).integers(0, 17, (7, *SHAPE), np.uint8)
     expected, network = run.ticket.predict(images), runtime.load(str(tmp_path / "files" / "runtime.npz"), compiled=True)

@@ -115,9 +115,18 @@ class Calls:
         return [self._parts.call("add", *given, result.channels, result.length, *bounds)]
 
     def _normalise(self, node):
-        given, result, step = self._maps[node.inputs[0]], self._maps[node.name], node.step
+        return self._scaled(node, node.step.weights, node.step.bias)
+
+    def _rescale(self, node):
+        settings, channels = node.step.settings, node.shape[0]
+        factors = (np.broadcast_to(np.array(settings[part], np.float32), channels) for part in ("scale", "offset"))
+        return self._scaled(node, *factors)
+
+    def _scaled(self, node, scale, shift):
+        """Every channel times its factor, plus its shift."""
+        given, result = self._maps[node.inputs[0]], self._maps[node.name]
         self._parts.layers += 1
-        tables = self._parts.named("float", "scales", step.weights), self._parts.named("float", "shifts", step.bias)
+        tables = self._parts.named("float", "scales", scale), self._parts.named("float", "shifts", shift)
         places = _at(given.first), given.plane, _at(result.first), result.plane, result.channels, result.length
         bounds = literals.number(node.low), literals.number(node.high)
         return [self._parts.call("normalise", *places, *tables, *bounds)]
@@ -162,12 +171,18 @@ class Calls:
         given, result = self._maps[node.inputs[0]], self._maps[node.name]
         return [self._parts.call("mean", _at(given.first), given.plane, given.pitch, _at(result.first), *node.given)]
 
+    def _flatten(self, node):
+        given, result = self._maps[node.inputs[0]], self._maps[node.name]
+        places = _at(given.first), given.plane, given.pitch, _at(result.first), result.plane
+        return [self._parts.call("flatten", *places, *node.given)]
+
 
 _WRITERS = {
     "input": Calls._image, "convolution": Calls._slide, "harmonic": Calls._slide, "depthwise": Calls._slide,
     "cosine_filters": Calls._slide, "normalisation": Calls._normalise, "relu": Calls._rectify,
     "bounded_relu": Calls._rectify, "add": Calls._add, "pad": Calls._pad, "resize": Calls._resize,
-    "max_pool": Calls._max_pool, "mean": Calls._mean, "dense": Calls._head, "similarity": Calls._similarity,
+    "max_pool": Calls._max_pool, "mean": Calls._mean, "flatten": Calls._flatten, "rescale": Calls._rescale,
+    "dense": Calls._head, "similarity": Calls._similarity,
 }  # fmt: skip
 
 

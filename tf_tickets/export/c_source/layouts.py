@@ -103,7 +103,7 @@ def placed(nodes: list[Node]) -> tuple[dict[str, Map], dict[str, Phases], int]:
         direct = node.slides and node.stride == 1
         if direct:
             maps[node.inputs[0]].border = max(maps[node.inputs[0]].border, *node.padding)
-        if direct or node.step.operation in ("relu", "bounded_relu", "add", "normalisation"):
+        if direct or node.step.operation in ("relu", "bounded_relu", "add", "normalisation", "rescale"):
             # These read and write rows of one pitch.
             for name in node.inputs:
                 leader[group(name)] = group(node.name)

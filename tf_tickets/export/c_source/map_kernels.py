@@ -115,6 +115,17 @@ static void max_pool(const float *restrict x, int x_plane, int x_pitch, float *r
             }
 }
 """,
+    "flatten": """\
+/* All numbers one below the other, rows first, channels last. */
+static void flatten(const float *restrict x, int x_plane, int x_pitch, float *restrict y, int y_plane, int channels,
+                    int height, int width)
+{
+    for (int row = 0; row < height; row++)
+        for (int j = 0; j < width; j++)
+            for (int c = 0; c < channels; c++)
+                y[((row * width + j) * channels + c) * y_plane] = x[c * x_plane + row * x_pitch + j];
+}
+""",
     "mean": """\
 static void mean(const float *restrict x, int plane, int pitch, float *restrict y, int channels, int height, int width)
 {

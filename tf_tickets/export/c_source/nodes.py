@@ -11,7 +11,7 @@ from tf_tickets.runtime.program import Step
 # What no float32 exceeds: the bounds of results that no rectifier follows.
 LARGEST = 3.40282347e38
 _FILTERS = ("convolution", "harmonic", "depthwise", "cosine_filters")
-_BOUNDED = (*_FILTERS, "add", "normalisation")
+_BOUNDED = (*_FILTERS, "add", "normalisation", "rescale")
 
 
 @dataclasses.dataclass
@@ -124,6 +124,8 @@ def _shape(node):
         return channels, *((side - settings["size"]) // settings["stride"] + 1 for side in sides)
     if step.operation == "mean":
         return channels, 1, 1
+    if step.operation == "flatten":
+        return channels * height * width, 1, 1
     if step.operation in ("dense", "similarity"):
         return step.weights.shape[1], 1, 1
     return node.given
