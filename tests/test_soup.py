@@ -89,7 +89,7 @@ def test_statistics_are_measured_layer_by_layer():
 
 @pytest.mark.slow
 def test_a_network_without_batch_normalisation_has_soups_too(tmp_path):
-    values = VALUES | {"model": "vit_small", "width": 8, "epochs": 2, "rewind": "init", "stem": "small"}
+    values = VALUES | {"model": "vit_small", "width": 64, "epochs": 2, "rewind": "init", "stem": "small"}
     search = tt.Config.from_values(**values, out=str(tmp_path))
     folder = tt.train(search.replace(ticket=tt.imp(search).folder + "/ticket", soup_members=2)).folder
     states = [storage.read_arrays(runs.RunFolder(folder).member(index).weights) for index in range(2)]
