@@ -108,7 +108,7 @@ CASES = [
     # export, verify, predict
     (["export", "none"], {}, ["none"]),
     (["export", "."], {"a.txt": b""}, ["."]),
-    (["export", "{ticket}", "--format=onnx"], {}, ["--format=onnx"]),
+    (["export", "{ticket}", "--format=onx"], {}, ["--format=onx"]),
     (["export", "{ticket}", "{ticket}"], {}, ["stray"]),
     (["verify", "none"], {}, ["none"]),
     (["verify", "."], {"ticket.npz": b""}, ["ticket"]),
