@@ -273,6 +273,26 @@ def test_the_ensembles_readme_prints_the_committed_rows():
         assert f"| {members} | {len(accuracy)} | {mean:.2f} % | {each} | {errors} % |" in text
 
 
+def test_the_distillation_readme_prints_the_committed_rows():
+    folder = ROOT / "results" / "distillation"
+    rows, text = storage.read_csv(str(folder / "rows.csv")), (folder / "README.md").read_text()
+    lines = [
+        f"| {row['what']} | {row['round']} | {100 * float(row['density']):.2f} % | {row['epochs']} | "
+        f"{100 * float(row['test_accuracy']):.2f} % |"
+        for row in rows
+    ]
+    assert "\n".join(lines) in text and {row["pair"] for row in rows} == {"0"}
+    usual = {
+        row["round"]: 100 * float(row["test_accuracy"])
+        for row in storage.read_csv(str(ROOT / "results" / "long_search" / "rows.csv"))
+        if row["seed"] == "0"
+    }
+    assert "{}, {}, {} and {} %".format(*(f"{usual[str(index)]:.2f}" for index in range(4))) in text
+    taught = {row["round"]: 100 * float(row["test_accuracy"]) for row in rows if row["what"].startswith("search")}
+    gains = [f"{taught[index] - usual[index]:.1f}" for index in "0123"]
+    assert "worth {},\n{}, {} and {} points".format(*gains) in text
+
+
 def test_the_first_screen_has_the_committed_rows(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import first_figure
