@@ -109,6 +109,7 @@ def test_every_other_setting_changes_the_digest():
         "kappa": {"head": "tvmf", "kappa": 8.0},
         "prunable": {"model": "vit_small", "prunable": "feed_forward"},
         "milestones": {"schedule": "steps", "milestones": "9"},
+        "soup_members": {"ticket": "x", "soup_members": 3},
         "update_every": {"control": "rigl", "update_every": 50},
         "update_fraction": {"control": "rigl", "update_fraction": 0.5},
         "head_epochs": {"pretrained": "y", "head_epochs": 3},

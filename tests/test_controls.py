@@ -13,6 +13,7 @@ from tf_tickets import main, runs, seeds, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.experiments import plan as plans
 from tf_tickets.experiments import plan_text, train
+from tf_tickets.models import costs
 from tf_tickets.pruning import gradual
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.training import checkpoints
@@ -125,7 +126,12 @@ def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, mo
     total = sum(part.size for part in mask.values())
     assert pruning_masks.count(mask) == pruning_masks.remaining_counts(total, 0.5, 3)[-1]
     assert len(storage.read_csv(folder.round(0).epochs)) == 5 + 2 * 4
-    assert storage.read_json(folder.round(0).summary)["weights_left"] == pruning_masks.count(mask)
+    summary = storage.read_json(folder.round(0).summary)
+    assert summary["weights_left"] == pruning_masks.count(mask)
+    planned = train.prepare(config)[0]
+    last, dense = (3 * 13 * planned.train_images * cost for cost in costs.of_network(
+        tt.Ticket.load(folder.ticket).model, planned.network.kernels(), mask))  # fmt: skip
+    assert last < summary["training_multiply_adds"] < dense
     assert all((weights[f"{name}/kernel"][~part] == 0).all() for name, part in mask.items())
     # Optimizer slots of removed weights are empty: as many zeros as weights were removed, at their places.
     checkpoint = storage.read_arrays(folder.round(0).checkpoints[0])

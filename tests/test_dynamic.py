@@ -1,5 +1,6 @@
 """Dynamic sparse training: RigL and SET."""
 
+import dataclasses
 import itertools
 import math
 import os
@@ -20,7 +21,7 @@ from tf_tickets.backend import tf
 from tf_tickets.errors import DivergedError, UsageError
 from tf_tickets.experiments import plan_text, train
 from tf_tickets.experiments.session import Session
-from tf_tickets.models import state
+from tf_tickets.models import costs, state
 from tf_tickets.pruning import densities, dynamic, wrapping
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.dynamic_training import DynamicTraining
@@ -83,6 +84,9 @@ def test_updates_come_every_so_many_steps_until_three_quarters():
     assert dynamic.updates(planned(epochs=4000)) == range(100, 9000, 100)
     assert dynamic.updates(planned(epochs=400)) == range(90, 900, 90)  # a tenth of 900 steps is less than 100
     assert list(dynamic.updates(planned(epochs=20, update_every=7))) == [7, 14, 21, 28, 35, 42]
+    plan = planned(epochs=20, update_every=7)
+    head_first = dataclasses.replace(plan, training=dataclasses.replace(plan.training, head_epochs=5))  # 15 steps
+    assert list(dynamic.updates(head_first)) == [21, 28, 35, 42]
     plan = planned(epochs=40, update_every=10, update_fraction=0.4)
     shares = [dynamic.fraction(plan, step) for step in dynamic.updates(plan)]
     np.testing.assert_allclose(shares, [0.2 * (1 + math.cos(math.pi * step / 90)) for step in range(10, 90, 10)])
@@ -131,9 +135,11 @@ def test_the_mask_changes_and_its_count_never_does(tmp_path, monkeypatch, contro
     assert {float(row["density"]) for row in rows} == {sum(left.values()) / total}
     assert sum(float(row["mask_changed"]) for row in rows) == pytest.approx(entered / sum(left.values()))
     assert float(rows[-1]["mask_changed"]) == 0.0
-    assert len(storage.read_json(folder.round(0).summary)) and folder.summaries()[0]["weights_left"] == sum(
-        left.values()
-    )
+    (summary,) = folder.summaries()
+    assert summary["weights_left"] == sum(left.values())
+    sparse, dense = costs.of_network(ticket.model, plan.network.kernels(), ticket.masks)
+    grown = 5 * 20 * (dense - sparse) if control == "rigl" else 0  # five batches of 20, all weights' gradients
+    assert summary["training_multiply_adds"] == 3 * 5 * plan.train_images * sparse + grown
     assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts", (0, 1, 2, 1, 3, 40)) == 5
 
 

@@ -165,9 +165,8 @@ def test_a_control_is_a_rival_of_the_search_under_its_title(here, fresh):
 
 def test_a_control_grows_weights_during_one_training(here, fresh):
     tried(fresh)
-    mask, rows = (read(run_in("loud").round(0).folder) for read in (
-        lambda folder: storage.read_arrays(f"{folder}/mask.npz"), lambda folder: storage.read_csv(f"{folder}/epochs.csv")
-    ))  # fmt: skip
+    last = run_in("loud").round(0)
+    mask, rows = storage.read_arrays(last.mask), storage.read_csv(last.epochs)
     assert float(rows[-1]["density"]) == pytest.approx(flat(mask).mean()) and float(rows[-1]["mask_changed"]) > 0
 
 

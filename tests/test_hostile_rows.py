@@ -108,7 +108,7 @@ def test_titles_count_images_in_plain_digits():
 def test_almost_no_density_has_its_digits():
     row = dict.fromkeys(tables.COLUMNS, "x") | {"control": "none", "seed": 0, "order_seed": 0, "round": 1, "epochs": 1}
     row |= {"weights_left": 1, "weights_total": 10**9, "density": 1e-9, "searched": 0, "test_accuracy": 0.5}
-    row |= {"images": 1, "exported": 0}
+    row |= {"images": 1, "exported": 0, "training_multiply_adds": 1.0, "soup_members": 2}
     row |= dict.fromkeys(("train_loss", "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy"))
     assert run_rows.checked(row, tables.COLUMNS)["density"] == 1e-9
     with pytest.raises(ValueError, match="density is 1e-320"):

@@ -412,3 +412,13 @@ def test_training_a_ticket_over_two_workers(tmp_path):
     assert done[0]["density"] == folder.summaries()[1]["density"]
     assert done[0]["train_loss"] == pytest.approx(folder.summaries()[1]["train_loss"], rel=1e-3)
     assert tt.Ticket.load(trees.only_run(tmp_path / "workers") + "/ticket").density == done[0]["density"]
+
+
+@pytest.mark.workers
+def test_workers_grow_the_same_weights(tmp_path):
+    # A worker with another mask or weights than the chief would end the round.
+    flags = ["train", *flags_of(control="rigl", rate=0.5, update_every=4, learning_rate=0.01)]
+    finished(start(2, tmp_path, flags))
+    folder = runs.RunFolder(trees.only_run(tmp_path))
+    assert folder.summaries()[0]["density"] == pytest.approx(0.5, abs=1e-3)
+    assert sum(float(row["mask_changed"]) for row in storage.read_csv(folder.round(0).epochs)) > 0

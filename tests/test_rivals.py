@@ -13,7 +13,7 @@ def recipes():
     for seed in range(6):
         common = {"seed": seed, "subset_seed": seed, "order_seed": 0, "dataset": "cifar10", "model": "resnet18",
                   "data": "1 %", "augment": "base", "rewind": "epoch:2", "searched": 0, "epochs": 30,
-                  "recipe": "unknown", "criterion": "magnitude"}  # fmt: skip
+                  "recipe": "unknown", "criterion": "magnitude", "soup_members": None}  # fmt: skip
         for digest, control, rounds in [
             ("aaaaaaaa", "none", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.45), (2, 250, 1000, 0.46 + 0.01 * seed)]),
             ("bbbbbbbb", "random", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.44), (2, 250, 1000, 0.36)]),
@@ -193,3 +193,63 @@ def test_recipes_are_named_for_what_they_are():
     assert plots.labels(at_once)[1] == {"aaaaaaaa": "pruned at once", "bbbbbbbb": "pruned at once by own"}
     twice = frame.assign(digest=frame["digest"].replace("bbbbbbbb", "aaaaaaab"), searched=0)
     assert list(plots.labels(twice)[1].values()) == ["aaaaaaaa", "aaaaaaab"]
+
+
+def costly():
+    """The frame of `recipes` with what each round cost, and RigL at three densities in runs of their own."""
+    frame = recipes().assign(images=500, training_multiply_adds=lambda rows: 1e9 * rows["density"] * rows["epochs"])
+    of_one = frame[(frame["digest"] == "eeeeeeee") & (frame["round"] == 1)]
+    parts = [
+        of_one.assign(
+            digest=digest, run=digest + of_one["run"], control="rigl", round=0, weights_left=left, density=left / 1000,
+            recipe="one", test_accuracy=accuracy + 0.01 * of_one["seed"],
+        )
+        for digest, left, accuracy in (("ffffffff", 500, 0.43), ("gggggggg", 250, 0.41), ("hhhhhhhh", 125, 0.38))
+    ]  # fmt: skip
+    return pandas.concat([frame, *parts], ignore_index=True)
+
+
+def test_what_each_cost_stands_beside_its_difference():
+    frame = costly()
+    table = rivals.compared(frame).set_index("rival")
+    assert table.loc["bbbbbbbb", "ticket_images"] == 3 * 30 * 500
+    assert table.loc["dddddddd", "rival_images"] == 30 * 500 and table.loc["cccccccc", "rival_images"] == 240 * 500
+    at_last = table.loc["bbbbbbbb"]  # shortened rounds cost too
+    assert at_last["rival_images"] == 3 * 30 * 500
+    assert at_last["ticket_multiply_adds"] == pytest.approx(30e9 * (1 + 0.5 + 0.25))
+    assert table.loc["gggggggg", "rival_multiply_adds"] == pytest.approx(30e9 * 0.25)
+    cells = rivals.cells(rivals.compared(frame))
+    assert "120,000 (2.67)" in cells["images trained, to ticket"]
+    assert "7.50e+09 (0.14)" in cells["multiply-adds, to ticket"]
+    assert "-" not in rivals.cells(rivals.compared(frame))["multiply-adds, to ticket"]
+    unknown = frame.assign(training_multiply_adds=frame["training_multiply_adds"].where(frame["control"] != "rigl"))
+    assert rivals.cells(rivals.compared(unknown))["multiply-adds, to ticket"].count("-") == 3
+    assert "multiply-adds, to ticket" not in rivals.cells(rivals.compared(recipes()))
+
+
+def test_a_method_with_a_run_for_each_density_is_one_curve():
+    frame = costly()
+    assert list(plots.labels(frame)[1].values())[-3:] == [
+        "RigL, 50.00 % left",
+        "RigL, 25.00 % left",
+        "RigL, 12.50 % left",
+    ]
+    joined = pairing.curves(frame)
+    curve = joined[joined["control"] == "rigl"]
+    assert set(curve["digest"]) == {"ffffffff"} and curve["run"].nunique() == 6 and len(curve) == 18
+    assert dict(curve.groupby("round")["density"].first()) == {1: 0.5, 2: 0.25, 3: 0.125}
+    # One density alone stays a point, with the dense round of its own.
+    pandas.testing.assert_frame_equal(joined[joined["control"] != "rigl"], frame[frame["control"] != "rigl"])
+    (legend,) = plots.figure(frame, "").legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert "RigL: mean of 6 runs, 95 % band" in texts and sum(text.startswith("RigL") for text in texts) == 1
+
+
+def test_soups_of_all_pairs_are_one_recipe_called_a_soup():
+    frame = costly().assign(soup_members=pandas.NA)
+    soups = frame[frame["digest"] == "gggggggg"].assign(
+        control="none", soup_members=3, digest=[f"soup{seed}" for seed in range(6)], recipe="same"
+    )
+    frame = pairing.pooled(pandas.concat([frame, soups], ignore_index=True))
+    assert plots.labels(frame)[1]["soup0"] == "soup of 3"
+    assert rivals.compared(frame).set_index("rival").loc["soup0", "n"] == 6

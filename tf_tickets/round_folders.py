@@ -33,6 +33,7 @@ class RoundFolder:
     calibration = property(lambda self: self.path("calibration.json"))
     logits = property(lambda self: self.path("logits.npz"))
     penalty = property(lambda self: self.path("penalty.csv"))
+    members = property(lambda self: self.path("members.csv"))
 
     @property
     def checkpoints(self) -> list[str]:
@@ -57,6 +58,7 @@ class RoundFolder:
         """Writes summary.json, with the size and hash of every file that the round leaves; the round is complete."""
         base = os.path.dirname(self.folder)
         paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.logits, self.penalty]
+        paths.append(self.members)
         paths.append(self.checkpoints[0])
         if self.index == 0:
             paths += [os.path.join(base, name) for name in _BASE]

@@ -151,6 +151,10 @@ class RunFolder:
         """The folder of round `index`."""
         return RoundFolder(self.path(f"round_{index:02d}"), index)
 
+    def member(self, index: int) -> RoundFolder:
+        """The folder of a member of the run's soup."""
+        return RoundFolder(self.path(os.path.join("members", f"member_{index:02d}")), index)
+
     def fold(self, index: int, fold: int, count: int) -> RoundFolder:
         """The folder of the training of round `index` without the part `fold` of `count` parts of its images."""
         return RoundFolder(self.path(os.path.join(f"calibration_{index:02d}_of_{count}", f"fold_{fold:02d}")), fold)

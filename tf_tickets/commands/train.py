@@ -13,7 +13,7 @@ class Train(Command):
 
     order = 2
     summary = "one round: dense, or --ticket=DIR retrained, or a --control"
-    flags = ("dry_run", "ticket")
+    flags = ("dry_run", "ticket", "soup_members")
     makes_rounds = locks = heeds_stop = True
 
     def plan(self, config: Config) -> str:

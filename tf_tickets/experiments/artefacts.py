@@ -8,7 +8,7 @@ from tf_tickets import runs, storage
 from tf_tickets.backend import keras
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
-from tf_tickets.models import state
+from tf_tickets.models import costs, state
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning import wrapping
@@ -64,7 +64,27 @@ def write(
     ]  # fmt: skip
     storage.write_csv(folder.evaluations, evaluations, runs.EVALUATION_COLUMNS)
     storage.write_json(folder.timing, timed)
-    folder.complete_with(summary_of(plan, training_round, masks, rows) | (facts or {}), run.name)
+    cost = {"training_multiply_adds": _multiply_adds(plan, training_round, model, masks, rows)}
+    folder.complete_with(summary_of(plan, training_round, masks, rows) | cost | (facts or {}), run.name)
+
+
+def _multiply_adds(plan, training_round, model, masks, rows):
+    """Multiply-adds of the round's training: of an image three times those that its prediction takes.
+
+    Once for its logits, once for the gradient by what layers see, once for that by the weights; logits alone where the
+    head alone is trained. Not counted are attacks, a teacher's answers and evaluations. None where the masks of some
+    epochs are not known: a run that an earlier version began.
+    """
+    left, dense = costs.of_network(model, plan.network.kernels(), masks)
+    changes, head_epochs, total = training_round.mask_changes, training_round.training.head_epochs, 0
+    for row in rows:
+        of_image = row.get("multiply_adds") if changes and not changes.constant else left
+        if of_image is None:
+            return None
+        if row["epoch"] > 0:  # a head that was fitted has a row of epoch 0
+            total += of_image * plan.train_images * (1 if row["epoch"] <= head_epochs else 3)
+    # Where weights are grown by gradient, that by those that are off is computed too.
+    return total + (dense - left) * plan.config.data.batch_size * (changes.dense_steps if changes else 0)
 
 
 def name_empty_layers(masks: dict[str, np.ndarray], round_index: int) -> None:

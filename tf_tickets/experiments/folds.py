@@ -25,6 +25,11 @@ def check(plan: Plan, command: str) -> None:
         return
     if plan.control.in_one_run or plan.control.dynamic:
         raise UsageError(f"--calibration={method} trains one mask, which --control={pruning.control} has not")
+    if plan.members > 1:
+        raise UsageError(
+            f"--calibration={method} repeats one training, and a soup is of --soup_members={plan.members}: use "
+            "--calibration=validation"
+        )
     if STARTS[kind].of_trained and (len(plan.weights) > 1 or pruning.ticket):
         raise UsageError(
             f"--calibration={method}: --rewind={pruning.rewind} starts from weights that all images have trained; use "

@@ -116,9 +116,16 @@ class Plan:
         last = self.training_of(round_index).epochs * self.steps_per_epoch
         return last + (self.first_step(round_index) if self._late else 0)
 
+    @property
+    def members(self) -> int:
+        """How many trainings of one round are averaged."""
+        return self.config.pruning.soup_members or 1
+
     def steps_of(self, rounds: Iterable[int]) -> int:
-        """The steps of some rounds; none where a head is fitted instead."""
-        return 0 if self.control.fits else sum(self.end_step(index) - self.first_step(index) for index in rounds)
+        """The steps of some rounds, of all members of a soup; none where a head is fitted instead."""
+        if self.control.fits:
+            return 0
+        return self.members * sum(self.end_step(index) - self.first_step(index) for index in rounds)
 
     def round(self, run: runs.RunFolder, index: int, *, rates_of: int | None = None) -> Round:
         """A round on paper, without its masks and its start.

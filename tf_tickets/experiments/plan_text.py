@@ -136,6 +136,17 @@ def _distillation(training):
     ]
 
 
+def _soup(plan):
+    """What is averaged: its line; none where nothing is."""
+    if plan.members == 1:
+        return []
+    order = plan.config.order_seed
+    return [
+        f"soup        {plan.members} trainings, of order seed {order} and others drawn by it, whose weights are "
+        f"averaged; normalisation measured on the {plan.train_images:,} training images"
+    ]
+
+
 def _ending(epochs, pruning):
     full = f"after {epochs} epochs"
     return full if pruning.mask_distance is None else f"{full}, or before, once the mask settles"
@@ -252,6 +263,7 @@ def text(
         *_fine_tuning(plan, rounds),
         *_distillation(plan.training),
         *plan.control.details(plan),
+        *_soup(plan),
         f"in all      {rounds} round{'s' if rounds != 1 else ''}, {bound}{steps:,} steps, {trained:,.0f} image passes"
         + _saving(plan, rounds, steps),
         *(line for lines_of, _ in additions for line in lines_of),

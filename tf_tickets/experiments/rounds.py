@@ -14,6 +14,7 @@ from tf_tickets.experiments import artefacts, opening
 from tf_tickets.experiments.plan import Plan
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
+from tf_tickets.models import costs
 from tf_tickets.notices import say
 from tf_tickets.observers import of_the_caller as observers_of_the_caller
 from tf_tickets.pruning import masks as pruning_masks
@@ -90,7 +91,7 @@ def train_round(
 
     def ends(epoch):
         if settling is None:
-            return training_round.mask_changes.row(epoch) if training_round.mask_changes else {}, False
+            return _of_masks(session, training_round.mask_changes, epoch), False
         if epoch > head_epochs:  # before, weights that do not move would settle nothing
             settling.after_epoch(epoch, remaining)
         return {"mask_distance": settling.distance}, settling.settled
@@ -117,6 +118,14 @@ def train_round(
             raise session.unreadable or _not_compiled(plan, error) or error from None
     seconds, trained = time.monotonic() - trained_from, rows[-1]["epoch"] * plan.steps_per_epoch - step
     session.finish(folder, training_round, rows, artefacts.timing(plan, began, seconds, trained))
+
+
+def _of_masks(session, changes, epoch):
+    """Columns of an epoch whose masks change on the way; where their numbers do, what an image costs under these."""
+    if changes is None or changes.constant:
+        return changes.row(epoch) if changes else {}
+    cost = costs.of_network(session.steps.model, session.plan.network.kernels(), changes.masks)[0]
+    return {**changes.row(epoch), "multiply_adds": cost}
 
 
 def _not_compiled(plan, error):

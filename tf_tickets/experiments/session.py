@@ -223,12 +223,16 @@ class Session:
 
             run_scalars.write_hparams(run, self.plan.config)
 
-    def finish(self, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict) -> None:
-        """Writes what a trained round leaves."""
+    def finish(
+        self, run: runs.RunFolder, training_round: Round, rows: list[dict], timed: dict,
+        *, facts: dict | None = None,
+    ) -> None:  # fmt: skip
+        """Writes what a trained round leaves; `facts`: what its summary says beside or in place of its numbers."""
         images = {"test": len(self.test), "validation": len(self.validation or ())}
         artefacts.write(
-            run, training_round, rows, timed, plan=self.plan, model=self.steps.model, team=self.team, images=images
-        )
+            run, training_round, rows, timed, plan=self.plan, model=self.steps.model, team=self.team, images=images,
+            facts=facts,
+        )  # fmt: skip
 
     def ended(self, run: runs.RunFolder, index: int) -> None:
         """Once a round is complete."""

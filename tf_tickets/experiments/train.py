@@ -27,7 +27,8 @@ def train(config: Config, stop: Callable[[], bool] = lambda: False) -> Result | 
     With `ticket`, the mask holds and training starts from the rewind point: at the ticket's own epoch, under its
     round's draws, when data set, subset and network are the ticket's; otherwise from epoch 0, with a new head where
     the classes differ. With `control`, see docs/science.md (Controls); `one_shot` trains two rounds, the dense one and
-    the pruned; `gradual` removes weights on the way; `probe` trains nothing and fits a head.
+    the pruned; `gradual`, `rigl` and `set` change the mask on the way; `probe` trains nothing and fits a head. With
+    `soup_members` the round is trained so often, by other orders of the images, and averaged.
 
     Args:
       config: of the run.
@@ -162,6 +163,10 @@ def _trained(plan, folder, todo, make, ticket, *, stop, team):
         from tf_tickets.experiments.probing import fit_round
 
         return fit_round(plan, folder, ticket, stop=stop)
+    if plan.members > 1:
+        from tf_tickets.experiments import soup
+
+        return soup.train_round(plan, folder, make, stop=stop)
     from tf_tickets.experiments.rounds import run_rounds
 
     return run_rounds(plan, folder, todo, make, command="train", stop=stop, team=team).devices

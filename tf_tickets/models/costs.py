@@ -26,8 +26,9 @@ def multiply_adds(weights: int, output_shape: tuple[int, ...]) -> int:
 
 
 def output_shapes(model: typing.Any, kernels: Sequence[Kernel]) -> dict[str, tuple[int, ...]]:
-    """The shape of one image's output by kernel, of a Keras network that has layers of their names."""
-    return {kernel.name: tuple(model.get_layer(kernel.name).output.shape[1:]) for kernel in kernels}
+    """The shape of one image's output by kernel, of a Keras network that has layers of their names, wrapped or not."""
+    layers = {getattr(layer, "layer", layer).name: layer for layer in model.layers}
+    return {kernel.name: tuple(layers[kernel.name].output.shape[1:]) for kernel in kernels}
 
 
 def of_network(model: typing.Any, kernels: Sequence[Kernel], masks: dict[str, np.ndarray]) -> tuple[int, int]:

@@ -30,6 +30,7 @@ class Control:
       other_network: whether its network is another than the search's, which then is compared by weights left.
       rewinds: whether it starts from the rewind point where it can.
       fits: whether it trains no steps: a logistic regression on frozen features becomes the head.
+      one_density: whether a run of it is of one density, that of the last of `--rounds`.
       is_search: whether its later rounds are a search for a ticket, and no rival of one.
       dynamic: whether it trains one sparse network whose mask changes on the way: a pruning.dynamic.DynamicControl.
     """
@@ -42,6 +43,7 @@ class Control:
     other_network: bool = False
     rewinds: bool = True
     fits: bool = False
+    one_density: bool = False
     is_search: bool = False
     dynamic: bool = False
 

@@ -36,7 +36,7 @@ class DynamicControl(Control):
         training step: its batch moves no weight.
     """
 
-    place, dynamic, grows_by_gradient = TRAIN, True, False
+    place, one_density, dynamic, grows_by_gradient = TRAIN, True, True, False
 
     def growth(
         self, config: Config, shapes: Mapping[str, Sequence[int]], step: int, gradients: dict[str, np.ndarray] | None

@@ -22,7 +22,7 @@ class DynamicTraining(MaskChanges):
     comes between two steps.
     """
 
-    columns = ("density", "mask_changed")
+    columns, constant = ("density", "mask_changed"), True
 
     def __init__(
         self, model: keras.Model, masks: dict[str, np.ndarray], slots: Slots, *, updates: range, steps_per_epoch: int,
@@ -44,6 +44,7 @@ class DynamicTraining(MaskChanges):
         super().__init__(model, masks, slots)
         self._updates, self._steps_per_epoch, self._share = updates, steps_per_epoch, share
         self._growth, self._gradients = growth, gradients
+        self.dense_steps = 0 if gradients is None else len(updates)
         # A batch that is not trained is a block of its own.
         ends = (0,) if gradients is None else (0, 1)
         self.boundaries = [step + after for step in updates for after in ends]

@@ -18,9 +18,13 @@ class MaskChanges(Observer):
     Attributes:
       masks: of the weights that are left now.
       columns: names of what `row` says of an epoch.
+      constant: whether each layer's number of weights stays.
+      dense_steps: steps in which the gradient by all weights is computed.
     """
 
     columns: Sequence[str] = ()
+    constant = False
+    dense_steps = 0
 
     def __init__(self, model: keras.Model, masks: dict[str, np.ndarray], slots: Slots):
         """`masks`: of the start; `slots`: function variable -> what the optimizer keeps of it from step to step."""

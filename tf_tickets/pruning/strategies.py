@@ -177,7 +177,7 @@ class Probe(Control):
 class _AtOnce(Control):
     """To the density of the search's last round without its rounds."""
 
-    place = TRAIN
+    place, one_density = TRAIN, True
 
     def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """It needs a last round, and ranks all weights together."""

@@ -127,6 +127,8 @@ def print_run(result: typing.Any) -> None:
         return
     folder = runs.RunFolder(result.folder)
     print(finish_run(folder, result.chosen, folder.rival if result.verdict else None))
+    if os.path.exists(result.best.members):
+        print(_members(result.best))
     if result.refits:
         again = "dense network" if result.exports_rival else "rounds"
         print(f"\nThe same {again} on all images of the subset, of which the ticket is:")
@@ -138,6 +140,15 @@ def print_run(result: typing.Any) -> None:
             f"negative log-likelihood it takes from {fitted['loss_before']:.4f} to {fitted['loss']:.4f}"
         )
     print(_ending(result, folder))
+
+
+def _members(soup):
+    """The accuracies of the trainings that a soup averages."""
+    accuracies = [float(row["test_accuracy"]) for row in storage.read_csv(soup.members)]
+    return (
+        f"a soup of {len(accuracies)} trainings, whose test accuracies are {', '.join(map(percent, accuracies))}, on "
+        f"average {percent(sum(accuracies) / len(accuracies))}: {soup.members}"
+    )
 
 
 def _ending(result, folder):

@@ -43,6 +43,7 @@ def settings(folder: runs.RunFolder) -> dict:
         "digest": digest + _REFIT * folder.refits + _RIVAL * folder.is_rival,
         "recipe": config.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
         "images": manifest.get("training_images"),
+        "soup_members": config.pruning.soup_members,
         "pretrained": _backbone_text(config.network.pretrained, manifest.get("pretrained")),
     }  # fmt: skip
 

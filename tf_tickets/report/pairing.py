@@ -48,16 +48,39 @@ _MISSING = ("low", "high", "p_holm", "dense_sd", "ticket_sd")
 _ALIKE = [
     "dataset", "model", "data", "augment", "control", "rewind", "recipe", "epochs", "weights_left", "weights_total",
 ]  # fmt: skip
+_OF_A_CURVE = ["dataset", "model", "data", "augment", "control", "criterion", "rewind", "recipe", "weights_total"]
 
 
 def pooled(frame: pandas.DataFrame) -> pandas.DataFrame:
     """The frame with one digest for all runs of a control that takes a ticket, and that are alike but for it.
 
     A ticket is part of such a run's settings and each pair has its own, so that their digests would part the pairs.
+    Soups are of a ticket too.
     """
-    of_a_ticket = of_controls(frame, "of_a_ticket")
-    first = frame[of_a_ticket].groupby(_ALIKE)["digest"].transform("first")
+    of_a_ticket = of_controls(frame, "of_a_ticket") | frame["soup_members"].notna()
+    first = frame[of_a_ticket].groupby([*_ALIKE, "soup_members"], dropna=False)["digest"].transform("first")
     return frame.assign(digest=first.reindex(frame.index).fillna(frame["digest"]))
+
+
+def curves(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """The frame with one digest for all densities of a recipe whose runs are of one density each, as a figure draws it.
+
+    The runs of the same seeds become one run, in which densities stand for rounds; dense rounds are left out. What is
+    of one density alone stays as it is.
+    """
+    if not {"control", "recipe", "subset_seed"} <= set(frame):  # of one run's own table
+        return frame
+    of_one, parts = of_controls(frame, "one_density") & (frame["density"] < 1.0), []
+    for _, rows in frame[of_one].groupby(_OF_A_CURVE, sort=False):
+        if rows["weights_left"].nunique() > 1:
+            seeds = rows[["seed", "subset_seed", "order_seed"]].astype(str).agg("/".join, axis=1)
+            order = rows["weights_left"].rank(method="dense", ascending=False).astype(int)
+            parts.append(rows.assign(digest=rows["digest"].iloc[0], run=seeds, round=order))
+    if not parts:
+        return frame
+    joined = pandas.concat(parts)
+    several = frame["digest"].isin(frame.loc[joined.index, "digest"])
+    return pandas.concat([frame[~several], joined]).sort_index()
 
 
 def comparable(frame: pandas.DataFrame) -> pandas.DataFrame:

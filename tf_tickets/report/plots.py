@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 from matplotlib.figure import Figure
 
+from tf_tickets.columns import percent
 from tf_tickets.plotting.canvas import COLOURS, MARKERS, canvas, density_axis, write
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming, pairing, statistics
@@ -41,11 +42,12 @@ def accuracy_against_density(
 def figure(frame: pandas.DataFrame, title: str) -> Figure:
     """Test accuracy of the last epoch in per cent against density on a log axis, sparser to the right.
 
-    One colour per digest that is `shown`. A group of one run is a line with markers, its chosen
-    round ringed; a group of several is their mean over the rounds that all of them have reached, with a 95 % t interval
-    from LEAST_IN_BAND runs on, and, of few groups, a thin line per run.
+    One colour per digest that is `shown`, and one for all densities of a recipe that has each in a run of its own. A
+    group of one run is a line with markers, its chosen round ringed; a group of several is their mean over the rounds
+    that all of them have reached, with a 95 % t interval from LEAST_IN_BAND runs on, and, of few groups, a thin line
+    per run.
     """
-    frame = frame[frame["density"] > 0]
+    frame = pairing.curves(frame[frame["density"] > 0])
     if "digest" not in frame:
         frame = frame.assign(digest="", run="")
     if "weights_total" in frame:
@@ -96,7 +98,9 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
       (title, names): the shared settings as text, and a dict from digest to a label, in the frame's order.
     """
     fitted = frame["digest"][pairing.of_controls(frame, "fits")].unique() if "control" in frame else []
+    of_one_density = set()
     if "control" in frame:
+        of_one_density = set(frame["digest"][pairing.of_controls(frame, "one_density")])
         frame = frame.assign(control=list(map(_method, frame["control"], frame["criterion"])))
     digests = list(dict.fromkeys(frame["digest"]))
     columns = [name for name in _NAMED if name in frame]
@@ -110,6 +114,7 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
         told = [name for name in columns if name not in shared and (digest not in fitted or name not in _OF_TRAINING)]
         parts = [_setting_text(name, rows.iloc[0][name]) for name in told]
         names[digest] = ", ".join(part for part in parts if part != CONTROLS["none"].title or not _kind(rows))
+    names |= _densities(names, groups, of_one_density)
     texts = list(names.values())
     for digest, text in names.items():
         if (texts.count(text) > 1 or not text) and digest not in fitted:
@@ -131,9 +136,28 @@ def _kind(rows):
     whole = rows[rows["searched"] == 0]
     if naming.is_rival(rows["digest"].iloc[0]):
         return naming.RIVAL_TITLE
+    if "soup_members" in rows and rows["soup_members"].notna().any():
+        return f"soup of {rows['soup_members'].iloc[0]}"
     if len(whole) and whole["round"].max() == 0:
         return f"{'dense' if whole.iloc[0]['density'] == 1.0 else 'sparse'}, {whole.iloc[0]['epochs']} epochs"
     return "shortened rounds" if len(whole) < len(rows) or rows["round"].min() > 0 else ""
+
+
+def _densities(names, groups, of_one_density):
+    """The names, with their density, of recipes that are of one density each and else alike."""
+    told = {}
+    for text in set(names.values()):
+        alike = [digest for digest, name in names.items() if name == text and digest in of_one_density]
+        if not 1 < len(alike) == list(names.values()).count(text):
+            continue
+        left = [_last_density(groups[digest]) for digest in alike]
+        if len(set(left)) == len(left):
+            told |= {digest: ", ".join(filter(None, (text, f"{part} left"))) for digest, part in zip(alike, left)}
+    return told
+
+
+def _last_density(rows):
+    return percent(rows[rows["round"] == rows["round"].max()]["density"].mean())
 
 
 def _method(control, criterion):

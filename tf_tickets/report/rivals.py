@@ -10,6 +10,7 @@ from tf_tickets.report import pairing, plots, statistics, tables
 COLUMNS = (
     "digest", "rival", "name", "round", "density", "rival_density", "n", "ticket_accuracy", "rival_accuracy",
     "difference", "low", "high", "p_value", "p_holm", "ticket_sd", "rival_sd", "note",
+    "ticket_images", "rival_images", "ticket_multiply_adds", "rival_multiply_adds",
 )  # fmt: skip
 _SAME = ["dataset", "model", "data"]
 
@@ -30,13 +31,28 @@ def compared(frame: pandas.DataFrame) -> pandas.DataFrame:
       mean over its runs), rival_density (weights left over the ticket's network's), n (pairs), mean accuracies
       (fractions), difference, low and high (points, ticket minus rival, 95 % t interval), p_value (sign flips),
       p_holm: corrected over one meeting of each rival, the sparsest of those with most pairs; empty for the others,
-      ticket_sd and rival_sd (fractions, over the pairs), and note: why cells of the row are empty.
+      ticket_sd and rival_sd (fractions, over the pairs), note: why cells of the row are empty, and of both what `cost`
+      gives: images trained on and multiply-adds.
     """
     search, rivals = subjects(frame)
     names = plots.labels(frame)[1]
     return _corrected(
-        _typed([row for digest, rows in rivals.items() for row in _meetings(search, rows, names[digest])])
+        _typed([row for digest, rows in rivals.items() for row in _meetings(search, rows, names[digest], frame)])
     )
+
+
+def cost(frame: pandas.DataFrame, digest: str, index: int) -> tuple[float | None, float | None]:
+    """(images trained on, multiply-adds) up to a round's end, shortened rounds included, as means over a digest's runs.
+
+    An image counts once for each epoch that trains on it. The search of a ticket that is given is not counted. None
+    where some round does not say, as those of earlier versions.
+    """
+    rows = frame[(frame["digest"] == digest) & (frame["round"] <= index)]
+    if not {"images", "training_multiply_adds"} <= set(rows):
+        return None, None
+    of_runs = rows.assign(trained=rows["images"] * rows["epochs"]).groupby("run")
+    totals = [of_runs[name].agg(lambda part: part.sum(skipna=False)) for name in ("trained", "training_multiply_adds")]
+    return tuple(None if total.isna().any() else float(total.mean()) for total in totals)
 
 
 def subjects(frame: pandas.DataFrame) -> tuple[pandas.DataFrame, dict[str, pandas.DataFrame]]:
@@ -77,7 +93,21 @@ def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
         "pairs": [str(value) for value in table["n"]],
         "p": [statistics.probability(value) for value in table["p_value"]],
         "p, Holm": ["-" if pandas.isna(value) else statistics.probability(value) for value in table["p_holm"]],
+        **_cost_cells(table),
     }
+
+
+def _cost_cells(table):
+    """What the rival cost, and how many times what the ticket did; no column where nothing is known."""
+    titles = {"images": "images trained, to ticket", "multiply_adds": "multiply-adds, to ticket"}
+    return {
+        title: [
+            "-" if pandas.isna(rival) or pandas.isna(ticket)
+            else f"{rival:,.0f} ({rival / ticket:.2f})" if name == "images" else f"{rival:.2e} ({rival / ticket:.2f})"
+            for rival, ticket in zip(table[f"rival_{name}"], table[f"ticket_{name}"])
+        ]
+        for name, title in titles.items() if table[f"rival_{name}"].notna().any()
+    }  # fmt: skip
 
 
 def note(table: pandas.DataFrame) -> str:
@@ -106,7 +136,7 @@ def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDiffere
     return [(row.name_, pairing.difference(row)) for row in chosen.itertuples(index=False)]
 
 
-def _meetings(search, rival, name):
+def _meetings(search, rival, name, frame):
     """One row for each density at which the two meet."""
     ours, theirs = (rows.groupby("round")["weights_left"].mean().to_dict() for rows in (search, rival))
     equal = [
@@ -124,17 +154,19 @@ def _meetings(search, rival, name):
         ticket, against = (np.array([side[pair] for pair in both]) for side in (first, second))
         result = statistics.paired_difference(against, ticket)
         total = search["weights_total"].max()
+        costs = zip(cost(frame, search["digest"].iloc[0], index), cost(frame, rival["digest"].iloc[0], rival_round))
         lines.append((
             search["digest"].iloc[0], rival["digest"].iloc[0], name, index, ours[index] / total,
             theirs[rival_round] / total, result.n, ticket.mean(), against.mean(), *pairing.in_points(result),
             result.p_value, None,
             *pairing.deviations(ticket, against), "no interval or sd: one pair" if len(both) == 1 else "",
+            *(value for pair in costs for value in pair),
         ))  # fmt: skip
     return lines
 
 
 def _typed(rows):
-    types = dict.fromkeys(("low", "high", "p_holm", "ticket_sd", "rival_sd"), "float64")
+    types = dict.fromkeys(("low", "high", "p_holm", "ticket_sd", "rival_sd", *COLUMNS[-4:]), "float64")
     return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(types)
 
 

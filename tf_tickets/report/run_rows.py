@@ -22,13 +22,15 @@ ROUND = (
     "test_balanced_accuracy", "test_accuracy_best_epoch", "validation_accuracy", "searched",
 )  # fmt: skip
 # Whole numbers that earlier versions did not write, of which cells may be empty.
-_COUNTS = ("images", "exported")
+_COUNTS = ("images", "exported", "soup_members")
+# What a round cost, as its summary has it; earlier versions did not count it.
+COST = ("training_multiply_adds",)
 # Rows of earlier versions lack these: every round was trained in full, and magnitude was the only criterion.
 LATER = {
     "searched": 0, "recipe": "unknown", "criterion": Pruning.criterion, "images": None, "pretrained": "unknown",
-    "exported": None,
+    "exported": None, "training_multiply_adds": None, "soup_members": None,
 }  # fmt: skip
-COLUMNS = (*_SETTINGS, *ROUND, "criterion", "images", "pretrained", "exported")
+COLUMNS = (*_SETTINGS, *ROUND, "criterion", "images", "pretrained", "exported", *COST, "soup_members")
 # Of a loss or another number without bounds: axes and means of more overflow.
 MOST = 1e100
 
@@ -47,7 +49,7 @@ def checked(values: Mapping, columns: Sequence[str], place: str = "") -> dict:
             raise ValueError(f"{place}{name} is missing")
         value = values[name]
         unmeasured = name == "test_accuracy" and values["searched"] in (1, "1")
-        if value in (None, "") and (name in (*_OPTIONAL, *_COUNTS) or unmeasured):
+        if value in (None, "") and (name in (*_OPTIONAL, *_COUNTS, *COST) or unmeasured):
             row[name] = None
             continue
         if value == "" and name == "pretrained":
@@ -83,8 +85,10 @@ def _problem(name, value):
         return ", not a fraction from 0 to 1"
     if name == "exported":
         return None if value in (0, 1) else ", neither 0 nor 1"
-    if name == "images":
-        return None if 0 < value < 2**63 else ", no number of images"
+    if name in ("images", "soup_members"):
+        return None if 0 < value < 2**63 else f", no number of {'images' if name == 'images' else 'trainings'}"
+    if name in COST and value < 0:
+        return ", which is negative"
     if name in _WHOLE:
         return None if -(2**63) <= value < 2**63 else ""
     return None if abs(value) <= MOST else ", which no axis can show"

@@ -14,7 +14,7 @@ from tf_tickets import runs, storage
 from tf_tickets.columns import aligned, percent
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import naming, statistics
-from tf_tickets.report.run_rows import COLUMNS, LATER, ROUND, checked, framed
+from tf_tickets.report.run_rows import COLUMNS, COST, LATER, ROUND, checked, framed
 
 
 def run_table(folder: runs.RunFolder, chosen: int | None = None) -> pandas.DataFrame:
@@ -153,7 +153,7 @@ def collect(paths: Iterable[str]) -> tuple[pandas.DataFrame, list[str]]:
 
 def _told(rows):
     """What versions of this program write alike of a run, whichever round is exported."""
-    apart = ("data", "recipe", "images", "pretrained", "exported")
+    apart = ("data", "recipe", "images", "pretrained", "exported", *COST, "soup_members")
     return [{name: cell for name, cell in row.items() if name not in apart} for row in rows]
 
 
@@ -216,7 +216,7 @@ def _rounds(folder):
     for index, summary in enumerate(folder.summaries()):
         path = folder.round(index).summary
         try:
-            row = checked(summary, ROUND)
+            row = checked(summary, (*ROUND, *COST))
             if row["round"] != index:
                 raise ValueError(f"round is {row['round']}, not {index}")
         except (ValueError, TypeError) as error:

@@ -113,6 +113,24 @@ def _dynamic_rules(pruning):
     ]  # fmt: skip
 
 
+def _soup_rules(config):
+    """(broken, message) of the settings that average trainings of one ticket."""
+    pruning, members = config.pruning, config.pruning.soup_members
+    control = CONTROLS[pruning.control]
+    return [
+        (broken, f"--soup_members={members} {message}") for broken, message in (
+            (pruning.ticket is None,
+             "averages trainings of one mask from one rewind point: it needs train --ticket=DIR"),
+            (not control.rewinds or control.other_network,
+             f"averages trainings from one rewind point: --control={pruning.control} conflicts"),
+            (config.training.adversarial,
+             "has no statistics of attacked images, which --adversarial is made of: keep one"),
+            (config.run.strategy == "multi_worker",
+             "averages on one machine: choose another --strategy than multi_worker"),
+        ) if members is not None
+    ]  # fmt: skip
+
+
 def _own_network_rules(network, entry):
     """(broken, message) of the settings that a network of the user's own says itself."""
     own = {
@@ -164,6 +182,7 @@ def check(config: _Settings) -> None:
         *_fine_tuning_rules(config),
         *_distillation_rules(config),
         *_dynamic_rules(pruning),
+        *_soup_rules(config),
         *CONTROLS[pruning.control].conflicts(config),
         (config.choice.rival != "none" and training.schedule == "steps",
          f"--rival={config.choice.rival} trains as long as all rounds, which --milestones would not follow: use "

@@ -155,6 +155,10 @@ class Pruning:
         "elsewhere; it falls along a cosine to none at three quarters of the training", above=0.0, high=1.0,
     )  # fmt: skip
     ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
+    soup_members: int | None = option(
+        None, "with train --ticket: trainings by other orders of the images whose weights are averaged, a sparse soup; "
+        "unset: one training, nothing averaged", low=2, high=100,
+    )  # fmt: skip
     finetune_learning_rate: float | None = option(
         None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0
     )

@@ -93,8 +93,12 @@ class Steps:
 
     def _next_gradients(self, iterator, variables, teaching=False):
         told = {"variables": variables, "teaching": teaching}
-        outcome = self.devices.strategy.run(self._of_batch, iterator.get_next(), told)
-        return self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, outcome, axis=None)
+        gradients, sums = self.devices.strategy.run(self._of_batch, iterator.get_next(), told)
+        # One by one: of several workers with a device each, a list would be taken for one tensor.
+        summed = [
+            self.devices.strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in (*gradients, sums)
+        ]
+        return summed[:-1], summed[-1]
 
     def _train_block(self, iterator, count, head_alone=False, teaching=False):
         told = {"head_alone": head_alone, "teaching": teaching}
