@@ -189,6 +189,34 @@ def test_weights_are_removed_in_as_many_iterations_as_a_criterion_says(monkeypat
     assert pruning_masks.count(masks) == left and criteria.iterations_at_initialisation("synflow") == 100
 
 
+def test_a_criterion_that_is_declared_oddly_is_taken_or_refused(monkeypatch):
+    @criteria.at_initialisation
+    def bare(weights, masks):
+        return weights
+
+    assert bare.iterations_at_initialisation == 1
+    with pytest.raises(ValueError, match="iterations=0"):
+        criteria.at_initialisation(iterations=0)
+
+    @criteria.at_initialisation()
+    def moved(weights, masks, movement):
+        return movement
+
+    monkeypatch.setattr(criteria, "CRITERIA", {"moved": moved})
+    config = types.SimpleNamespace(
+        pruning=types.SimpleNamespace(criterion="moved"),
+        run=types.SimpleNamespace(strategy="auto", precision="float32"),
+    )
+    with pytest.raises(UsageError, match="has a parameter movement, which is of training"):
+        criteria.check(config, starts_sparse=True)
+
+
+def test_too_few_weights_for_any_flow_are_said():
+    weights = {"a": np.ones((2, 2), np.float32)}
+    with pytest.raises(UsageError, match="nothing flows through the network any more: leave more"):
+        criteria.CRITERIA["synflow"](weights, {"a": np.eye(2, dtype=bool)}, {"a": np.zeros((2, 2))})
+
+
 def test_snip_keeps_the_weights_of_largest_score_and_other_seeds_other_ones():
     session, masks = drawn_masks("snip")
     derivatives = Derivatives(session, (session.initial, session.plan.dense_masks))

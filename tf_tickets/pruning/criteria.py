@@ -35,6 +35,10 @@ def at_initialisation(iterations: int = 1) -> Callable[[Callable], Callable]:
     Args:
       iterations: of scoring and removing: after iteration k of n there are all x (left / all)^(k / n) weights.
     """
+    if callable(iterations):  # without brackets
+        return at_initialisation()(iterations)
+    if iterations < 1:
+        raise ValueError(f"at_initialisation(iterations={iterations}): at least one is needed")
 
     def declare(criterion):
         criterion.iterations_at_initialisation = iterations
@@ -121,7 +125,13 @@ def synflow(weights: Arrays, masks: Arrays, synaptic_flow: Arrays) -> Arrays:
       UsageError: nothing flows, or against the weights: the network is no chain of sums and rectified units.
     """
     scored = {name: np.abs(array) * synaptic_flow[name] for name, array in weights.items()}
-    if any((array < 0).any() for array in scored.values()) or not any(array.any() for array in scored.values()):
+    flows = any(array.any() for array in scored.values())
+    if not flows and not all(mask.all() for mask in masks.values()):
+        raise UsageError(
+            "--criterion=synflow: with so few weights nothing flows through the network any more: leave more, by fewer "
+            "--rounds or a smaller --rate"
+        )
+    if not flows or any((array < 0).any() for array in scored.values()):
         raise UsageError(
             "--criterion=synflow is for networks of rectified units, whose output rises with every absolute weight; "
             "with this --model choose another, such as --criterion=snip"
@@ -189,6 +199,11 @@ def check(config: Config, starts_sparse: bool) -> None:
         raise UsageError(
             f"--criterion={name} scores the weights as they are drawn, before any training: it belongs to train "
             "--control=one_shot"
+        )
+    if iterations_at_initialisation(name) and wants(name, "movement"):
+        raise UsageError(
+            f"--criterion={name} scores weights as they are drawn and has a parameter movement, which is of training: "
+            "take one of the two away"
         )
     if config.run.precision == "mixed_float16" and wants(name, "movement"):
         raise UsageError(

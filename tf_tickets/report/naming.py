@@ -5,11 +5,12 @@ import re
 
 from tf_tickets import own_networks, runs, storage
 from tf_tickets.errors import StateError, plain_xml
-from tf_tickets.registry import COMMANDS, DATASETS
+from tf_tickets.registry import COMMANDS, CONTROLS, DATASETS
 from tf_tickets.runs import REFIT, RIVAL
 from tf_tickets.settings import places
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.data_group import Data
+from tf_tickets.settings.groups import Pruning
 
 _REFIT, _RIVAL = f"-{REFIT}", f"-{RIVAL}"
 # What tables and figures call the dense network that is trained as long as all rounds of a search.
@@ -34,7 +35,9 @@ def settings(folder: runs.RunFolder) -> dict:
     whole = folder.refits or (config.choice.refit and command_of(folder) == "train")
     # Each run has its own ticket, and perhaps its own list of images, which the data name.
     paths = {"ticket": "", "subset_file": "", "pretrained": config.network.pretrained or ""}
-    manifest = _manifest(folder)
+    manifest, recipe = _manifest(folder), config
+    if CONTROLS[config.pruning.control].one_density:  # its rate says no more than that density
+        recipe = config.replace(rate=Pruning.rate)
     own_networks.note_origin(config.network.model, manifest.get("model"))
     return {
         "run": folder.name, "dataset": config.data.dataset, "model": config.network.model,
@@ -43,7 +46,7 @@ def settings(folder: runs.RunFolder) -> dict:
         "scope": config.pruning.scope, "seed": config.run.seed,
         "order_seed": config.order_seed, "subset_seed": config.data.subset_seed,
         "digest": digest + _REFIT * folder.refits + _RIVAL * folder.is_rival,
-        "recipe": config.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
+        "recipe": recipe.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
         "images": manifest.get("training_images"),
         "soup_members": config.pruning.soup_members,
         "pretrained": _backbone_text(config.network.pretrained, manifest.get("pretrained")),

@@ -102,11 +102,14 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
       (title, names): the shared settings as text, and a dict from digest to a label, in the frame's order.
     """
     fitted = frame["digest"][pairing.of_controls(frame, "fits")].unique() if "control" in frame else []
-    of_one_density = set()
+    sparse = set()
     if "control" in frame:
-        of_one_density = set(frame["digest"][pairing.of_controls(frame, "one_density")])
+        # Recipes that end with fewer weights may differ in how many alone.
+        sparse = set(frame["digest"][frame["density"] < 1.0]) if "density" in frame else set()
+        dense = pairing.of_controls(frame, "is_search") & ~frame["digest"].isin(sparse)
         scopes = frame["scope"] if "scope" in frame else [Pruning.scope] * len(frame)
         frame = frame.assign(control=list(map(_method, frame["control"], frame["criterion"], scopes)))
+        frame["control"] = frame["control"].mask(dense, CONTROLS["none"].title)  # what removes nothing ranks nothing
     digests = list(dict.fromkeys(frame["digest"]))
     columns = [name for name in _NAMED if name in frame]
     # What a probe does not train by tells it from nothing.
@@ -119,7 +122,7 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
         told = [name for name in columns if name not in shared and (digest not in fitted or name not in _OF_TRAINING)]
         parts = [_setting_text(name, rows.iloc[0][name]) for name in told]
         names[digest] = ", ".join(part for part in parts if part != CONTROLS["none"].title or not _kind(rows))
-    names |= _densities(names, groups, of_one_density)
+    names |= _densities(names, groups, sparse)
     texts = list(names.values())
     for digest, text in names.items():
         if (texts.count(text) > 1 or not text) and digest not in fitted:
@@ -148,11 +151,11 @@ def _kind(rows):
     return "shortened rounds" if len(whole) < len(rows) or rows["round"].min() > 0 else ""
 
 
-def _densities(names, groups, of_one_density):
+def _densities(names, groups, sparse):
     """The names, with their density, of recipes that are of one density each and else alike."""
     told = {}
     for text in set(names.values()):
-        alike = [digest for digest, name in names.items() if name == text and digest in of_one_density]
+        alike = [digest for digest, name in names.items() if name == text and digest in sparse]
         if not 1 < len(alike) == list(names.values()).count(text):
             continue
         left = [_last_density(groups[digest]) for digest in alike]

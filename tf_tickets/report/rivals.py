@@ -6,6 +6,7 @@ import pandas
 from tf_tickets.columns import percent
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import pairing, plots, statistics, tables
+from tf_tickets.settings.groups import Pruning
 
 COLUMNS = (
     "digest", "rival", "name", "round", "density", "rival_density", "n", "ticket_accuracy", "rival_accuracy",
@@ -13,15 +14,17 @@ COLUMNS = (
     "ticket_images", "rival_images", "ticket_multiply_adds", "rival_multiply_adds",
 )  # fmt: skip
 _SAME = ["dataset", "model", "data"]
+_OF_A_METHOD = ("criterion", "scope", "augment", "rewind")
 
 
 def compared(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Compares the ticket of the first recipe that searched by magnitude, and has rivals, with every other recipe.
 
-    Others of the same data set, part, model and number of weights are its rivals, and small dense networks are. Pairs
-    are runs that share (seed, subset_seed). The two meet after each round that leaves both as many weights, to a
-    thousandth; where none does, after the last of each. Shortened rounds do not count, nor does a control of which only
-    the dense network is trained yet.
+    Without one by magnitude, of the first that searched. Others of the same data set, part, model and number of weights
+    are its rivals, and small dense networks are. Pairs are runs that share (seed, subset_seed). The two meet after each
+    round that leaves both as many weights, to a thousandth; a rival that meets another search by the same criterion so,
+    of another rate, is compared with that one's ticket. Dense networks and small dense ones are met after the last
+    round. Shortened rounds do not count, nor does a control of which only the dense network is trained yet.
 
     Args:
       frame: of `tables.collect`.
@@ -35,10 +38,35 @@ def compared(frame: pandas.DataFrame) -> pandas.DataFrame:
       gives: images trained on and multiply-adds.
     """
     search, rivals = subjects(frame)
-    names = plots.labels(frame)[1]
-    return _corrected(
-        _typed([row for digest, rows in rivals.items() for row in _meetings(search, rows, names[digest], frame)])
-    )
+    names, tickets = plots.labels(frame)[1], _tickets(search, rivals)
+    lines = []
+    for digest, rows in rivals.items():
+        ticket = next((ticket for ticket in tickets if ticket is not rows and _equal(ticket, rows)), search)
+        lines += _meetings(ticket, rows, names[digest], frame)
+    return _corrected(_typed(lines))
+
+
+def _tickets(search, rivals):
+    """The rows of the search, and of others by the same criterion, whose tickets have other densities."""
+    others = [rows for rows in rivals.values() if pairing.of_controls(rows, "is_search").all() and _is_sparse(rows)]
+    return [search, *(rows for rows in others if _method(rows) == _method(search))]
+
+
+def _method(rows):
+    return tuple(rows[name].iloc[0] for name in _OF_A_METHOD if name in rows)
+
+
+def _is_sparse(rows):
+    return rows[rows["round"] == rows["round"].max()]["density"].max() < 1.0
+
+
+def _equal(search, rival):
+    """(round, the rival's) of each density at which both have as many weights."""
+    ours, theirs = (rows.groupby("round")["weights_left"].mean().to_dict() for rows in (search, rival))
+    return [
+        (index, rival_round) for index, left in ours.items() for rival_round in theirs
+        if index and abs(left - theirs[rival_round]) <= 1e-3 * left
+    ]  # fmt: skip
 
 
 def cost(frame: pandas.DataFrame, digest: str, index: int) -> tuple[float | None, float | None]:
@@ -61,6 +89,9 @@ def subjects(frame: pandas.DataFrame) -> tuple[pandas.DataFrame, dict[str, panda
     searches = whole[pairing.of_controls(whole, "is_search") & (whole["round"] > 0)]
     if searches.empty:
         return searches, {}
+    if {"criterion", "scope"} <= set(searches):
+        usual = (searches["criterion"] == Pruning.criterion) & (searches["scope"] == Pruning.scope)
+        searches = pandas.concat([searches[usual], searches[~usual]])
     recipes = [(whole[whole["digest"] == digest], _rivals(whole, digest)) for digest in searches["digest"].unique()]
     return next((recipe for recipe in recipes if recipe[1]), recipes[0])
 
@@ -127,7 +158,8 @@ def left_out(frame: pandas.DataFrame, table: pandas.DataFrame) -> str:
     apart = [names[digest] for digest in subjects(frame)[1] if digest not in set(table["rival"])]
     if not apart:
         return ""
-    return f"Not compared with the ticket, since no (seed, subset_seed) is in common: {', '.join(apart)}"
+    common = "since no (seed, subset_seed), or no number of weights, is in common"
+    return f"Not compared with the ticket, {common}: {', '.join(apart)}"
 
 
 def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDifference]]:
@@ -139,12 +171,10 @@ def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDiffere
 def _meetings(search, rival, name, frame):
     """One row for each density at which the two meet."""
     ours, theirs = (rows.groupby("round")["weights_left"].mean().to_dict() for rows in (search, rival))
-    equal = [
-        (index, rival_round) for index, left in ours.items() for rival_round in theirs
-        if index and abs(left - theirs[rival_round]) <= 1e-3 * left
-    ]  # fmt: skip
-    lines = []
-    for index, rival_round in equal or [(max(ours), max(theirs))]:
+    equal, lines = _equal(search, rival), []
+    if not _is_sparse(rival) or pairing.of_controls(rival, "other_network").all():
+        equal = equal or [(max(ours), max(theirs))]
+    for index, rival_round in equal:
         first, second = (
             pairing.by_pair(rows[rows["round"] == at]) for rows, at in ((search, index), (rival, rival_round))
         )
