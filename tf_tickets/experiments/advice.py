@@ -66,7 +66,10 @@ def same_pictures(plan: Plan, folder: runs.RunFolder) -> str | None:
 def _place_again(run, plan):
     """What its flagfile does not say of a run whose pictures were given from Python: where they are."""
     flags = DATASETS[plan.data_set.name].place_flags
-    before = Config.from_flagfile(os.path.join(run, "config.cfg")).data.place
+    try:
+        before = Config.from_flagfile(os.path.join(run, "config.cfg")).data.place
+    except UsageError:  # its own command says what is wrong with it
+        return ""
     if not any(places.is_name(getattr(before, flag)) for flag in flags):
         return ""
     place = plan.config.data.place

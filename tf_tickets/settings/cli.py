@@ -134,7 +134,7 @@ def _parse(argv, flag_values):
 def _note_unheeded(command, typed):
     """Says which flags that were typed the command does not read; a flagfile may have others' too."""
     names = [f"--{name}" for name in dict.fromkeys(typed) if name not in heeded(command)]
-    if names:
+    if names and not COMMANDS[command].flags_of_runs:  # whose runs refuse what is not theirs
         notices.say(f"{command} does not read {listed(names)}; {command} --help lists the flags that it reads")
 
 
