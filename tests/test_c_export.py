@@ -14,7 +14,7 @@ from tf_tickets.export import file_kinds, formats
 from tf_tickets.export.c_source import builds
 
 CONFIG = tt.Config.from_values(dataset="digits")
-UNCOMPARED = "c and c_int8 not compared: there is no C compiler (cc, or the environment's CC)"
+UNCOMPARED = "c and c_int8 not compared: no C compiler makes programs here (CC=no-such-compiler)"
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
 
@@ -76,6 +76,11 @@ def test_a_file_that_stands_in_the_way_is_refused(ticket_folder, tmp_path):
     with pytest.raises(UsageError, match="c is a file, not a folder"):
         formats.export(ticket_folder, ["c"], CONFIG, str(tmp_path))
     assert (tmp_path / "c").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(ticket_folder):
+    with pytest.raises((UsageError, StateError), match="/proc/x"):
+        formats.export(ticket_folder, ["c"], CONFIG, "/proc/x")
 
 
 def test_more_weights_than_compilers_take_are_refused(ticket_folder, tmp_path, monkeypatch):

@@ -157,7 +157,6 @@ def _written(job, name, out):
 def _place(made, path):
     """What was made elsewhere gets its name, whole and durable."""
     if not os.path.isdir(made):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         _copy(made, path)
         return
     from tf_tickets.export import writer
@@ -193,5 +192,7 @@ def _notes(job, formats):
     lines = [f"{' and '.join(calibrated)} calibrated on {images}"] if calibrated else []
     uncompared = [name for name in formats if not KINDS[name].compares(job)]
     if uncompared:
-        lines.append(f"{' and '.join(uncompared)} not compared: there is no C compiler (cc, or the environment's CC)")
-    return [f"compared on {len(sample.compared)} {sample.compared_kind}", *lines]
+        command = f"CC={os.environ['CC']}" if os.environ.get("CC") else "cc, or the environment's CC"
+        lines.append(f"{' and '.join(uncompared)} not compared: no C compiler makes programs here ({command})")
+    compared = f"compared on {len(sample.compared)} {sample.compared_kind}"
+    return [*([compared] if len(uncompared) < len(formats) else []), *lines]

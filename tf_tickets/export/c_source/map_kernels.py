@@ -220,6 +220,10 @@ int main(int count, char **words)
         printf("%s\\t%.6f\\n", ticket_labels[best], (double)probabilities[best]);
         images++;
     }
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "standard output cannot be written\\n");
+        return 3;
+    }
     if (bytes > 0 || images == 0) {
         fprintf(stderr, "%s after %lu images: one is %lu bytes, rows of pixels from the top, channels side by side\\n",
                 bytes > 0 ? "cut short" : "no image", (unsigned long)images, (unsigned long)sizeof image);
