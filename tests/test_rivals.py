@@ -185,12 +185,17 @@ def test_searches_with_one_dense_round_share_its_line():
 def test_of_many_recipes_those_that_prune_have_the_figure():
     frame = recipes()
     alone = frame[frame["digest"] == "cccccccc"]
-    many = pandas.concat([frame, *(alone.assign(digest=f"ffffffff{n}", epochs=60 + n) for n in range(8))])
+    many = pandas.concat([frame, *(alone.assign(digest=f"ffffffff{n}", epochs=60 + n) for n in range(16))])
     assert plots.shown(frame) == ["aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd", "eeeeeeee"]
     assert plots.shown(many) == ["aaaaaaaa", "bbbbbbbb", "eeeeeeee"]
     (axes,) = plots.figure(many, "cifar10").axes
-    assert axes.get_title() == "cifar10, 3 of 13 recipes"
+    assert axes.get_title() == "cifar10, 3 of 21 recipes"
     assert len(plots.shown(many[many["round"] == 0])) == plots.MOST_GROUPS
+    rivals_of = frame[frame["digest"] == "bbbbbbbb"]
+    twelve = pandas.concat([frame, *(rivals_of.assign(digest=f"ffffffff{n}", criterion=f"c{n}") for n in range(7))])
+    (axes,) = plots.figure(twelve, "cifar10").axes
+    looks = [(line.get_color(), line.get_markerfacecolor()) for line in axes.lines if len(line.get_xdata()) == 3]
+    assert len(set(looks)) == len(looks) == 9  # also beyond the number of colours
 
 
 def test_a_small_network_and_a_long_dense_one_stand_where_they_belong():

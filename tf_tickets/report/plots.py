@@ -15,7 +15,7 @@ from tf_tickets.report import naming, pairing, statistics
 from tf_tickets.settings.groups import Pruning
 
 # More would share their colours, and their legend would leave no room for the curves.
-MOST_GROUPS = len(COLOURS)
+MOST_GROUPS = 2 * len(COLOURS)
 # Of two runs the interval of the mean is thirteen times as wide as they lie apart: it would fill the figure.
 LEAST_IN_BAND = 3
 # With more, a line for each run hides the means, and the legend finds no room inside.
@@ -61,7 +61,7 @@ def figure(frame: pandas.DataFrame, title: str) -> Figure:
         frame = frame.assign(density=frame["density"].where(~small, relative))
     names = labels(frame)[1]
     crowded = len(names) > _FEW_GROUPS
-    drawn = canvas(5.6, 4.8 if crowded else 3.8)
+    drawn = canvas(5.6, (4.8 + 0.22 * max(len(names) - len(COLOURS), 0)) if crowded else 3.8)
     axes = drawn.add_subplot()
     kept = shown(frame)
     if len(kept) < len(names):
@@ -215,6 +215,8 @@ def _single(group):
 def _draw_group(axes, group, number, name, crowded):
     colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
     look = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.8, "zorder": 3}
+    if number >= len(COLOURS):  # told from the first of its colour
+        look |= {"linestyle": (0, (4, 1.5)), "markerfacecolor": "white"}
     lines = {run: rows.sort_values("round") for run, rows in group.groupby("run", sort=False)}
     if group["round"].nunique() == 1:
         return None if len(_dense(group)) else _draw_point(axes, group, name, look)
@@ -226,9 +228,11 @@ def _draw_group(axes, group, number, name, crowded):
 def _draw_point(axes, group, name, look):
     """One round alone: its mean with a 95 % t interval."""
     spread, place = statistics.mean_interval(100 * group["test_accuracy"]), group["density"].mean()
-    if spread.low is not None:
+    if len(group) >= LEAST_IN_BAND and spread.low is not None:
         axes.plot([place, place], [spread.low, spread.high], color=look["color"], linewidth=1.1, zorder=2)
         name = f"{name}: mean of {len(group)} runs, 95 % interval".lstrip(": ")
+    elif len(group) > 1:
+        name = f"{name}: mean of {len(group)} runs".lstrip(": ")
     axes.plot([place], [spread.mean], label=name or "after training", **{**look, "linestyle": "none"})
 
 
