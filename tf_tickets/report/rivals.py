@@ -48,8 +48,8 @@ def compared(frame: pandas.DataFrame) -> pandas.DataFrame:
 
 def _tickets(search, rivals):
     """The rows of the search, and of others by the same criterion, whose tickets have other densities."""
-    others = [rows for rows in rivals.values() if pairing.of_controls(rows, "is_search").all() and _is_sparse(rows)]
-    return [search, *(rows for rows in others if _method(rows) == _method(search))]
+    searches = [rows for rows in rivals.values() if pairing.of_controls(rows, "is_search").all() and _is_sparse(rows)]
+    return [search, *(rows for rows in searches if _method(rows) == _method(search))]
 
 
 def _method(rows):
