@@ -222,7 +222,7 @@ def peak(folder):
 
 def measure(name, source, given, work_folder):
     """All numbers of one ticket."""
-    from tf_tickets.export import formats
+    from tf_tickets.export import formats, measuring
 
     ticket = untrained(source) if source.count(":") == 3 else tt.Ticket.load(source)
     folder, out = os.path.join(work_folder, name), os.path.join(work_folder, f"{name}.files")
@@ -248,7 +248,7 @@ def measure(name, source, given, work_folder):
             facts = {"compiled_s": seconds, "program_bytes": os.path.getsize(program)}
             numbers["engines"][f"{kind} {compiler}"] = start(program, paths[1], given.realtime) | facts
             words[f"{kind} {compiler}"] = [program, paths[1]]
-    numbers["c_bytes"] = {kind: formats.sizes(os.path.join(out, kind)) for kind in ("c", "c_int8")}
+    numbers["c_bytes"] = {kind: measuring.sizes(os.path.join(out, kind)) for kind in ("c", "c_int8")}
     for engine, facts in latency(words, given).items():
         numbers["engines"].setdefault(engine, {}).update(facts)
     return numbers
