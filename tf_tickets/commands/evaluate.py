@@ -17,7 +17,7 @@ class Evaluate(Command):
     order = 4
     summary = "PATH...: accuracy of run, round or ticket folders under --evaluators, as rows beside them"
     examples = (
-        "runs --evaluators=clean,corruptions",
+        "runs/NAME/seed_0 --evaluators=clean,corruptions",
         "runs/NAME/seed_0 --which=ticket --evaluators=pgd --test_images=1000",
     )
     paths = Paths(least=1)
