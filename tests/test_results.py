@@ -293,6 +293,17 @@ def test_the_distillation_readme_prints_the_committed_rows():
     assert "worth {},\n{}, {} and {} points".format(*gains) in text
 
 
+def test_the_wrong_labels_readme_prints_the_committed_rows():
+    folder = ROOT / "results" / "wrong_labels"
+    rows, text = storage.read_csv(str(folder / "rows.csv")), (folder / "README.md").read_text()
+    lines = [
+        f"| {row['pair']} | {row['what']} | {100 * float(row['density']):.2f} % | {row['epochs']} | "
+        f"{100 * float(row['test_accuracy']):.2f} % |"
+        for row in rows
+    ]
+    assert "\n".join(lines) in text and len(rows) == 6 * len({row["pair"] for row in rows})
+
+
 def test_the_first_screen_has_the_committed_rows(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import first_figure
