@@ -15,6 +15,7 @@ def quick(monkeypatch):
     """A lease of half a second, touched ten times in it."""
     monkeypatch.setattr(locks, "_TOUCHED", 0.05)
     monkeypatch.setattr(locks, "_LEASE", 0.5)
+    monkeypatch.setattr(locks, "_UNNAMED", 0.5)
 
 
 @pytest.fixture
@@ -108,3 +109,26 @@ def test_a_silent_holder_s_file_may_be_deleted(tmp_path, quick):
         with locks.hold(path):
             pass
     holder.communicate(b"\n")
+
+
+@pytest.mark.parametrize(("writes", "ending"), [(True, "process 8 on here since now;"), (False, None)])
+def test_a_holder_that_has_not_yet_written_its_name_is_waited_for(tmp_path, writes, ending):
+    """Between the lock and the name, or between the name's end and the lock's, the file is empty."""
+    path = str(tmp_path / "lock")
+    code = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print(flush=True); time.sleep(0.5)\n"
+        "if sys.argv[2]: f.write('process 8 on here since now\\nkernel token\\n'); f.flush(); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, path, "1" * writes], stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    try:
+        if ending:
+            with pytest.raises(errors.LockedError, match=f"is in use by {ending}"):
+                with locks.hold(path):
+                    pass
+        else:
+            with locks.hold(path):
+                pass
+    finally:
+        holder.kill()
+        holder.wait()

@@ -21,6 +21,9 @@ from tf_tickets.errors import LockedError, StateError, StopRequested, UsageError
 # Seconds between two touches, and without one after which a holder on another host counts as gone.
 _TOUCHED, _LEASE = 5.0, 60.0
 
+# Seconds that a holder has to write its name after it got the lock, and after which it is left unnamed.
+_NAMES, _UNNAMED = 0.2, 5.0
+
 
 def check(what: str) -> None:
     """UsageError where this system has no flock; `what` is the command, or other thing, that would take a lock."""
@@ -61,10 +64,7 @@ def hold(path: str) -> Iterator[None]:
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror}; choose another --out") from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise _in_use(path, descriptor) from None
+        _take(fcntl, path, descriptor)
         _outlast(path, descriptor)
         holder = _name_holder(descriptor)
         lease = _Lease(path, descriptor, holder)
@@ -77,6 +77,19 @@ def hold(path: str) -> Iterator[None]:
                 os.ftruncate(descriptor, 0)  # nobody has to wait for a lease that was given back
     finally:
         os.close(descriptor)
+
+
+def _take(fcntl, path, descriptor):
+    """Gets the lock; LockedError where another has it, after the moment that it has to write who it is."""
+    deadline = time.monotonic() + _UNNAMED
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            time.sleep(_NAMES)  # until then the file may still name a dead holder
+            if _content(descriptor) or time.monotonic() > deadline:
+                raise _in_use(path, descriptor) from None
 
 
 def _name_holder(descriptor):
