@@ -1,5 +1,6 @@
 """The lock of a run folder across processes and hosts."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -119,16 +120,11 @@ def test_a_holder_that_has_not_yet_written_its_name_is_waited_for(tmp_path, writ
         "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, 2); print(flush=True); time.sleep(0.5)\n"
         "if sys.argv[2]: f.write('process 8 on here since now\\nkernel token\\n'); f.flush(); time.sleep(60)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code, path, "1" * writes], stdout=subprocess.PIPE)
-    holder.stdout.readline()
-    try:
-        if ending:
-            with pytest.raises(errors.LockedError, match=f"is in use by {ending}"):
-                with locks.hold(path):
-                    pass
-        else:
-            with locks.hold(path):
+    refused = pytest.raises(errors.LockedError, match=f"is in use by {ending}") if ending else contextlib.nullcontext()
+    with subprocess.Popen([sys.executable, "-c", code, path, "1" * writes], stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        try:
+            with refused, locks.hold(path):
                 pass
-    finally:
-        holder.kill()
-        holder.wait()
+        finally:
+            holder.kill()
