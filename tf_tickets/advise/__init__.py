@@ -1,0 +1,1 @@
+"""What to do with some pictures: what `advise` computes, and its page."""
