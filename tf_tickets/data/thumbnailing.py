@@ -1,0 +1,89 @@
+"""Pictures made small and of one shape, so that they can be compared with each other. No TensorFlow here."""
+
+from __future__ import annotations
+
+import functools
+import typing
+
+from tf_tickets.lazy_modules import np
+
+if typing.TYPE_CHECKING:
+    from PIL import Image
+
+SIDE = 64
+# Of red, green and blue, ITU-R BT.601.
+_LUMA = (0.299, 0.587, 0.114)
+# Levels from 0 to 255: what varies less is the noise of a lossy format.
+_FLAT = 1.0
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """A picture without its proportions.
+
+    Args:
+      pixels: uint8 [height, width, channels]; one channel is grey, of two the first stands for red and green, of more
+        than three the first three are used.
+
+    Returns:
+      uint8 [SIDE, SIDE, 3].
+    """
+    from PIL import Image
+
+    colours = (
+        pixels[..., np.minimum(np.arange(3), pixels.shape[-1] - 1)] if pixels.shape[-1] != 2 else pixels[..., [0, 0, 1]]
+    )
+    return of_image(Image.fromarray(np.ascontiguousarray(colours)))
+
+
+def of_image(picture: Image.Image) -> np.ndarray:
+    """`thumbnail` of a picture in mode RGB."""
+    from PIL.Image import Resampling
+
+    return np.asarray(picture.resize((SIDE, SIDE), Resampling.BILINEAR, reducing_gap=3.0))
+
+
+def luma(thumbnails: np.ndarray) -> np.ndarray:
+    """The brightness of uint8 [n, SIDE, SIDE, 3], float32 [n, SIDE, SIDE], from 0 to 255."""
+    return thumbnails.astype(np.float32) @ np.array(_LUMA, np.float32)
+
+
+@functools.cache
+def window(first: float, last: float, count: int) -> np.ndarray:
+    """The matrix, float32 [count, SIDE], that averages one axis of a thumbnail over equal pieces of a window.
+
+    Args:
+      first, last: shares of the axis that are cut off at its start and at its end.
+      count: pieces.
+    """
+    edges = np.linspace(first * SIDE, (1 - last) * SIDE, count + 1)
+    places = np.arange(SIDE)
+    overlap = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
+    overlap = np.maximum(overlap, 0)
+    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@functools.cache
+def _blur(count, deviation):
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(np.eye(count), deviation, axis=0, mode="nearest").astype(np.float32)
+
+
+def details(pictures: np.ndarray, deviation: float) -> np.ndarray:
+    """What is left of small pictures once they are blurred and the blurred ones are taken away, of length 1.
+
+    The product of two such vectors is the normalised correlation of the two pictures' details: 1 of equal ones, and
+    about 0 of pictures that have nothing to do with each other, whatever they share in brightness and contrast.
+
+    Args:
+      pictures: float32 [..., side, side].
+      deviation: of the Gaussian, in pixels.
+
+    Returns:
+      float32 [..., side * side]; zeros of a picture without details.
+    """
+    side = pictures.shape[-1]
+    blur = _blur(side, deviation)
+    band = (pictures - blur @ pictures @ blur.T).reshape(*pictures.shape[:-2], side * side)
+    length = np.linalg.norm(band, axis=-1, keepdims=True)
+    return np.where(length > _FLAT * side, band / np.maximum(length, _FLAT), 0).astype(np.float32)
