@@ -53,9 +53,11 @@ def scan(root: str | None) -> Pictures:
         raise UsageError(f"--data_dir={root} is no folder; give the one that holds one folder of pictures per class")
     labels, files, notices, problems = _listed(root)
     pictures, facts = looked_at(f"--data_dir={root}", files, notices=notices, problems=problems)
-    if not any(picture.part == "test" for picture in pictures):
+    drawn = not any(picture.part == "test" for picture in pictures)
+    if drawn:
         pictures = own.with_test_part(pictures, labels)
-    return gathered("folder", labels, pictures, facts=facts, where=f"in {plain(root)}", notices=notices)
+    where = f"in {plain(root)}"
+    return gathered("folder", labels, pictures, facts=facts, where=where, notices=notices, test_is_drawn=drawn)
 
 
 def looked_at(where: str, files: list, *, notices: list, problems: list, mark: str = "/") -> tuple[list, list]:
@@ -86,7 +88,7 @@ def looked_at(where: str, files: list, *, notices: list, problems: list, mark: s
 
 
 def gathered(
-    name: str, labels: tuple, pictures: list, *, facts: list, where: str, notices: list
+    name: str, labels: tuple, pictures: list, *, facts: list, where: str, notices: list, test_is_drawn: bool
 ) -> Pictures:  # fmt: skip
     """The Pictures of a data set of files, by their ids.
 
@@ -97,10 +99,11 @@ def gathered(
       facts: photographs.Facts of all files, copies too.
       where: where they are, such as "in pictures".
       notices: sentences for the user.
+      test_is_drawn: as of Pictures.
     """
     ordered = tuple(sorted(pictures, key=lambda picture: picture.id))
     origin = f"{where}, each decoded and found whole"
-    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, tuple(notices))
+    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, tuple(notices), test_is_drawn)
 
 
 def _listed(root):

@@ -78,8 +78,8 @@ class ImageArrays:
     def pictures(self) -> own.Pictures:
         """The images one by one; without test images a fifth of each class tests, chosen by content."""
         pictures = tuple(self._picture(row) for row in range(len(self.labels)))
-        notices = []
-        if self.train_images == len(pictures):
+        notices, drawn = [], self.train_images == len(pictures)
+        if drawn:
             parts = {picture.id: picture for picture in own.with_test_part(pictures, self.classes)}
             pictures = tuple(parts[picture.id] for picture in pictures)
             notices.append("no test images are given: a fifth of each class, chosen by content, is kept for the test")
@@ -87,7 +87,7 @@ class ImageArrays:
         height, width, channels = map(int, self.images.shape[1:])
         stem = "small" if max(height, width) <= own.SMALL_SIDE else "full"
         facts = own.facts("arrays", self.classes, pictures, (height, width, channels), source="arrays", stem=stem)
-        return own.Pictures(facts, pictures, "given as arrays", tuple(notices))
+        return own.Pictures(facts, pictures, "given as arrays", tuple(notices), drawn)
 
     def _picture(self, row):
         part = "train" if row < self.train_images else "test"

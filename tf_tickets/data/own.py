@@ -64,12 +64,14 @@ class Pictures:
       pictures: tuple of Picture.
       origin: what follows their number in the plan of a run, such as "in pictures, each decoded and found whole".
       notices: sentences for the user, about what is left out.
+      test_is_drawn: whether `with_test_part` chose what tests, and not the user.
     """
 
     data_set: DataSet
     pictures: tuple[Picture, ...]
     origin: str
     notices: tuple[str, ...] = ()
+    test_is_drawn: bool = False
 
     @functools.cached_property
     def digest(self) -> str:

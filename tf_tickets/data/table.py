@@ -73,13 +73,16 @@ class PictureTable:
         # A class without training pictures is a problem already.
         files = [(path, name, part, labels.index(label)) for path, name, part, label in files if label in labels]
         pictures, facts = folder.looked_at(self._where, files, notices=notices, problems=problems, mark="")
-        if not any(picture.part == "test" for picture in pictures):
+        drawn = not any(picture.part == "test" for picture in pictures)
+        if drawn:
             pictures = own.with_test_part(pictures, labels)
             notices.append(
                 "no row is of the split test: a fifth of each class, chosen by content, is kept for the test"
             )
         where = f"in {plain(self.root)}"
-        return folder.gathered("table", labels, pictures, facts=facts, where=where, notices=notices)
+        return folder.gathered(
+            "table", labels, pictures, facts=facts, where=where, notices=notices, test_is_drawn=drawn
+        )
 
     def _files(self, problems):
         """(path, id, part, class) of each row that can be used."""

@@ -1,0 +1,130 @@
+"""`advise`: what to do with some pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Callable, Collection
+
+from tf_tickets import storage
+from tf_tickets.advise import backbones, page, recommendations, rows
+from tf_tickets.advise.backbones import Backbone
+from tf_tickets.advise.findings import Findings, compute
+from tf_tickets.advise.steps import Steps
+from tf_tickets.columns import aligned
+from tf_tickets.errors import plain
+from tf_tickets.experiments.plan import check_writable
+from tf_tickets.notices import say
+from tf_tickets.report.sentences import count
+from tf_tickets.settings.config import Config
+
+_STEPS = ("features", "thumbnails", "copies", "accuracy", "curve", "page")
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """What was written.
+
+    Attributes:
+      folder: of the page and the CSV files.
+      page: path of the page.
+      text: the main numbers and what to do, as text.
+      findings: all of it.
+    """
+
+    folder: str
+    page: str
+    text: str
+    findings: Findings
+
+
+def advise(
+    config: Config, heeded: Collection[str], stop: Callable[[], bool] = lambda: False, *, asked: bool = False,
+    command: str = "",
+) -> Advice:  # fmt: skip
+    """Looks at the pictures that the settings name, and writes what to do with them.
+
+    Args:
+      config: of the request.
+      heeded: names of the settings that count.
+      stop: asked between batches and fits; what the network saw is kept.
+      asked: whether the settings say which network.
+      command: the command line, for the page.
+
+    Returns:
+      An Advice; the same pictures and settings give the same bits.
+
+    Raises:
+      UsageError, StateError, StopRequested: see `errors`.
+    """
+    backbone = backbones.choose(config, heeded, asked=asked)
+    check_writable(config)
+    steps = Steps(config.run.progress, [*(["pretraining"] if backbone.pretraining else []), *_STEPS])
+    collection = _looked_at(_made(backbone, steps, stop), steps, stop)
+    findings = compute(collection, backbone, config.run.seed, steps, stop)
+    steps.begin("page")
+    todo = recommendations.recommendations(findings, config)
+    folder = _folder(findings, config)
+    title = f"What to do with {_named(config)}"
+    written = page.write(
+        findings, todo, title=title, folder=folder, command=command, files=rows.write(findings, folder)
+    )
+    steps.end()
+    return Advice(folder, written, _text(findings, todo), findings)
+
+
+def _made(backbone: Backbone, steps: Steps, stop: Callable[[], bool]) -> Backbone:
+    """The backbone with its weights, trained now where there were none."""
+    if backbone.pretraining is None:
+        return backbone
+    from tf_tickets.experiments.pretrain import pretrain
+
+    say(f"the network is {backbone.sentence}")
+    steps.begin("pretraining")
+    path = pretrain(backbone.pretraining, stop).backbone
+    return dataclasses.replace(backbone, config=backbone.config.replace(pretrained=path))
+
+
+def _looked_at(backbone, steps, stop):
+    from tf_tickets.advise.collection import gather
+    from tf_tickets.experiments import opening, train
+    from tf_tickets.experiments.session import Session
+
+    plan, _, _ = train.planned(backbone.config)
+    opening.heed(stop)
+    return gather(Session(plan), steps, stop)
+
+
+def _folder(findings, config):
+    """The folder of the page: another one for other pictures, another network or another seed."""
+    collection = findings.collection
+    digest = hashlib.sha256(f"{config.run.seed} {collection.ids} {collection.labels.tolist()}".encode())
+    digest.update(collection.features.tobytes())
+    os.makedirs(config.run.out, exist_ok=True)
+    return storage.subfolder(config.run.out, f"advise-{config.data.file_name}-{digest.hexdigest()[:8]}")
+
+
+def _named(config):
+    """The pictures, as a title has them."""
+    data = config.data
+    return plain(os.path.basename(os.path.abspath(data.data_dir))) if data.dataset == "folder" else data.dataset
+
+
+def _text(findings, todo):
+    """The main numbers and what to do."""
+    estimate, odd = findings.estimate, len({each.row for each in findings.odd})
+    left_out = f", {count(findings.repeats, 'near-duplicate')} left out" if findings.repeats else ""
+    lines = [("pictures", f"{findings.pictures}{left_out}"), ("network", findings.backbone.sentence)]
+    if estimate.accuracy is not None:
+        lines.append(("accuracy", f"{page.interval(estimate.accuracy)} to expect, 95 % interval"))
+    if findings.tested is not None:
+        lines.append(("test part", page.interval(findings.tested)))
+    across = f"{len(findings.leaks)} between training and test part, {len(findings.contradictions)} in two classes"
+    lines += [
+        ("labels", f"{count(len(findings.suspects), 'picture')} to look at"),
+        ("twice", f"{count(len(findings.pairs), 'pair')}, {across}"),
+        ("odd", count(odd, "picture")),
+    ]
+    steps = "\n".join(f"{number}. {step.title}" for number, step in enumerate(todo, 1))
+    return f"{aligned(lines, 'll')}\n\nWhat to do:\n{steps}"
