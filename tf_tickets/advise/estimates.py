@@ -1,0 +1,184 @@
+"""How often a linear probe of these pictures is right about pictures that it has not seen, and how sure that is."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Iterable
+
+from tf_tickets import confidence
+from tf_tickets.advise import held_out
+from tf_tickets.lazy_modules import np
+
+PARTS, REPEATS = 10, 5
+# The two-sided 95 % point of the normal distribution.
+NORMAL = 1.959963984540054
+
+
+@dataclasses.dataclass(frozen=True)
+class OutOfFold:
+    """What probes say of images that they were not fitted to.
+
+    Attributes:
+      probabilities: float64 [repeats, n, classes]; a class without an image in a training part has 0.
+      part: int64 [repeats, n], the part in which an image was held out.
+      parts: how many.
+      strengths: the inverse penalty of each fit, [repeats][parts].
+    """
+
+    probabilities: np.ndarray
+    part: np.ndarray
+    parts: int
+    strengths: tuple[tuple[float, ...], ...]
+
+
+class Interval(typing.NamedTuple):
+    """A share in [0, 1] and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassEstimate:
+    """Of one class.
+
+    Attributes:
+      label: its number.
+      images: how many it has.
+      accuracy: the share that is recognised; None of a class of fewer than two images, which cannot be held out.
+      confused_with: (label, share of the class's images) that are taken for another class, most frequent first.
+    """
+
+    label: int
+    images: int
+    accuracy: Interval | None
+    confused_with: tuple[tuple[int, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What to expect of a probe that is fitted to all images.
+
+    Attributes:
+      accuracy, balanced_accuracy: None where no class has two images.
+      classes: of each class that has images, in the order of labels.
+      confusions: float64 [classes, classes], images of the row's class that are taken for the column's, mean of repeats.
+      calibration_error: expected calibration error, a share; mean of repeats.
+    """
+
+    accuracy: Interval | None
+    balanced_accuracy: Interval | None
+    classes: tuple[ClassEstimate, ...]
+    confusions: np.ndarray
+    calibration_error: float
+
+
+def out_of_fold(
+    features: np.ndarray,
+    labels: np.ndarray,
+    ids: Iterable[str | int],
+    seed: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+) -> OutOfFold:
+    """Probabilities of each image by probes that were fitted without it: repeated stratified cross-validation.
+
+    Each probe's penalty is chosen by parts of its own training images (docs/science.md, What advise computes).
+
+    Args:
+      features: float [n, d].
+      labels: int [n] from 0, of at least two classes.
+      ids: n different ids; they decide the parts, not the order of rows.
+      seed: of the draws.
+      stop: asked before each fit.
+
+    Raises:
+      ValueError: arrays that do not fit.
+      StopRequested: `stop()` said so.
+    """
+    images, order = held_out.images_of(features, labels, ids)
+    count, classes = min(PARTS, len(order)), int(images.labels.max()) + 1
+    probabilities = np.zeros((REPEATS, len(order), classes))
+    part, strengths = np.zeros((REPEATS, len(order)), np.int64), []
+    for repeat in range(REPEATS):
+        inside = held_out.parts(images, count, "folds", seed, repeat)
+        part[repeat, order], row = inside, []
+        for index in range(count):
+            train, held = images.rows(inside != index), inside == index
+            row.append(held_out.chosen_strength(train, stop, seed, repeat, index))
+            held_out.heed(stop)
+            (expected,) = held_out.predictions(train, images.features[held], row[-1:], classes)
+            probabilities[repeat, order[held]] = expected
+        strengths.append(tuple(row))
+    return OutOfFold(probabilities, part, count, tuple(strengths))
+
+
+def wilson(right: float, images: float) -> Interval:
+    """A share and its 95 % score interval (Wilson 1927), of which both numbers may be fractions."""
+    share, room = right / images, NORMAL**2 / images
+    middle = (share + room / 2) / (1 + room)
+    half = NORMAL / (1 + room) * (share * (1 - share) / images + room / (4 * images)) ** 0.5
+    return Interval(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
+
+
+def mean_interval(intervals: Iterable[Interval]) -> Interval:
+    """The mean of independent shares, its interval by square-and-add (Zou and Donner 2008)."""
+    values = np.array(list(intervals))
+    low, high = (((values[:, 0] - values[:, side]) ** 2).sum() ** 0.5 / len(values) for side in (1, 2))
+    value = float(values[:, 0].mean())
+    return Interval(value, max(0.0, value - float(low)), min(1.0, value + float(high)))
+
+
+def inflation(parts: int, repeats: int) -> float:
+    """By how much cross-validation's variance exceeds that of as many independent images (Nadeau and Bengio 2003).
+
+    With J = parts x repeats test parts of a share 1/parts each, the corrected variance of their mean is (1/J +
+    1/(parts - 1)) s^2; where s^2 is binomial that is p (1 - p) / n times this number.
+    """
+    return parts * (1 / (parts * repeats) + 1 / (parts - 1))
+
+
+def estimate(out_of_fold: OutOfFold, labels: np.ndarray) -> Estimate:
+    """Accuracy, balanced accuracy and accuracy by class with 95 % intervals, confusions and calibration error.
+
+    An image counts by the share of repeats that have it right. Intervals are Wilson's at n / `inflation` images. Images
+    that are the only one of their class are left out of all but the confusions: no part that they are held out of has
+    their class.
+
+    Args:
+      out_of_fold: of `out_of_fold`.
+      labels: int [n], as given there.
+    """
+    labels = np.asarray(labels, np.int64)
+    repeats, _, classes = out_of_fold.probabilities.shape
+    said = out_of_fold.probabilities.argmax(axis=2)
+    right, counts = (said == labels).mean(axis=0), np.bincount(labels, minlength=classes)
+    confusions = np.zeros((classes, classes))
+    np.add.at(confusions, (np.tile(labels, repeats), said.ravel()), 1 / repeats)
+    factor = inflation(out_of_fold.parts, repeats)
+    measured = {
+        label: wilson(float(right[labels == label].sum()) / factor, counts[label] / factor)
+        for label in np.flatnonzero(counts > 1)
+    }
+    known = np.isin(labels, list(measured))
+    sure = out_of_fold.probabilities.max(axis=2)
+    return Estimate(
+        wilson(float(right[known].sum()) / factor, known.sum() / factor) if measured else None,
+        mean_interval(measured.values()) if measured else None,
+        tuple(
+            ClassEstimate(int(label), int(counts[label]), measured.get(label), _confused(confusions[label], label))
+            for label in np.flatnonzero(counts)
+        ),
+        confusions,
+        float(np.mean([
+            confidence.expected_calibration_error(*pair) for pair in zip(sure, said == labels)
+        ])),
+    )  # fmt: skip
+
+
+def _confused(row, label):
+    """(label, share) of the classes that a class is taken for, most frequent first."""
+    wrong = np.where(np.arange(len(row)) == label, 0.0, row)
+    order = np.argsort(-wrong, kind="stable")
+    return tuple((int(other), float(wrong[other] / row.sum())) for other in order if wrong[other] > 0)
