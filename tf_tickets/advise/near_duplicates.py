@@ -1,38 +1,50 @@
 """Pictures that are there twice: with the same pixels, saved again, resized, mirrored or cropped by a little.
 
 Two pictures are compared by the normalised cross-correlation of the details of their brightness (Lewis 1995, "Fast
-normalized cross-correlation"; details: a difference from a Gaussian blur), on thumbnails. Features of a network only
-name candidates: what is the same to a network is another picture of the same thing as often as the same picture.
+normalized cross-correlation"; details: a difference from a Gaussian blur), on thumbnails. All pairs are compared coarsely,
+each picture also through windows and mirrored; the best partners of each are compared finely, the window searched.
+Features of a network only name candidates: what is the same to a network is another picture of the same thing as often
+as the same picture.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import itertools
+import typing
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
 from scipy.sparse import csgraph
 
 from tf_tickets.data import thumbnailing
 
 KINDS = ("same pixels", "re-saved", "resized", "mirrored", "cropped")
-# First on coarse details of all pairs, then on fine ones of those that are left: side, deviation of the blur.
-_COARSE, _FINE = (16, 2.0), (32, 3.0)
-_CANDIDATE = 0.7
+# Side and deviation of the blur, in pixels, of the coarse comparison and of the fine one.
+_COARSE, _FINE = (12, 2.0), (32, 3.0)
+# Copies cropped by up to a tenth a side reach 0.82 in the nearest of the windows.
+_CANDIDATE = 0.75
+# Of neighbours by features.
+_NEIGHBOUR_CANDIDATE = 0.4
 _ALIKE = 0.8
-# However alike all pictures are, nobody sees a difference any more.
-_SAME = 0.995
-# Partners of a picture: of many pictures that are all alike not every pair is wanted.
-_PARTNERS = 10
-_NEIGHBOURS = 5
-_BLOCK = 2048
-_SAMPLE = 1000
-# Share of a side that may be cut off, and the steps in which it is searched.
-_MOST_CROPPED = 0.12
-_STEPS = (0.02, 0.01)
-_WINDOWS = ((0.08, 0.02), (0.02, 0.08), (0.08, 0.08))
+# However alike all pictures of a data set are, copies that were not cropped are more alike.
+_SAME = 0.98
+# From here on no window is searched: what it gained would be chance, as the least gain is.
+_UNCROPPED, _LEAST_GAIN = 0.95, 0.02
+# Of many pictures that are all alike not every pair is wanted.
+_PARTNERS = 5
+_BLOCK = 1024
+_MOST_CROPPED = 0.125
+_STEPS = (0.03, 0.015, 0.0075)
+# Root mean square of the differences of colours, in levels; the same brightness in other colours is another picture.
+_COLOURS_DIFFER = 40.0
+
+# What is cut off at the start and at the end of each axis, as shares of it.
+Axis = tuple[float, float]
+_AXES: tuple[Axis, ...] = ((0.0, 0.0), (0.08, 0.02), (0.02, 0.08), (0.08, 0.08))
+_WINDOWS = tuple(itertools.product(_AXES, repeat=2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Pair:
 
     Attributes:
       first, second: their rows, the smaller first.
-      kind: one of KINDS, for what has to be undone so that they are alike.
+      kind: one of KINDS; of copies that were changed in several ways the last of them.
       distance: 1 minus the correlation of their details, 0 of the same pixels.
     """
 
@@ -51,11 +63,20 @@ class Pair:
     distance: float
 
 
+class _Candidate(typing.NamedTuple):
+    """Two rows of which the first, mirrored or not, may be the second through a window."""
+
+    first: int
+    second: int
+    mirrored: bool
+    window: int
+
+
 def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None = None) -> list[Pair]:
     """Which pictures are near-duplicates of each other.
 
     Pictures without details, such as blank ones, are paired by the same pixels alone. Of several pictures of the same
-    pixels each is paired with the first, and the first alone with others.
+    pixels each is paired with the first, and the first alone with others; other pictures have at most a few partners.
 
     Args:
       thumbnails: uint8 [n, SIDE, SIDE, 3], of data.thumbnailing.
@@ -66,14 +87,19 @@ def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None
       The pairs, closest first.
     """
     kept, paired = _same_pixels(thumbnails, sizes)
-    grey = thumbnailing.luma(thumbnails[kept])
-    whole = _windowed(grey, (0, 0), (0, 0), _FINE)
-    least = _threshold(whole, thumbnails[kept])
-    for a, b, kind, correlation in _compared(grey, whole, None if features is None else features[kept]):
-        if correlation >= least:
-            first, second = sorted((int(kept[a]), int(kept[b])))
-            paired.append(Pair(first, second, kind or _scaling(sizes[first], sizes[second]), 1 - float(correlation)))
-    return sorted(paired, key=lambda pair: (pair.distance, pair.first, pair.second))
+    thumbnails = thumbnails[kept]
+    grey = thumbnailing.luma(thumbnails)
+    least = thumbnailing.chance_level(_windowed(grey[_sample(thumbnails)], _WINDOWS[0], _FINE), len(kept))
+    best = {}
+    for candidate in _candidates(grey, None if features is None else features[kept]):
+        correlation, cropped = _compared(candidate, grey, thumbnails)
+        if correlation >= (max(least, _ALIKE) if cropped else min(max(least, _ALIKE), _SAME)):
+            rows = sorted((int(kept[candidate.first]), int(kept[candidate.second])))
+            resized = tuple(sizes[rows[0]]) != tuple(sizes[rows[1]])
+            kind = KINDS[3 if candidate.mirrored else 4 if cropped else 2 if resized else 1]
+            pair = Pair(*rows, kind, max(1 - correlation, 0.0))
+            best[tuple(rows)] = min(pair, best.get(tuple(rows), pair), key=_order)
+    return sorted([*paired, *best.values()], key=_order)
 
 
 def groups(paired: list[Pair]) -> list[list[int]]:
@@ -82,9 +108,15 @@ def groups(paired: list[Pair]) -> list[list[int]]:
     place = {row: index for index, row in enumerate(rows)}
     ends = [(place[pair.first], place[pair.second]) for pair in paired]
     joined = sparse.coo_matrix((np.ones(len(ends)), tuple(np.reshape(ends, (-1, 2)).T)), (len(rows), len(rows)))
-    count, label = csgraph.connected_components(joined, directed=False)
-    members = [[rows[index] for index in np.flatnonzero(label == number)] for number in range(count)]
-    return sorted(members, key=lambda group: (-len(group), group))
+    _, label = csgraph.connected_components(joined, directed=False)
+    members = collections.defaultdict(list)
+    for row, number in zip(rows, label):
+        members[number].append(row)
+    return sorted(members.values(), key=lambda group: (-len(group), group))
+
+
+def _order(pair):
+    return pair.distance, pair.first, pair.second, pair.kind
 
 
 def _same_pixels(thumbnails, sizes):
@@ -93,115 +125,112 @@ def _same_pixels(thumbnails, sizes):
     for row, (picture, size) in enumerate(zip(thumbnails, sizes)):
         earlier = first.setdefault((tuple(map(int, size)), hashlib.sha256(picture.tobytes()).digest()), row)
         if earlier != row:
-            repeats.append(Pair(earlier, row, "same pixels", 0.0))
+            repeats.append(Pair(earlier, row, KINDS[0], 0.0))
     return np.array(sorted(first.values()), int), repeats
 
 
-def _windowed(grey, vertical, horizontal, scale):
+def _sample(thumbnails):
+    """Rows by the hashes of pictures, so that their order decides nothing; as many as tell how alike pictures are."""
+    order = sorted(range(len(thumbnails)), key=lambda row: hashlib.sha256(thumbnails[row].tobytes()).digest())
+    return order[: thumbnailing.SAMPLE]
+
+
+def _windowed(grey, window, scale):
+    """The details of pictures, float32 [..., SIDE, SIDE], in a window: float32 [..., side * side]."""
     side, deviation = scale
-    rows, columns = (thumbnailing.window(*axis, side) for axis in (vertical, horizontal))
+    rows, columns = (thumbnailing.window(*axis, side) for axis in window)
     return thumbnailing.details(rows @ grey @ columns.T, deviation)
 
 
-def _threshold(whole, thumbnails):
-    """The correlation that fewer than half a pair of unlike pictures reaches by chance.
-
-    Of the correlations of all pairs (of the `_SAMPLE` pictures whose hashes are first), after Fisher's transformation,
-    the median and the ninth decile tell a normal distribution; tails are longer, twice as long on photographs.
-    """
-    if len(whole) < 3:
-        return _ALIKE
-    chosen = sorted(range(len(whole)), key=lambda row: hashlib.sha256(thumbnails[row].tobytes()).digest())[:_SAMPLE]
-    correlations = (whole[chosen] @ whole[chosen].T)[np.triu_indices(len(chosen), 1)]
-    middle, high = np.quantile(np.arctanh(np.clip(correlations, -0.9999, 0.9999)), (0.5, 0.9))
-    deviations = stats.norm.isf(0.5 / (len(whole) * (len(whole) - 1) / 2 + 1))
-    reached = np.tanh(middle + 2 * deviations * (high - middle) / stats.norm.ppf(0.9))
-    return float(np.clip(reached, _ALIKE, _SAME))
-
-
-def _compared(grey, whole, features):
-    """(row, row, kind or None, correlation) of candidates."""
-    best = {}
-
-    def put(a, b, kind, correlation):
-        key = (min(a, b), max(a, b))
-        if correlation > best.get(key, (0, None))[0]:
-            best[key] = correlation, kind
-
-    mirrored = _windowed(grey[:, :, ::-1], (0, 0), (0, 0), _FINE)
-    coarse = _windowed(grey, (0, 0), (0, 0), _COARSE)
-    straight = _near(coarse, coarse) | _neighbours(features)
-    for a, b in straight:
-        put(a, b, None, float(whole[a] @ whole[b]))
-    for a, b in _near(_windowed(grey[:, :, ::-1], (0, 0), (0, 0), _COARSE), coarse):
-        put(a, b, "mirrored", float(mirrored[a] @ whole[b]))
-    cropped = straight | {(b, a) for a, b in straight}
-    for vertical, horizontal in itertools.product(((0, 0), *_WINDOWS), repeat=2):
-        if any((*vertical, *horizontal)):
-            cropped |= _near(_windowed(grey, vertical, horizontal, _COARSE), coarse)
-    for a, b in cropped:
-        if best.get((min(a, b), max(a, b)), (0, None))[0] < _SAME:
-            # What an uncropped copy gains by a search of windows is chance.
-            put(a, b, "cropped", _aligned(grey[a], whole[b]) - 0.01)
-    return [(a, b, kind, correlation) for (a, b), (correlation, kind) in sorted(best.items())]
+def _candidates(grey, features):
+    """The _Candidates of each picture: its best partners, whole and through windows, as they are and mirrored."""
+    target = _windowed(grey, _WINDOWS[0], _COARSE)
+    chosen = []
+    for mirrored in (False, True):
+        sides = grey[:, :, ::-1] if mirrored else grey
+        near = [_near(_windowed(sides, window, _COARSE), target, number) for number, window in enumerate(_WINDOWS)]
+        near = _best(np.concatenate(near, axis=1))
+        chosen += [_Candidate(int(a), int(b), mirrored, int(window)) for a, b, _, window in near.T]
+    compared = {(candidate.first, candidate.second) for candidate in chosen}
+    for a, b in sorted(_neighbours(features) - compared) if features is not None else ():
+        for first, second in ((a, b), (b, a)):
+            if target[first] @ target[second] >= _NEIGHBOUR_CANDIDATE:
+                chosen.append(_Candidate(first, second, False, 0))
+    return chosen
 
 
-def _near(windowed, coarse):
-    """{(row, row)} of the first and the second whose product reaches `_CANDIDATE`, a picture's best partners alone."""
-    near = set()
+def _near(windowed, target, number):
+    """Pairs whose product reaches `_CANDIDATE`: float64 [4, pairs], rows, correlation and the window's number."""
+    parts = [np.zeros((4, 0))]
     for start in range(0, len(windowed), _BLOCK):
-        product = windowed[start : start + _BLOCK] @ coarse.T
-        rows, columns = np.nonzero(product >= _CANDIDATE)
-        order = np.lexsort((columns, -product[rows, columns], rows))
-        rows, columns = rows[order], columns[order]
-        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-        near |= {(int(a) + start, int(b)) for a, b in zip(rows[rank <= _PARTNERS], columns[rank <= _PARTNERS])}
-    return {(a, b) for a, b in near if a != b}
+        product = windowed[start : start + _BLOCK] @ target.T
+        product[np.arange(len(product)), np.arange(start, start + len(product))] = -1
+        rows = np.flatnonzero(product.max(axis=1) >= _CANDIDATE)
+        product = product[rows]
+        places, columns = np.nonzero(product >= _CANDIDATE)
+        values = product[places, columns]
+        parts.append(_best(np.stack([rows[places] + start, columns, values, np.full(len(values), number)])))
+    return np.concatenate(parts, axis=1)
+
+
+def _best(near):
+    """Of each pair the best window, of each picture the best partners."""
+    first, second, correlation, _ = near
+    near = near[:, np.lexsort((-correlation, second, first))]
+    near = near[:, np.any(np.diff(near[:2], axis=1, prepend=-1), axis=0)]
+    near = near[:, np.lexsort((near[1], -near[2], near[0]))]
+    return near[:, np.arange(near.shape[1]) - np.searchsorted(near[0], near[0]) < _PARTNERS]
 
 
 def _neighbours(features):
-    """{(row, row)} of each picture and those of nearest features, by cosine."""
-    if features is None or len(features) < 2:
-        return set()
+    """{(row, row)} of each picture and those of nearest features, by cosine, the smaller row first."""
     centred = (features - features.mean(axis=0)).astype(np.float32)
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    near, most = set(), min(_NEIGHBOURS, len(unit) - 1)
-    for start in range(0, len(unit), _BLOCK):
+    near, most = set(), min(_PARTNERS, len(unit) - 1)
+    for start in range(0, len(unit) if most > 0 else 0, _BLOCK):
         product = unit[start : start + _BLOCK] @ unit.T
         product[np.arange(len(product)), np.arange(start, start + len(product))] = -2
         columns = np.argpartition(-product, most - 1, axis=1)[:, :most]
-        near |= {(start + row, int(column)) for row, chosen in enumerate(columns) for column in chosen}
+        near |= {tuple(sorted((start + row, int(column)))) for row, best in enumerate(columns) for column in best}
     return near
 
 
-def _aligned(grey, target):
-    """The best correlation of a picture's windows, float32 [SIDE, SIDE], with another's details, one axis at a time."""
+def _compared(candidate, grey, thumbnails):
+    """(correlation of fine details, whether a window was needed for it); (0, False) where colours differ."""
+    turn = slice(None, None, -1 if candidate.mirrored else 1)
+    picture, target = grey[candidate.first][:, turn], _windowed(grey[candidate.second], _WINDOWS[0], _FINE)
+    window = _WINDOWS[0]
+    correlation, cropped = float(_windowed(picture, window, _FINE) @ target), False
+    if correlation < _UNCROPPED:
+        aligned, best_window = _aligned(picture, target, _WINDOWS[candidate.window])
+        if aligned - correlation > _LEAST_GAIN:
+            correlation, cropped, window = aligned, True, best_window
+    colours = thumbnails[[candidate.first, candidate.second]].astype(np.float32).transpose(0, 3, 1, 2)
+    rows, columns = (thumbnailing.window(*axis, 8) for axis in window)
+    whole = thumbnailing.window(0.0, 0.0, 8)
+    difference = rows @ colours[0][:, :, turn] @ columns.T - whole @ colours[1] @ whole.T
+    alike = np.sqrt(np.mean(np.square(difference))) <= _COLOURS_DIFFER
+    return (correlation, cropped) if alike else (0.0, False)
+
+
+def _aligned(picture, target, window):
+    """The best correlation of a picture's windows, float32 [SIDE, SIDE], with details, and the window: by axis in turn."""
     side, deviation = _FINE
-    axes, best = [(0.0, 0.0), (0.0, 0.0)], -1.0
-    for turn in range(4):
-        step = _STEPS[turn > 1]
-        for axis in range(2):
-            centre = axes[axis]
-            shares = _shares(centre, step) if turn > 1 else _shares(None, step)
-            fixed = thumbnailing.window(*axes[1 - axis], side)
-            halves = fixed @ grey if axis else grey @ fixed.T
+    axes, best = list(window), -1.0
+    for step in _STEPS:
+        for axis in (0, 1):
+            across = thumbnailing.window(*axes[1 - axis], side)
+            halves = across @ picture if axis else picture @ across.T
+            shares = _around(axes[axis], step)
             moved = np.stack([thumbnailing.window(*share, side) for share in shares])
             tried = halves @ moved.transpose(0, 2, 1) if axis else moved @ halves
             correlations = thumbnailing.details(tried, deviation) @ target
             place = int(np.argmax(correlations))
             if correlations[place] > best:
                 best, axes[axis] = float(correlations[place]), shares[place]
-    return best
+    return best, tuple(axes)
 
 
-def _shares(centre, step):
-    if centre is None:
-        grid = np.round(np.arange(0, _MOST_CROPPED + step / 2, step), 4)
-        return list(itertools.product(map(float, grid), repeat=2))
-    around = [[round(max(end + move * step, 0), 4) for move in (-1, 0, 1)] for end in centre]
-    return list(itertools.product(*around))
-
-
-def _scaling(first, second):
-    """What has been done where nothing but the number of pixels can differ."""
-    return "re-saved" if tuple(first) == tuple(second) else "resized"
+def _around(axis, step):
+    ends = [[min(max(end + move * step, 0.0), _MOST_CROPPED) for move in (-1, 0, 1)] for end in axis]
+    return list(itertools.product(*ends))
