@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from tf_tickets import confidence
 from tf_tickets.advise import held_out
+from tf_tickets.analysis import linear_probe
 from tf_tickets.lazy_modules import np
 
 PARTS, REPEATS = 10, 5
@@ -23,13 +24,13 @@ class OutOfFold:
       probabilities: float64 [repeats, n, classes]; a class without an image in a training part has 0.
       part: int64 [repeats, n], the part in which an image was held out.
       parts: how many.
-      strengths: the inverse penalty of each fit, [repeats][parts].
+      strengths: float64 [repeats, n], the inverse penalty of the probe that predicts an image.
     """
 
     probabilities: np.ndarray
     part: np.ndarray
     parts: int
-    strengths: tuple[tuple[float, ...], ...]
+    strengths: np.ndarray
 
 
 class Interval(typing.NamedTuple):
@@ -64,7 +65,8 @@ class Estimate:
     Attributes:
       accuracy, balanced_accuracy: None where no class has two images.
       classes: of each class that has images, in the order of labels.
-      confusions: float64 [classes, classes], images of the row's class that are taken for the column's, mean of repeats.
+      confusions: float64 [classes, classes], images of the row's class that are taken for the column's, a mean
+        over repeats.
       calibration_error: expected calibration error, a share; mean of repeats.
     """
 
@@ -98,20 +100,16 @@ def out_of_fold(
       StopRequested: `stop()` said so.
     """
     images, order = held_out.images_of(features, labels, ids)
-    count, classes = min(PARTS, len(order)), int(images.labels.max()) + 1
-    probabilities = np.zeros((REPEATS, len(order), classes))
-    part, strengths = np.zeros((REPEATS, len(order)), np.int64), []
-    for repeat in range(REPEATS):
-        inside = held_out.parts(images, count, "folds", seed, repeat)
-        part[repeat, order], row = inside, []
-        for index in range(count):
-            train, held = images.rows(inside != index), inside == index
-            row.append(held_out.chosen_strength(train, stop, seed, repeat, index))
-            held_out.heed(stop)
-            (expected,) = held_out.predictions(train, images.features[held], row[-1:], classes)
-            probabilities[repeat, order[held]] = expected
-        strengths.append(tuple(row))
-    return OutOfFold(probabilities, part, count, tuple(strengths))
+    count = min(PARTS, len(order))
+    repeats = held_out.repeats(images, REPEATS)
+    part = np.stack([held_out.parts(images, count, "folds", seed, repeat) for repeat in range(repeats)])
+    tried = np.stack(
+        [held_out.cross_predictions(images, row, stop, seed, repeat) for repeat, row in enumerate(part)], axis=1
+    )
+    kept, place = held_out.chosen(tried, images.labels, part)
+    strengths = np.array(linear_probe.STRENGTHS_OF_FOLDS)[place]
+    back = np.argsort(order)
+    return OutOfFold(kept[:, back].astype(np.float64), part[:, back], count, strengths[:, back])
 
 
 def wilson(right: float, images: float) -> Interval:
@@ -130,21 +128,12 @@ def mean_interval(intervals: Iterable[Interval]) -> Interval:
     return Interval(value, max(0.0, value - float(low)), min(1.0, value + float(high)))
 
 
-def inflation(parts: int, repeats: int) -> float:
-    """By how much cross-validation's variance exceeds that of as many independent images (Nadeau and Bengio 2003).
-
-    With J = parts x repeats test parts of a share 1/parts each, the corrected variance of their mean is (1/J +
-    1/(parts - 1)) s^2; where s^2 is binomial that is p (1 - p) / n times this number.
-    """
-    return parts * (1 / (parts * repeats) + 1 / (parts - 1))
-
-
 def estimate(out_of_fold: OutOfFold, labels: np.ndarray) -> Estimate:
     """Accuracy, balanced accuracy and accuracy by class with 95 % intervals, confusions and calibration error.
 
-    An image counts by the share of repeats that have it right. Intervals are Wilson's at n / `inflation` images. Images
-    that are the only one of their class are left out of all but the confusions: no part that they are held out of has
-    their class.
+    An image counts by the share of repeats that have it right. Intervals are Wilson's for fewer images: n over
+    `held_out.inflation`. Images that are the only one of their class are left out of accuracies: the probes that
+    predict them do not know it.
 
     Args:
       out_of_fold: of `out_of_fold`.
@@ -156,15 +145,15 @@ def estimate(out_of_fold: OutOfFold, labels: np.ndarray) -> Estimate:
     right, counts = (said == labels).mean(axis=0), np.bincount(labels, minlength=classes)
     confusions = np.zeros((classes, classes))
     np.add.at(confusions, (np.tile(labels, repeats), said.ravel()), 1 / repeats)
-    factor = inflation(out_of_fold.parts, repeats)
+    factor = held_out.inflation(out_of_fold.parts, repeats)
     measured = {
-        label: wilson(float(right[labels == label].sum()) / factor, counts[label] / factor)
+        label: wilson(float(right[labels == label].sum()) / factor, float(counts[label]) / factor)
         for label in np.flatnonzero(counts > 1)
     }
     known = np.isin(labels, list(measured))
     sure = out_of_fold.probabilities.max(axis=2)
     return Estimate(
-        wilson(float(right[known].sum()) / factor, known.sum() / factor) if measured else None,
+        wilson(float(right[known].sum()) / factor, float(known.sum()) / factor) if measured else None,
         mean_interval(measured.values()) if measured else None,
         tuple(
             ClassEstimate(int(label), int(counts[label]), measured.get(label), _confused(confusions[label], label))

@@ -14,8 +14,12 @@ from tf_tickets.analysis import linear_probe
 from tf_tickets.errors import StopRequested
 from tf_tickets.lazy_modules import np
 
-# Parts of the images on which a penalty is chosen.
-INNER_PARTS = 3
+# Probes are fitted to no more images than these: more cost minutes and change little.
+MOST_IMAGES = 5000
+# Images x features x classes up to which cross-validation is repeated: what is large is known well from once.
+_WORK = 3e7
+# Of probabilities where penalties are compared, so that one image does not decide.
+_LEAST = 1e-4
 
 
 class Images(typing.NamedTuple):
@@ -74,23 +78,50 @@ def parts(images: Images, count: int, *names: str | int) -> np.ndarray:
     return result
 
 
-def predictions(train: Images, features: np.ndarray, strengths: Iterable[float], classes: int) -> np.ndarray:
-    """Probabilities of probes that are fitted to some images, one for each inverse penalty.
+def repeats(images: Images, most: int) -> int:
+    """How often cross-validation of so many images is repeated: `most`, or fewer where it would take minutes."""
+    work = len(images.labels) * min(images.features.shape) * (int(images.labels.max()) + 1)
+    return max(1, min(most, int(_WORK / work)))
+
+
+def inflation(count: int, repeats: int) -> float:
+    """By how much cross-validation's variance exceeds that of as many independent images (Nadeau and Bengio 2003).
+
+    Of count x repeats test parts, each a share 1/count of the images, the corrected variance of their mean is
+    (1 / (count repeats) + 1 / (count - 1)) s^2; where s^2 is binomial that is p (1 - p) / n times this number.
+
+    Args:
+      count: parts of the images.
+      repeats: how often they are drawn.
+    """
+    return count * (1 / (count * repeats) + 1 / (count - 1))
+
+
+def places(images: Images, *names: str | int) -> np.ndarray:
+    """The place of each image among those of its class, from 0, in the order that `names` draw: int64 [n]."""
+    draws, result = seeds.spread(seeds.fold("advise", *names), images.keys), np.zeros(len(images.keys), np.int64)
+    for label in np.unique(images.labels):
+        rows = np.flatnonzero(images.labels == label)
+        result[rows[np.argsort(draws[rows])]] = np.arange(len(rows))
+    return result
+
+
+def predictions(train: Images, features: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities of probes that are fitted to some images, one for each of `linear_probe.STRENGTHS_OF_FOLDS`.
 
     Where there are more features than images both are turned into the space that the images span, which changes neither
     distances nor the penalty, and so no solution.
 
     Args:
-      train: what they are fitted to; of one class alone, that class is sure.
+      train: what they are fitted to; where it is of one class, that class is sure.
       features: float64 [m, d] of the images predicted.
-      strengths: inverse penalties.
       classes: of the columns; a class without an image in `train` has zeros.
 
     Returns:
-      float64 [strengths, m, classes].
+      float32 [penalties, m, classes].
     """
-    strengths = tuple(strengths)
-    result = np.zeros((len(strengths), len(features), classes))
+    strengths = linear_probe.STRENGTHS_OF_FOLDS
+    result = np.zeros((len(strengths), len(features), classes), np.float32)
     there = np.unique(train.labels)
     if len(there) < 2:
         result[:, :, there] = 1.0
@@ -101,34 +132,69 @@ def predictions(train: Images, features: np.ndarray, strengths: Iterable[float],
         basis, turned = np.linalg.qr(inside.T)
         inside, outside = turned.T, outside @ basis
     for place, strength in enumerate(strengths):
-        fitted = linear_probe.classifier(strength, inside, train.labels)
-        result[place][:, there] = fitted.predict_proba(outside)
+        result[place][:, there] = linear_probe.classifier(strength, inside, train.labels).predict_proba(outside)
     return result
 
 
-def chosen_strength(train: Images, stop: Callable[[], bool], *names: str | int) -> float:
-    """The inverse penalty by which most of the images are predicted without having been fitted to; of equals the least.
+def cross_predictions(
+    images: Images, part: np.ndarray, stop: Callable[[], bool], *names: str | int, per_class: int | None = None
+) -> np.ndarray:
+    """Probabilities of all images by probes that were fitted to the other parts.
 
     Args:
-      train: the images, in `INNER_PARTS` parts.
-      stop: asked before each fit.
-      names: of the draw of the parts.
+      images: all there are.
+      part: int64 [n], the part in which each is.
+      stop: asked before each part.
+      names: of the draw of the images that a probe is fitted to, where those are not all of the other parts.
+      per_class: how many of a class it is fitted to at most.
+
+    Returns:
+      float32 [penalties, n, classes].
 
     Raises:
       StopRequested: `stop()` said so.
     """
-    part, tried = parts(train, INNER_PARTS, "penalty", *names), linear_probe.STRENGTHS_OF_FOLDS
-    right = np.zeros(len(tried))
-    for index in range(INNER_PARTS):
-        heed(stop)
-        held = train.rows(part == index)
-        if len(held.labels):
-            expected = predictions(train.rows(part != index), held.features, tried, int(train.labels.max()) + 1)
-            right += (expected.argmax(axis=2) == held.labels).sum(axis=1)
-    return tried[int(np.argmax(right))]
+    classes = int(images.labels.max()) + 1
+    result = np.zeros((len(linear_probe.STRENGTHS_OF_FOLDS), len(part), classes), np.float32)
+    with _one_thread():
+        for index in range(part.max() + 1):
+            if stop():
+                raise StopRequested("stopped on request; run again to continue")
+            train, held = images.rows(part != index), part == index
+            place = places(train, "sizes", *names, index)
+            share = place / np.bincount(train.labels)[train.labels]
+            some = np.argsort(share, kind="stable")[:MOST_IMAGES]
+            train = train.rows(np.sort(some[place[some] < (per_class or len(place))]))
+            result[:, held] = predictions(train, images.features[held], classes)
+    return result
 
 
-def heed(stop: Callable[[], bool]) -> None:
-    """StopRequested where `stop()` says so."""
-    if stop():
-        raise StopRequested("stopped on request; run again to continue")
+def _one_thread():
+    """Several threads of small matrices wait for each other, and their sums depend on how many there are."""
+    import sklearn.linear_model  # noqa: F401  limits reach libraries that are loaded
+    import threadpoolctl
+
+    return threadpoolctl.threadpool_limits(1)
+
+
+def chosen(probabilities: np.ndarray, labels: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The probabilities of the penalty under which the images of other parts are likeliest; of equals the strongest.
+
+    What an image is predicted with so never depends on its own part. Likelihood tells penalties apart that have equally
+    many images right, so that luck does not choose among them.
+
+    Args:
+      probabilities: float [penalties, repeats, n, classes], the strongest penalty first, of `cross_predictions`.
+      labels: int [n].
+      part: int64 [repeats, n], the part in which each image was held out.
+
+    Returns:
+      (float [repeats, n, classes], int64 [repeats, n]): the probabilities, and the places of the penalties.
+    """
+    own = probabilities[:, :, np.arange(len(labels)), labels]
+    by_image = np.log(np.maximum(own, _LEAST), dtype=np.float64).sum(axis=1)
+    place = np.zeros(part.shape, np.int64)
+    for repeat, of_image in enumerate(part):
+        inside = np.stack([np.bincount(of_image, row, of_image.max() + 1) for row in by_image])
+        place[repeat] = np.argmax(by_image.sum(axis=1)[:, None] - inside, axis=0)[of_image]
+    return np.take_along_axis(probabilities, place[None, :, :, None], axis=0)[0], place

@@ -10,11 +10,15 @@ from tf_tickets import seeds
 from tf_tickets.advise import held_out
 from tf_tickets.lazy_modules import np
 
+# Images of a class that probes are fitted to, beside all that there are; a number near those adds nothing.
 SIZES = (5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 750, 1000)
+_NEAR = 0.85
 PARTS, REPEATS, RESAMPLES = 5, 4, 1000
-# Exponents that are tried, and by how often as many images a curve is followed at most.
-EXPONENTS = tuple(round(0.05 * step, 2) for step in range(2, 31))
-FURTHEST = 4.0
+# Exponents of the power law; a few points cannot tell them apart, so that each is given its likelihood.
+EXPONENTS = tuple(round(0.05 * step, 2) for step in range(6, 25))
+# A curve says nothing from fewer points, of more images than so many times those that there are, nor where the interval
+# of the gain is wider.
+FEWEST_POINTS, FURTHEST, WIDEST = 3, 4.0, 0.2
 
 
 class Point(typing.NamedTuple):
@@ -27,7 +31,7 @@ class Point(typing.NamedTuple):
 
 
 class Gain(typing.NamedTuple):
-    """What more images per class would add to the accuracy, in [0, 1], and its 95 % interval."""
+    """What `extra` more images of each class would add to the accuracy, as a share, and its 95 % interval."""
 
     extra: int
     gain: float
@@ -37,12 +41,12 @@ class Gain(typing.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """A power law, accuracy = a - b n^-c, of the images per class n.
+    """Accuracy = a - b n^-c, n the images per class.
 
     Attributes:
-      points: what was measured.
-      per_class: the images of a class, in the mean, that there are.
-      fits: float64 [resamples, 3], (a, b, c) fitted to what was measured, first, then to each resample.
+      points: what was measured, ascending; `per_class` is the mean over the classes.
+      per_class: the mean of the images that there are.
+      fits: float64 [resamples, 3], the a, b and c that what was measured allows, equally probable.
     """
 
     points: tuple[Point, ...]
@@ -51,20 +55,23 @@ class Curve:
 
     def predicted(self, per_class: float) -> Point | None:
         """The accuracy at so many images per class; None where the curve says nothing of it."""
-        if not self._known(per_class):
+        if not self._reaches(per_class):
             return None
-        values = _law(self.fits, per_class)
-        return Point(per_class, float(values[0]), *map(float, np.quantile(values[1:], (0.025, 0.975))))
+        return Point(per_class, *_middle(self._at(per_class)))
 
     def more(self, extra: int) -> Gain | None:
-        """What so many images more of each class would bring; None where the curve says nothing of it."""
-        if not self._known(self.per_class + extra):
+        """What so many more images of each class would bring; None where the curve says nothing yet."""
+        if not self._reaches(self.per_class + extra):
             return None
-        values = _law(self.fits, self.per_class + extra) - _law(self.fits, self.per_class)
-        return Gain(extra, float(values[0]), *map(float, np.quantile(values[1:], (0.025, 0.975))))
+        gain = Gain(extra, *_middle(self._at(self.per_class + extra) - self._at(self.per_class)))
+        return gain if gain.high - gain.low <= WIDEST else None
 
-    def _known(self, per_class):
-        return len(self.points) > 2 and per_class <= FURTHEST * self.per_class
+    def _reaches(self, per_class):
+        return len(self.points) >= FEWEST_POINTS and per_class <= FURTHEST * self.per_class
+
+    def _at(self, per_class):
+        a, b, c = self.fits.T
+        return a - b * per_class**-c
 
 
 def learning_curve(
@@ -74,14 +81,17 @@ def learning_curve(
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Curve:
-    """Fits probes to growing numbers of images of each class and predicts the images of parts that none of them saw.
+    """Fits probes to growing numbers of images of each class, and predicts parts of the images that none of them saw.
+
+    The images of a part are predicted by all sizes, and those fitted to fewer are among those fitted to more, so that
+    differences between sizes are known better than accuracies are (docs/science.md, What advise computes).
 
     Args:
       features: float [n, d].
       labels: int [n] from 0, of at least two classes.
-      ids: n different ids.
+      ids: n different ids; they decide all draws, not the order of rows.
       seed: of the draws.
-      stop: asked before each fit.
+      stop: asked before each part.
 
     Raises:
       ValueError: arrays that do not fit.
@@ -89,69 +99,77 @@ def learning_curve(
     """
     images, _ = held_out.images_of(features, labels, ids)
     counts = np.bincount(images.labels)
-    per_class = float(counts[counts > 0].mean())
-    sizes = _sizes(counts)
-    right = np.zeros((REPEATS, len(sizes), len(images.labels)))
-    for repeat in range(REPEATS):
-        part = held_out.parts(images, PARTS, "curve", seed, repeat)
-        for index in range(PARTS):
-            train, held = images.rows(part != index), part == index
-            place = _places(train, seed, repeat, index)
-            for at, size in enumerate(sizes):
-                some = train.rows(place < size)
-                strength = held_out.chosen_strength(some, stop, "curve", seed, repeat, index, size)
-                (expected,) = held_out.predictions(some, images.features[held], [strength], len(counts))
-                right[repeat, at, held] = expected.argmax(axis=1) == images.labels[held]
-    return _curve(right, sizes, per_class, seed)
+    sizes = _sizes(counts[counts > 0])
+    repeats, count = held_out.repeats(images, REPEATS), min(PARTS, len(images.labels))
+    part = np.stack([held_out.parts(images, count, "curve", seed, repeat) for repeat in range(repeats)])
+    right = np.stack([_right(images, part, size, seed, stop) for size in sizes.values()], axis=1)
+    accuracies = _resampled(right, seed)
+    low, high = np.quantile(accuracies, (0.025, 0.975), axis=0)
+    points = tuple(Point(*map(float, row)) for row in zip(sizes, right.mean(axis=(0, 2)), low, high))
+    fits = _fits(np.array(list(sizes)), accuracies, seeds.uniform(seeds.fold("advise", "exponents", seed), RESAMPLES))
+    return Curve(points, float(counts[counts > 0].mean()), fits)
 
 
 def _sizes(counts):
-    """Numbers of images per class, up to those that are left of the smaller classes where a part is held out."""
-    most = int(np.median(counts[counts > 0]) * (PARTS - 1) // PARTS)
-    return [size for size in SIZES if size < 0.85 * most] + ([most] if most else [])
+    """Mean images per class -> how many a class has at most, None for all that are left where a part is held out."""
+    left = counts * (PARTS - 1) / PARTS
+    everything = min(float(left.mean()), held_out.MOST_IMAGES / len(counts))
+    means = {float(np.minimum(left, size).mean()): size for size in SIZES}
+    return {mean: size for mean, size in means.items() if mean < _NEAR * everything} | {everything: None}
 
 
-def _places(train, *names):
-    """The place of each image among those of its class, in a drawn order."""
-    draws, result = seeds.spread(seeds.fold("advise", "sizes", *names), train.keys), np.zeros(len(train.keys), int)
-    for label in np.unique(train.labels):
-        rows = np.flatnonzero(train.labels == label)
-        result[rows[np.argsort(draws[rows])]] = np.arange(len(rows))
-    return result
+def _right(images, part, size, seed, stop):
+    """Whether each image is recognised by probes of at most so many images of a class, boolean [repeats, n]."""
+    tried = [
+        held_out.cross_predictions(images, row, stop, "curve", seed, repeat, per_class=size)
+        for repeat, row in enumerate(part)
+    ]
+    return held_out.chosen(np.stack(tried, axis=1), images.labels, part)[0].argmax(axis=2) == images.labels
 
 
-def _curve(right, sizes, per_class, seed):
+def _resampled(right, seed):
+    """Accuracies [resamples, sizes] of repeats and images that are drawn again, from right [repeats, sizes, n].
+
+    As many fewer images are drawn as the variance of repeated cross-validation exceeds theirs.
+    """
     repeats, _, images = right.shape
-    draws = np.random.default_rng(seeds.fold("advise", "bootstrap", seed))
-    accuracies = [right.mean(axis=(0, 2))]
-    for _ in range(RESAMPLES):
-        some = right[draws.integers(repeats, size=repeats)].mean(axis=0)
-        accuracies.append(some[:, draws.integers(images, size=images)].mean(axis=1))
-    accuracies = np.array(accuracies)
-    low, high = np.quantile(accuracies[1:], (0.025, 0.975), axis=0)
-    points = tuple(Point(*map(float, row)) for row in zip(sizes, accuracies[0], low, high))
-    return Curve(points, per_class, _fitted(np.array(sizes, float), accuracies))
+    count = max(2, round(images / held_out.inflation(min(PARTS, images), repeats)))
+    key = seeds.fold("advise", "resamples", seed)
+    draws = seeds.uniform(key, RESAMPLES * (repeats + count)).reshape(RESAMPLES, -1)
+    result = []
+    for of_repeats, of_images in zip(draws[:, :repeats], draws[:, repeats:]):
+        mean = right[(of_repeats * repeats).astype(int)].mean(axis=0)
+        result.append(mean[:, (of_images * images).astype(int)].mean(axis=1))
+    return np.array(result)
 
 
-def _law(fits, per_class):
-    a, b, c = fits.T
-    return a - b * per_class**-c
+def _fits(sizes, accuracies, draws):
+    """(a, b, c) of each row of accuracies [rows, sizes]: generalised least squares, weighted by their covariance.
+
+    Of each exponent a is at most 1 and b at least 0; `draws`, in [0, 1), choose among the exponents by likelihood.
+    """
+    weights = np.linalg.inv(np.cov(accuracies.T).reshape(len(sizes), -1) + 1e-6 * np.eye(len(sizes)))
+    tried = np.array([_bounded(sizes**-exponent, accuracies, weights) for exponent in EXPONENTS])
+    loss = tried[:, :, 2]
+    likelihood = np.cumsum(np.exp((loss.min(axis=0) - loss) / 2), axis=0)
+    chosen = (likelihood < draws * likelihood[-1]).sum(axis=0)
+    rows = np.arange(len(accuracies))
+    return np.column_stack([tried[chosen, rows, :2], np.array(EXPONENTS)[chosen]])
 
 
-def _fitted(sizes, accuracies):
-    """(a, b, c) of each row of accuracies [rows, sizes]: least squares, a at most 1, b at least 0, c of `EXPONENTS`."""
-    best, fits = np.full(len(accuracies), np.inf), np.zeros((len(accuracies), 3))
-    for exponent in EXPONENTS:
-        shape = sizes**-exponent
-        spread = shape - shape.mean()
-        slope = -(accuracies - accuracies.mean(axis=1, keepdims=True)) @ spread / max(float(spread @ spread), 1e-12)
-        b = np.maximum(slope, 0.0)
-        a = accuracies.mean(axis=1) + b * shape.mean()
-        bound = a > 1.0
-        b = np.where(bound, (1.0 - accuracies) @ shape / (shape @ shape), b)
-        a = np.where(bound, 1.0, a)
-        loss = ((accuracies - a[:, None] + b[:, None] * shape) ** 2).sum(axis=1)
-        better = loss < best
-        best[better] = loss[better]
-        fits[better] = np.stack([a, b, np.full(len(a), exponent)], axis=1)[better]
-    return fits
+def _bounded(shape, accuracies, weights):
+    """(a, b, loss) [rows, 3] of accuracies = a - b x shape, a <= 1, b >= 0; shape [sizes] descends."""
+    one = np.ones_like(shape)
+    design = np.stack([one, -shape])
+    a, b = np.linalg.pinv(design @ weights @ design.T) @ design @ weights @ accuracies.T
+    at_one = np.maximum((1 - accuracies) @ weights @ shape / (shape @ weights @ shape), 0)
+    flat = np.minimum(accuracies @ weights @ one / (one @ weights @ one), 1)
+    a, b = np.where(a > 1, 1.0, a), np.where(a > 1, at_one, b)
+    a, b = np.where(b < 0, flat, a), np.maximum(b, 0)
+    rest = accuracies - a[:, None] + b[:, None] * shape
+    return np.stack([a, b, np.einsum("ri,ij,rj->r", rest, weights, rest)], axis=1)
+
+
+def _middle(values):
+    """Median and 95 % interval."""
+    return tuple(map(float, np.quantile(values, (0.5, 0.025, 0.975))))
