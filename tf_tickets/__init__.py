@@ -36,7 +36,18 @@ _LAZY = {
     "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),
     **{
         room: (f"tf_tickets.{room}", None)
-        for room in ("augment", "data", "errors", "export", "models", "plugins", "pruning", "registry", "report")
+        for room in (
+            "advise",
+            "augment",
+            "data",
+            "errors",
+            "export",
+            "models",
+            "plugins",
+            "pruning",
+            "registry",
+            "report",
+        )
     },
 }
 

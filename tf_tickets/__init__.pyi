@@ -9,6 +9,7 @@ from tf_tickets.experiments.pretrain import pretrain as pretrain
 from tf_tickets.export import Ticket as Ticket
 from tf_tickets.library import Report as Report
 from tf_tickets.library import Run as Run
+from tf_tickets.library import advise as advise
 from tf_tickets.library import evaluate as evaluate
 from tf_tickets.library import export as export
 from tf_tickets.library import imp as imp

@@ -21,6 +21,7 @@ if typing.TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
+    from tf_tickets.advise.command import Advice
     from tf_tickets.data.image_arrays import ImageArrays
     from tf_tickets.data.table import PictureTable
     from tf_tickets.export.ticket import Ticket
@@ -228,6 +229,34 @@ def report(*places: Place, out: Place | None = None, latex: bool = False, pdf: b
     text, problems = command.report(paths, None if out is None else folder, latex=latex, pdf=pdf)
     folder = folder if os.path.isdir(folder) else os.path.dirname(os.path.abspath(folder))
     return Report(os.path.join(folder, "report.html"), text, tuple(problems))
+
+
+def advise(
+    data: ImageArrays | PictureTable | Place | None = None, stop: Callable[[], bool] = lambda: False,
+    **settings: typing.Any,
+) -> Advice:  # fmt: skip
+    """Looks at pictures and says what to do with them: what the command `advise` does.
+
+    Args:
+      data: the folder of the pictures, one folder per class; or images of the program's own, of
+        `tt.data.from_arrays` and its like; None: those that the settings name.
+      stop: function asked between batches and fits; when true, StopRequested is raised.
+      settings: other flags of the command, such as dataset="cifar10", per_class=50, pretrained="imagenet" or out.
+
+    Returns:
+      An Advice: its page, what it says as text, and all that was found; a notebook shows its text.
+
+    Raises:
+      UsageError, StateError, StopRequested: see `errors`.
+    """
+    from tf_tickets.advise import command
+
+    if isinstance(data, (str, os.PathLike)):
+        given = {"dataset": "folder", "data_dir": os.fspath(data)}
+    else:
+        given = from_python.settings_of(data)
+    config = Config.from_values(**given | settings)
+    return command.advise(config, stop, asked="model" in settings)
 
 
 def export(

@@ -6,13 +6,14 @@ No TensorFlow.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
 
 from tf_tickets.data import catalog, sources
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings.commands import DEVICES
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import IMAGENET
+from tf_tickets.settings.places import FLAGS
 
 # Whose probe was best on 50 images per class of those that need no download (results/backbones).
 BEST = "efficientnet_lite0"
@@ -24,6 +25,12 @@ _OWN_SIZE = 64
 # Images that it sees in all: about three minutes on two cores.
 _OWN_PASSES = 60_000
 _OWN_BATCH = 100
+
+# The settings that say which pictures, which network and which devices; the others are training's.
+HEEDED = (
+    "dataset", *FLAGS, "fraction", "per_class", "images", "subset_seed", "subset_file", "model", "width", "stem",
+    "pretrained", "image_size", *DEVICES, "seed", "out", "progress", "plugins",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +50,11 @@ class Backbone:
     outside: bool
 
 
-def choose(config: Config, heeded: Collection[str], *, asked: bool = False) -> Backbone:
+def choose(config: Config, *, asked: bool = False) -> Backbone:
     """Chooses the network.
 
     Args:
-      config: of the request.
-      heeded: the names of those of its settings that count; the others keep their defaults.
+      config: of the request; settings beside `HEEDED` keep their defaults.
       asked: whether it says which network, so that nothing is chosen.
 
     Raises:
@@ -56,7 +62,7 @@ def choose(config: Config, heeded: Collection[str], *, asked: bool = False) -> B
         cannot be used.
     """
     values = config.values()
-    wanted = {name: values[name] for name in heeded if name in values}
+    wanted = {name: values[name] for name in HEEDED}
     data_set = sources.facts_of(config.data)
     if config.network.pretrained is not None or NETWORKS[config.network.model].trained:
         return _given(wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from tf_tickets import storage
 from tf_tickets.advise import backbones, page, recommendations, rows
@@ -22,9 +22,9 @@ from tf_tickets.settings.config import Config
 _STEPS = ("features", "thumbnails", "copies", "accuracy", "curve", "page")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Advice:
-    """What was written.
+    """What was written; it stands for the path of its page wherever a path is asked for.
 
     Attributes:
       folder: of the page and the CSV files.
@@ -38,16 +38,22 @@ class Advice:
     text: str
     findings: Findings
 
+    def __fspath__(self) -> str:
+        """The path of the page."""
+        return self.page
+
+    def __repr__(self) -> str:
+        """The main numbers, what to do, and where the page is."""
+        return f"{self.text}\n\npage: {self.page}"
+
 
 def advise(
-    config: Config, heeded: Collection[str], stop: Callable[[], bool] = lambda: False, *, asked: bool = False,
-    command: str = "",
-) -> Advice:  # fmt: skip
+    config: Config, stop: Callable[[], bool] = lambda: False, *, asked: bool = False, command: str = ""
+) -> Advice:
     """Looks at the pictures that the settings name, and writes what to do with them.
 
     Args:
-      config: of the request.
-      heeded: names of the settings that count.
+      config: of the request; of its settings those of `backbones.HEEDED` count.
       stop: asked between batches and fits; what the network saw is kept.
       asked: whether the settings say which network.
       command: the command line, for the page.
@@ -58,7 +64,7 @@ def advise(
     Raises:
       UsageError, StateError, StopRequested: see `errors`.
     """
-    backbone = backbones.choose(config, heeded, asked=asked)
+    backbone = backbones.choose(config, asked=asked)
     check_writable(config)
     steps = Steps(config.run.progress, [*(["pretraining"] if backbone.pretraining else []), *_STEPS])
     collection = _looked_at(_made(backbone, steps, stop), steps, stop)

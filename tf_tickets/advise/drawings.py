@@ -18,16 +18,16 @@ _MOST_CONFUSED = 20
 
 def by_class(estimate: Estimate, classes: tuple[str, ...]) -> Figure:
     """Accuracy of each class with its interval, weakest first; a line at the accuracy of all."""
-    known = sorted((each for each in estimate.classes if each.accuracy is not None), key=lambda each: each.accuracy[0])
-    known = known[:MOST_CLASSES]
+    known = [(each.label, each.accuracy) for each in estimate.classes if each.accuracy is not None]
+    known = sorted(known, key=lambda pair: pair[1].value)[:MOST_CLASSES]
     drawn = canvas(5.2, 0.9 + 0.22 * len(known))
     axes = drawn.add_subplot()
-    places, values = np.arange(len(known)), 100 * np.array([each.accuracy for each in known])
+    places, values = np.arange(len(known)), 100 * np.array([accuracy for _, accuracy in known])
     axes.hlines(places, values[:, 1], values[:, 2], color=SOFT, linewidth=1.4)
     axes.plot(values[:, 0], places, "o", color=BLUE, markersize=5)
     if estimate.accuracy is not None:
         axes.axvline(100 * estimate.accuracy.value, color=INK, linewidth=0.9, linestyle=":")
-    axes.set_yticks(places, maps.shortened([classes[each.label] for each in known]))
+    axes.set_yticks(places, maps.shortened([classes[label] for label, _ in known]))
     axes.invert_yaxis()
     axes.set_xlim(-2, 102)
     axes.set_xlabel("recognised, %")

@@ -16,7 +16,11 @@ from tf_tickets.advise.near_duplicates import Pair
 from tf_tickets.advise.odd_pictures import Odd
 from tf_tickets.advise.steps import Steps
 from tf_tickets.advise.wrong_labels import Suspect
+from tf_tickets.analysis import linear_probe
 from tf_tickets.report.sentences import count, number
+
+# Parts by which the penalty of the probe of the test part is chosen.
+_PARTS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +111,7 @@ def compute(
     steps.begin("accuracy")
     out_of_fold = estimates.out_of_fold(features, labels, ids, seed, stop)
     suspects = wrong_labels.suspects(out_of_fold.probabilities.mean(axis=0), labels)
-    tested = _tested(collection, rows, seed, stop)
+    tested = _tested(collection, rows, seed)
     steps.begin("curve")
     curve = learning_curve.learning_curve(features, labels, ids, seed, stop)
     return Findings(
@@ -126,17 +130,15 @@ def _later(group, folded):
     return [row for row in group if folded[row]][1:]
 
 
-def _tested(collection, rows, seed, stop):
+def _tested(collection, rows, seed):
     """What a probe of all rows has right of the test part that was given as one."""
     apart = ~collection.folded
     if not apart.any():
         return None
-    train, _ = held_out.images_of(
-        collection.features[rows], collection.labels[rows], [collection.ids[row] for row in rows]
-    )
-    strength = held_out.chosen_strength(train, stop, seed, "test")
-    (said,) = held_out.predictions(
-        train, collection.features[apart].astype(np.float64), [strength], len(collection.classes)
-    )
-    right = said.argmax(axis=1) == collection.labels[apart]
-    return estimates.wilson(float(right.sum()), len(right))
+    ids = [collection.ids[row] for row in rows]
+    train, _ = held_out.images_of(collection.features[rows], collection.labels[rows], ids)
+    part = held_out.parts(train, _PARTS, "test", seed)
+    held = [np.flatnonzero(part == index) for index in range(_PARTS)]
+    probe, _ = linear_probe.fit_by_folds(train.features, train.labels, held)
+    share = probe.accuracy(collection.features[apart], collection.labels[apart])
+    return estimates.wilson(share * int(apart.sum()), int(apart.sum()))

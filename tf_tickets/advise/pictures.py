@@ -94,7 +94,8 @@ def _example(findings, rows, bold, lines):
         for row in rows
     )
     below = "<br>".join(map(html.escape, lines))
-    return f'<div class="example">{drawn}<b>{html.escape(bold)}</b><br>{below}</div>'
+    kind = "example pair" if len(rows) > 1 else "example"
+    return f'<div class="{kind}">{drawn}<b>{html.escape(bold)}</b><br>{below}</div>'
 
 
 def _gallery(shown) -> str:

@@ -5,13 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tf_tickets import stopping
 from tf_tickets.registry import COMMANDS
-from tf_tickets.settings import places
 from tf_tickets.settings.cli import Request
-from tf_tickets.settings.commands import DEVICES, Command, Paths
+from tf_tickets.settings.commands import Command, Paths
 from tf_tickets.settings.config import Config
-
-_SUBSET = ("dataset", "fraction", "per_class", "images", "subset_seed", "subset_file")
-_NETWORK = ("model", "width", "stem", "pretrained", "image_size")
 
 
 @COMMANDS.register("advise")
@@ -29,7 +25,9 @@ class Advise(Command):
 
     def heeds(self) -> Iterable[str]:
         """Those that say which pictures and which network."""
-        return (*_SUBSET, *places.FLAGS, *_NETWORK, *DEVICES, "seed", "out")
+        from tf_tickets.advise.backbones import HEEDED
+
+        return HEEDED
 
     def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
         """A folder beside flags that name other pictures."""
@@ -52,10 +50,7 @@ class Advise(Command):
             for name, value in request.config.values().items()
             if name in request.names
         ]
-        advice = advise(
-            config, list(self.heeds()), stopping.requested, asked=request.given("model"), command=" ".join(words)
-        )
-        print(f"{advice.text}\n\npage: {advice.page}")
+        print(advise(config, stopping.requested, asked=request.given("model"), command=_typed(request)))
         return 0
 
 

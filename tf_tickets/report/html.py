@@ -45,6 +45,7 @@ summary{cursor:pointer;font-weight:600}
 .example{background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:8px;font-size:.76rem;
 line-height:1.35}
 .example img{display:block;width:100%;max-width:96px;margin:0 auto 6px;image-rendering:pixelated}
+.pair img{display:inline-block;width:48%;margin:0 1% 6px}
 @media (max-width:520px){main{padding:12px 10px 48px}figure{padding:8px 6px}.claim{font-size:1rem}}
 @media print{:root{--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--back:#fff;--blue:#0072b2;--claim:#fff}
 main{max-width:none;padding:0}figure,.example,tr{break-inside:avoid}h2,h3{break-after:avoid}.box{overflow:visible}}
