@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tf_tickets import seeds
 from tf_tickets.advise import estimates, held_out, learning_curve, wrong_labels
 from tf_tickets.errors import StopRequested
 
@@ -94,3 +95,119 @@ def test_more_pictures_help_where_they_do():
     gain = curve.more(50)
     assert gain.low <= gain.gain <= gain.high and gain.gain > 0
     assert curve.more(1000) is None
+
+
+def test_a_curve_is_followed_four_times_as_far_and_never_from_two_points():
+    curve = learning_curve.Curve(
+        (learning_curve.Point(5, 0.6, 0.5, 0.7),) * 3, 10.0, np.array([[0.9, 0.5, 0.5], [0.9, 0.4, 0.5]])
+    )
+    assert curve.predicted(40).accuracy == pytest.approx(0.9 - 0.45 * 40**-0.5) and curve.predicted(41) is None
+    assert curve.more(30).gain == pytest.approx(0.45 * (10**-0.5 - 40**-0.5)) and curve.more(31) is None
+    assert learning_curve.Curve(curve.points[:2], 10.0, curve.fits).more(5) is None
+
+
+def test_a_gain_that_is_hardly_known_is_none():
+    point = learning_curve.Point(5, 0.6, 0.5, 0.7)
+    fits = np.array([[0.9, 0.0, 0.5], [0.9, 2.0, 0.5]])
+    assert learning_curve.Curve((point,) * 3, 10.0, fits).more(20) is None
+    assert learning_curve.Curve((point,) * 3, 10.0, fits / [1, 4, 1]).more(20) is not None
+
+
+def test_a_power_law_is_recovered():
+    sizes, rows = np.array([5.0, 10, 20, 35, 50, 100, 200]), 400
+    draws = np.random.default_rng(0)
+    shared, own = draws.normal(0, 0.02, (rows, 1)), draws.normal(0, 0.002, (rows, len(sizes)))
+    fits = learning_curve.power_laws(sizes, 0.85 - 0.6 * sizes**-0.7 + shared + own, draws.random(rows))
+    a, b, c = np.median(fits, axis=0)
+    assert abs(a - 0.85) < 0.01 and abs(b - 0.6) < 0.08 and abs(c - 0.7) < 0.08
+    assert fits[:, 0].max() <= 1 and fits[:, 1].min() >= 0
+
+
+def test_falling_accuracies_gain_nothing():
+    draws = np.random.default_rng(0)
+    accuracies = 0.7 - 0.02 * np.arange(4) + draws.normal(0, 0.003, (50, 4))
+    fits = learning_curve.power_laws(np.array([5.0, 10, 20, 40]), accuracies, seeds.uniform(1, 50))
+    assert np.all(fits[:, 1] == 0)
+
+
+@pytest.mark.parametrize(
+    "right, images, low, high",  # as tables of Wilson's interval have them
+    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (8, 10, 0.4902, 0.9433), (81, 263, 0.2553, 0.3662)],
+)
+def test_wilson_s_interval(right, images, low, high):
+    assert estimates.wilson(right, images) == pytest.approx((right / images, low, high), abs=5e-5)
+
+
+def test_the_corrected_variance_of_cross_validation():
+    """Nadeau and Bengio: (1 / J + test / train) s^2, with s^2 = p (1 - p) / (n / 10) of ten parts drawn three times."""
+    assert held_out.inflation(10, 3) == pytest.approx((1 / 30 + 1 / 9) * 10)
+
+
+def test_what_is_estimated_of_given_probabilities():
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2])
+    said = np.array([[0, 0, 0, 1, 1, 1, 1, 1, 0], [0, 0, 1, 1, 1, 1, 1, 1, 0]])
+    probabilities = np.eye(3)[said] * 0.7 + 0.1
+    found = estimates.estimate(estimates.OutOfFold(probabilities, np.zeros((2, 9), int), 3, np.ones((2, 9))), labels)
+    factor = held_out.inflation(3, 2)
+    assert found.accuracy == estimates.wilson(6.5 / factor, 8 / factor)
+    assert found.accuracy.value == 6.5 / 8 and found.balanced_accuracy.value == (2.5 / 4 + 1) / 2
+    assert [part.accuracy and part.accuracy.value for part in found.classes] == [2.5 / 4, 1.0, None]
+    assert found.classes[0].confused_with == ((1, 1.5 / 4),) and found.classes[1].confused_with == ()
+    assert found.confusions.tolist() == [[2.5, 1.5, 0], [0, 4, 0], [1, 0, 0]]
+    # Of 9 images 7 are right, then 6, each said with 0.8.
+    assert found.calibration_error == pytest.approx((abs(7 / 9 - 0.8) + abs(6 / 9 - 0.8)) / 2)
+
+
+def test_square_and_add():
+    part = estimates.Interval(0.5, 0.2, 0.9)
+    assert estimates.mean_interval([part, part]) == pytest.approx((0.5, 0.5 - 0.3 / 2**0.5, 0.5 + 0.4 / 2**0.5))
+
+
+@pytest.mark.parametrize("sizes", [[1, 1], [1, 1, 1, 1], [2, 1], [3, 3], [1, 40], [0, 3, 0, 4]])
+def test_tiny_classes_have_an_answer(sizes):
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    features = np.eye(len(sizes))[labels] + np.random.default_rng(0).normal(0, 0.1, (len(labels), len(sizes)))
+    out = estimates.out_of_fold(features, labels, range(len(labels)), 0)
+    found, curve = estimates.estimate(out, labels), learning_curve.learning_curve(features, labels, range(len(labels)))
+    assert {part.label: part.images for part in found.classes} == {k: n for k, n in enumerate(sizes) if n}
+    assert (found.accuracy is None) == (max(sizes) < 2) == (not curve.points)
+    assert len(curve.points) > 2 or curve.more(5) is None
+    assert all(point.low < point.high <= 1 for point in curve.points)
+    assert wrong_labels.suspects(out.probabilities.mean(axis=0), labels) == []
+
+
+def test_what_is_large_is_fitted_less():
+    images = held_out.Images(np.zeros((6000, 1280)), np.arange(6000) % 200, np.arange(6000))
+    assert held_out.effort(images, 10, 5) == (5, 1, (1e-3, 1e-2, 1e-1))
+    small = images.rows(np.arange(500))._replace(labels=np.arange(500) % 10)
+    assert held_out.effort(small, 10, 5)[:2] == (10, 5) and len(held_out.effort(small, 10, 5).strengths) == 7
+
+
+def test_probes_are_fitted_to_so_many_of_each_class_in_its_share(monkeypatch):
+    fitted = []
+    monkeypatch.setattr(held_out, "MOST_IMAGES", 30)
+    monkeypatch.setattr(
+        held_out, "predictions", lambda train, rest, *_: fitted.append(np.bincount(train.labels)) or rest[:, 0].mean()
+    )
+    images, _ = held_out.images_of(np.zeros((100, 2)), np.repeat([0, 1], [80, 20]), range(100))
+    part = held_out.parts(images, 5, "x")
+    held_out.cross_predictions(images, part, (1.0,), lambda: False, "x")
+    held_out.cross_predictions(images, part, (1.0,), lambda: False, "x", per_class=7)
+    assert [row.tolist() for row in fitted] == [[24, 6]] * 5 + [[7, 6]] * 5
+
+
+def test_the_penalty_of_a_part_is_chosen_without_it():
+    """Two parts, two penalties: each part is likeliest under one of them, so each is predicted with the other."""
+    labels, part = np.array([0, 0, 1, 1]), np.array([[0, 1, 0, 1]])
+    own = np.where(part[0] == np.arange(2)[:, None], 0.9, 0.6)
+    probabilities = np.zeros((2, 1, 4, 2))
+    probabilities[:, 0, np.arange(4), labels] = own
+    kept, place = held_out.chosen(probabilities, labels, part)
+    assert place.tolist() == [[1, 0, 1, 0]] and kept[0, np.arange(4), labels].tolist() == [0.6] * 4
+
+
+def test_confident_learning_counts_images_that_reach_another_class_s_threshold():
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.05, 0.95], [0.1, 0.9], [0.4, 0.6], [0.3, 0.7]])
+    labels = np.array([0, 0, 0, 1, 1, 1])  # thresholds 0.583 and 0.733
+    assert wrong_labels.confident_errors(probabilities, labels) == 1
+    assert wrong_labels.suspects(probabilities, labels) == [(2, 0, 1, 0.05, 0.95)]

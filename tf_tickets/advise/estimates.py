@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 
 from tf_tickets import confidence
 from tf_tickets.advise import held_out
-from tf_tickets.analysis import linear_probe
 from tf_tickets.lazy_modules import np
 
 PARTS, REPEATS = 10, 5
@@ -100,16 +99,15 @@ def out_of_fold(
       StopRequested: `stop()` said so.
     """
     images, order = held_out.images_of(features, labels, ids)
-    count = min(PARTS, len(order))
-    repeats = held_out.repeats(images, REPEATS)
-    part = np.stack([held_out.parts(images, count, "folds", seed, repeat) for repeat in range(repeats)])
+    parts, repeats, strengths = held_out.effort(images, PARTS, REPEATS)
+    part = np.stack([held_out.parts(images, parts, "folds", seed, repeat) for repeat in range(repeats)])
     tried = np.stack(
-        [held_out.cross_predictions(images, row, stop, seed, repeat) for repeat, row in enumerate(part)], axis=1
+        [held_out.cross_predictions(images, row, strengths, stop, seed, repeat) for repeat, row in enumerate(part)],
+        axis=1,
     )
     kept, place = held_out.chosen(tried, images.labels, part)
-    strengths = np.array(linear_probe.STRENGTHS_OF_FOLDS)[place]
     back = np.argsort(order)
-    return OutOfFold(kept[:, back].astype(np.float64), part[:, back], count, strengths[:, back])
+    return OutOfFold(kept[:, back].astype(np.float64), part[:, back], parts, np.array(strengths)[place][:, back])
 
 
 def wilson(right: float, images: float) -> Interval:

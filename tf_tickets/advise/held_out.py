@@ -7,7 +7,7 @@ in which a folder's files come decides nothing.
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tf_tickets import seeds
 from tf_tickets.analysis import linear_probe
@@ -16,8 +16,10 @@ from tf_tickets.lazy_modules import np
 
 # Probes are fitted to no more images than these: more cost minutes and change little.
 MOST_IMAGES = 5000
-# Images x features x classes up to which cross-validation is repeated: what is large is known well from once.
-_WORK = 3e7
+# Images x features x classes: up to which cross-validation is repeated, what is large being known well from once, and
+# beyond which a fit takes seconds.
+_REPEATED, _SLOW = 3e7, 3e8
+_FEW_PARTS, _FEW_STRENGTHS = 5, (1e-3, 1e-2, 1e-1)
 # Of probabilities where penalties are compared, so that one image does not decide.
 _LEAST = 1e-4
 
@@ -78,10 +80,28 @@ def parts(images: Images, count: int, *names: str | int) -> np.ndarray:
     return result
 
 
-def repeats(images: Images, most: int) -> int:
-    """How often cross-validation of so many images is repeated: `most`, or fewer where it would take minutes."""
-    work = len(images.labels) * min(images.features.shape) * (int(images.labels.max()) + 1)
-    return max(1, min(most, int(_WORK / work)))
+class Effort(typing.NamedTuple):
+    """How much is fitted.
+
+    Attributes:
+      parts: of the images, each of which is held out once in a repeat.
+      repeats: how often parts are drawn.
+      strengths: the inverse penalties that are tried, ascending.
+    """
+
+    parts: int
+    repeats: int
+    strengths: tuple[float, ...]
+
+
+def effort(images: Images, parts: int, repeats: int) -> Effort:
+    """So many parts, repeats and all penalties of a probe's folds, or fewer where that would take many minutes."""
+    count = len(images.labels)
+    work = count * min(images.features.shape) * (int(images.labels.max()) + 1)
+    repeats = max(1, min(repeats, int(_REPEATED / work)))
+    if work > _SLOW:
+        return Effort(min(count, parts, _FEW_PARTS), repeats, _FEW_STRENGTHS)
+    return Effort(min(count, parts), repeats, linear_probe.STRENGTHS_OF_FOLDS)
 
 
 def inflation(count: int, repeats: int) -> float:
@@ -106,8 +126,8 @@ def places(images: Images, *names: str | int) -> np.ndarray:
     return result
 
 
-def predictions(train: Images, features: np.ndarray, classes: int) -> np.ndarray:
-    """Probabilities of probes that are fitted to some images, one for each of `linear_probe.STRENGTHS_OF_FOLDS`.
+def predictions(train: Images, features: np.ndarray, classes: int, strengths: Sequence[float]) -> np.ndarray:
+    """Probabilities of probes that are fitted to some images, one for each inverse penalty.
 
     Where there are more features than images both are turned into the space that the images span, which changes neither
     distances nor the penalty, and so no solution.
@@ -116,11 +136,11 @@ def predictions(train: Images, features: np.ndarray, classes: int) -> np.ndarray
       train: what they are fitted to; where it is of one class, that class is sure.
       features: float64 [m, d] of the images predicted.
       classes: of the columns; a class without an image in `train` has zeros.
+      strengths: inverse penalties.
 
     Returns:
       float32 [penalties, m, classes].
     """
-    strengths = linear_probe.STRENGTHS_OF_FOLDS
     result = np.zeros((len(strengths), len(features), classes), np.float32)
     there = np.unique(train.labels)
     if len(there) < 2:
@@ -137,13 +157,19 @@ def predictions(train: Images, features: np.ndarray, classes: int) -> np.ndarray
 
 
 def cross_predictions(
-    images: Images, part: np.ndarray, stop: Callable[[], bool], *names: str | int, per_class: int | None = None
+    images: Images,
+    part: np.ndarray,
+    strengths: Sequence[float],
+    stop: Callable[[], bool],
+    *names: str | int,
+    per_class: int | None = None,
 ) -> np.ndarray:
     """Probabilities of all images by probes that were fitted to the other parts.
 
     Args:
       images: all there are.
       part: int64 [n], the part in which each is.
+      strengths: inverse penalties.
       stop: asked before each part.
       names: of the draw of the images that a probe is fitted to, where those are not all of the other parts.
       per_class: how many of a class it is fitted to at most.
@@ -155,7 +181,7 @@ def cross_predictions(
       StopRequested: `stop()` said so.
     """
     classes = int(images.labels.max()) + 1
-    result = np.zeros((len(linear_probe.STRENGTHS_OF_FOLDS), len(part), classes), np.float32)
+    result = np.zeros((len(strengths), len(part), classes), np.float32)
     with _one_thread():
         for index in range(part.max() + 1):
             if stop():
@@ -165,7 +191,7 @@ def cross_predictions(
             share = place / np.bincount(train.labels)[train.labels]
             some = np.argsort(share, kind="stable")[:MOST_IMAGES]
             train = train.rows(np.sort(some[place[some] < (per_class or len(place))]))
-            result[:, held] = predictions(train, images.features[held], classes)
+            result[:, held] = predictions(train, images.features[held], classes, strengths)
     return result
 
 

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterable
 
 from tf_tickets import seeds
-from tf_tickets.advise import held_out
+from tf_tickets.advise import estimates, held_out
 from tf_tickets.lazy_modules import np
 
 # Images of a class that probes are fitted to, beside all that there are; a number near those adds nothing.
@@ -22,7 +22,7 @@ FEWEST_POINTS, FURTHEST, WIDEST = 3, 4.0, 0.2
 
 
 class Point(typing.NamedTuple):
-    """Accuracy at a number of training images per class, and its 95 % interval."""
+    """Accuracy at a number of training images per class, a share, and its 95 % interval."""
 
     per_class: float
     accuracy: float
@@ -44,7 +44,8 @@ class Curve:
     """Accuracy = a - b n^-c, n the images per class.
 
     Attributes:
-      points: what was measured, ascending; `per_class` is the mean over the classes.
+      points: what was measured, ascending; `per_class` is the mean over the classes. None of them where no class has two
+        images.
       per_class: the mean of the images that there are.
       fits: float64 [resamples, 3], the a, b and c that what was measured allows, equally probable.
     """
@@ -99,15 +100,23 @@ def learning_curve(
     """
     images, _ = held_out.images_of(features, labels, ids)
     counts = np.bincount(images.labels)
-    sizes = _sizes(counts[counts > 0])
-    repeats, count = held_out.repeats(images, REPEATS), min(PARTS, len(images.labels))
-    part = np.stack([held_out.parts(images, count, "curve", seed, repeat) for repeat in range(repeats)])
-    right = np.stack([_right(images, part, size, seed, stop) for size in sizes.values()], axis=1)
-    accuracies = _resampled(right, seed)
-    low, high = np.quantile(accuracies, (0.025, 0.975), axis=0)
-    points = tuple(Point(*map(float, row)) for row in zip(sizes, right.mean(axis=(0, 2)), low, high))
-    fits = _fits(np.array(list(sizes)), accuracies, seeds.uniform(seeds.fold("advise", "exponents", seed), RESAMPLES))
-    return Curve(points, float(counts[counts > 0].mean()), fits)
+    per_class, sizes = float(counts[counts > 0].mean()), _sizes(counts[counts > 0])
+    known = counts[images.labels] > 1  # an image that is the only one of its class is never recognised
+    if not known.any():
+        return Curve((), per_class, np.zeros((0, 3)))
+    effort = held_out.effort(images, PARTS, REPEATS)
+    part = [held_out.parts(images, effort.parts, "curve", seed, repeat) for repeat in range(effort.repeats)]
+    right = np.stack(
+        [_right(images, np.array(part), size, effort.strengths, seed, stop) for size in sizes.values()], axis=1
+    )[:, :, known]
+    accuracies = _resampled(right, effort.parts, seed)
+    factor, count = held_out.inflation(effort.parts, effort.repeats), int(known.sum())
+    shares = [estimates.wilson(float(share) * count / factor, count / factor) for share in right.mean(axis=(0, 2))]
+    points = tuple(Point(size, *share) for size, share in zip(sizes, shares))
+    fits = power_laws(
+        np.array(list(sizes)), accuracies, seeds.uniform(seeds.fold("advise", "exponents", seed), RESAMPLES)
+    )
+    return Curve(points, per_class, fits)
 
 
 def _sizes(counts):
@@ -118,22 +127,22 @@ def _sizes(counts):
     return {mean: size for mean, size in means.items() if mean < _NEAR * everything} | {everything: None}
 
 
-def _right(images, part, size, seed, stop):
+def _right(images, part, size, strengths, seed, stop):
     """Whether each image is recognised by probes of at most so many images of a class, boolean [repeats, n]."""
     tried = [
-        held_out.cross_predictions(images, row, stop, "curve", seed, repeat, per_class=size)
+        held_out.cross_predictions(images, row, strengths, stop, "curve", seed, repeat, per_class=size)
         for repeat, row in enumerate(part)
     ]
     return held_out.chosen(np.stack(tried, axis=1), images.labels, part)[0].argmax(axis=2) == images.labels
 
 
-def _resampled(right, seed):
+def _resampled(right, parts, seed):
     """Accuracies [resamples, sizes] of repeats and images that are drawn again, from right [repeats, sizes, n].
 
     As many fewer images are drawn as the variance of repeated cross-validation exceeds theirs.
     """
     repeats, _, images = right.shape
-    count = max(2, round(images / held_out.inflation(min(PARTS, images), repeats)))
+    count = max(2, round(images / held_out.inflation(parts, repeats)))
     key = seeds.fold("advise", "resamples", seed)
     draws = seeds.uniform(key, RESAMPLES * (repeats + count)).reshape(RESAMPLES, -1)
     result = []
@@ -143,10 +152,16 @@ def _resampled(right, seed):
     return np.array(result)
 
 
-def _fits(sizes, accuracies, draws):
-    """(a, b, c) of each row of accuracies [rows, sizes]: generalised least squares, weighted by their covariance.
+def power_laws(sizes: np.ndarray, accuracies: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """The laws that resampled accuracies allow, by generalised least squares.
 
-    Of each exponent a is at most 1 and b at least 0; `draws`, in [0, 1), choose among the exponents by likelihood.
+    Args:
+      sizes: float64 [sizes], images per class.
+      accuracies: float64 [rows, sizes]; the inverse of their covariance over rows weights them.
+      draws: float64 [rows] in [0, 1), which choose among `EXPONENTS` by likelihood.
+
+    Returns:
+      float64 [rows, 3]: a, b and c of accuracy = a - b sizes^-c, a at most 1 and b at least 0.
     """
     weights = np.linalg.inv(np.cov(accuracies.T).reshape(len(sizes), -1) + 1e-6 * np.eye(len(sizes)))
     tried = np.array([_bounded(sizes**-exponent, accuracies, weights) for exponent in EXPONENTS])
