@@ -3,10 +3,10 @@
     python benchmarks/near_duplicates.py --dataset=cifar10 --out=near_duplicates/cifar10
     python benchmarks/near_duplicates.py --dataset=folder --data_dir=photographs --out=near_duplicates/photographs
 
-Of CIFAR-10 the pictures are those that `--per_class` and the seed as `--subset_seed` draw, of a folder all. Of each kind
-ten of them, no two kinds of the same, are copied into the test. `rows.csv` has a row for each seed and kind, `others.csv`
-one for each pair that was not planted, and `others.png` shows these, in its order: somebody has to say of each whether
-it is the same picture.
+Of CIFAR-10 the pictures are those that `--per_class` and the seed as `--subset_seed` draw, of a folder all. Of each
+kind ten of them, no two kinds of the same, are copied into the test. `rows.csv` has a row for each seed and kind,
+`others.csv` one for each pair that was not planted, and `others.png` shows these, in its order: somebody has to say of
+each whether it is the same picture.
 """
 
 import argparse
