@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterator
 
 from tf_tickets.advise.findings import Findings
 from tf_tickets.settings.config import Config
@@ -40,8 +39,8 @@ class Recommendation:
     commands: tuple[str, ...] = ()
 
 
-def recommended(findings: Findings, config: Config) -> Iterator[Recommendation]:
-    """What to train, and whether a ticket.
+def recommended(findings: Findings, config: Config) -> tuple[Recommendation, Recommendation]:
+    """What to train, and when a ticket.
 
     Args:
       findings: what was found; its accuracy is known.
@@ -49,14 +48,11 @@ def recommended(findings: Findings, config: Config) -> Iterator[Recommendation]:
     """
     place = _place(config)
     if not findings.backbone.outside:
-        yield _pretrained(findings, place)
-        yield _own_ticket()
-        return
+        return _pretrained(findings, place), _own_ticket()
     data_set = findings.collection.data_set
     if not data_set.encoded and min(data_set.image_shape[:2]) < _ENLARGED:
         place += f" --image_size={_ENLARGED}"
-    yield _tuned(findings, place)
-    yield _pretrained_ticket(place)
+    return _tuned(findings, place), _pretrained_ticket(place)
 
 
 def _pretrained(findings, place):
@@ -113,7 +109,7 @@ def _own_ticket():
         "A ticket only where size matters",
         (
             f"Without outside data a ticket of {TICKET} % of the weights was {TICKET_LOSS} points behind a dense "
-            "network on CIFAR-10 with 50 images per class (three pairs, which show nothing). The last command above "
+            f"network on CIFAR-10 with 50 images per class (three pairs, which show nothing). The recipe {_ALONE} "
             "trains both and says which to use.",
         ),
     )

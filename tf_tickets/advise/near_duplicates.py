@@ -1,10 +1,10 @@
 """Pictures that are there twice: with the same pixels, saved again, resized, mirrored or cropped by a little.
 
 Two pictures are compared by the normalised cross-correlation of the details of their brightness (Lewis 1995, "Fast
-normalized cross-correlation"; details: a difference from a Gaussian blur), on thumbnails. All pairs are compared coarsely,
-each picture also through windows and mirrored; the best partners of each are compared finely, the window searched.
-Features of a network only name candidates: what is the same to a network is another picture of the same thing as often
-as the same picture.
+normalized cross-correlation"; details: a difference from a Gaussian blur), on thumbnails. All pairs are compared
+coarsely, each picture also through windows and mirrored; the best partners of each are compared finely, the window
+searched. Features of a network only name candidates: what is the same to a network is another picture of the same thing
+as often as the same picture.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _UNCROPPED, _LEAST_GAIN = 0.95, 0.02
 _PARTNERS = 5
 _BLOCK = 1024
 _MOST_CROPPED = 0.125
-_STEPS = (0.03, 0.015, 0.0075)
+# Steps in which a window is searched, and the most that was gained from each on, by copies and with some room.
+_STEPS = ((0.03, 0.4), (0.015, 0.1), (0.0075, 0.03))
 # Root mean square of the differences of colours, in levels; the same brightness in other colours is another picture.
 _COLOURS_DIFFER = 40.0
 
@@ -90,10 +91,11 @@ def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None
     thumbnails = thumbnails[kept]
     grey = thumbnailing.luma(thumbnails)
     least = thumbnailing.chance_level(_windowed(grey[_sample(thumbnails)], _WINDOWS[0], _FINE), len(kept))
+    least = max(least, _ALIKE)
     best = {}
     for candidate in _candidates(grey, None if features is None else features[kept]):
-        correlation, cropped = _compared(candidate, grey, thumbnails)
-        if correlation >= (max(least, _ALIKE) if cropped else min(max(least, _ALIKE), _SAME)):
+        correlation, cropped = _compared(candidate, least, grey, thumbnails)
+        if correlation >= (least if cropped else min(least, _SAME)):
             rows = sorted((int(kept[candidate.first]), int(kept[candidate.second])))
             resized = tuple(sizes[rows[0]]) != tuple(sizes[rows[1]])
             kind = KINDS[3 if candidate.mirrored else 4 if cropped else 2 if resized else 1]
@@ -195,14 +197,14 @@ def _neighbours(features):
     return near
 
 
-def _compared(candidate, grey, thumbnails):
+def _compared(candidate, least, grey, thumbnails):
     """(correlation of fine details, whether a window was needed for it); (0, False) where colours differ."""
     turn = slice(None, None, -1 if candidate.mirrored else 1)
     picture, target = grey[candidate.first][:, turn], _windowed(grey[candidate.second], _WINDOWS[0], _FINE)
     window = _WINDOWS[0]
     correlation, cropped = float(_windowed(picture, window, _FINE) @ target), False
     if correlation < _UNCROPPED:
-        aligned, best_window = _aligned(picture, target, _WINDOWS[candidate.window])
+        aligned, best_window = _aligned(picture, target, _WINDOWS[candidate.window], least)
         if aligned - correlation > _LEAST_GAIN:
             correlation, cropped, window = aligned, True, best_window
     colours = thumbnails[[candidate.first, candidate.second]].astype(np.float32).transpose(0, 3, 1, 2)
@@ -213,12 +215,15 @@ def _compared(candidate, grey, thumbnails):
     return (correlation, cropped) if alike else (0.0, False)
 
 
-def _aligned(picture, target, window):
-    """The best correlation of a picture's windows, float32 [SIDE, SIDE], with details, and the window: by axis in turn."""
+def _aligned(picture, target, window, least):
+    """The best correlation of a picture's windows, float32 [SIDE, SIDE], with details, and the window.
+
+    Each axis is searched in turn, for as long as `least` can be reached.
+    """
     side, deviation = _FINE
-    axes, best = list(window), -1.0
-    for step in _STEPS:
-        for axis in (0, 1):
+    axes, best = list(window), float(_windowed(picture, window, _FINE) @ target)
+    for step, gain in _STEPS:
+        for axis in (0, 1) if best >= least - gain else ():
             across = thumbnailing.window(*axes[1 - axis], side)
             halves = across @ picture if axis else picture @ across.T
             shares = _around(axes[axis], step)

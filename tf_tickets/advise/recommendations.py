@@ -30,7 +30,8 @@ def recommendations(findings: Findings, config: Config) -> list[Recommendation]:
     if _guesses(findings):
         steps.append(_other_pictures(findings))
     else:
-        steps += [_more(findings), *methods.recommended(findings, config)]
+        network, ticket = methods.recommended(findings, config)
+        steps += [network, _more(findings), ticket]
     return [step for step in steps if step]
 
 
@@ -123,7 +124,7 @@ def _more(findings):
         reasons = [
             f"{extra} more of each class: {100 * gain.gain:+.1f} points, 95 % interval [{low:+.1f}, {high:+.1f}]."
         ]
-        title = f"Take more pictures: {extra} more of each class are worth about {100 * gain.gain:.0f} points"
+        title = f"Take more pictures: {extra} more of each class are worth about {100 * gain.gain:.1f} points"
         if gain.high < _LITTLE:
             title = "Take no more pictures of the same kind: they would change little"
     return Recommendation(title, (*reasons, *_weak_classes(findings)))
@@ -132,10 +133,14 @@ def _more(findings):
 def _weak_classes(findings) -> Iterator[str]:
     names, accuracy = findings.collection.classes, findings.estimate.accuracy
     known = [each for each in findings.estimate.classes if each.accuracy is not None]
-    weak = sorted((each for each in known if each.accuracy.high < accuracy.value), key=lambda each: each.accuracy.value)
-    if weak:
-        texts = [_weakness(each, names) for each in weak[:_CLASSES_NAMED]]
-        yield f"First of the classes that are behind: {'; '.join(texts)}."
+    below = sorted(
+        (each for each in known if each.accuracy.value < accuracy.value), key=lambda each: each.accuracy.value
+    )
+    behind = [each for each in below if each.accuracy.high < accuracy.value]
+    if below:
+        texts = "; ".join(_weakness(each, names) for each in (behind or below)[:_CLASSES_NAMED])
+        chance = "" if behind else " Their intervals reach the accuracy of all, so that this may be chance."
+        yield f"First of {'the classes that are behind' if behind else 'the weakest classes'}: {texts}.{chance}"
     small = [each for each in findings.estimate.classes if each.images < _FEW]
     if small and len(small) <= 2 * _CLASSES_NAMED:
         texts = ", ".join(f"{names[each.label]} ({each.images})" for each in small)

@@ -2,6 +2,7 @@
 
 import collections
 import os
+from collections.abc import Sequence
 
 from tf_tickets import stopping
 from tf_tickets.data import photographs
@@ -83,3 +84,20 @@ def _whole_pixels(pictures):
             raise pixels
         digests[path] = pixels
     return digests
+
+
+def sentences(pictures: Sequence) -> list[str]:
+    """Sentences where images of the test are training images too, and where one image is in two classes."""
+    first = {picture.facts.pixels: picture for picture in reversed(pictures)}
+    trained = {picture.facts.pixels for picture in pictures if picture.part == "train"}
+    copies = [picture.id for picture in pictures if picture.part == "test" and picture.facts.pixels in trained]
+    odd = [picture for picture in pictures if first[picture.facts.pixels].label != picture.label]
+    lines = []
+    if copies:
+        lines.append(
+            f"{len(copies):,} of the test images, such as {copies[0]}, are training images too: the test says too much"
+        )
+    if odd:
+        pair = f"{first[odd[0].facts.pixels].id} and {odd[0].id}"
+        lines.append(f"{len(odd):,} images are there in another class too, such as {pair}: a label of each is wrong")
+    return lines

@@ -10,7 +10,7 @@ import collections
 import functools
 import os
 
-from tf_tickets.data import class_folders, class_names, copies, encoding, listing, own, photographs, sources
+from tf_tickets.data import class_folders, class_names, copies, encoding, listing, own, photographs, resaved, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.own import Picture, Pictures
 from tf_tickets.errors import UsageError, plain
@@ -103,7 +103,8 @@ def gathered(
     """
     ordered = tuple(sorted(pictures, key=lambda picture: picture.id))
     origin = f"{where}, each decoded and found whole"
-    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, tuple(notices), test_is_drawn)
+    notices = (*notices, *resaved.notices(ordered, labels))
+    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, notices, test_is_drawn)
 
 
 def _listed(root):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_tickets.data import class_names, own, photographs, sources
+from tf_tickets.data import class_names, copies, own, photographs, resaved, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import DATASETS
@@ -71,7 +71,7 @@ class _Function(sources.Provider):
         """The arrays."""
         pictures, images = self._looked_at
         train, test = (pictures.columns(part, images) for part in ("train", "test"))
-        return sources.Source(pictures.data_set, train, test, np.copy)
+        return sources.Source(pictures.data_set, train, test, np.copy, pictures.notices)
 
     @functools.cached_property
     def _looked_at(self):
@@ -96,7 +96,10 @@ class _Function(sources.Provider):
         usual = {"stem": "small" if max(shape[:2]) <= own.SMALL_SIDE else "full"}
         data_set = own.facts(self._name, self._classes, pictures, shape, source="function", **usual | self._changes)
         origin = f"given by {self._function.__module__}.{self._function.__qualname__}"
-        return own.Pictures(data_set, pictures, origin), np.concatenate([images for images, _ in columns.values()])
+        notices = (*copies.sentences(pictures), *resaved.notices(pictures, self._classes))
+        return own.Pictures(data_set, pictures, origin, notices), np.concatenate(
+            [images for images, _ in columns.values()]
+        )
 
     def _problem(self, text):
         return UsageError(f"--dataset={self._name}: {text}")
@@ -118,7 +121,6 @@ class _Function(sources.Provider):
         return images, labels
 
     def _picture(self, part, index, image, label):
-        height, width, channels = image.shape
         digest = hashlib.sha256(image.tobytes()).hexdigest()
-        facts = photographs.Facts(width, height, channels, digest, digest, False)
+        facts = photographs.facts_of_array(image, digest, digest)
         return own.Picture(f"{part}/{self._classes[label]}/{index:06d}", label, part, None, facts)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tf_tickets import storage
 from tf_tickets.columns import aligned
-from tf_tickets.data import array_checks, class_names, content_names, own, photographs, sources
+from tf_tickets.data import array_checks, class_names, content_names, copies, own, photographs, resaved, sources
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import TicketError, UsageError, plain, reason, shown
 from tf_tickets.lazy_modules import np
@@ -83,7 +83,7 @@ class ImageArrays:
             parts = {picture.id: picture for picture in own.with_test_part(pictures, self.classes)}
             pictures = tuple(parts[picture.id] for picture in pictures)
             notices.append("no test images are given: a fifth of each class, chosen by content, is kept for the test")
-        notices += _copies(pictures)
+        notices += [*copies.sentences(pictures), *resaved.notices(pictures, self.classes)]
         height, width, channels = map(int, self.images.shape[1:])
         stem = "small" if max(height, width) <= own.SMALL_SIDE else "full"
         facts = own.facts("arrays", self.classes, pictures, (height, width, channels), source="arrays", stem=stem)
@@ -92,11 +92,10 @@ class ImageArrays:
     def _picture(self, row):
         part = "train" if row < self.train_images else "test"
         label, image = int(self.labels[row]), self.images[row]
-        height, width, channels = map(int, image.shape)
         pixels = hashlib.sha256(b"%d %d %d uint8 " % image.shape + image.tobytes()).hexdigest()
         # Names of classes are in the id. In another order they are another task: their logits stand elsewhere.
         content = hashlib.sha256(f"{pixels} {label}".encode()).hexdigest()
-        facts = photographs.Facts(width, height, channels, content, pixels, False)
+        facts = photographs.facts_of_array(image, content, pixels)
         number = row if part == "train" else row - self.train_images
         return own.Picture(f"{part}/{self.classes[label]}/{number:06d}", label, part, None, facts)
 
@@ -191,23 +190,6 @@ def _check_training(labels, classes, name):
         f"{name}: class {lacking} ('{classes[lacking]}') has no training images; add some, or leave the class out and "
         "number the others without gaps"
     )
-
-
-def _copies(pictures):
-    """Sentences where images of the test are training images too, and where one image is in two classes."""
-    first = {picture.facts.pixels: picture for picture in reversed(pictures)}
-    trained = {picture.facts.pixels for picture in pictures if picture.part == "train"}
-    copies = [picture.id for picture in pictures if picture.part == "test" and picture.facts.pixels in trained]
-    odd = [picture for picture in pictures if first[picture.facts.pixels].label != picture.label]
-    lines = []
-    if copies:
-        lines.append(
-            f"{len(copies):,} of the test images, such as {copies[0]}, are training images too: the test says too much"
-        )
-    if odd:
-        pair = f"{first[odd[0].facts.pixels].id} and {odd[0].id}"
-        lines.append(f"{len(odd):,} images are there in another class too, such as {pair}: a label of each is wrong")
-    return lines
 
 
 def read(path: str) -> ImageArrays:

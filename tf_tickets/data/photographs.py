@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 
 from tf_tickets import storage
-from tf_tickets.data import kinds
+from tf_tickets.data import kinds, thumbnailing
 from tf_tickets.errors import TicketError, UsageError, reason
 from tf_tickets.lazy_modules import np
 
@@ -44,6 +44,7 @@ class Facts:
       pixels: SHA-256 of the upright pixels as RGB of 8 bits, or, where `scaled`, of the smaller picture that a JPEG
         decoder makes of the same file for less work.
       scaled: whether `pixels` are of that smaller picture.
+      signature: what thumbnailing.signature keeps of it.
     """
 
     width: int
@@ -52,6 +53,7 @@ class Facts:
     sha256: str
     pixels: str
     scaled: bool
+    signature: bytes = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,18 +108,24 @@ def look(path: str) -> Facts:
             digest.update(part)
         decoded = decode(file, path, SHORTER_SIDE)
         width, height = _upright(decoded)
-        pixels = _pixel_digest(decoded, path)
-        return Facts(width, height, decoded.channels, digest.hexdigest(), pixels, decoded.scaled)
+        picture = convert(decoded.picture, 3, path)
+        pixels, signature = _pixel_digest(picture), thumbnailing.signature(picture)
+        return Facts(width, height, decoded.channels, digest.hexdigest(), pixels, decoded.scaled, signature)
+
+
+def facts_of_array(image: np.ndarray, sha256: str, pixels: str) -> Facts:
+    """The Facts of uint8 [height, width, channels], whose two hashes are known."""
+    height, width, channels = map(int, image.shape)
+    return Facts(width, height, channels, sha256, pixels, False, thumbnailing.signature(thumbnailing.image(image)))
 
 
 def pixel_digest(path: str) -> str:
     """SHA-256 of a file's upright pixels as RGB of 8 bits, none left out; raises as `look` does."""
     with opened(path) as file:
-        return _pixel_digest(decode(file, path), path)
+        return _pixel_digest(convert(decode(file, path).picture, 3, path))
 
 
-def _pixel_digest(decoded, path):
-    picture = convert(decoded.picture, 3, path)
+def _pixel_digest(picture):
     digest = hashlib.sha256(b"%d %d " % picture.size)
     rows = max(_AT_ONCE // (3 * picture.width), 1)
     for top in range(0, picture.height, rows):  # a copy of all bytes would double the memory of a large picture

@@ -11,6 +11,7 @@ if typing.TYPE_CHECKING:
     from PIL import Image
 
 SIDE = 64
+SIGNATURE_SIDE = 16
 # Pictures that tell how alike those of a data set are.
 SAMPLE = 1000
 # Of red, green and blue, ITU-R BT.601.
@@ -23,25 +24,32 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     """A picture without its proportions.
 
     Args:
-      pixels: uint8 [height, width, channels]; one channel is grey, of two the first stands for red and green, of more
-        than three the first three are used.
+      pixels: uint8 [height, width, channels], as `image` takes them.
 
     Returns:
       uint8 [SIDE, SIDE, 3].
     """
+    return np.asarray(_small(image(pixels), SIDE))
+
+
+def image(pixels: np.ndarray) -> Image.Image:
+    """In mode RGB, of uint8 [height, width, channels]: of more channels than three the first three, of fewer all."""
     from PIL import Image
 
-    colours = (
-        pixels[..., np.minimum(np.arange(3), pixels.shape[-1] - 1)] if pixels.shape[-1] != 2 else pixels[..., [0, 0, 1]]
-    )
-    return of_image(Image.fromarray(np.ascontiguousarray(colours)))
+    count = pixels.shape[-1]
+    return Image.fromarray(np.ascontiguousarray(pixels[..., [0, 1, 2] if count > 2 else [0, 0, count - 1]]))
 
 
-def of_image(picture: Image.Image) -> np.ndarray:
-    """`thumbnail` of a picture in mode RGB."""
+def signature(picture: Image.Image) -> bytes:
+    """What is kept of each picture, in mode RGB: its brightness in 16 x 16 pixels, and its mean colour."""
+    colours = _small(picture, SIGNATURE_SIDE)
+    return colours.convert("L").tobytes() + colours.resize((1, 1)).tobytes()
+
+
+def _small(picture, side):
     from PIL.Image import Resampling
 
-    return np.asarray(picture.resize((SIDE, SIDE), Resampling.BILINEAR, reducing_gap=3.0))
+    return picture.resize((side, side), Resampling.BILINEAR, reducing_gap=3.0)
 
 
 def luma(thumbnails: np.ndarray) -> np.ndarray:
@@ -97,9 +105,9 @@ def details(pictures: np.ndarray, deviation: float) -> np.ndarray:
 def chance_level(sample: np.ndarray, count: int) -> float:
     """The correlation that less than half a pair of unlike pictures reaches by chance, from 0 to 1.
 
-    As an a-contrario method (Desolneux, Moisan and Morel 2000) it expects less than one false pair of a data set, however
-    alike its pictures are. Of the correlations of all pairs of a sample, after Fisher's transformation, the median and the
-    third quartile tell a normal distribution; tails of photographs are twice as long.
+    As an a-contrario method (Desolneux, Moisan and Morel 2000) it expects less than one false pair of a data set,
+    however alike its pictures are. Of the correlations of all pairs of a sample, after Fisher's transformation, the
+    median and the third quartile tell a normal distribution; tails of photographs are twice as long.
 
     Args:
       sample: details of some pictures, float32 [k, values], as `details` makes them.
