@@ -163,7 +163,7 @@ def test_square_and_add():
     assert estimates.mean_interval([part, part]) == pytest.approx((0.5, 0.5 - 0.3 / 2**0.5, 0.5 + 0.4 / 2**0.5))
 
 
-@pytest.mark.parametrize("sizes", [[1, 1], [1, 1, 1, 1], [2, 1], [3, 3], [1, 40], [0, 3, 0, 4]])
+@pytest.mark.parametrize("sizes", [[1, 1], [1, 1, 1, 1], [2, 1], [3, 3], [1, 40], [0, 3, 0, 4], [2] * 15])
 def test_tiny_classes_have_an_answer(sizes):
     labels = np.repeat(np.arange(len(sizes)), sizes)
     features = np.eye(len(sizes))[labels] + np.random.default_rng(0).normal(0, 0.1, (len(labels), len(sizes)))

@@ -7,6 +7,7 @@ in which a folder's files come decides nothing.
 from __future__ import annotations
 
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 from tf_tickets import seeds
@@ -18,7 +19,7 @@ from tf_tickets.lazy_modules import np
 MOST_IMAGES = 5000
 # Images x features x classes: up to which cross-validation is repeated, what is large being known well from once, and
 # beyond which a fit takes seconds.
-_REPEATED, _SLOW = 3e7, 3e8
+_REPEATED, _SLOW = 6e7, 3e8
 _FEW_PARTS, _FEW_STRENGTHS = 5, (1e-3, 1e-2, 1e-1)
 # Of probabilities where penalties are compared, so that one image does not decide.
 _LEAST = 1e-4
@@ -151,8 +152,10 @@ def predictions(train: Images, features: np.ndarray, classes: int, strengths: Se
     if len(inside) < inside.shape[1]:
         basis, turned = np.linalg.qr(inside.T)
         inside, outside = turned.T, outside @ basis
-    for place, strength in enumerate(strengths):
-        result[place][:, there] = linear_probe.classifier(strength, inside, train.labels).predict_proba(outside)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")  # many classes of two images
+        for place, strength in enumerate(strengths):
+            result[place][:, there] = linear_probe.classifier(strength, inside, train.labels).predict_proba(outside)
     return result
 
 

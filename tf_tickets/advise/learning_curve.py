@@ -44,7 +44,7 @@ class Curve:
     """Accuracy = a - b n^-c, n the images per class.
 
     Attributes:
-      points: what was measured, ascending; `per_class` is the mean over the classes. None of them where no class has two
+      points: what was measured, ascending; `per_class` is the mean over the classes. Empty where no class has two
         images.
       per_class: the mean of the images that there are.
       fits: float64 [resamples, 3], the a, b and c that what was measured allows, equally probable.
@@ -143,12 +143,11 @@ def _resampled(right, parts, seed):
     """
     repeats, _, images = right.shape
     count = max(2, round(images / held_out.inflation(parts, repeats)))
-    key = seeds.fold("advise", "resamples", seed)
-    draws = seeds.uniform(key, RESAMPLES * (repeats + count)).reshape(RESAMPLES, -1)
     result = []
-    for of_repeats, of_images in zip(draws[:, :repeats], draws[:, repeats:]):
-        mean = right[(of_repeats * repeats).astype(int)].mean(axis=0)
-        result.append(mean[:, (of_images * images).astype(int)].mean(axis=1))
+    for index in range(RESAMPLES):
+        draws = seeds.uniform(seeds.fold("advise", "resamples", seed, index), repeats + count)
+        mean = right[(draws[:repeats] * repeats).astype(int)].mean(axis=0)
+        result.append(mean[:, (draws[repeats:] * images).astype(int)].mean(axis=1))
     return np.array(result)
 
 
