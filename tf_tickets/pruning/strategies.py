@@ -221,7 +221,7 @@ class Gradual(_AtOnce):
     """Weights removed on the way through one training that is as long as all rounds."""
 
     title, in_one_run = "gradual pruning", True
-    what = "that density by tfmot's polynomial schedule, in one run of as many epochs as all rounds"
+    what = "the last round's density by tfmot's polynomial schedule, in one run of as many epochs as all rounds"
 
     def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """Its length is that of all rounds, which has to be known, and it does not rewind."""
@@ -245,7 +245,7 @@ class RigL(DynamicControl):
     """Weights grown where the loss would fall most (Evci et al. 2020)."""
 
     title, grows_by_gradient = "RigL", True
-    what = "that density throughout, weights dropped by magnitude and grown by gradient"
+    what = "the last round's density throughout, weights dropped by magnitude and grown by gradient"
 
     def growth(
         self, config: Config, shapes: Mapping[str, Sequence[int]], step: int, gradients: dict[str, np.ndarray] | None
@@ -259,7 +259,7 @@ class RigL(DynamicControl):
 class SparseEvolutionaryTraining(DynamicControl):
     """Weights grown anywhere (Mocanu et al. 2018), fewer and fewer as in RigL, and from zero."""
 
-    title, what = "SET", "the same, grown at random"
+    title, what = "SET", "as rigl, but grown at random"
 
     def growth(
         self, config: Config, shapes: Mapping[str, Sequence[int]], step: int, gradients: dict[str, np.ndarray] | None
