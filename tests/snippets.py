@@ -114,7 +114,7 @@ def commands(text: str) -> list[list[str]]:
       ValueError: bash cannot read it.
     """
     text = re.sub(r"<[a-z][^<>|&;\n]*>", "placeholder", text)
-    text = re.sub(r"(?<=\s)\[[^\[\]\n]* [^\[\]\n]*\](?=\s|$)", "", text)
+    text = re.sub(r"(?<=\s)\[[^\[\]\n]*\](?=\s|$)", "", text)
     if re.search(r"(?m)^\$ ", text):
         text = "\n".join(line[2:] for line in text.splitlines() if line.startswith("$ "))
     bash, environment = shutil.which("bash") or "/bin/bash", {"BLOCK": text, "TF_CONFIG": ""}
