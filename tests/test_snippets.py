@@ -10,9 +10,13 @@ import sys
 import pytest
 import snippet_code
 import snippets
-from conftest import ROOT
+from absl import flags
+from conftest import QUICK, ROOT
 
+import tf_tickets as tt
+from tf_tickets import main
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings import cli
 
 PATTERNS = ("*.md", "docs/**/*.md", "docs/**/*.ipynb", "results/*/README.md", "flags/*")
 PAGES = [page for pattern in PATTERNS for page in sorted(glob.glob(pattern, root_dir=ROOT, recursive=True))]
@@ -84,6 +88,38 @@ def test_its_other_commands_and_its_python_name_what_is_there(page):
         problems = snippet_code.problems_of_python(block.text)
         wrong += [f"{page}, block at {block.line}: {problem}" for problem in problems]
     assert not wrong, "\n".join(wrong)
+
+
+# Left out below: plugins (test_extending), copies of one rewind point (test_analysis), test sets of CIFAR (test_test_sets).
+ELSEWHERE = ("--plugins", "stability", "corruptions", "shift")
+
+
+def on_small_runs(words, runs):
+    """The words of a command on finished runs, for two small ones; None of other commands, and of `ELSEWHERE`."""
+    command, given = words[0] if words else "", words[1:]
+    if command not in ("evaluate", "analyze", "export", "predict", "verify", "report", "ensemble"):
+        return None
+    if any(name in word for word in given for name in ELSEWHERE):
+        return None
+    tickets = [f"{run}/ticket" for run in runs]
+    paths = {"evaluate": runs, "analyze": runs, "report": [os.path.dirname(os.path.dirname(runs[0]))],
+             "predict": [tickets[0], f"{ROOT}/results/first_screen.png"]}.get(command, tickets)  # fmt: skip
+    count = sum(2 if "*" in word else 1 for word in given if not word.startswith("--"))
+    flags = [re.sub(r"--(dataset|probe)=.*", r"--\1=digits", word) for word in given if word.startswith("--")]
+    return [command, *paths[:count], *(word for word in flags if not re.match(r"--(out|data_dir|progress)=", word))]
+
+
+@pytest.mark.slow
+def test_commands_on_finished_runs_do_what_they_say(tmp_path, monkeypatch):
+    small = [tt.Config(**QUICK | {"rounds": 2, "seed": seed}, out=str(tmp_path / "runs")) for seed in (0, 1)]
+    folders = [tt.imp(config).folder for config in small]
+    monkeypatch.chdir(tmp_path)
+    lines = [words for page in PAGES for _, (_, *words), _ in asked(page)]
+    chosen = {tuple(line) for words in lines if (line := on_small_runs(words, folders)) is not None}
+    assert len(chosen) > 15
+    for number, words in enumerate(sorted(chosen)):
+        request = cli.parse(["tf-tickets", *words, f"--out={number}"], flags.FlagValues())
+        assert main.main(request) == 0, words
 
 
 WRONG = """
