@@ -90,7 +90,7 @@ def test_its_other_commands_and_its_python_name_what_is_there(page):
     assert not wrong, "\n".join(wrong)
 
 
-# Left out below: plugins (test_extending), copies of one rewind point (test_analysis), test sets of CIFAR (test_test_sets).
+# Not here: plugins (test_extending), copies of one rewind point (test_analysis), test sets of CIFAR (test_test_sets).
 ELSEWHERE = ("--plugins", "stability", "corruptions", "shift")
 
 
