@@ -15,6 +15,7 @@ from trees import tree
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS
 from tf_tickets.settings import cli, commands, config, help_texts
+from tf_tickets.sweeps import grid
 
 # kind -> [(files, words, what the message must hold)]; {folder} stands for the folder in which the command runs.
 BAD = {
@@ -260,6 +261,9 @@ def test_help_of_a_group_a_flag_and_of_nothing(command, tmp_path):
     assert "--milestones" in help_texts.text("training") and "--seed" not in help_texts.text("training")
     assert help_texts.text("rate").startswith("  --rate  (default: 0.2)\n")
     assert "pgd " in help_texts.text("evaluators")
+    every = help_texts.text("update_every")
+    assert f"{config.options()['update_every'].metadata['low']} or more" in every and "rigl" in every and "set" in every
+    assert "export writes beside the ticket" in help_texts.text("out")
     done = command(tmp_path, "--help=evalute")
     assert done.returncode == 2 and done.stderr == "tf-tickets: --help=evalute: did you mean --help=evaluate?\n"
 
@@ -354,3 +358,53 @@ def test_the_values_also_stand_in_absl_s_flags():
     values = flags.FlagValues()
     request = cli.parse(["tf-tickets", "--width=8", "--rate=0.5", "--jit"], values)
     assert {name: values[name].value for name in config.options()} == request.config.values()
+
+
+def test_a_recipe_is_found_by_name_unless_a_file_of_that_name_is_there(tmp_path, monkeypatch):
+    fill(tmp_path, {
+        "own.cfg": "--flagfile=quickstart.cfg\n--seed=5\n", "below/own.cfg": "--flagfile=flags/few.cfg\n--seed=6\n",
+        "below/few.cfg": "--epochs=7\n",
+    })  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name in ("quickstart.cfg", "flags/quickstart.cfg", "own.cfg"):
+        assert parse(f"--flagfile={name}").config.data.dataset == "digits"
+        assert config.Config.from_flagfile(name).training.epochs == 40
+    assert parse("--flagfile=below/own.cfg").config.training.epochs == 500
+    assert parse("--flagfile=cifar10_1pct_rand_cpu.cfg").config.network.width == 16  # which nests two others
+    fill(tmp_path, {"quickstart.cfg": "--epochs=3\n", "flags/few.cfg": "--epochs=4\n"})
+    assert parse("--flagfile=quickstart.cfg").config.training.epochs == 3
+    assert parse("--flagfile=flags/few.cfg").config.training.epochs == 4
+    (tmp_path / "cub.cfg").symlink_to("nowhere")
+    for name in ("cub.cfg", "elsewhere/cub.cfg", str(tmp_path / "clamm.cfg")):
+        with pytest.raises(UsageError, match="cannot be read: No such file or directory$"):
+            parse(f"--flagfile={name}")
+
+
+@pytest.mark.parametrize(("words", "near"), [
+    (["--flagfile=quikstart.cfg"], "did you mean quickstart.cfg?"), (["--flagfile=flags/fe.cfg"], "few.cfg?"),
+    (["--flagfile=own.cfg"], "did you mean quickstart.cfg? (own.cfg, line 1)"),
+    (["sweep", "--sweep=flags/rival.sweep"], "did you mean rivals.sweep"), (["--flagfile=zzz"], "--help=recipes"),
+])  # fmt: skip
+def test_a_name_that_is_nowhere_is_answered_with_near_ones_and_the_folder(tmp_path, monkeypatch, words, near):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path, {"own.cfg": "--flagfile=quickstar.cfg\n"})
+    with pytest.raises(UsageError) as caught:
+        request = parse(*words)
+        grid.points(request.config.command.sweep)
+    assert near in str(caught.value) and str(ROOT / "flags") in str(caught.value)
+
+
+def test_help_lists_every_recipe_with_what_it_says_of_itself():
+    text = help_texts.text("recipes")
+    for path in (ROOT / "flags").iterdir():
+        (line,) = (line for line in text.splitlines() if line.split()[:1] == [path.name])
+        assert line.split(maxsplit=1)[1][:30] in path.read_text()
+    assert max(map(len, text.splitlines()[:-1])) <= 120
+
+
+def test_help_of_the_control_has_a_line_for_each(command, tmp_path):
+    lines = command(tmp_path, "--help=control").stdout.splitlines()
+    for name in config.options()["control"].choices:
+        assert any(line.split()[:1] == [name] for line in lines[2:]), name
+    assert any("rigl" in line and "train without --ticket" in line for line in lines)
+    assert all(name not in config.options()["control"].help for name in ("reinitialize", "gradual"))

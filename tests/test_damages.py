@@ -11,6 +11,7 @@ from torture import damages, harness
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
+from tf_tickets.experiments import opening
 from tf_tickets.training import checkpoints, fit
 
 # Each damage to one of the files, in turn, and to both of the checkpoint's generations; all of them under torture/.
@@ -82,6 +83,29 @@ def test_threads_of_the_environment_are_those_that_are_noted(monkeypatch, variab
     assert backend.versions()[name] == usual + 5
     monkeypatch.setattr(backend.tf.config.threading, f"get_{name[:8]}_parallelism_threads", lambda: 3)
     assert backend.versions()[name] == 3
+
+
+def begun_by(version, run):
+    """Makes the manifest of a run that of another version of the program."""
+    manifest = storage.read_sealed(run.manifest)
+    changed = manifest | {"versions": manifest["versions"] | {"tf_tickets": version}}
+    changed.pop("self_sha256", None)
+    storage.write_json(run.manifest, storage.seal(changed))
+
+
+def test_a_run_of_an_earlier_version_of_the_same_bits_is_continued_and_others_are_refused(made, tmp_path):
+    folder, whole = made
+    assert opening.SAME_BITS[-1] == tt.__version__
+    shutil.copytree(folder / "stopped", tmp_path / "runs")
+    run = runs.RunFolder(trees.only_run(tmp_path / "runs"))
+    begun_by("0.1.0", run)
+    with pytest.raises(errors.UsageError, match=r"tf_tickets 0.1.0, here it is .* it would end in other bits"):
+        tt.imp(config(tmp_path / "runs", 0))
+    begun_by("0.2.0", run)
+    kept = storage.read_sealed(run.manifest)
+    ended = trees.contents(tt.imp(config(tmp_path / "runs", 0)).folder)
+    assert storage.read_sealed(run.manifest) == kept
+    trees.assert_equal(ended, whole)
 
 
 def test_another_environment_is_refused_unless_a_flag_says_so(made, tmp_path, monkeypatch):

@@ -10,10 +10,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 
 import packaging.requirements
 import pytest
-import setuptools
 from conftest import ROOT
 
 import tf_tickets
@@ -150,18 +151,70 @@ def test_modules_fit_on_a_few_screens():
     assert not {name: count for name, count in lines.items() if count > 300}
 
 
-def test_packages_are_all_of_tf_tickets_and_nothing_else(settings):
-    packages = setuptools.find_packages(str(ROOT), include=[settings["options.packages.find"]["include"]])
-    assert sorted(packages) == sorted({relative(path.parent).replace("/", ".") for path in MODULES})
-    assert all(name.split(".")[0] == "tf_tickets" for name in packages)
-    # Only Python files are installed, and what is named, so there must be no others.
-    named = {
-        f"{package.replace('.', '/')}/{name}"
-        for package, names in settings["options.package_data"].items()
-        for name in names.split()
-    }
-    installed = {relative(path) for path in tracked_files() if (ROOT / "tf_tickets") in path.parents}
-    assert {name for name in installed if not name.endswith(".py")} == named
+def test_packages_are_all_of_tf_tickets_and_the_recipes(settings):
+    packages = settings["options"]["packages"].split()
+    of_python = {relative(path.parent).replace("/", ".") for path in MODULES}
+    assert packages == sorted({*of_python, "tf_tickets.flags"})
+    assert settings["options"]["package_dir"].split() == ["tf_tickets.flags", "=", "flags"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The paths of a wheel of a checkout, of an sdist, and of a wheel of that sdist; built without a network."""
+    folder = tmp_path_factory.mktemp("built")
+    for path in tracked_files():
+        if path.parent == ROOT or relative(path).split("/")[0] in ("tf_tickets", "flags"):
+            (folder / "checkout" / relative(path)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / "checkout" / relative(path))
+
+    def build(source, kind):
+        code = f"from setuptools import build_meta\nprint(build_meta.build_{kind}({str(folder / source)!r} + '.built'))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=folder / source, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return folder / f"{source}.built" / done.stdout.split()[-1]
+
+    wheel, sdist = build("checkout", "wheel"), build("checkout", "sdist")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    return wheel, sdist, build(sdist.name.removesuffix(".tar.gz"), "wheel")
+
+
+def test_wheel_and_sdist_hold_every_file_of_the_program_and_its_recipes(built):
+    def contents(path):
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
+
+    wheel, from_sdist = contents(built[0]), contents(built[2])
+    expected = {relative(path): path.read_bytes() for path in tracked_files() if ROOT / "tf_tickets" in path.parents}
+    expected |= {f"tf_tickets/flags/{path.name}": path.read_bytes() for path in (ROOT / "flags").iterdir()}
+    assert wheel == from_sdist == expected
+    assert f"-{tf_tickets.__version__}" in built[0].name and f"-{tf_tickets.__version__}" in built[1].name
+
+
+def test_what_is_installed_finds_its_recipes_by_name_from_any_folder(built, tmp_path):
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
+    subprocess.run([*install, tmp_path / "installed", built[0]], check=True, capture_output=True)
+    recipes = tmp_path / "installed" / "tf_tickets" / "flags"
+    (tmp_path / "elsewhere").mkdir()
+
+    def run(*words):
+        command = [sys.executable, "-m", "tf_tickets.main", *words]
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
+        folder = tmp_path / "elsewhere"
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+    listed = run("--help=recipes")
+    assert listed.returncode == 0 and all(path.name in listed.stdout for path in (ROOT / "flags").iterdir())
+    by_name, in_folder = (run(f"--flagfile={folder}quickstart.cfg", "--dry_run") for folder in ("", "flags/"))
+    assert by_name.stdout == in_folder.stdout and "digits: 100 training images" in by_name.stdout, by_name.stderr
+    nested = run("--flagfile=cifar10_1pct_rand_cpu.cfg", "--dry_run")
+    assert (nested.returncode, nested.stderr) == (0, "") and "width 16" in nested.stdout
+    swept = run("sweep", "--flagfile=rivals.cfg", "--sweep=flags/rivals.sweep", "--dry_run")
+    assert (swept.returncode, swept.stderr) == (0, "") and swept.stdout.count("/seed_") == 48
+    missing = run("--flagfile=quikstart.cfg", "--dry_run")
+    assert missing.returncode == 2 and missing.stderr.count("\n") == 1
+    assert str(recipes) in missing.stderr and "did you mean quickstart.cfg?" in missing.stderr
+    assert not (tmp_path / "elsewhere" / "runs").exists()
 
 
 # Used where the user has it: the runtime's compiled kernel, ONNX and clusters are extras.

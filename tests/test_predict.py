@@ -1,6 +1,7 @@
 """`predict` gives files the probabilities of evaluation; tickets that were tampered with are refused everywhere."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -16,11 +17,12 @@ from conftest import QUICK, ROOT
 from PIL import Image
 
 import tf_tickets as tt
-from tf_tickets import storage
+from tf_tickets import registry, storage
 from tf_tickets.data import sources, unlabelled
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import predict, verify
+from tf_tickets.export import card, predict, verify
 from tf_tickets.export.ticket import Ticket, canonical
+from tf_tickets.pruning import control
 from tf_tickets.runtime import files
 from tf_tickets.settings import config
 
@@ -159,6 +161,43 @@ def test_the_card_says_what_was_measured(run_folder):
         assert deviations == pytest.approx(1.96, abs=0.01)
     assert f"{document['weights_left']:,} of {document['weights_total']:,} prunable weights" in text
     assert "width 2" in text and "runtime.load(" in text and "MODEL_CARD.md" in document["files"]
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({}, "sparse image classifier found by iterative magnitude pruning: "),
+    ({"criterion": "taylor"}, "sparse image classifier found by iterative taylor pruning: "),
+    ({"control": "random"}, "made by random pruning, round by round"),
+    ({"control": "random_layerwise"}, "with the mask of a ticket whose positions were drawn anew"),
+    ({"control": "reinitialize"}, "with the mask of a ticket, trained from fresh weights"),
+    ({"control": "small_dense"}, "as wide as leaves it no more weights than a ticket"),
+    ({"control": "one_shot"}, "pruned once, by magnitude, after a dense training, and trained again"),
+    ({"control": "one_shot", "criterion": "snip"}, "pruned by snip before it was trained"),
+    ({"control": "gradual"}, "pruned gradually, by magnitude, on the way through one training"),
+    ({"control": "rigl"}, "by RigL: on the way weights were dropped by magnitude and grown by gradient"),
+    ({"control": "set"}, "by SET: on the way weights were dropped by magnitude and grown at random"),
+])  # fmt: skip
+def test_the_card_says_how_the_network_was_made(run_folder, changes, said):
+    ticket = Ticket.load(f"{run_folder}/ticket")
+    text = card.text(dataclasses.replace(ticket, settings=ticket.settings | changes), {}, None)
+    assert said in text and ("iterative" in text) == (changes.get("control") is None)
+    assert (f"It is round {ticket.round} of its search" in text) == (changes.get("control") in (None, "random"))
+
+
+def test_every_control_has_a_sentence_of_its_own_and_one_of_the_user_s_has_its_title(run_folder, monkeypatch):
+    sentences = [part.made for part in registry.CONTROLS.values()]
+    assert all(sentences) and len(set(sentences)) == len(sentences)
+    ticket = Ticket.load(f"{run_folder}/ticket")
+    given = dataclasses.replace(ticket, round=0)
+    assert "A sparse image classifier with a mask that was given" in card.text(given, {}, None)
+    dense = dataclasses.replace(given, masks={name: mask | True for name, mask in ticket.masks.items()})
+    assert "A dense image classifier without any pruning: all its " in card.text(dense, {}, None)
+
+    class Own(control.Control):
+        place, title, what = control.IMP, "{mine}", "something else"
+
+    monkeypatch.setitem(registry.CONTROLS._parts, "own", Own())
+    own = dataclasses.replace(ticket, settings=ticket.settings | {"control": "own"})
+    assert "made as a control, {mine}: something else" in card.text(own, {}, None)
 
 
 def copied(run_folder, tmp_path):

@@ -3,9 +3,12 @@
 import os
 
 import numpy as np
+import own_arrays
+import pandas
 import pytest
 import stops
 from conftest import QUICK
+from PIL import Image
 from safetensors.numpy import load_file
 
 import tf_tickets as tt
@@ -118,6 +121,41 @@ def test_labels_serve_the_monitor_alone(pretrained, monkeypatch, tmp_path):
     )  # fmt: skip
     blind = tt.pretrain(config.replace(out=str(tmp_path)))
     np.testing.assert_equal(load_file(blind.backbone), load_file(result.backbone))
+
+
+def test_images_given_from_python_are_those_of_a_file(tmp_path):
+    values = {name: value for name, value in own_arrays.SMALL.items() if name != "rounds"}
+    arrays = own_arrays.given()
+    arrays.save(tmp_path / "x.npz")
+    pairs = tf.data.Dataset.from_tensor_slices((own_arrays.X, own_arrays.Y)).batch(7)
+    tested = tf.data.Dataset.from_tensor_slices(own_arrays.TEST)
+    dataset = tt.data.from_dataset(pairs, test=tested, class_names=own_arrays.CLASSES)
+    results = [
+        tt.pretrain(tt.Config(**values, out=str(tmp_path / "arrays")), data=arrays),
+        tt.pretrain(tt.Config(**values, out=str(tmp_path / "dataset")), data=dataset),
+        tt.pretrain(tt.Config(**values, out=str(tmp_path / "f"), dataset="arrays", data_file=str(tmp_path / "x.npz"))),
+    ]
+    assert len({os.path.basename(os.path.dirname(result.folder)) for result in results}) == 1
+    assert len({storage.file_digest(result.backbone) for result in results}) == 1
+    start = tt.Config(**own_arrays.SMALL | {"rounds": 1}, pretrained=results[0].backbone, out=str(tmp_path / "arrays"))
+    assert tt.train(start, data=arrays).table["test_accuracy"].between(0, 1).all()
+
+
+def test_pictures_of_a_frame_are_pretrained_on_and_odd_data_are_refused(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for number, pixels in enumerate(own_arrays.X):
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{number}.png")
+    frame = pandas.DataFrame({"file": [f"{number}.png" for number in range(20)], "label": ["cat", "dog"] * 10})
+    values = {name: value for name, value in own_arrays.SMALL.items() if name != "rounds"}
+    config = tt.Config(**values, out=str(tmp_path / "runs"))
+    result = tt.pretrain(config, data=tt.data.from_dataframe(frame, root=tmp_path / "pictures"))
+    assert len(result.rows) == 2 and os.path.exists(result.backbone)
+    with pytest.raises(UsageError, match="data: ndarray is no data; give tt.data.from_arrays"):
+        tt.pretrain(config, data=own_arrays.X)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="data= and dataset=digits exclude each other"):
+        tt.pretrain(config.replace(dataset="digits"), data=own_arrays.given())
+    with pytest.raises(UsageError, match="dict is no Config"):
+        tt.pretrain({})  # pyright: ignore[reportArgumentType]
 
 
 def test_the_projection_is_drawn_by_the_seed():

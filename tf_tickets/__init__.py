@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 

@@ -148,7 +148,7 @@ def imp(
     from tf_tickets.experiments.imp import imp
 
     with observing.told(observers):
-        return _run(imp(_on(_checked(config, data), model), stop))
+        return _run(imp(_on(from_python.configured(config, data), model), stop))
 
 
 def train(
@@ -163,7 +163,7 @@ def train(
     from tf_tickets.experiments.train import train
 
     with observing.told(observers):
-        return _run(train(_on(_checked(config, data), model), stop))
+        return _run(train(_on(from_python.configured(config, data), model), stop))
 
 
 def _on(config, model):
@@ -321,9 +321,3 @@ def _paths(places):
     """Paths as text; one place stands for a list of it."""
     places = [places] if isinstance(places, (str, os.PathLike)) else places
     return [os.fspath(place) for place in places]
-
-
-def _checked(config, data):
-    if not isinstance(config, Config):
-        raise UsageError(f"{type(config).__name__} is no Config: give tt.Config(dataset=..., epochs=...)")
-    return config if data is None else config.replace(**from_python.settings_of(data, config.data.dataset))

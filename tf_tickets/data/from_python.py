@@ -1,4 +1,4 @@
-"""Data of the user's own from Python: values that `tf_tickets.imp`, `train`, `evaluate` and `export` take as `data`."""
+"""Data of the user's own from Python: values that `tf_tickets.imp`, `train` and others take as `data`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tf_tickets.data.image_arrays import ImageArrays
 from tf_tickets.data.table import PictureTable, Row
 from tf_tickets.errors import UsageError, shown
 from tf_tickets.lazy_modules import np
+from tf_tickets.settings.config import Config
 from tf_tickets.settings.data_group import Data
 
 if typing.TYPE_CHECKING:
@@ -159,6 +160,17 @@ def settings_of(data: object, dataset: str | None = None) -> dict[str, str]:
     if dataset not in (None, Data().dataset, data.settings["dataset"]):
         raise UsageError(f"data= and dataset={dataset} exclude each other: leave one out")
     return data.settings
+
+
+def configured(config: Config, data: ImageArrays | PictureTable | None) -> Config:
+    """A Config with the images that are given as `data`; itself where that is None.
+
+    Raises:
+      UsageError: one of them is something else, or the Config names another data set.
+    """
+    if not isinstance(config, Config):
+        raise UsageError(f"{type(config).__name__} is no Config: give tt.Config(dataset=..., epochs=...)")
+    return config if data is None else config.replace(**settings_of(data, config.data.dataset))
 
 
 def _collected(dataset, name):

@@ -19,6 +19,9 @@ if typing.TYPE_CHECKING:  # it needs TensorFlow, which a plan does without
 # Files whose contents are in the run's name: where they lie may change.
 _BY_CONTENT = ("pretrained", "subset_file", "ticket")
 
+# Versions of this program that train with the same bits: what one began another continues.
+SAME_BITS = ("0.2.0", "0.3.0")
+
 
 def check(folder: runs.RunFolder, rounds: list[runs.RoundFolder]) -> None:
     """Checks what complete rounds left behind.
@@ -135,7 +138,7 @@ def _same_environment(folder, session, here):
             f"{folder.folder} was begun on {before['replicas']} devices, now there are {session.devices.replicas}: "
             "normalisation statistics would differ; use the same --strategy, or another --out"
         )
-    known = [{name: before[name] for name in here}, *before["continued_under"]]
+    known = [_alike(facts, here) for facts in ({name: before[name] for name in here}, *before["continued_under"])]
     if here in known:
         return
     name, then, now = _difference(known[0], here)
@@ -145,6 +148,14 @@ def _same_environment(folder, session, here):
             "choose another --out, or continue all the same with --allow_other_environment"
         )
     storage.write_json(folder.manifest, storage.seal(before | {"continued_under": [*before["continued_under"], here]}))
+
+
+def _alike(facts, here):
+    """Facts of an environment, with this version of the program in the place of one that trains with the same bits."""
+    versions = facts["versions"]
+    if versions.get("tf_tickets") not in SAME_BITS:
+        return facts
+    return facts | {"versions": versions | {"tf_tickets": here["versions"]["tf_tickets"]}}
 
 
 def _read_manifest(folder):

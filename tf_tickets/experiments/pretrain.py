@@ -1,5 +1,7 @@
 """`pretrain`: a self-supervised backbone (SimCLR) from images whose labels nobody needs, for `--pretrained`."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import typing
@@ -9,7 +11,7 @@ import safetensors.numpy
 
 from tf_tickets import runs, storage
 from tf_tickets.backend import keras, tf
-from tf_tickets.data import pipeline
+from tf_tickets.data import from_python, pipeline
 from tf_tickets.evaluation import accuracy, neighbours
 from tf_tickets.experiments import backbone, opening
 from tf_tickets.experiments.imp import unwritable
@@ -20,6 +22,10 @@ from tf_tickets.experiments.session import Session
 from tf_tickets.models import projection, state
 from tf_tickets.settings.config import Config
 from tf_tickets.training import contrastive
+
+if typing.TYPE_CHECKING:
+    from tf_tickets.data.image_arrays import ImageArrays
+    from tf_tickets.data.table import PictureTable
 
 COLUMNS = ("epoch", "learning_rate", "train_loss", "train_accuracy", "neighbour_accuracy")
 
@@ -42,7 +48,9 @@ class Result:
     rows: list[dict]
 
 
-def pretrain(config: Config, stop: Callable[[], bool] = lambda: False) -> Result:
+def pretrain(
+    config: Config, stop: Callable[[], bool] = lambda: False, *, data: ImageArrays | PictureTable | None = None
+) -> Result:
     """Trains or continues a SimCLR backbone (Chen et al. 2020).
 
     Progress, checkpoints and TensorBoard are those of a round. Every `eval_every` epochs a k-nearest-neighbour vote
@@ -51,11 +59,17 @@ def pretrain(config: Config, stop: Callable[[], bool] = lambda: False) -> Result
     Args:
       config: data, network, training and run settings count.
       stop: function asked between blocks of steps.
+      data: images of the program's own, of `tt.data.from_arrays`, `from_dataset` or `from_dataframe`; None: those that
+        the config names. Test images are not trained on. Labels of two classes or more are asked for all the same:
+        where there are none, give 0 and 1 in turn, and the vote says nothing.
 
     Returns:
       A Result. Asked again when complete, returns at once.
+
+    Raises:
+      UsageError, StateError, LockedError, DivergedError, StopRequested: see `errors`.
     """
-    config = backbone.resolved(config)
+    config = backbone.resolved(from_python.configured(config, data))
     plan = resolve(config)
     folder = plan.folder("pretrain")
     refusal = unwritable(config, folder)

@@ -7,6 +7,7 @@ from tf_tickets.data.photographs import SHORTER_SIDE
 from tf_tickets.data.pictures import MARGIN
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.pruning import criteria
+from tf_tickets.pruning.control import IMP
 from tf_tickets.registry import CONTROLS
 from tf_tickets.settings.checks import folds_of
 from tf_tickets.settings.config import options
@@ -79,11 +80,12 @@ def _opening(ticket):
     kept, total = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
     on = f"on {ticket.data['dataset']}, density {100 * ticket.density:.2f} %"
     weights = f"{kept:,} of {total:,} prunable weights are left, all others are exactly zero"
+    weights = f"all its {total:,} prunable weights are there" if kept == total else weights
     if len(ticket.members) > 1:
         return (
             f"# Ensemble of {len(ticket.members)} tickets {on}",
-            f"Sparse image classifiers found by iterative magnitude pruning, as one: {weights}. Its probabilities are "
-            "the mean of its members', each at its own temperature; its logits are the logarithm of that mean.",
+            f"Image classifiers as one: {weights}. Its probabilities are the mean of its members', each at its own "
+            "temperature; its logits are the logarithm of that mean.",
         )
     inside = "the weights from which it was trained are inside, so it can be trained again."
     if ticket.settings.get("rival", "none") != "none":
@@ -93,23 +95,25 @@ def _opening(ticket):
             f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse one, and ahead of "
             f"that one on images held out for the choice; {inside}",
         )
-    if CONTROLS[ticket.settings.get("control", "none")].fits:
-        return (
-            f"# Linear probe: {_network(ticket)} {on}",
-            "An image classifier whose head is a logistic regression on the features of a network that stayed as it "
-            f"was; the penalty was chosen by folds inside of the training images. {weights}; {inside}",
-        )
-    criterion = ticket.settings.get("criterion", Pruning.criterion)
-    if criteria.iterations_at_initialisation(criterion):
-        return (
-            f"# Ticket: {_network(ticket)} {on}",
-            f"A sparse image classifier, pruned by {criterion} before it was trained: {weights}; {inside}",
-        )
-    method = "iterative magnitude pruning" if criterion == Pruning.criterion else f"iterative pruning by {criterion}"
+    control, made = CONTROLS[ticket.settings.get("control", "none")], _made(ticket)
+    if control.fits:
+        return f"# Linear probe: {_network(ticket)} {on}", f"An image classifier {made}. {weights}; {inside}"
+    searched = f". It is round {ticket.round} of its search" if ticket.round and control.place in (None, IMP) else ""
     return (
         f"# Ticket: {_network(ticket)} {on}",
-        f"A sparse image classifier found by {method}: {weights}. It is round {ticket.round} of its search; {inside}",
+        f"A {'dense' if kept == total else 'sparse'} image classifier {made}: {weights}{searched}; {inside}",
     )
+
+
+def _made(ticket):
+    """How one network came to be, as words after "image classifier"."""
+    control = CONTROLS[ticket.settings.get("control", "none")]
+    criterion = ticket.settings.get("criterion", Pruning.criterion)
+    if criteria.iterations_at_initialisation(criterion):
+        return f"pruned by {criterion} before it was trained"
+    if control.is_search and ticket.round == 0:
+        return "without any pruning" if ticket.density == 1 else "with a mask that was given, of a ticket or a file"
+    return control.made.format(criterion=criterion) or f"made as a control, {control.title}: {control.what}"
 
 
 def _backbone(ticket):

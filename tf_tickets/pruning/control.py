@@ -23,6 +23,8 @@ class Control:
       place: the command that it belongs to, `IMP`, `TRAIN`, `RETRAIN` or `TRAIN_OR_RETRAIN`; None for both commands.
       title: what tables and figures call it.
       what: what it does, in a few words for `--help`.
+      made: how its network came to be, as a ticket's card says it after "image classifier"; {criterion} stands for
+        `--criterion`. Unset: `title` and `what`.
       trained_rounds: rounds of `train`, unless it starts sparse.
       in_one_run: whether all is removed during one training as long as all rounds.
       other_network: whether its network is another than the search's, which then is compared by weights left.
@@ -36,6 +38,7 @@ class Control:
     place: str | None = None
     title: str = Pruning.criterion
     what: str = ""
+    made: str = ""
     trained_rounds: int = 1
     in_one_run: bool = False
     other_network: bool = False

@@ -30,7 +30,7 @@ from tf_tickets.settings.groups import Choice, Pruning, Run, Training
 class Search(Control):
     """The search."""
 
-    is_search = True
+    is_search, made = True, "found by iterative {criterion} pruning"
 
 
 @CONTROLS.register("random")
@@ -38,6 +38,7 @@ class Random(Control):
     """As many weights as the search would remove, drawn."""
 
     place, title, what = IMP, "random pruning", "the same numbers of weights, drawn"
+    made = "made by random pruning, round by round: the weights to remove were drawn"
 
     def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """It ranks nothing and waits for nothing."""
@@ -61,6 +62,7 @@ class RandomLayerwise(Control):
     """A ticket whose positions are drawn anew inside each layer."""
 
     place, title, what = RETRAIN, "random within layers", "positions drawn in each layer"
+    made = "with the mask of a ticket whose positions were drawn anew inside each layer, and its early weights"
 
     def changed(self, ticket: Ticket, config: Config) -> Ticket:
         """The ticket with other positions, and the whole state at its rewind point, which its run folder keeps."""
@@ -89,7 +91,7 @@ class Reinitialize(Control):
     """A ticket's mask on fresh weights."""
 
     place, title, what = RETRAIN, "mask on fresh weights", "its mask, fresh weights"
-    rewinds = False
+    rewinds, made = False, "with the mask of a ticket, trained from fresh weights"
 
     def initial_seed(self, seed: int) -> int:
         """Another than the ticket's own weights were drawn from."""
@@ -113,7 +115,7 @@ class SmallDense(Control):
     """A dense network of as many weights as a ticket has left."""
 
     place, title, what = RETRAIN, "small dense network", "a dense net of as many weights"
-    other_network = True
+    other_network, made = True, "as wide as leaves it no more weights than a ticket that it is compared with"
 
     def planned(
         self, plan: Plan, ticket: Ticket | None, resolve: Callable[[Config, bool], Plan]
@@ -138,6 +140,10 @@ class Probe(Control):
 
     place, title, what = TRAIN_OR_RETRAIN, "linear probe", "logistic regression on frozen features"
     fits, rewinds = True, False
+    made = (
+        "whose head is a logistic regression on the features of a network that stayed as it was; the penalty was "
+        "chosen by folds inside of the training images"
+    )
 
     def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """It fits a linear head, on one machine."""
@@ -202,6 +208,7 @@ class OneShot(_AtOnce):
     """A dense round, one pruning, and a round of what is left; that round alone where the criterion scores as drawn."""
 
     title, what, trained_rounds = "pruned at once", "the last round's density in one pruning", 2
+    made = "pruned once, by {criterion}, after a dense training, and trained again"
 
     def starts_sparse(self, config: Config) -> bool:
         """Where the criterion scores the weights as they are drawn."""
@@ -221,7 +228,8 @@ class Gradual(_AtOnce):
     """Weights removed on the way through one training that is as long as all rounds."""
 
     title, in_one_run = "gradual pruning", True
-    what = "that density by tfmot's polynomial schedule, in one run of as many epochs as all rounds"
+    what = "the last round's density by tfmot's polynomial schedule, in one run of as many epochs as all rounds"
+    made = "pruned gradually, by {criterion}, on the way through one training"
 
     def conflicts(self, config: Config) -> list[tuple[bool, str]]:
         """Its length is that of all rounds, which has to be known, and it does not rewind."""
@@ -245,7 +253,8 @@ class RigL(DynamicControl):
     """Weights grown where the loss would fall most (Evci et al. 2020)."""
 
     title, grows_by_gradient = "RigL", True
-    what = "that density throughout, weights dropped by magnitude and grown by gradient"
+    what = "the last round's density throughout, weights dropped by magnitude and grown by gradient"
+    made = "trained sparse throughout by RigL: on the way weights were dropped by magnitude and grown by gradient"
 
     def growth(
         self, config: Config, shapes: Mapping[str, Sequence[int]], step: int, gradients: dict[str, np.ndarray] | None
@@ -259,7 +268,8 @@ class RigL(DynamicControl):
 class SparseEvolutionaryTraining(DynamicControl):
     """Weights grown anywhere (Mocanu et al. 2018), fewer and fewer as in RigL, and from zero."""
 
-    title, what = "SET", "the same, grown at random"
+    title, what = "SET", "as rigl, but grown at random"
+    made = "trained sparse throughout by SET: on the way weights were dropped by magnitude and grown at random"
 
     def growth(
         self, config: Config, shapes: Mapping[str, Sequence[int]], step: int, gradients: dict[str, np.ndarray] | None

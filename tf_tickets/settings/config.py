@@ -103,7 +103,10 @@ class Config:
 
     @classmethod
     def from_flagfile(cls, path: str, **overrides: typing.Any) -> "Config":
-        """Reads a flagfile (and those it nests); keyword arguments win over its lines. Its plugins must be loaded."""
+        """Reads a flagfile, or a recipe by its name, and those it nests; keyword arguments win over its lines.
+
+        Its plugins must be loaded.
+        """
         values, tokens = {}, flagfiles.expand([f"--flagfile={path}"])
         if named := flagfiles.last_value(tokens, "plugins"):
             plugins.require(named.text.partition("=")[2], named.place)

@@ -2,7 +2,8 @@
 
 absl ignores a flagfile line without dashes and any stray word; here both are refused, with file and line. Nested
 `--flagfile` paths are relative to the file that names them and stay inside the folder of the flagfile given on the
-command line, so a recipe from somebody else cannot pull in other files.
+command line, so a recipe from somebody else cannot pull in other files. What is not there may be a recipe of the
+program's own, by its name.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tf_tickets import own_networks
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import recipes
 from tf_tickets.settings.options import Option
 
 _LARGEST = 1 << 20
@@ -59,8 +61,9 @@ def expand(words: Iterable[str], is_switch: Callable[[str], bool] = lambda name:
         if name == "flagfile":
             if not value:
                 raise UsageError("--flagfile needs a file: write --flagfile=FILE")
-            root = os.path.dirname(os.path.realpath(value))
-            tokens += _read(value, Token(f"--flagfile={value}"), root, ())
+            path = recipes.find(value)
+            root = os.path.dirname(os.path.realpath(path))
+            tokens += _read(path, root, Token(f"--flagfile={value}"), ())
         else:
             tokens.append(Token(f"--{name}{equals}{value}"))
     return tokens
@@ -71,7 +74,7 @@ def last_value(tokens: Sequence[Token], name: str) -> Token | None:
     return next((token for token in reversed(tokens) if token.is_flag and token.text.startswith(f"--{name}=")), None)
 
 
-def _read(path, source, root, parents):
+def _read(path, root, source, parents):
     real = os.path.realpath(path)
     if real in parents:
         chain = " -> ".join(os.path.basename(p) for p in (*parents, real))
@@ -93,7 +96,7 @@ def _read(path, source, root, parents):
                 raise token.fail("--flagfile needs a file: write --flagfile=FILE")
             # A link stands for the file it points to, whose neighbours its lines name.
             folder = os.path.dirname(real if os.path.islink(path) else path)
-            tokens += _read(os.path.join(folder, value), token, root, parents)
+            tokens += _read(*_nested(folder, value, root), token, parents)
         elif name.split() != [name]:
             meant = (name.split() or ["NAME"])[0]
             raise token.fail(f"'{line}' is not a flag: write --{meant}=VALUE, one a line")
@@ -102,6 +105,14 @@ def _read(path, source, root, parents):
                 own_networks.read_beside(real, value)
             tokens.append(token)
     return tokens
+
+
+def _nested(folder, value, root):
+    """(path, folder that it and what it nests have to stay in) of a flagfile that one in `folder` names."""
+    beside, recipe = os.path.join(folder, value), recipes.named(value)
+    if recipe is None or os.path.lexists(beside):
+        return beside, root
+    return recipe, os.path.realpath(recipes.folder())
 
 
 def _lines(path, source):
@@ -116,7 +127,8 @@ def _lines(path, source):
     except UnicodeDecodeError:
         raise source.fail(f"flagfile {path} is not UTF-8 text") from None
     except OSError as error:
-        raise source.fail(f"flagfile {path} cannot be read: {error.strerror}") from None
+        hint = recipes.hint(source.text.partition("=")[2]) if isinstance(error, FileNotFoundError) else ""
+        raise source.fail(f"flagfile {path} cannot be read: {error.strerror}{hint}") from None
     if "\x00" in text:
         raise source.fail(f"flagfile {path} is not text")
     return text.split("\n")

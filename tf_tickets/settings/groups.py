@@ -16,12 +16,12 @@ FULL_ROUNDS = "0,last"
 
 
 def _controls():
-    """The controls by the command that they belong to, as `--help` says it."""
-    places = {}
+    """Each control with the command that it belongs to."""
+    texts = {"none": "no control: the search by imp, a network trained by train"}
     for name, control in CONTROLS.items():
-        if control.place:
-            places.setdefault(control.place.partition("=")[0], []).append(f"{name} ({control.what})")
-    return "; ".join(f"{place}: {', '.join(texts)}" for place, texts in places.items())
+        if control.what:
+            texts[name] = f"{control.place or 'imp and train'}: {control.what}"
+    return texts
 
 
 def _criteria():
@@ -154,10 +154,14 @@ class Pruning:
         "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=checks.prunable_parts
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
-    control: str = option("none", _controls, choices=CONTROLS)
+    control: str = option(
+        "none", "what a ticket is compared with, made in place of the search; --help=control says what each is, and "
+        "whether it belongs to imp, to train, or to train --ticket=DIR", choices=CONTROLS, explained=_controls,
+    )  # fmt: skip
     update_every: int | None = option(
-        None, "with --control=rigl or set: steps from one change of the mask to the next; unset: 100, or a tenth "
-        "of the steps until the last change where that is less", low=2,
+        None, "with --control=rigl or set: steps from one change of the mask to the next, 2 or more: a change of rigl "
+        "takes the place of a training step, one of set comes after it; the last is before three quarters of the "
+        "training; unset: 100, or a tenth of the steps until there where that is less", low=2,
     )  # fmt: skip
     update_fraction: float = option(
         0.3, "with --control=rigl or set: share of each layer's weights that the first changes drop and grow "
@@ -240,7 +244,11 @@ class Run:
     )  # fmt: skip
     seed: int = option(0, "initial weights and random masks", low=0, digest=False)
     order_seed: int | None = option(None, "order of the images and augmentation; unset: seed", low=0, digest=False)
-    out: str = option("runs", "folder of all runs", check=checks.check_folder, digest=False)
+    out: str = option(
+        "runs", "folder of all runs; with export, report, ensemble and the sheets of analyze: the folder to write "
+        "into; unset, export writes beside the ticket, and report into its first path", check=checks.check_folder,
+        digest=False,
+    )  # fmt: skip
     deterministic: bool = option(True, "same seeds on the same machine give the same bits")
     precision: str = option(
         "float32", "arithmetic of the network", choices=("float32", "mixed_bfloat16", "mixed_float16")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS
 from tf_tickets.settings import config as configs
+from tf_tickets.settings import recipes
 from tf_tickets.settings.checks import studies
 from tf_tickets.settings.commands import Command, heeded
 
 SWITCHES = ("--help", "-h", "-help", "--helpfull", "--helpshort")
+_RECIPES = "recipes"
 _PROGRAM = "python -m tf_tickets.main"
 _STATUS = (
     "exit status: 0 done, 2 bad flag or input, 3 state on disk damaged or not writable, 4 run folder in use,",
@@ -55,9 +58,11 @@ def text(name: str) -> str:
         return "\n".join(_group(name, _names_in(name)))
     if name in _PARTS:
         return "\n".join(_parts(name))
+    if name == _RECIPES:
+        return "\n".join(_recipes())
     if name in options:
-        return "\n".join(_flag(name))
-    known = [*COMMANDS, *configs.GROUPS, *_PARTS, *options]
+        return "\n".join([*_flag(name), *_explained(options[name].explained)])
+    known = [*COMMANDS, *configs.GROUPS, *_PARTS, _RECIPES, *options]
     close = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean --help={close[0]}?" if close else "give a command, a group or a flag; --help lists them"
     raise UsageError(f"--help={name}: {hint}")
@@ -72,7 +77,8 @@ def overview() -> str:
         *(f"  {name:10s}{command.summary}" for name, command in COMMANDS.items()), "",
         "flags, by group (--help=GROUP or --help=FLAG shows them, --helpfull all):",
         *(f"  {group:12s}{_sentence(group)}" for group in configs.GROUPS),
-        *(f"  {name:12s}{title}" for name, (title, _) in _PARTS.items()), "",
+        *(f"  {name:12s}{title}" for name, (title, _) in _PARTS.items()),
+        f"  {_RECIPES:12s}flagfiles and grids that come with the program, for --flagfile=NAME and --sweep=NAME", "",
         *_STATUS,
     ])  # fmt: skip
 
@@ -122,6 +128,24 @@ def _sentence(group: str) -> str:
 def _parts(name: str) -> list[str]:
     title, parts = _PARTS[name]
     return [f"{title}:", *(f"  {part:12s}{known.text}" for part, known in parts().items())]
+
+
+def _recipes() -> list[str]:
+    lines = ["recipes, which --flagfile=NAME and --sweep=NAME find from any folder where no file has that name:"]
+    lines += _explained({name: recipes.first_sentence(name) for name in recipes.names()})
+    return [*lines, "", f"They lie in {recipes.folder()}; each begins with its command and what it costs."]
+
+
+def _explained(texts: Mapping[str, str]) -> list[str]:
+    """Lines of at most 120 columns: names, and beside them what they mean."""
+    column = 8 + max(map(len, texts), default=0)
+    lines = []
+    for name, text in texts.items():
+        lines += textwrap.wrap(
+            text, 120, initial_indent=f"      {name}".ljust(column), subsequent_indent=" " * column,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+    return lines
 
 
 def _group(group: str, names: Iterable[str]) -> list[str]:

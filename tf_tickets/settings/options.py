@@ -21,17 +21,18 @@ def option(
     default: typing.Any, text: str | Callable[[], str], *,
     choices: Iterable[str] | Callable[[], Iterable[str]] | None = None,
     low: float | None = None, high: float | None = None, above: float | None = None, check: Callable | None = None,
-    digest: bool = True,
+    digest: bool = True, explained: Callable[[], dict[str, str]] | None = None,
 ) -> typing.Any:  # fmt: skip
     """A field that is a flag; `low`/`high` are inclusive bounds, `above` an exclusive one, `check(text) -> problem`.
 
     `text`, what `--help` says, may be a function, and `choices` one or a registry: both are looked at when needed.
+    `explained` gives choices with a sentence each, which `--help=FLAG` shows beside `text`.
     """
     return dataclasses.field(
         default=default,
         metadata={
             "help": text, "choices": choices, "low": low, "high": high, "above": above, "check": check,
-            "digest": digest,
+            "digest": digest, "explained": explained,
         },
     )  # fmt: skip
 
@@ -60,6 +61,11 @@ class Option:
         if isinstance(choices, Registry):
             return choices.spelled
         return tuple(choices() if isinstance(choices, types.FunctionType) else choices or ())
+
+    @property
+    def explained(self) -> dict[str, str]:
+        """Choices with a sentence each, where what `help` says of all together would be too long."""
+        return self.metadata["explained"]() if self.metadata["explained"] else {}
 
     def parse(self, text: str) -> typing.Any:
         """Text to a checked value; raises ValueError with the problem, without the flag's name."""

@@ -13,6 +13,7 @@ import os
 
 from tf_tickets import storage
 from tf_tickets.errors import UsageError
+from tf_tickets.settings import recipes
 from tf_tickets.settings.checks import integer
 from tf_tickets.settings.commands import makers
 from tf_tickets.settings.config import options
@@ -53,7 +54,8 @@ def points(text: str, command: str = "imp") -> list[Point]:
     """Reads a grid.
 
     Args:
-      text: the value of `--sweep`: fields with their values, parted by semicolons, or a file with one field a line.
+      text: the value of `--sweep`: fields with their values, parted by semicolons, or a file with one
+        field a line, which may be a recipe of the program's own, by its name.
       command: of the points where the grid does not choose it.
 
     Returns:
@@ -87,14 +89,15 @@ def _fail(message, place):
 
 def _clauses(text):
     """(clause, place) for each field of the grid."""
-    if os.path.isfile(text):
+    path = recipes.find(text)
+    if os.path.isfile(path):
         return [
-            (line.strip(), f"{text}, line {number}")
-            for number, line in enumerate(_lines(text), 1)
+            (line.strip(), f"{path}, line {number}")
+            for number, line in enumerate(_lines(path), 1)
             if line.strip() and not line.strip().startswith("#")
         ]
     if "=" not in text:
-        raise UsageError(f"--sweep={text} is neither a file nor field=values, such as seed=0..4")
+        raise UsageError(f"--sweep={text} is neither a file nor field=values, such as seed=0..4{recipes.hint(text)}")
     return [(clause, "--sweep") for clause in _split(text, ";", "--sweep") if clause]
 
 
