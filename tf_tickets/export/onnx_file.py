@@ -25,7 +25,7 @@ from tf_tickets.export.ticket import Ticket
 # Of 2022: what has been released since reads them.
 _OPSET, _FORMAT = 18, 8
 # With rectifiers among them ranges are read behind them, and what is negative takes none of the 256 steps.
-_EIGHT_BITS = ["Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Pad", "MaxPool", "GlobalAveragePool"]
+EIGHT_BITS = ["Conv", "Gemm", "MatMul", "Relu", "Clip", "Add", "Pad", "MaxPool", "GlobalAveragePool"]
 # Protocol buffers hold no more.
 _MOST_BYTES = (1 << 31) - (1 << 20)
 
@@ -104,13 +104,13 @@ def quantised(data: bytes, images: np.ndarray) -> bytes:
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path, model = os.path.join(folder, "quantised.onnx"), onnx.load_model_from_string(data)
         quantization.quantize_static(
-            model, path, _Reader(images), per_channel=True, reduce_range=True,
-            op_types_to_quantize=_EIGHT_BITS, quant_format=quantization.QuantFormat.QDQ,
+            model, path, Reader(images), per_channel=True, reduce_range=True,
+            op_types_to_quantize=EIGHT_BITS, quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
             # Logits are all that probabilities are made of.
             extra_options={
                 "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"],
-                "TensorQuantOverrides": {name: [{"axis": 0, "reduce_range": False}] for name in _depthwise(model)},
+                "TensorQuantOverrides": {name: [{"axis": 0, "reduce_range": False}] for name in depthwise(model)},
             },
         )  # fmt: skip
         made = onnx.load_model(path)
@@ -119,7 +119,7 @@ def quantised(data: bytes, images: np.ndarray) -> bytes:
     return made.SerializeToString(deterministic=True)
 
 
-def _depthwise(model):
+def depthwise(model: onnx.ModelProto) -> list[str]:
     """The names of the kernels of depthwise convolutions: of one channel in, and of one out."""
     shapes = {weight.name: list(weight.dims) for weight in model.graph.initializer}
     groups = {
@@ -132,13 +132,14 @@ def _depthwise(model):
     return [name for name, count in groups.items() if 1 < count == shapes[name][0]]
 
 
-class _Reader(quantization.CalibrationDataReader):
+class Reader(quantization.CalibrationDataReader):
     """Gives the calibration its images, some at a time."""
 
-    def __init__(self, images):
+    def __init__(self, images: np.ndarray):
         self._rest = iter([images[start : start + 20] for start in range(0, len(images), 20)])
 
-    def get_next(self):
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next images, or None."""
         images = next(self._rest, None)
         return None if images is None else {"images": images}
 

@@ -112,8 +112,8 @@ def _is_no_rival(rows):
 
 
 def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
-    """The frame of `compared` as columns of text, by `_ordered`."""
-    table = _ordered(table)
+    """The frame of `compared` as columns of text, by `ordered`."""
+    table = ordered(table)
     return {
         "against": list(table["name"]),
         "density": [percent(value) for value in table["density"]],
@@ -129,8 +129,8 @@ def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
     }
 
 
-def _ordered(table):
-    """The rows from dense to sparse, and of one density the rival of most accuracy first."""
+def ordered(table: pandas.DataFrame) -> pandas.DataFrame:
+    """The frame of `compared`, its rows from dense to sparse, and of one density the rival of most accuracy first."""
     keys = [-table["density"].round(3), -table["rival_accuracy"], table["name"]]
     return table.loc[pandas.concat(keys, axis=1).sort_values([key.name for key in keys], kind="stable").index]
 
@@ -171,7 +171,7 @@ def left_out(frame: pandas.DataFrame, table: pandas.DataFrame) -> str:
 
 def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDifference]]:
     """(name, statistics.PairedDifference) of the meeting with each rival that is corrected for."""
-    chosen = _ordered(table[table["p_holm"].notna()]).rename(columns={"name": "name_"})
+    chosen = ordered(table[table["p_holm"].notna()]).rename(columns={"name": "name_"})
     return [(row.name_, pairing.difference(row)) for row in chosen.itertuples(index=False)]
 
 
