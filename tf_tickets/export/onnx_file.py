@@ -95,7 +95,7 @@ def quantised(data: bytes, images: np.ndarray) -> bytes:
     """The bytes of an ONNX file whose convolutions and head compute in 8 bits, with a scale for each output channel.
 
     Weights take 7 bits of the 8: sums of products of 8 bits overflow on processors without instructions for them. Those
-    of depthwise convolutions, whose products are summed in 32 bits everywhere, take all 8.
+    of depthwise convolutions take all 8: ONNX Runtime's kernels for them sum products in 32 bits on all processors.
 
     Args:
       data: what `convert` gives.
