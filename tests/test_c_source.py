@@ -1,5 +1,6 @@
 """`--format=c`: a C file predicts what the network does, for every network, compiler and label."""
 
+import ctypes
 import dataclasses
 import functools
 import importlib.util
@@ -36,6 +37,7 @@ SANITIZERS = {
     # zig has no address sanitizer.
     "clang": "undefined" if CLANG == ZIG else "address,undefined",
 }
+ARM, QEMU = shutil.which("arm-linux-gnueabihf-gcc"), shutil.which("qemu-arm")
 COMPILERS = {"gcc": GCC, "clang": CLANG}
 
 
@@ -365,6 +367,17 @@ def test_a_32_bit_program_gives_the_same_labels(small, tmp_path):
     pytest.skip("there is no compiler for 32 bits")
 
 
+@pytest.mark.skipif(None in (ARM, QEMU), reason="there is no arm-linux-gnueabihf-gcc, or no qemu-arm")
+def test_an_arm_program_gives_the_same_labels(tmp_path):
+    facts, model = built("resnet18", 0)
+    ticket = ticket_on(model, 0.1, 3, facts, "resnet18")
+    images = images_of(ticket, 10)
+    program = compiled_main(files_text.of(ticket), tmp_path, [ARM], [*WARNINGS, "-O2", "-static"])
+    done = subprocess.run([QEMU, program], input=images.tobytes(), capture_output=True, check=True)
+    labels = [line.split("\t")[0] for line in done.stdout.decode().splitlines()]
+    assert labels == [ticket.labels[index] for index in logits_of(ticket, images).argmax(axis=1)]
+
+
 def builds_programs(command, flags, tmp_path):
     (tmp_path / "tried.c").write_text("#include <math.h>\nint main(void) { return sizeof(void *) != 4; }\n")
     program = str(tmp_path / "tried")
@@ -380,6 +393,35 @@ def test_equal_tickets_make_equal_files_and_others_do_not_mix(small, tmp_path):
     changed.__dict__["model"] = small.model
     with pytest.raises(StateError, match="cc.* cannot compile ticket.c: .*ticket.h is of another ticket"):
         answers(files | {"ticket.h": files_text.of(changed)["ticket.h"]}, images_of(small), 4, tmp_path)
+
+
+@pytest.mark.skipif(GCC is None, reason="there is no gcc")
+def test_a_program_links_with_the_ticket_of_its_header_alone(small, tmp_path):
+    changed = dataclasses.replace(small, round=2)
+    changed.__dict__["model"] = small.model
+    assert changed.content_digest != small.content_digest
+    main = b'#include "ticket.h"\nint main(void)\n{\n    static TICKET_PIXEL image[TICKET_HEIGHT * TICKET_WIDTH * 3];\n'
+    main += b"    float p[TICKET_CLASSES], l[TICKET_CLASSES];\n"
+    main += b"    ticket_predict(image, p);\n    ticket_logits(image, l);\n"
+    main += b"    return p[0] > 2.0f;\n}\n"
+    for name, ticket in (("own", small), ("other", changed)):
+        (tmp_path / name).mkdir()
+        for file, data in (files_text.of(ticket) | {"main.c": main}).items():
+            (tmp_path / name / file).write_bytes(data)
+
+    def linked(of_main):
+        words = [*WARNINGS, "-Wmissing-prototypes", f"{of_main}/main.c", "own.o", "-o", "program", "-lm"]
+        return subprocess.run([*GCC, *words], cwd=tmp_path, capture_output=True, text=True)
+
+    words = [*GCC, *WARNINGS, "-Wmissing-prototypes", "-fPIC"]
+    subprocess.run([*words, "-c", "own/ticket.c", "-o", "own.o"], cwd=tmp_path, check=True)
+    assert linked("own").returncode == 0 and subprocess.run([str(tmp_path / "program")]).returncode == 0
+    refused = linked("other")
+    assert refused.returncode and f"ticket_predict_of_{changed.content_digest[:12]}" in refused.stderr
+    subprocess.run([*words, "-shared", "own.o", "-o", "ticket.so", "-lm"], cwd=tmp_path, check=True)
+    image, found = images_of(small)[:1], np.zeros(4, np.float32)
+    ctypes.CDLL(str(tmp_path / "ticket.so")).ticket_predict(image.ctypes, found.ctypes)
+    np.testing.assert_allclose(found, softmax(logits_of(small, image))[0], atol=1e-5)
 
 
 @pytest.mark.skipif(GCC is None or shutil.which("nm") is None, reason="there is no gcc, or no nm")

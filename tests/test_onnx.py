@@ -195,6 +195,24 @@ def test_kernels_of_eight_bits_have_a_scale_for_each_channel(run_folder, tmp_pat
         assert weights[name.replace("_quantized", "_scale")].shape == array.shape[:1] or array.ndim == 2
 
 
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_images_of_one_pixel_are_taken_in_any_number(name):
+    ticket = random_ticket(name, (1, 1, 3), "small", "linear", 1.0, 3)
+    eighth = onnx_file.quantised(onnx_file.convert(ticket), pictures(ticket, 20))
+    for count in (0, 1, 20):
+        assert answers(eighth, pictures(ticket, count))["probabilities"].shape == (count, 10)
+
+
+def test_kernels_of_depthwise_convolutions_take_all_eight_bits():
+    ticket = random_ticket(*FAST[4], 1.0, 3)
+    model = onnx.load_from_string(onnx_file.quantised(onnx_file.convert(ticket), pictures(ticket, 20)))
+    most = {True: [], False: []}
+    for weight in model.graph.initializer:
+        if weight.name.endswith("kernel_quantized") and len(weight.dims) == 4:
+            most[weight.dims[1] == 1].append(np.abs(onnx.numpy_helper.to_array(weight).astype(int)).max())
+    assert min(most[True]) >= 127 and max(most[False]) <= 64 and len(most[True]) == 17
+
+
 def test_eight_bits_are_calibrated_on_training_images_alone(run_folder, tmp_path, monkeypatch):
     seen, quantised = [], onnx_file.quantised
     monkeypatch.setattr(onnx_file, "quantised", lambda data, images: seen.append(images) or quantised(data, images))

@@ -246,6 +246,22 @@ def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypa
     assert text.count("no difference between the ticket and its dense network is shown") == 4
 
 
+def test_recipes_without_a_ticket_share_a_line(tmp_path, no_figures):  # noqa: F811
+    make_run(tmp_path, [0.5, 0.6])
+    make_run(tmp_path, [0.5], augment="none")
+    text, one = "without a ticket to compare with a dense network of its own", sentences.NO_TICKET
+    command.report([str(tmp_path)])
+    assert text not in (shown := Outline((tmp_path / "report.html").read_text()).text) and shown.count(one) == 2
+    for epochs in (10, 20):
+        make_run(tmp_path, [0.4], augment="none", epochs=epochs)
+    command.report([str(tmp_path)])
+    written = (tmp_path / "report.html").read_text()
+    shown = Outline(written).text
+    opening = written[: written.index("Each sentence compares")]
+    assert f"Three recipes {text}: " in shown and one not in opening and opening.count('class="claim"') == 1
+    assert opening.count('href="#recipe-') == 4
+
+
 def gathered(folder, frame, problems):
     paths = [str(folder)]
     return evaluation_rows.gather(paths, details.sources(paths, frame, problems), frame, problems)

@@ -16,7 +16,7 @@ from tf_tickets.analysis.analyses import similarity
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.plotting import canvas
 from tf_tickets.plotting import rows as plotted
-from tf_tickets.report import command, figures_robustness, pairing, plots, statistics, tables
+from tf_tickets.report import command, figures_robustness, pairing, plots, sentences, statistics, tables
 from tf_tickets.settings.config import Config
 
 TOTAL = 10_000
@@ -55,6 +55,18 @@ class TestStatistics:
         found = statistics.mean_interval([1.0, 2.0, 3.0])
         assert found.mean == 2.0
         assert found.high - 2.0 == pytest.approx(4.302652729749464 / 3**0.5, rel=1e-9)
+
+    def test_two_pairs_that_agree_have_no_interval(self):
+        for sides in (([0.42, 0.41], [0.39, 0.38]), ([0.5, 0.5], [0.5, 0.5])):
+            result = statistics.paired_difference(*sides)
+            assert (result.low, result.high, result.n, result.shown) == (None, None, 2, False)
+            assert "points, no interval since both pairs agree, 2 pairs" in result.sentence()
+            assert "no interval since both pairs agree, two pairs" in sentences.headline(0.1, 0.4, 0.4, result)
+            assert tables.interval(pairing.bounds(result)) == "none: both agree"
+        assert statistics.mean_interval([0.3, 0.3]).low is None and statistics.mean_interval([0.3, 0.3]).sd == 0.0
+        assert statistics.paired_difference([0.1, 0.1], [0.2, 0.2001]).low is not None
+        assert statistics.paired_difference([0.1] * 3, [0.2] * 3).low is not None
+        assert tables.interval(pairing.bounds(statistics.paired_difference([0.1], [0.2]))) == ""
 
     def test_exact_p_by_hand(self):
         # 1 + 2 + 3 = 6 is reached only with all signs alike: 2 of 8 flips.
@@ -250,6 +262,18 @@ class TestFigures:
             low, high = axes.get_xlim()
             assert (low, high) == pytest.approx((lowest, highest), abs=0.07 * (highest - lowest))
             assert low < lowest < highest < high
+
+    def test_names_are_drawn_whole(self):
+        names = ["RigL", "random (erk) at initialisation, augment rand, rewind epoch:2, 12.50 % left", "x" * 90]
+        entries = [(name, statistics.PairedDifference(0.01, -0.01, 0.02, 6, 0.5)) for name in names]
+        drawn = figures_robustness.forest(entries)
+        drawn.draw_without_rendering()
+        (axes,) = drawn.axes
+        texts = [label.get_text() for label in axes.get_yticklabels()]
+        assert ["".join(text.split()) for text in texts] == ["".join(name.split()) for name in names]
+        assert texts[1].splitlines()[-1].endswith("12.50 % left")
+        boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+        assert all(box.x0 >= 0 for box in boxes) and all(a.y0 >= b.y1 for a, b in zip(boxes, boxes[1:]))
 
     def test_shares_that_were_measured_are_in_per_cent(self):
         rows = [

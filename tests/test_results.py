@@ -304,6 +304,19 @@ def test_the_wrong_labels_readme_prints_the_committed_rows():
     assert "\n".join(lines) in text and len(rows) == 6 * len({row["pair"] for row in rows})
 
 
+def test_the_tickets_readme_prints_the_committed_ways_to_eight_bits():
+    folder = ROOT / "results" / "tickets"
+    rows, text = storage.read_json(str(folder / "eight_bits.json"))["rows"], (folder / "README.md").read_text()
+    cells = {
+        (row["way"], row["ticket"]): f"{100 * row['accuracy']:.2f} % ({100 * row['same_label']:.1f} %)" for row in rows
+    }
+    tickets = list(dict.fromkeys(row["ticket"] for row in rows))
+    for way in dict.fromkeys(row["way"] for row in rows):
+        assert f"| `{way}` | {' | '.join(cells.get((way, ticket), '') for ticket in tickets)} |" in text
+    accuracies = {(row["way"], row["ticket"]): row["accuracy"] for row in rows}
+    assert all(accuracies["float32", name] - accuracies["depthwise_8", name] < 0.01 for name in tickets)
+
+
 def test_the_first_screen_has_the_committed_rows(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import first_figure

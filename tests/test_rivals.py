@@ -90,6 +90,26 @@ def test_they_meet_where_both_have_as_many_weights_whatever_the_round():
     assert found["difference"] == pytest.approx(9.0)
 
 
+def test_the_table_goes_from_dense_to_sparse_and_from_right_to_wrong():
+    table = rivals.compared(recipes())
+    wanted = ["dense, 240 epochs", "pruned at once", "random pruning", "small dense network"]
+    assert rivals.cells(table)["against"] == [name for name, _ in rivals.results(table)] == wanted
+    table.loc[table["name"] == "dense, 240 epochs", "density"] = 0.1
+    table["rival_accuracy"] = 0.5
+    wanted = ["pruned at once", "random pruning", "small dense network", "dense, 240 epochs"]
+    assert rivals.cells(table)["against"] == wanted
+    assert rivals.cells(table)["ticket - rival, points"] == ["+6.50", "+12.50", "+18.50", "-1.50"]
+
+
+def test_the_note_says_why_two_pairs_have_no_interval():
+    frame = recipes()
+    found = rivals.compared(frame[frame["seed"].isin([0, 1]) | (frame["digest"] == "aaaaaaaa")].assign(
+        test_accuracy=frame["test_accuracy"].where(frame["digest"] != "aaaaaaaa", 0.4)
+    ))  # fmt: skip
+    agreeing = found[found["rival"] == "bbbbbbbb"].iloc[0]
+    assert agreeing["note"] == "no interval since both pairs agree" and np.isnan(agreeing["low"])
+
+
 def test_the_meeting_with_most_pairs_is_corrected_for():
     frame = recipes()
     frame.loc[frame["digest"] == "bbbbbbbb", "searched"] = 0

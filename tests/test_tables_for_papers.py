@@ -75,7 +75,7 @@ def made(tmp_path_factory):
 def test_the_tables_hold_the_numbers_of_their_csv(made):
     folder, _ = made
     rows = cells_of((folder / "rivals.tex").read_text())
-    found = pandas.read_csv(folder / "rivals.csv")
+    found = rivals.ordered(pandas.read_csv(folder / "rivals.csv"))
     assert rows[0][0] == "against" and [row[0] for row in rows[1:]] == list(found["name"])
     for row, known in zip(rows[1:], found.to_dict("records")):
         assert row[3] == rf"{100 * known['ticket_accuracy']:.2f} $\pm$ {100 * known['ticket_sd']:.2f}\,\%"

@@ -290,7 +290,7 @@ def predict(network: Place | Ticket, images: np.ndarray | Place | Sequence[Place
     """Class probabilities of images.
 
     Args:
-      network: a run, a Ticket, or the folder of a ticket, a round or a run.
+      network: a run, a Ticket, the folder of a ticket, a round or a run, or a file that `export` wrote.
       images: uint8 [n, height, width, channels] of the ticket's own size; or the path of a picture file or of a folder
         of such, or a list of paths.
 
@@ -306,7 +306,7 @@ def predict(network: Place | Ticket, images: np.ndarray | Place | Sequence[Place
     from tf_tickets.export import predict
     from tf_tickets.export.ticket import Ticket
 
-    ticket = network if isinstance(network, Ticket) else predict.load(os.fspath(network))
+    ticket = network if isinstance(network, Ticket) else predict.network_of(os.fspath(network))
     if isinstance(images, np.ndarray):
         return pandas.DataFrame(ticket.predict(images), columns=list(ticket.labels))
     problems: list[str] = []

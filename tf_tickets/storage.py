@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -151,8 +152,27 @@ def remove_forsaken(folder: str) -> None:
         for entry in entries:
             random = entry.name.removesuffix(_TEMPORARY).rpartition(".")[2]
             ours = entry.name.endswith(_TEMPORARY) and len(random) == 16
-            if ours and time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORSAKEN:
-                remove(entry.path)
+            with contextlib.suppress(OSError):  # another user's, in a folder that all write
+                if ours and time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORSAKEN:
+                    remove(entry.path)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[str]:
+    """A folder that is removed at the end, in which all that asks `tempfile` for a place gets it meanwhile.
+
+    What killed processes left of such folders is removed at the beginning, as by `remove_forsaken`.
+    """
+    place = tempfile.gettempdir()
+    remove_forsaken(place)
+    folder = temporary_name(os.path.join(place, "tf-tickets"))
+    os.mkdir(folder, 0o700)
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = before
+        remove(folder)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ class Predict(Command):
     examples = (
         "runs/NAME/seed_0/ticket pictures --format=csv",
         "runs/NAME/seed_0/ticket owl.jpg --top_k=3",
+        "runs/NAME/seed_0/ticket.export/ticket.onnx owl.jpg",
     )
     paths = Paths(least=2, needs="a ticket and pictures", standard_input=True)
     flags = ("format", "top_k")

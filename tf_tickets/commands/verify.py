@@ -1,5 +1,6 @@
 """`verify`: tickets checked."""
 
+import os
 from collections.abc import Iterable
 
 from tf_tickets.registry import COMMANDS
@@ -13,10 +14,11 @@ class Verify(Command):
     """Checks tickets."""
 
     order = 9
-    summary = "TICKET...: check every hash, count and invariant of a ticket"
+    summary = "TICKET...: check every hash, count and invariant of a ticket, and of which ticket a file of export is"
     examples = (
         "runs/NAME/seed_0/ticket",
         "runs/*/seed_*/ticket",
+        "runs/NAME/seed_0/ticket.export/ticket.onnx",
     )
     paths = Paths(least=1)
 
@@ -30,8 +32,10 @@ class Verify(Command):
 
     def run(self, request: Request) -> int:
         """Prints a line of each ticket."""
+        from tf_tickets.export import exported_files
         from tf_tickets.export.verify import verify
 
+        folders = [path for path in request.paths if not os.path.isfile(path)]
         for path in request.paths:
-            print(verify(path))
+            print(exported_files.verify(path, folders) if os.path.isfile(path) else verify(path))
         return 0

@@ -13,17 +13,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tf_tickets import runs, storage
-from tf_tickets.errors import reason
-from tf_tickets.export import origin, samples
+from tf_tickets.export import exported_files, origin, samples
 from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
+from tf_tickets.settings import checks
 from tf_tickets.settings.places import Place
 
 Predictor = Callable[[np.ndarray], np.ndarray]
 # Of float32 files: rounding alone stays a thousand times below. Fewer bits are the user's choice, and only reported.
 _ROUNDING = 1e-3
-# So many weights as text, 60 MB, take a C compiler half a minute and a gigabyte.
-_MOST_IN_C = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +119,14 @@ class Kind:
         raise NotImplementedError
 
     def check(self, out: str) -> None:
-        """UsageError where its files cannot get their names in a folder."""
+        """UsageError where its files cannot get their names in a folder: files that `export` did not write stay."""
+        for file in self.files:
+            exported_files.check_replaceable(os.path.join(out, file))
+
+    def remove_forsaken(self, out: str) -> None:
+        """Removes what killed processes were writing of its files into a folder."""
+        for folder in {os.path.dirname(os.path.join(out, file)) for file in self.files}:
+            storage.remove_forsaken(folder)
 
     def compares(self, job: Job) -> bool:
         """Whether what it writes can be executed here."""
@@ -187,7 +192,7 @@ class _TensorFlowLite(Kind):
         from tf_tickets.export import tflite
 
         data = tflite.convert(job.network, self._name, job.sample.calibration)
-        storage.write_bytes(os.path.join(folder, self.files[0]), data)
+        storage.write_bytes(os.path.join(folder, self.files[0]), exported_files.with_facts(data, job.ticket))
 
     def predictor(self, job, folder):
         from tf_tickets.export import tflite
@@ -202,12 +207,7 @@ class _Onnx(Kind):
         self.files, self.most, self.calibrated, self.trained_on = (file,), most, calibrated, calibrated
 
     def missing(self):
-        try:
-            import onnx  # noqa: F401
-            import onnxruntime  # noqa: F401
-        except ImportError as error:
-            return f"it needs onnx and onnxruntime ({reason(error)}): pip install 'tf-tickets[onnx]'"
-        return None
+        return exported_files.onnx_missing()
 
     def write(self, job, folder):
         from tf_tickets.export import onnx_file
@@ -230,12 +230,15 @@ class _CSource(Kind):
 
     def obstacle(self, ticket, missing):
         left = sum(int(mask.sum()) for member in ticket.members for mask in member.masks.values())
-        if left > _MOST_IN_C:
-            return f"its {left:,} weights as text are more than the {_MOST_IN_C:,} that C compilers take in a minute"
+        if left > checks.MOST_IN_C:
+            return (
+                f"its {left:,} weights as text are more than the {checks.MOST_IN_C:,} that C compilers take in a minute"
+            )
         return super().obstacle(ticket, missing)
 
     def check(self, out):
         storage.check_writable(os.path.join(out, self._name))
+        super().check(out)
 
     def write(self, job, folder):
         from tf_tickets.export.c_source import files_text

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import tempfile
 from collections.abc import Callable
 
 from tf_tickets import runs, storage
@@ -42,15 +41,16 @@ def export(
     earlier = measuring.kept(place, ticket.content_digest)
     for name in wanted:
         KINDS[name].check(out)
+        KINDS[name].remove_forsaken(out)
     say("export: reading the images to compare on")
     wanted = _calibratable(job, wanted, obstacles, bool(formats))
-    rows = []
+    rows: list[dict] = []
     for number, name in enumerate(wanted, 1):
         say(f"export: {name}, {number} of {len(wanted)}")
         rows.append(_written(job, name, out))
-    unkept = measuring.keep(place, earlier, rows)
+    kept = measuring.keep(place, earlier, rows)
     notes = _notes(job, wanted) + [f"no {name}: {words}" for name, words in obstacles.items()]
-    return "\n".join([measuring.table(rows), f"in {out}", *notes, *([unkept] if unkept else [])])
+    return "\n".join([measuring.table(rows), f"in {out}", *notes, *kept])
 
 
 def _possible(job, formats):
@@ -133,7 +133,7 @@ def _written(job, name, out):
     """Writes the files of one format, once they predict what the ticket does; their row of runs.EXPORT_COLUMNS."""
     kind, images = KINDS[name], job.sample.compared
     path, measured = os.path.join(out, kind.shown or kind.files[0]), measuring.UNMEASURED
-    with tempfile.TemporaryDirectory() as folder:
+    with storage.temporary_folder() as folder:
         kind.write(job, folder)
         with kind.predicting(job, folder) as predict:
             if predict is not None:

@@ -12,6 +12,7 @@ from tf_tickets import runs, storage
 from tf_tickets.columns import aligned
 from tf_tickets.errors import StateError
 from tf_tickets.export.file_kinds import Predictor
+from tf_tickets.export.samples import NOISE as _NOISE
 
 _BATCH = 100
 # A file is timed until so many seconds are over, at least once and at most so often.
@@ -24,6 +25,11 @@ _TEXTS = {
     "difference": "{:.1e}".format, "same_label": lambda share: f"{100 * share:.2f} %", "ms_batch_1": "{:.3g}".format,
     "ms_batch_100": "{:.3g}".format,
 }  # fmt: skip
+
+
+_TIMES = ("ms_batch_1", "ms_batch_100")
+_COMPARED = ("difference", "same_label", "images", "compared_on")
+_OF_ONE_FILE = ("bytes", "bytes_gzipped", "threads")
 
 
 # Of a file that cannot be executed here.
@@ -104,11 +110,46 @@ def kept(place: runs.Place, ticket: str) -> list[dict[str, typing.Any]]:
     return [{name: row.get(name) for name in runs.EXPORT_COLUMNS} for row in rows if row.get("ticket") == ticket]
 
 
-def keep(place: runs.Place, earlier: list[dict], rows: list[dict]) -> str | None:
-    """Writes the rows beside the ticket, in place of those of the same formats; None, or why they are not kept."""
+def keep(place: runs.Place, earlier: list[dict], rows: list[dict]) -> list[str]:
+    """Writes the rows beside the ticket, in place of those of the same formats, as `better` has it.
+
+    Returns:
+      Lines that say what of them is not kept.
+    """
     path, folder = runs.exports_of(place.path), os.path.dirname(os.path.abspath(place.path))
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"the table is not kept: {folder} cannot be written"
+        return [f"the table is not kept: {folder} cannot be written"]
+    before = {row["format"]: row for row in earlier}
+    kept = [better(before.get(row["format"]), row) for row in rows]
     measured = {row["format"] for row in rows}
-    storage.write_csv(path, [*(row for row in earlier if row["format"] not in measured), *rows], runs.EXPORT_COLUMNS)
-    return None
+    storage.write_csv(path, [*(row for row in earlier if row["format"] not in measured), *kept], runs.EXPORT_COLUMNS)
+    of_earlier = [row["format"] for row, stored in zip(rows, kept) if stored != row]
+    text = f"{path} keeps better numbers that an earlier export measured of the same files"
+    return [f"{text}: {', '.join(of_earlier)}"] if of_earlier else []
+
+
+def better(earlier: dict | None, row: dict) -> dict:
+    """Of two rows of a format, the better founded numbers.
+
+    Those compared on the data set's images stand before those on noise, else the later ones count; of times on as many
+    threads the shorter ones, since what else a machine does can only lengthen them.
+
+    Args:
+      earlier: of an earlier export; it counts only where it is of a file of as many bytes. None: there is none.
+      row: of this one.
+    """
+    if earlier is None or any(str(earlier[name]) != str(row[name]) for name in _OF_ONE_FILE):
+        return row
+    on_images = bool(earlier["difference"]) and _NOISE not in str(earlier["compared_on"])
+    unfounded = row["difference"] is None or _NOISE in row["compared_on"]
+    compared_by = earlier if on_images and unfounded else row
+    times = {name: _least(earlier[name], row[name]) for name in _TIMES}
+    return row | {name: compared_by[name] for name in _COMPARED} | times
+
+
+def _least(earlier, now):
+    """The shorter of two times, of which the earlier one is text of a file that anybody may have changed."""
+    try:
+        return min((now, float(earlier)), key=lambda time: float("inf") if time is None or not time > 0 else time)
+    except (TypeError, ValueError):
+        return now

@@ -13,7 +13,7 @@ import numpy as np
 from tf_tickets import runs
 from tf_tickets.columns import aligned
 from tf_tickets.errors import UsageError, plain
-from tf_tickets.export import loading
+from tf_tickets.export import exported_files, loading
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.settings.inputs import Command
 
@@ -25,7 +25,7 @@ def predict(folder: str, paths: Sequence[str], command: Command) -> tuple[str, l
     """Labels pictures.
 
     Args:
-      folder: a ticket or round folder, or a run folder with a ticket.
+      folder: a ticket or round folder, a run folder with a ticket, or a file that `export` wrote.
       paths: picture files, folders of such, and `-` for one picture from standard input.
       command: a config.Command: `format` is table, json, csv or None; `top_k` how many labels of each picture.
 
@@ -35,7 +35,7 @@ def predict(folder: str, paths: Sequence[str], command: Command) -> tuple[str, l
     Raises:
       UsageError, StateError: the folder is no ticket, or its hashes are wrong; no file is a picture.
     """
-    ticket = load(folder)
+    ticket = network_of(folder)
     rows, problems = [], []
     names, images = [], []
     for name, image in pictures(paths, ticket.data, problems):
@@ -54,6 +54,11 @@ def load(folder: str) -> Ticket:
     """The Ticket of a ticket folder, a round folder, or a run folder that has one."""
     place = runs.place(folder)
     return loading.load(place.run.ticket if place.kind == "run" and place.run.exported() is not None else folder)
+
+
+def network_of(path: str) -> Ticket | exported_files.FileNetwork:
+    """The Ticket of a folder, as `load`, or the network in a file that `export` wrote."""
+    return exported_files.load(path) if os.path.isfile(path) else load(path)
 
 
 def pictures(paths: Sequence[str], data: dict, problems: list[str]) -> Iterator[tuple[str, np.ndarray]]:

@@ -15,6 +15,8 @@ from tf_tickets.registry import DATASETS
 from tf_tickets.settings.places import Place
 
 _CALIBRATED, _COMPARED = 200, 100
+# How the kind of images begins that are of no data set.
+NOISE = "images of noise"
 _NOT_GIVEN = {
     "data_dir": "the folder of its pictures", "data_file": "the file of its images",
     "labels_file": "the table of its pictures",
@@ -138,5 +140,5 @@ def _noise(ticket, lacking):
     dtype, most = ticket.data.get("dtype", "uint8"), int(ticket.data.get("scale", 255.0))
     shape = (_COMPARED, *ticket.data["image_shape"])
     images = np.random.default_rng(0).integers(0, most, shape, dtype, endpoint=True)
-    kind = f"images of noise, since {lacking} ({origin.wanted(ticket)})"
+    kind = f"{NOISE}, since {lacking} ({origin.wanted(ticket)})"
     return Sample(images, kind, images, kind)

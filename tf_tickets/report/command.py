@@ -17,6 +17,7 @@ from tf_tickets.report import (
     evaluation_rows,
     exports,
     naming,
+    next_formats,
     page,
     pairing,
     papers,
@@ -166,8 +167,7 @@ def _ending(result, folder):
     kind = "the dense network" if result.exports_rival else f"round {result.chosen}"
     ticket, pictures = shlex.quote(folder.ticket), "PICTURE.png"
     document = os.path.join(folder.ticket, runs.DOCUMENT)
-    known = not os.path.exists(document) or storage.read_json(document).get("program", True) is not None
-    formats = "runtime,tflite" if known else "tflite"  # tf_tickets.runtime does not know all of its layers
+    formats = ",".join(next_formats.of(storage.read_json(document) if os.path.exists(document) else {}))
     program = "python -m tf_tickets.main"
     if config.run.plugins:
         program += f" --plugins={shlex.quote(config.run.plugins)}"

@@ -1,5 +1,7 @@
 """Dense against ticket: bars over test sets, accuracy by class, many groups."""
 
+import textwrap
+
 import numpy as np
 import pandas
 from matplotlib.figure import Figure
@@ -61,6 +63,8 @@ def by_class(table: pandas.DataFrame) -> Figure:
 
 # An axis is made so many times longer, but no more, for the intervals of two or three pairs to be seen whole.
 _MOST_ROOM = 5
+# Longer names have several lines.
+_LETTERS_OF_A_NAME = 36
 
 
 def _limits(differences):
@@ -77,6 +81,11 @@ def _limits(differences):
     return span([*several, *(difference for difference in every if np.ptp(span([*several, difference])) <= room)])
 
 
+def _in_lines(name):
+    """A name in lines that the figure has room for, its numbers whole."""
+    return textwrap.fill(name.replace(" % ", "\xa0%\xa0"), _LETTERS_OF_A_NAME).replace("\xa0", " ")
+
+
 def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - dense (points)") -> Figure:
     """The difference of every group with its interval.
 
@@ -84,10 +93,13 @@ def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - d
       entries: list of (name, statistics.PairedDifference).
       label: title of the axis.
     """
-    drawn = canvas(5.2, 0.75 + 0.3 * len(entries))
+    names = [_in_lines(name) for name, _ in entries]
+    heights = np.array([1.0 + 0.55 * name.count("\n") for name in names])
+    places = np.cumsum(heights) - heights / 2 - 0.5
+    drawn = canvas(5.2, 0.75 + 0.3 * heights.sum())
     axes = drawn.add_subplot()
     axes.axvline(0.0, color=INK, linewidth=0.9)
-    for place, (_, difference) in enumerate(entries):
+    for place, (_, difference) in zip(places, entries):
         colour = BLUE if difference.shown else SOFT
         if difference.low is not None:
             axes.plot([100 * difference.low, 100 * difference.high], [place, place], color=colour, linewidth=1.4)
@@ -96,7 +108,7 @@ def forest(entries: list[tuple[str, PairedDifference]], label: str = "ticket - d
     low, high = _limits([difference for _, difference in entries])
     room = 0.06 * (high - low) or 1.0
     axes.set_xlim(low - room, high + room)
-    axes.set_yticks(range(len(entries)), [name if len(name) <= 34 else f"{name[:32]}…" for name, _ in entries])
-    axes.set_ylim(len(entries) - 0.5, -0.5)
+    axes.set_yticks(places, names)
+    axes.set_ylim(heights.sum() - 0.5, -0.5)
     axes.set_xlabel(label)
     return drawn

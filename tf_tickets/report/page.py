@@ -125,10 +125,20 @@ def _opening(groups, shown):
     """The results in words, one for each recipe; the first `shown` have a section to point to."""
     if len(groups) == 1:
         return html.paragraph(groups[0].headline(), "claim")
-    lines = []
+    lines, apart = [], []
     for number, group in enumerate(groups):
         name = html.link(_anchor(group), group.name) if number < shown else html.escape(group.name)
-        lines.append(f'<li class="claim"><b>{name}</b>. {html.escape(group.headline())}</li>')
+        if group.has_claim:
+            lines.append(f'<li class="claim"><b>{name}</b>. {html.escape(group.headline())}</li>')
+        else:
+            apart.append(name)
+    if len(apart) == 1:
+        lines.append(f'<li class="claim"><b>{apart[0]}</b>. {sentences.NO_TICKET}</li>')
+    elif apart:
+        text = html.escape(
+            f"{sentences.count(len(apart), 'recipe').capitalize()} without a ticket to compare with a dense"
+        )
+        lines.append(f'<li class="soft">{text} network of its own: {"; ".join(apart)}.</li>')
     text, rest = (f'<ul class="claims">{"".join(part)}</ul>' for part in (lines[:MOST_OPEN], lines[MOST_OPEN:]))
     return text + html.folded(f"{len(lines) - MOST_OPEN} more recipes", [rest]) if lines[MOST_OPEN:] else text
 
@@ -232,7 +242,7 @@ def _group(group, alone):
     run = str(group.frame["run"].iloc[0]).split("/")[0]
     parts = [html.heading(2, name or run, _anchor(group))]
     if not alone:
-        parts.append(html.paragraph(group.headline(), "claim"))
+        parts.append(html.paragraph(group.headline(), "claim" if group.has_claim else "soft"))
     first = group.frame.iloc[0]
     facts = [run, str(first["data"]), f"augment {first['augment']}", f"rewind {first['rewind']}"]
     parts.append(html.paragraph(", ".join(facts), "soft"))

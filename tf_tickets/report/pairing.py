@@ -118,7 +118,7 @@ def in_points(result: statistics.PairedDifference) -> list[float | None]:
 
 def bounds(result: statistics.PairedDifference) -> dict[str, float | None]:
     """The interval of a statistics.PairedDifference of fractions as `tables.interval` takes it."""
-    return dict(zip(("low", "high"), in_points(result)[1:]))
+    return dict(zip(("n", "low", "high"), (result.n, *in_points(result)[1:])))
 
 
 def difference(row: typing.Any) -> statistics.PairedDifference:

@@ -112,7 +112,8 @@ def _is_no_rival(rows):
 
 
 def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
-    """The frame of `compared` as columns of text."""
+    """The frame of `compared` as columns of text, by `ordered`."""
+    table = ordered(table)
     return {
         "against": list(table["name"]),
         "density": [percent(value) for value in table["density"]],
@@ -126,6 +127,12 @@ def cells(table: pandas.DataFrame) -> dict[str, list[str]]:
         "p, Holm": ["-" if pandas.isna(value) else statistics.probability(value) for value in table["p_holm"]],
         **_cost_cells(table),
     }
+
+
+def ordered(table: pandas.DataFrame) -> pandas.DataFrame:
+    """The frame of `compared`, its rows from dense to sparse, and of one density the rival of most accuracy first."""
+    keys = [-table["density"].round(3), -table["rival_accuracy"], table["name"]]
+    return table.loc[pandas.concat(keys, axis=1).sort_values([key.name for key in keys], kind="stable").index]
 
 
 def _cost_cells(table):
@@ -164,7 +171,7 @@ def left_out(frame: pandas.DataFrame, table: pandas.DataFrame) -> str:
 
 def results(table: pandas.DataFrame) -> list[tuple[str, statistics.PairedDifference]]:
     """(name, statistics.PairedDifference) of the meeting with each rival that is corrected for."""
-    chosen = table[table["p_holm"].notna()].rename(columns={"name": "name_"})
+    chosen = ordered(table[table["p_holm"].notna()]).rename(columns={"name": "name_"})
     return [(row.name_, pairing.difference(row)) for row in chosen.itertuples(index=False)]
 
 
@@ -189,10 +196,17 @@ def _meetings(search, rival, name, frame):
             search["digest"].iloc[0], rival["digest"].iloc[0], name, index, ours[index] / total,
             theirs[rival_round] / total, result.n, ticket.mean(), against.mean(), *pairing.in_points(result),
             result.p_value, None,
-            *pairing.deviations(ticket, against), "no interval or sd: one pair" if len(both) == 1 else "",
+            *pairing.deviations(ticket, against), _missing(result),
             *(value for pair in costs for value in pair),
         ))  # fmt: skip
     return lines
+
+
+def _missing(result):
+    """Why a row has no interval, or no deviations either."""
+    if result.low is not None:
+        return ""
+    return "no interval or sd: one pair" if result.n == 1 else statistics.no_interval(result.n)
 
 
 def _typed(rows):

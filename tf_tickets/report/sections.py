@@ -69,6 +69,11 @@ class Group:
         last = int(self.rounds[-1])
         return pairing.pair(self.frame, self.digest, last) if last else None
 
+    @property
+    def has_claim(self) -> bool:
+        """Whether `headline` says a result."""
+        return self.result is not None or self.headline() != sentences.NO_TICKET
+
     def headline(self) -> str:
         """The result in words."""
         result = self.result

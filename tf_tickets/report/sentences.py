@@ -6,6 +6,7 @@ from tf_tickets.columns import percent
 from tf_tickets.registry import CONTROLS
 from tf_tickets.report import naming, statistics
 
+NO_TICKET = "No ticket to compare: no run has both a dense round 0 and a later round."
 ENOUGH = statistics.pairs_needed()
 _NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
 
@@ -27,7 +28,9 @@ def interval(low: float | None, high: float | None) -> str:
 
 def numbers(difference: statistics.PairedDifference) -> str:
     """Interval, pairs and p of a statistics.PairedDifference, as the inside of brackets."""
-    bounds = "no interval" if difference.low is None else f"95 % interval {interval(difference.low, difference.high)}"
+    bounds = statistics.no_interval(difference.n)
+    if difference.low is not None:
+        bounds = f"95 % interval {interval(difference.low, difference.high)}"
     test = f"{'exact ' if difference.exact else ''}sign-flip p = {statistics.probability(difference.p_value)}"
     return f"{bounds}, {count(difference.n, 'pair')}, {test}"
 
@@ -36,7 +39,7 @@ def alone(rows: pandas.DataFrame) -> str:
     """What stands where a recipe, of these rows, has no ticket and dense network to compare."""
     control = CONTROLS[rows["control"].iloc[0]]
     if not control.fits:
-        return "No ticket to compare: no run has both a dense round 0 and a later round."
+        return NO_TICKET
     mean, runs = percent(rows["test_accuracy"].mean()), rows["run"].nunique()
     return (
         f"{control.title.capitalize()}: test accuracy {mean}, {count(runs, 'run')}; nothing was trained but the head."

@@ -22,7 +22,8 @@ _ROUNDING = 1e-12
 class Interval(typing.NamedTuple):
     """A mean, its confidence interval and the sample standard deviation, in the unit of the values.
 
-    Below two values `low`, `high` and `sd` are None.
+    Below two values `low`, `high` and `sd` are None; so are `low` and `high` of two equal values, which say nothing of
+    how far a third would lie.
     """
 
     mean: float
@@ -37,7 +38,7 @@ class PairedDifference:
 
     Attributes:
       mean: mean difference, in the unit of the accuracies (fractions).
-      low, high: bounds of the t interval in the same unit, None below two pairs.
+      low, high: bounds of the t interval in the same unit, None below two pairs, and of two pairs that agree.
       n: number of pairs.
       p_value: two-sided sign-flip p-value, exact for up to 16 pairs.
       confidence: level of the interval, in (0, 1).
@@ -68,7 +69,7 @@ class PairedDifference:
         """The comparison of accuracies given as fractions, in plain words and percentage points."""
         text = f"ticket - dense: {points(self.mean)} points, "
         if self.low is None:
-            text += "no interval, "
+            text += f"{no_interval(self.n)}, "
         else:
             text += f"{100 * self.confidence:g} % interval [{points(self.low)}, {points(self.high)}], "
         text += f"{self.n} pair{'s' if self.n != 1 else ''}, "
@@ -79,6 +80,11 @@ class PairedDifference:
 def points(fraction: float, digits: int = 1) -> str:
     """A difference of fractions as signed percentage points; a rounded zero reads +0.0."""
     return f"{round(100 * fraction, digits) + 0.0:+.{digits}f}"
+
+
+def no_interval(pairs: int) -> str:
+    """What stands in place of the interval of so many pairs, one or two."""
+    return "no interval" if pairs == 1 else "no interval since both pairs agree"
 
 
 def probability(p_value: float) -> str:
@@ -119,6 +125,8 @@ def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
     if len(values) < 2:
         return Interval(mean, None, None, None)
     deviation = float(values.std(ddof=1))
+    if len(values) == 2 and deviation <= _ROUNDING * abs(mean):
+        return Interval(mean, None, None, deviation)
     half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * (deviation / len(values) ** 0.5)
     return Interval(mean, mean - half, mean + half, deviation)
 

@@ -51,9 +51,9 @@ def mean_sd(mean: float, sd: float | None) -> str:
 
 
 def interval(row: Mapping) -> str:
-    """`[+0.39, +3.75]` of a row with low and high in points; nothing where one pair has no interval."""
+    """`[+0.39, +3.75]` of a row with n (pairs), low and high in points; of two pairs without one in words why."""
     if pandas.isna(row["low"]):
-        return ""
+        return "" if row["n"] == 1 else "none: both agree"
     return f"[{statistics.points(row['low'] / 100, 2)}, {statistics.points(row['high'] / 100, 2)}]"
 
 

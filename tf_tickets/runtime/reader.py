@@ -8,6 +8,8 @@ from tf_tickets.runtime.averaging import Ensemble
 from tf_tickets.runtime.files import Damaged, NotATicket
 from tf_tickets.runtime.network import Network
 
+_NEITHER = "{} is neither a ticket folder nor a runtime.npz; give one of them"
+
 
 def load(path: str, compiled: bool = False) -> Network | Ensemble:
     """Loads a ticket.
@@ -25,7 +27,7 @@ def load(path: str, compiled: bool = False) -> Network | Ensemble:
     """
     if os.path.isfile(path):
         if not zipfile.is_zipfile(path):
-            raise NotATicket(f"{path} is neither a ticket folder nor a runtime.npz; give one of them")
+            raise NotATicket(_NEITHER.format(path))
         with npz.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
             return _network(_document_in(path, arrays), arrays, compiled)
     document, _ = files.document(path)
@@ -57,17 +59,35 @@ def _wanted(path, document):
     return wanted
 
 
+def document_of(path: str) -> dict:
+    """The document in a runtime.npz, which has its own hash; its arrays are not read.
+
+    Raises:
+      NotATicket: the file is none.
+      Damaged: it has another hash, or another version made it.
+    """
+    if not zipfile.is_zipfile(path):
+        raise NotATicket(_NEITHER.format(path))
+    with npz.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
+        return _read_document(path, arrays)
+
+
 def _document_in(path, arrays):
     """The document in a runtime.npz; the arrays that it names are read, and the hashes are theirs."""
-    if files.PROGRAM not in arrays:
-        raise NotATicket(f"{path} is no runtime.npz: it holds no program; make one with export --format=runtime")
-    length = min(arrays.header(files.PROGRAM)[0][:1], (files.MOST_TEXT,))
-    document = files.parsed(arrays.get(files.PROGRAM, length, kind="u").tobytes(), path)
-    files.check_format(document, path)
+    document = _read_document(path, arrays)
     kept = arrays.keep(_wanted(path, document))
     odd = sorted(set(arrays.names()) - {files.PROGRAM, *kept})
     if odd:
         raise Damaged(f"{path}: {odd[0]} is no part of its program; export it again")
     if files.digest_of(kept) != document.get("arrays_sha256"):
         raise Damaged(f"{path} does not have its recorded hash: it was changed or damaged; export it again")
+    return document
+
+
+def _read_document(path, arrays):
+    if files.PROGRAM not in arrays:
+        raise NotATicket(f"{path} is no runtime.npz: it holds no program; make one with export --format=runtime")
+    length = min(arrays.header(files.PROGRAM)[0][:1], (files.MOST_TEXT,))
+    document = files.parsed(arrays.get(files.PROGRAM, length, kind="u").tobytes(), path)
+    files.check_format(document, path)
     return document

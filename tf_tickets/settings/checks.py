@@ -116,6 +116,8 @@ def check_what(text: str) -> str | None:
 
 EXPORTS = ("ticket", "runtime", "tflite", "tflite_float16", "tflite_int8", "onnx", "onnx_int8", "c", "c_int8")
 ANSWERS = ("table", "json", "csv")
+# So many weights as text, 60 MB, take a C compiler half a minute and a gigabyte.
+MOST_IN_C = 1 << 22
 
 
 def check_format(text: str) -> str | None:

@@ -14,6 +14,8 @@ from tf_tickets.export.c_source.weight_tables import Parts
 from tf_tickets.export.ticket import Ticket
 
 SOURCE, HEADER = "ticket.c", "ticket.h"
+# Letters of the content digest in the names of functions; C99 tells 31 letters of a name apart.
+_OF_DIGEST = 12
 # Offsets of fewer floats fit into 16 bits.
 _SHORT = 1 << 16
 
@@ -61,6 +63,7 @@ def of(ticket: Ticket, quantised: bool = False) -> dict[str, bytes]:
         *members,
         answer,
         map_kernels.MAIN,
+        _plain_names(ticket),
     ]
     return {SOURCE: "\n".join(source).encode("ascii"), HEADER: header.encode("ascii")}
 
@@ -84,6 +87,7 @@ def _facts(ticket, parts):
 def _header(ticket, facts, scratch):
     pixel = "uint16_t" if ticket.data.get("dtype", "uint8") == "uint16" else "uint8_t"
     height, width, channels = ticket.data["image_shape"]
+    part = _part(ticket)
     return f"""{facts}
 #ifndef TICKET_H
 #define TICKET_H
@@ -112,12 +116,43 @@ extern const char *const ticket_labels[TICKET_CLASSES];
 void ticket_predict(const TICKET_PIXEL *image, float *probabilities);
 void ticket_logits(const TICKET_PIXEL *image, float *logits);
 
+/* What includes this file calls names that have a part of the ticket's hash: it links with {SOURCE} of this ticket
+   alone. By their plain names the functions can be loaded from a shared library. */
+void ticket_predict_of_{part}(const TICKET_PIXEL *image, float *probabilities);
+void ticket_logits_of_{part}(const TICKET_PIXEL *image, float *logits);
+#define ticket_predict ticket_predict_of_{part}
+#define ticket_logits ticket_logits_of_{part}
+
 #ifdef __cplusplus
 }}
 #endif
 
 #endif
 """
+
+
+def _plain_names(ticket):
+    """The functions by the names that libraries are searched for, behind all that calls them by their macros."""
+    part = _part(ticket)
+    return f"""\
+#undef ticket_predict
+#undef ticket_logits
+
+void ticket_predict(const TICKET_PIXEL *image, float *probabilities)
+{{
+    ticket_predict_of_{part}(image, probabilities);
+}}
+
+void ticket_logits(const TICKET_PIXEL *image, float *logits)
+{{
+    ticket_logits_of_{part}(image, logits);
+}}
+"""
+
+
+def _part(ticket):
+    """The part of a ticket's hash in the names of its functions."""
+    return ticket.content_digest[:_OF_DIGEST]
 
 
 def _types(parts):
