@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import pydoc
 import re
 import urllib.parse
 
@@ -10,13 +11,16 @@ import pytest
 from conftest import ROOT
 from markdown_it import MarkdownIt
 
+from tf_tickets.registry import COMMANDS
+from tf_tickets.settings.config import options
+
 README = ROOT / "README.md"
 PAGES = [
     README,
     *sorted(ROOT.glob("C*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "docs").rglob("*.ipynb")),
-    *sorted((ROOT / "results").glob("*/README.md")),
+    *sorted((ROOT / "results").glob("*/*.md")),
 ]
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 
@@ -108,6 +112,31 @@ def test_the_gallery_has_every_figure_with_a_command():
     assert figures and figures <= shown
     for section in gallery.read_text().split("\n## ")[1:]:
         assert re.search(r"\n```\npython \S", section) and "](../results/" in section, section
+
+
+def test_the_reference_is_made_from_the_program(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import from_program
+
+    made = "".join(from_program.filled(page.read_text()) for page in (ROOT / "docs" / "reference").glob("*.md"))
+    assert "<!-- " not in made and "| flag | default |" not in made
+    assert all(f"```{{option}} --{name}\n" in made for name in options())
+    assert all(f"\n### {name}\n" in made for name in COMMANDS)
+    assert all(f"\n## {path.name}\n" in made for path in (ROOT / "flags").iterdir())
+    named = re.findall(r"^\.\. auto(?:function|class):: (\S+)$", made, re.MULTILINE)
+    assert len(named) > 20 and all(pydoc.locate(name) for name in named)
+
+
+@pytest.mark.parametrize(("text", "prose"), [
+    ("with --engine=ray: HOST_NAME of <x>", r"with `--engine=ray`: HOST\_NAME of \<x\>"),
+    ("a chain such as 'crop(4)|flip'", r"a chain such as 'crop(4)\|flip'"),
+    ("--control=one_shot, --help", "`--control=one_shot`, `--help`"),
+])  # fmt: skip
+def test_a_flag_s_help_is_prose(text, prose, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import from_program
+
+    assert from_program._prose(text) == prose
 
 
 def test_the_paper_s_experiments_cost_what_the_page_says(monkeypatch):
