@@ -12,6 +12,7 @@ from conftest import ROOT
 from markdown_it import MarkdownIt
 
 from tf_tickets.registry import COMMANDS
+from tf_tickets.settings import policies
 from tf_tickets.settings.config import options
 
 README = ROOT / "README.md"
@@ -137,6 +138,11 @@ def test_a_flag_s_help_is_prose(text, prose, monkeypatch):
     import from_program
 
     assert from_program._prose(text) == prose
+
+
+def test_the_page_of_augmentations_has_every_preset():
+    page = (ROOT / "docs" / "augmentation.md").read_text()
+    assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == policies.SHORT_PRESETS
 
 
 def test_the_paper_s_experiments_cost_what_the_page_says(monkeypatch):

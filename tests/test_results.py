@@ -315,6 +315,26 @@ def test_the_wrong_labels_readme_prints_the_committed_rows():
     assert "\n".join(lines) in text and len(rows) == 6 * len({row["pair"] for row in rows})
 
 
+def test_the_page_of_tickets_prints_the_committed_times():
+    text = " ".join((ROOT / "docs" / "tickets_on_devices.md").read_text().split())
+    rows = {
+        row["width"]: row["engines"]
+        for row in json.loads((ROOT / "results/tickets/c_file.json").read_text())["tickets"]
+    }
+    for width, weights in ((64, "3.5 %"), (32, "0.8 %")):
+        times = [rows[width][engine]["ms"] for engine in ("c gcc", "onnx", "saved_model")]
+        cells = [f"{value:.1f}" if value > 1 else f"{value:.2f}" for value in times]
+        first = rows[width]["c gcc"]
+        cells += [f"{first['start_ms']:.1f}", f"{first['peak_mib']:.0f} MiB"]
+        assert f"| ResNet-18 of width {width}, {weights} of its weights | {' | '.join(cells)} |" in text
+    engines = json.loads((ROOT / "results/tickets/tickets.json").read_text())[0]["engines"]
+    runtime, compiled, saved = (engines[name] for name in ("runtime", "runtime_compiled", "saved_model"))
+    assert f"take {runtime['start']:.1f} s and {runtime['memory']:.0f} MiB, through" in text
+    assert f"TensorFlow {saved['start']:.1f} s and {saved['memory']:.0f} MiB." in text
+    times = [f"{engine['ms_1']:.1f} ms" for engine in (runtime, compiled, saved)]
+    assert "One image then takes {}, compiled {}, the SavedModel {};".format(*times) in text
+
+
 def test_the_first_screen_has_the_committed_rows(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import first_figure
