@@ -51,12 +51,15 @@ _LINK = re.compile(r"\]\(([^()\s:#]+)(#[^()\s]*)?\)")
 
 
 def _read(app, name, content):
-    """Puts the program's own words into a page, and leads links to folders to the page that lies in them."""
+    """Puts the program's own words into a page; links to folders and recipes lead to the pages that show them."""
     folder = (ROOT / name).parent
 
     def page_of(link):
-        if (folder / link[1] / "README.md").is_file():
+        target = (folder / link[1]).resolve()
+        if (target / "README.md").is_file():
             return f"]({link[1].rstrip('/')}/README.md{link[2] or ''})"
+        if target.parent == from_program.FLAGS:
+            return f"](/docs/reference/recipes.md#{target.name.replace('.', '')})"
         return link[0]
 
     content[0] = from_program.filled(_LINK.sub(page_of, content[0]))

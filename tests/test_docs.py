@@ -140,6 +140,12 @@ def test_a_flag_s_help_is_prose(text, prose, monkeypatch):
     assert from_program._prose(text) == prose
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/reference/commands.md"])
+def test_every_command_stands_in_the_table(name):
+    first = re.findall(r"^\| (`.*?) \|", (ROOT / name).read_text(), re.MULTILINE)
+    assert set(COMMANDS) <= set(re.findall(r"`(\w+)", " ".join(first)))
+
+
 def test_the_page_of_augmentations_has_every_preset():
     page = (ROOT / "docs" / "augmentation.md").read_text()
     assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == policies.SHORT_PRESETS
