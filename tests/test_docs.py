@@ -140,6 +140,14 @@ def test_a_flag_s_help_is_prose(text, prose, monkeypatch):
     assert from_program._prose(text) == prose
 
 
+def test_the_page_of_files_names_every_file_of_a_run_and_a_round():
+    page = (ROOT / "docs" / "reference" / "run_folder.md").read_text()
+    named = set(re.findall(r"`([\w./-]+?)/?`", page))
+    sources = [(ROOT / "tf_tickets" / name).read_text() for name in ("runs.py", "round_folders.py")]
+    files = set(re.findall(r'= property\(lambda self: self\.path\("([\w.]+)"\)\)', "".join(sources)))
+    assert len(files) > 20 and files <= named
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/reference/commands.md"])
 def test_every_command_stands_in_the_table(name):
     first = re.findall(r"^\| (`.*?) \|", (ROOT / name).read_text(), re.MULTILINE)
