@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 from markdown_it import MarkdownIt
 
+import tf_tickets
 from tf_tickets.registry import COMMANDS
 from tf_tickets.settings import policies
 from tf_tickets.settings.config import options
@@ -124,6 +125,7 @@ def test_the_reference_is_made_from_the_program(monkeypatch):
     assert all(f"```{{option}} --{name}\n" in made for name in options())
     assert all(f"\n### {name}\n" in made for name in COMMANDS)
     assert all(f"\n## {path.name}\n" in made for path in (ROOT / "flags").iterdir())
+    assert all(f"`tt.{name}" in made for name in dir(tf_tickets) if name != "__version__")
     named = re.findall(r"^\.\. auto(?:function|class):: (\S+)$", made, re.MULTILINE)
     assert len(named) > 20 and all(pydoc.locate(name) for name in named)
 
