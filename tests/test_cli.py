@@ -293,8 +293,9 @@ def test_helpfull_lists_every_command_and_flag_with_default_and_sentence(command
     assert all(any(line.split()[:1] == [name] for line in lines) for name in COMMANDS)
 
 
-def test_the_readme_s_table_of_flags_is_the_settings_own():
-    assert cli.flags_table() in (ROOT / "README.md").read_text(), "put the text of cli.flags_table() into the README"
+def test_the_table_of_flags_is_the_settings_own():
+    page = ROOT / "docs" / "reference" / "flags.md"
+    assert cli.flags_table() in page.read_text(), f"put the text of cli.flags_table() into {page}"
 
 
 def test_a_flag_s_value_may_stand_after_a_space(tmp_path):

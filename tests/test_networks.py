@@ -175,9 +175,9 @@ def test_mixed_precision_keeps_kernels_in_float32():
     assert model.get_layer("layers.0.conv2").kernel.dtype == tf.float32
 
 
-def listed_in_the_readme():
+def listed_in_the_page():
     """The names after `--model`: `vgg11 13` is short for two, `harmonic_` stands before all of the first list."""
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "networks.md").read_text()
     first, *spans = re.findall("`([^`]+)`", re.search(r"(?m)^`--model`:((?:.|\n)*?); `--width`", text)[1])
     plain = spelled_out(first)
     groups = [[span + name for name in plain] if span.endswith("_") else spelled_out(span) for span in spans]
@@ -189,8 +189,8 @@ def spelled_out(span):
     return [name, *(name.rstrip("0123456789") + number for number in numbers)]
 
 
-def test_the_readme_lists_every_network():
-    assert listed_in_the_readme() == list(NETWORKS)
+def test_the_page_lists_every_network():
+    assert listed_in_the_page() == list(NETWORKS)
 
 
 def test_the_help_of_width_is_the_registry_s():

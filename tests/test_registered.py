@@ -162,8 +162,9 @@ def test_what_does_not_belong_to_a_command_is_refused(words, message):
     assert str(caught.value).startswith(message)
 
 
-def test_the_readme_says_of_each_what_the_help_says():
-    text = (ROOT / "README.md").read_text().replace("`", "")
+def test_the_pages_say_of_each_what_the_help_says():
+    pages = (ROOT / "docs" / "robustness.md", ROOT / "docs" / "looking_inside.md")
+    text = "".join(page.read_text() for page in pages).replace("`", "")
     for name, part in [*EVALUATORS.items(), *((name, part) for name, part in ANALYSES.items() if part.sheet is None)]:
         assert f"| {name} | {part.text} |" in text, name
 

@@ -22,7 +22,7 @@ REWINDS = [name for name in PUBLISHED if (ROOT / "results" / name / "rewinds.csv
 # Dense networks alone, over the number of their steps.
 CURVES = [name for name in PUBLISHED if not storage.read_csv(str(ROOT / "results" / name / "paired.csv"))]
 SEARCHES = [name for name in PUBLISHED if name != "quickstart" and name not in [*REWINDS, *CURVES]]
-# Fewer than six pairs show nothing, and have no sentence in the README.
+# Fewer than six pairs show nothing, and have no sentence in docs/paper.md.
 CLAIMS = [n for n in SEARCHES if int(storage.read_csv(str(ROOT / "results" / n / "paired.csv"))[-1]["n"]) >= 6]
 
 
@@ -65,6 +65,17 @@ def test_the_readme_prints_the_committed_table():
     assert_rows(tabled((ROOT / "README.md").read_text()), "quickstart")
 
 
+def test_the_readme_says_how_far_each_ticket_of_the_quickstart_is_ahead():
+    ahead = []
+    for _, rounds in frame("quickstart").groupby("run", sort=False):
+        best = rounds[rounds["validation_accuracy"] == rounds["validation_accuracy"].max()].iloc[
+            -1
+        ]  # of equals the sparsest
+        ahead.append(f"{100 * (best['test_accuracy'] - rounds['test_accuracy'].iloc[0]):+.1f}")
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert f"(over the six pairs {', '.join(ahead[:-1])} and {ahead[-1]} points over dense)" in text
+
+
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_result_s_readme_prints_the_committed_table(name):
     assert_rows(tabled((ROOT / "results" / name / "README.md").read_text()), name)
@@ -101,9 +112,9 @@ def test_the_trials_readme_prints_the_committed_rows():
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_the_readme_s_sentences_have_the_committed_numbers(name):
+def test_the_page_s_sentences_have_the_committed_numbers(name):
     """`35.7 % dense, 40.0 % with 0.8 % of the weights left, +4.3 points, [+2.3, +6.3], p = 0.031: [results/NAME]`."""
-    text = " ".join((ROOT / "README.md").read_text().split())
+    text = " ".join((ROOT / "docs" / "paper.md").read_text().split())
     pattern = (
         r"([\d.]+) % dense, ([\d.]+) % with ([\d.]+) % of the weights left, (\S+) points, (?:95 % interval )?"
         rf"\[(\S+), (\S+)\], p = ([\d.]+): \[results/{name}\]"
@@ -117,10 +128,10 @@ def test_the_readme_s_sentences_have_the_committed_numbers(name):
     )  # fmt: skip
 
 
-def test_the_readme_s_rivals_have_the_committed_numbers():
+def test_the_page_s_rivals_have_the_committed_numbers():
     found = rivals.compared(pairing.pooled(frame("cifar10_1pct_half_cpu")))
     last = found[found["p_holm"].notna()].set_index("name")
-    text = " ".join((ROOT / "README.md").read_text().split())
+    text = " ".join((ROOT / "docs" / "paper.md").read_text().split())
     for name, pattern in {
         "random pruning": r"random pruning is ([\d.]+) points below the ticket, \[(\S+), (\S+)\]",
         "pruned at once": r"pruning at once ([\d.]+), \[(\S+), (\S+)\]",
@@ -317,6 +328,26 @@ def test_the_tickets_readme_prints_the_committed_ways_to_eight_bits():
     assert all(accuracies["float32", name] - accuracies["depthwise_8", name] < 0.01 for name in tickets)
 
 
+def test_the_page_of_tickets_prints_the_committed_times():
+    text = " ".join((ROOT / "docs" / "tickets_on_devices.md").read_text().split())
+    rows = {
+        row["width"]: row["engines"]
+        for row in json.loads((ROOT / "results/tickets/c_file.json").read_text())["tickets"]
+    }
+    for width, weights in ((64, "3.5 %"), (32, "0.8 %")):
+        times = [rows[width][engine]["ms"] for engine in ("c gcc", "onnx", "saved_model")]
+        cells = [f"{value:.1f}" if value > 1 else f"{value:.2f}" for value in times]
+        first = rows[width]["c gcc"]
+        cells += [f"{first['start_ms']:.1f}", f"{first['peak_mib']:.0f} MiB"]
+        assert f"| ResNet-18 of width {width}, {weights} of its weights | {' | '.join(cells)} |" in text
+    engines = json.loads((ROOT / "results/tickets/tickets.json").read_text())[0]["engines"]
+    runtime, compiled, saved = (engines[name] for name in ("runtime", "runtime_compiled", "saved_model"))
+    assert f"take {runtime['start']:.1f} s and {runtime['memory']:.0f} MiB, through" in text
+    assert f"TensorFlow {saved['start']:.1f} s and {saved['memory']:.0f} MiB." in text
+    times = [f"{engine['ms_1']:.1f} ms" for engine in (runtime, compiled, saved)]
+    assert "One image then takes {}, compiled {}, the SavedModel {};".format(*times) in text
+
+
 def test_the_first_screen_has_the_committed_rows(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import first_figure
@@ -338,7 +369,8 @@ def test_the_backbones_readme_prints_the_committed_rows():
     assert {row["pretrained"].partition(" ")[0] for row in rows} == {"imagenet"}
     (paired,) = storage.read_csv(str(folder / "probes.csv"))
     low, high, ahead = (f"{float(paired[name]):+.1f}" for name in ("low", "high", "difference"))
-    front = " ".join((ROOT / "README.md").read_text().split())
+    pages = [" ".join((ROOT / name).read_text().split()) for name in ("README.md", "docs/own_pictures.md")]
     accuracies = [f"{100 * float(paired[name]):.1f} %" for name in ("probe_accuracy", "accuracy")]
-    assert f"{accuracies[0]}, and the same network fine-tuned {accuracies[1]}, {ahead} points, [{low}, {high}]" in front
+    tuned = f", and the same network fine-tuned {accuracies[1]}, {ahead} points, [{low}, {high}]"
+    assert all(re.search(rf"has {accuracies[0]}(?: in a minute)?{re.escape(tuned)}", page) for page in pages)
     assert paired["n"] == "6" and f"[{low}, {high}], in all six pairs, p = {float(paired['p_value']):.3f}" in text

@@ -206,7 +206,7 @@ def test_plain_tensorflow_reproduces_the_recorded_accuracy(ticket_folder, tmp_pa
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_the_signature_answers_tensorflow_serving_s_rest_request(ticket_folder, rows):
-    """The README's request, {"instances": [image, ...]}: each named output with one row an instance."""
+    """That of docs/tickets_on_devices.md, {"instances": [image, ...]}: each named output with one row an instance."""
     images = sources.load("digits").test()[0][:rows]
     request = json.loads(json.dumps({"signature_name": "serving_default", "instances": images.tolist()}))
     serve = tf.saved_model.load(ticket_folder).signatures[request["signature_name"]]

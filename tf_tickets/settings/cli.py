@@ -64,7 +64,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 
 def flags_table() -> str:
-    """The flags as the README's Markdown table."""
+    """The flags as a Markdown table, that of docs/reference/flags.md."""
     lines = ["| flag | default | meaning |", "|---|---|---|"]
     for name, option in configs.options().items():
         default = "unset" if option.default is None else option.default

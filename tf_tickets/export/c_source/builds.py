@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_tickets.errors import StateError, reason
 
-# The README's, and what a compiler gets that does not know them.
+# Those of docs/tickets_on_devices.md, and what a compiler gets that does not know them.
 _FLAGS = (("-O3", "-march=native", "-ffast-math"), ("-O2",))
 _SECONDS = 900
 _TRIED = b"#include <math.h>\n#include <stdint.h>\n#include <stdio.h>\nint main(void) { return 0; }\n"
