@@ -14,14 +14,16 @@ PROGRAM = "python -m tf_tickets.main"
 
 # What programs use, with the methods that are theirs to call; a module has its functions.
 FUNCTIONS = (
-    "imp", "train", "pretrain", "evaluate", "predict", "library.export", "library.report", "data.from_arrays",
-    "data.from_dataset", "data.from_dataframe", "augment.apply", "augment.mix", "augment.keys", "models.register_layer",
+    "library.advise", "imp", "train", "pretrain", "evaluate", "predict", "library.export", "library.report",
+    "data.from_arrays", "data.from_dataset",
+    "data.from_dataframe", "augment.apply", "augment.mix", "augment.keys", "models.register_layer",
     "plugins.load", "runtime.load",
 )  # fmt: skip
 CLASSES = {
     "Config": "from_flagfile, from_values, unchecked, replace, values, digest",
     "Run": "table, plot, ticket, report",
     "Report": "",
+    "advise.command.Advice": "",
     "Ticket": "load, from_pytorch, save, predict",
     "Observer": "round_begins, training_begins, block_ends, epoch_ends, training_ends",
     "data.image_arrays.ImageArrays": "save",
