@@ -53,7 +53,7 @@ def test_an_image_is_predicted_by_probes_that_have_not_seen_it():
 def test_a_stop_is_heeded():
     for function in (estimates.out_of_fold, learning_curve.learning_curve):
         with pytest.raises(StopRequested):
-            function(*clouds(5), 0, lambda: True)
+            function(*clouds(5), stop=lambda: True)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def learning_curve(
     labels: np.ndarray,
     ids: Iterable[str | int],
     seed: int = 0,
+    *,
     stop: Callable[[], bool] = lambda: False,
 ) -> Curve:
     """Fits probes to growing numbers of images of each class, and predicts parts of the images that none of them saw.
