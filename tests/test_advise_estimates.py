@@ -53,7 +53,7 @@ def test_an_image_is_predicted_by_probes_that_have_not_seen_it():
 def test_a_stop_is_heeded():
     for function in (estimates.out_of_fold, learning_curve.learning_curve):
         with pytest.raises(StopRequested):
-            function(*clouds(5), 0, lambda: True)
+            function(*clouds(5), stop=lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_the_penalty_of_a_part_is_chosen_without_it():
 
 
 def test_confident_learning_counts_images_that_reach_another_class_s_threshold():
-    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.05, 0.95], [0.1, 0.9], [0.4, 0.6], [0.3, 0.7]])
-    labels = np.array([0, 0, 0, 1, 1, 1])  # thresholds 0.583 and 0.733
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.05, 0.95], [0.1, 0.9], [0.4, 0.6], [0.3, 0.7], [0.48, 0.52]])
+    labels = np.array([0, 0, 0, 1, 1, 1, 0])  # thresholds 0.558 and 0.733: the last image reaches none
     assert wrong_labels.confident_errors(probabilities, labels) == 1
     assert wrong_labels.suspects(probabilities, labels) == [(2, 0, 1, 0.05, 0.95)]

@@ -374,3 +374,47 @@ def test_the_backbones_readme_prints_the_committed_rows():
     tuned = f", and the same network fine-tuned {accuracies[1]}, {ahead} points, [{low}, {high}]"
     assert all(re.search(rf"has {accuracies[0]}(?: in a minute)?{re.escape(tuned)}", page) for page in pages)
     assert paired["n"] == "6" and f"[{low}, {high}], in all six pairs, p = {float(paired['p_value']):.3f}" in text
+
+
+def test_the_readme_of_advise_prints_the_committed_rows():
+    folder = ROOT / "results" / "advise"
+    text = " ".join((folder / "README.md").read_text().split())
+    intervals, curves, listed = (
+        pandas.read_csv(folder / f"{name}.csv") for name in ("intervals", "curves", "wrong_labels")
+    )
+    assert list(intervals["subset_seed"]) == list(range(30)) and list(curves["subset_seed"]) == list(range(6))
+    assert list(listed["subset_seed"]) == list(range(6)) and set(listed["wrong"]) == {25}
+    for rows, low, high, truth, holds in (
+        (intervals, "low", "high", intervals["test_accuracy"], "holds"),
+        (curves, "low", "high", curves["test_accuracy_50"], "holds"),
+        (curves, "gain_low", "gain_high", curves["test_accuracy_50"] - curves["test_accuracy_20"], "gain_holds"),
+    ):
+        assert list(truth.between(rows[low], rows[high]).astype(int)) == list(rows[holds])
+    assert f"| 30 | {intervals['holds'].sum()} | 27 |" in text
+    assert f"| 30 | {100 * (intervals['high'] - intervals['low']).mean():.1f} | at most 10 |" in text
+    assert (
+        f"| 6 | {curves['holds'].sum()} | 5 |" in text and f"its interval in {curves['gain_holds'].sum()} of 6." in text
+    )
+    wrong, planted, named = (listed[column].sum() for column in ("of_these_wrong", "wrong", "listed"))
+    assert f"how many of the {planted} are listed | 6 | {wrong}, {100 * wrong / planted:.0f} % | 70 % |" in text
+    half = listed["at_half_precision"].sum()
+    assert f"half of it is wrong on purpose | 6 | {half}, {100 * half / planted:.0f} % | 70 % |" in text
+    assert f"how many of the {named} listed are wrong on purpose | 6 | {100 * wrong / named:.0f} % | 50 % |" in text
+    missed = intervals[intervals["holds"] == 0]
+    assert f"The {len(missed)} intervals that miss:" in text
+    for row in missed.itertuples():
+        interval = f"[{100 * row.low:.1f}, {100 * row.high:.1f}] of {100 * row.test_accuracy:.1f} %"
+        assert f"{interval} (subset seed {row.subset_seed})" in text
+    error = 100 * (intervals["accuracy"] - intervals["test_accuracy"])
+    assert f"is {error.mean():+.1f} points in the mean, {error.std():.1f} standard deviation" in text
+    assert f"calibration error {100 * intervals['calibration_error'].mean():.1f} % in the mean" in text
+    for row in curves.itertuples():
+        few, many = 100 * row.test_accuracy_20, 100 * row.test_accuracy_50
+        predicted = f"{100 * row.predicted:.1f} % [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+        gain = f"{100 * row.gain:+.1f} [{100 * row.gain_low:+.1f}, {100 * row.gain_high:+.1f}]"
+        cells = f"{few:.1f} % | {many:.1f} % | {predicted} | {many - few:+.1f} | {gain}"
+        assert f"| {row.subset_seed} | {cells} |" in text
+    for row in listed.itertuples():
+        assert f"| {row.subset_seed} | {row.listed} | {row.of_these_wrong} | {row.in_the_first_25} |" in text
+    estimate, curve = intervals["seconds"].mean(), curves["seconds_of_50"].mean()
+    assert f"takes {estimate:.1f} seconds of one core, and the curve {curve:.1f}." in text

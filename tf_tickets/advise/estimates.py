@@ -81,6 +81,7 @@ def out_of_fold(
     labels: np.ndarray,
     ids: Iterable[str | int],
     seed: int = 0,
+    *,
     stop: Callable[[], bool] = lambda: False,
 ) -> OutOfFold:
     """Probabilities of each image by probes that were fitted without it: repeated stratified cross-validation.
@@ -168,4 +169,4 @@ def _confused(row, label):
     """(label, share) of the classes that a class is taken for, most frequent first."""
     wrong = np.where(np.arange(len(row)) == label, 0.0, row)
     order = np.argsort(-wrong, kind="stable")
-    return tuple((int(other), float(wrong[other] / row.sum())) for other in order if wrong[other] > 0)
+    return tuple((int(taken), float(wrong[taken] / row.sum())) for taken in order if wrong[taken] > 0)

@@ -80,6 +80,7 @@ def learning_curve(
     labels: np.ndarray,
     ids: Iterable[str | int],
     seed: int = 0,
+    *,
     stop: Callable[[], bool] = lambda: False,
 ) -> Curve:
     """Fits probes to growing numbers of images of each class, and predicts parts of the images that none of them saw.
@@ -173,11 +174,11 @@ def power_laws(sizes: np.ndarray, accuracies: np.ndarray, draws: np.ndarray) -> 
 
 def _bounded(shape, accuracies, weights):
     """(a, b, loss) [rows, 3] of accuracies = a - b x shape, a <= 1, b >= 0; shape [sizes] descends."""
-    one = np.ones_like(shape)
-    design = np.stack([one, -shape])
+    level = np.ones_like(shape)
+    design = np.stack([level, -shape])
     a, b = np.linalg.pinv(design @ weights @ design.T) @ design @ weights @ accuracies.T
     at_one = np.maximum((1 - accuracies) @ weights @ shape / (shape @ weights @ shape), 0)
-    flat = np.minimum(accuracies @ weights @ one / (one @ weights @ one), 1)
+    flat = np.minimum(accuracies @ weights @ level / (level @ weights @ level), 1)
     a, b = np.where(a > 1, 1.0, a), np.where(a > 1, at_one, b)
     a, b = np.where(b < 0, flat, a), np.maximum(b, 0)
     rest = accuracies - a[:, None] + b[:, None] * shape
