@@ -43,9 +43,12 @@ _COLOURS_DIFFER = 40.0
 
 # What is cut off at the start and at the end of each axis, as shares of it.
 Axis = tuple[float, float]
+Window = tuple[Axis, Axis]
 _AXES: tuple[Axis, ...] = ((0.0, 0.0), (0.08, 0.02), (0.02, 0.08), (0.08, 0.08))
-_WINDOWS = tuple(itertools.product(_AXES, repeat=2))
-_NARROW_AXES: tuple[Axis, ...] = tuple(itertools.product((0.0, 0.1, 0.2), repeat=2))
+_WINDOWS: tuple[Window, ...] = tuple(itertools.product(_AXES, repeat=2))
+_NARROW_WINDOWS: tuple[Window, ...] = tuple(
+    ((top, bottom), (left, right)) for top, bottom, left, right in itertools.product((0.0, 0.1, 0.2), repeat=4)
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,7 @@ class _Candidate(typing.NamedTuple):
     first: int
     second: int
     mirrored: bool
-    window: tuple[Axis, Axis]
+    window: Window
 
 
 def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None = None) -> list[Pair]:
@@ -99,7 +102,7 @@ def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None
             rows = sorted((int(kept[candidate.first]), int(kept[candidate.second])))
             resized = tuple(sizes[rows[0]]) != tuple(sizes[rows[1]])
             kind = KINDS[3 if candidate.mirrored else 4 if cropped else 2 if resized else 1]
-            pair = Pair(*rows, kind, max(1 - correlation, 0.0))
+            pair = Pair(rows[0], rows[1], kind, max(1 - correlation, 0.0))
             best[tuple(rows)] = min(pair, best.get(tuple(rows), pair), key=_order)
     return sorted([*paired, *best.values()], key=_order)
 
@@ -161,19 +164,18 @@ def _through_narrow_windows(grey, target, near):
     chosen = []
     for start in range(0, len(near), _BLOCK):
         first, second = near[start : start + _BLOCK].T
-        windows = list(itertools.product(_NARROW_AXES, repeat=2))
-        alike = np.stack(
-            [np.einsum("ij,ij->i", _windowed(grey[first], window, _COARSE), target[second]) for window in windows]
-        )
+        alike = np.stack([
+            np.einsum("ij,ij->i", _windowed(grey[first], window, _COARSE), target[second]) for window in _NARROW_WINDOWS
+        ])  # fmt: skip
         best = alike.argmax(axis=0)
         for place in np.flatnonzero(alike.max(axis=0) >= _CANDIDATE):
-            chosen.append(_Candidate(int(first[place]), int(second[place]), False, windows[best[place]]))
+            chosen.append(_Candidate(int(first[place]), int(second[place]), False, _NARROW_WINDOWS[best[place]]))
     return chosen
 
 
 def _near(windowed, target, number):
     """Pairs whose product reaches `_CANDIDATE`: float64 [4, pairs], rows, correlation and the window's number."""
-    parts = [np.zeros((4, 0))]
+    parts: list[np.ndarray] = [np.zeros((4, 0))]
     for start in range(0, len(windowed), _BLOCK):
         product = windowed[start : start + _BLOCK] @ target.T
         product[np.arange(len(product)), np.arange(start, start + len(product))] = -1

@@ -100,8 +100,8 @@ def gathered(
     """
     ordered = tuple(sorted(pictures, key=lambda picture: picture.id))
     origin = f"{where}, each decoded and found whole"
-    notices = (*notices, *resaved.notices(ordered, labels))
-    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, notices)
+    said = (*notices, *resaved.notices(ordered, labels))
+    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, said)
 
 
 def _listed(root):
