@@ -45,7 +45,7 @@ _COLOURS_DIFFER = 40.0
 Axis = tuple[float, float]
 Window = tuple[Axis, Axis]
 _AXES: tuple[Axis, ...] = ((0.0, 0.0), (0.08, 0.02), (0.02, 0.08), (0.08, 0.08))
-_WINDOWS: tuple[Window, ...] = tuple(itertools.product(_AXES, repeat=2))
+_WINDOWS: tuple[Window, ...] = tuple((vertical, horizontal) for vertical in _AXES for horizontal in _AXES)
 _NARROW_WINDOWS: tuple[Window, ...] = tuple(
     ((top, bottom), (left, right)) for top, bottom, left, right in itertools.product((0.0, 0.1, 0.2), repeat=4)
 )

@@ -61,9 +61,9 @@ def notices(pictures: Sequence[Picture], labels: Sequence[str]) -> list[str]:
     count = f"{len(named):,} pictures look like others" if len(named) > 1 else "1 picture looks like another"
     lines = [" and ".join(_described(picture, labels) for picture in pair[::-1]) for pair in named]
     apart = sum(picture.part != first.part for picture, first in named)
-    leak = f" {apart:,} of them in another part: the test may say too much;" if apart else ""
+    leak = f" ({apart:,} in another part, so that accuracies may say too much)" if apart else ""
     return [
-        f"{count}, saved again or resized:{leak} {listing.few(lines)}; used as they are, remove one where they are the "
+        f"{count}, saved again or resized{leak}: {listing.few(lines)}; used as they are: remove one where they are the "
         "same"
     ]
 
