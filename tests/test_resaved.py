@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 from test_near_duplicates import resized, saved_again, scene
 
 import tf_tickets as tt
@@ -95,6 +96,12 @@ def test_data_sets_of_functions_are_looked_through():
     given = functions._Function("pets", CLASSES, lambda: {"train": train, "test": test}, {})
     (notice,) = given.pictures(None).notices
     assert "3 in another part" in notice
+
+
+def test_handwritten_digits_of_one_class_are_no_copies():
+    digits = load_digits()
+    data = tt.data.from_arrays((digits.images * 255 / 16).astype(np.uint8), digits.target)
+    assert [notice for notice in data.pictures.notices if "look" in notice] == []
 
 
 def test_the_order_of_pictures_and_their_number_change_no_pair(pictures):
