@@ -114,15 +114,15 @@ def measured(dataset: str, seed: int, ids: list[str], pictures: list[np.ndarray]
     # A copy of a picture that is there twice is a copy of both.
     origin = list(range(len(ids))) + [first for first, _, _ in truth]
     unplanted = [pair for pair in [*pairs, *sorted(named - set(pairs))] if origin[pair[0]] != origin[pair[1]]]
-    others = []
+    described = []
     for first, second in unplanted:
         pair = pairs.get((first, second))
-        others.append({
+        described.append({
             "dataset": dataset, "seed": seed, "first": names[first], "second": names[second],
             "kind": pair.kind if pair else "", "distance": f"{pair.distance:.4f}" if pair else "",
             "by_signature": int((first, second) in named),
         })  # fmt: skip
-    return rows, others, [np.concatenate(thumbnails[list(pair)], axis=1) for pair in unplanted]
+    return rows, described, [np.concatenate(thumbnails[list(pair)], axis=1) for pair in unplanted]
 
 
 def main() -> None:
@@ -136,7 +136,7 @@ def main() -> None:
     given = parser.parse_args()
     of_folder = of_files(given.data_dir) if given.dataset == "folder" else None
     source = None if of_folder else sources.load(given.dataset, given.data_dir)
-    rows, others, shown = [], [], []
+    rows, unplanted, shown = [], [], []
     for seed in given.seeds:
         if of_folder:
             ids, pictures = of_folder
@@ -145,12 +145,12 @@ def main() -> None:
             chosen = subsets.choose(drawn, source.labels, source.ids).train
             ids, pictures = [str(source.ids[row]) for row in chosen], list(source.images(chosen))
         more = measured(given.dataset, seed, ids, pictures)
-        rows, others, shown = rows + more[0], others + more[1], shown + more[2]
+        rows, unplanted, shown = rows + more[0], unplanted + more[1], shown + more[2]
         print(*(f"seed {seed}, {row['kind']}: {row['found']} of {row['planted']}" for row in more[0]), sep="; ")
         print(f"seed {seed}: {len(more[1])} pairs that were not planted")
     os.makedirs(given.out, exist_ok=True)
     storage.write_csv(os.path.join(given.out, "rows.csv"), rows, ROW)
-    storage.write_csv(os.path.join(given.out, "others.csv"), others, OTHER)
+    storage.write_csv(os.path.join(given.out, "others.csv"), unplanted, OTHER)
     if shown:
         shown += [np.zeros_like(shown[0])] * (-len(shown) % 4)
         lines = [np.concatenate(shown[start : start + 4], axis=1) for start in range(0, len(shown), 4)]

@@ -16,14 +16,14 @@ import tf_tickets as tt
 from tf_tickets import main
 from tf_tickets.advise import backbones, findings, methods, recommendations
 from tf_tickets.advise.collection import Collection, Images
-from tf_tickets.advise.steps import Steps
+from tf_tickets.advise.stages import Stages
 from tf_tickets.data import folder, pipeline, thumbnailing
 from tf_tickets.models import state
 from tf_tickets.registry import DATASETS
 from tf_tickets.settings import cli
 
 CLASSES = ("cat", "dog", "hen")
-QUIET = Steps("none", ["copies", "accuracy", "curve"])
+QUIET = Stages("none", ["copies", "accuracy", "curve"])
 
 
 @pytest.fixture(autouse=True)
@@ -54,9 +54,9 @@ def pictures(count, seed=0):
     return np.stack([np.asarray(Image.fromarray(each).resize((32, 32), Image.Resampling.BICUBIC)) for each in coarse])
 
 
-def found(collection, outside=True):
+def findings_of(collection, outside=True):
     backbone = backbones.Backbone(tt.Config(dataset="digits"), None, "a test's network", outside)
-    return findings.compute(collection, backbone, 0, QUIET, lambda: False)
+    return findings.compute(collection, backbone, 0, stages=QUIET, stop=lambda: False)
 
 
 def executed(*words):
@@ -76,7 +76,7 @@ def test_a_mirrored_copy_counts_once_and_a_copy_in_the_test_part_is_a_leak():
     pixels, labels = pictures(30), [row % 3 for row in range(30)]
     pixels[3] = pixels[0][:, ::-1]
     pixels[29] = pixels[2]
-    result = found(collection_of(pixels, labels, ["train"] * 24 + ["test"] * 6, apart=True))
+    result = findings_of(collection_of(pixels, labels, ["train"] * 24 + ["test"] * 6, apart=True))
     assert {(pair.first, pair.second, pair.kind) for pair in result.pairs} == {
         (0, 3, "mirrored"),
         (2, 29, "same pixels"),
@@ -90,7 +90,7 @@ def test_a_mirrored_copy_counts_once_and_a_copy_in_the_test_part_is_a_leak():
 def test_a_copy_in_another_class_is_a_contradiction():
     pixels = pictures(30)
     pixels[4] = pixels[0]
-    result = found(collection_of(pixels, [row % 3 for row in range(30)]))
+    result = findings_of(collection_of(pixels, [row % 3 for row in range(30)]))
     assert [(pair.first, pair.second) for pair in result.contradictions] == [(0, 4)]
 
 
@@ -99,21 +99,21 @@ def test_wrong_labels_are_named_by_their_rows():
     right = collection_of(pictures(60), labels, spread=0.1)
     wrong = labels.copy()
     wrong[[7, 20]] = (labels[[7, 20]] + 1) % 3
-    result = found(dataclasses.replace(right, labels=wrong))
+    result = findings_of(dataclasses.replace(right, labels=wrong))
     assert {suspect.row for suspect in result.suspects[:2]} == {7, 20}
     assert all(suspect.suggested == labels[suspect.row] for suspect in result.suspects[:2])
     assert "whose label may be wrong" in titles(result)[0]
 
 
 def test_features_that_tell_nothing_apart_call_for_other_pictures_and_no_training():
-    result = found(collection_of(pictures(60), [row % 3 for row in range(60)], spread=100.0))
+    result = findings_of(collection_of(pictures(60), [row % 3 for row in range(60)], spread=100.0))
     assert titles(result)[-1] == "Take other or more pictures before any training"
     assert not any("network" in title or "ticket" in title for title in titles(result))
 
 
 @pytest.mark.parametrize("spread", [0.05, 0.6])
 def test_a_probe_that_has_nearly_all_right_is_left_as_it_is(spread):
-    result = found(collection_of(pictures(150), [row % 3 for row in range(150)], spread=spread))
+    result = findings_of(collection_of(pictures(150), [row % 3 for row in range(150)], spread=spread))
     network = [title for title in titles(result) if "probe" in title or "network" in title]
     assert network == [
         "Use the linear probe as it is" if result.estimate.accuracy.low >= 0.95 else "Fine-tune the pretrained network"
@@ -123,7 +123,7 @@ def test_a_probe_that_has_nearly_all_right_is_left_as_it_is(spread):
 
 @pytest.mark.parametrize("outside", [True, False])
 def test_every_command_it_names_is_one_that_the_program_takes(outside):
-    result = found(collection_of(pictures(60), [row % 3 for row in range(60)], spread=0.6), outside)
+    result = findings_of(collection_of(pictures(60), [row % 3 for row in range(60)], spread=0.6), outside)
     steps = recommendations.recommendations(result, tt.Config(dataset="digits", per_class=20, subset_seed="3"))
     commands = [line.partition("  #")[0] for step in steps for line in step.commands]
     for line in commands:

@@ -99,8 +99,9 @@ def test_of_pictures_that_are_all_alike_each_has_few_partners_and_all_are_one_gr
 
 def test_pictures_without_details_are_paired_by_the_same_pixels_alone():
     blank = [np.full((50, 50, 3), level, np.uint8) for level in (10, 11, 12, 200, 200)]
-    noisy = [saved_again(np.full((64, 64, 3), 128, np.uint8) + scene(seed, 64, 64) // 250) for seed in range(5)]
-    assert [(pair.first, pair.second) for pair in pairs_of(blank + noisy) if pair.first < 5] == [(3, 4)]
+    steps = [np.repeat(np.arange(low, low + 4), 24)[None, :, None] + np.zeros((96, 96, 3), int) for low in (100, 120)]
+    pictures = [*blank, *(step.astype(np.uint8) for step in steps), *(scene(seed) for seed in range(20))]
+    assert [(pair.first, pair.second) for pair in pairs_of(pictures)] == [(3, 4)]
 
 
 def test_few_pictures_and_none():
@@ -123,14 +124,18 @@ def test_the_order_of_pictures_changes_no_pair():
     assert len(straight) == 5
 
 
-def test_features_name_candidates_and_decide_nothing():
+def test_features_find_wider_crops_and_decide_nothing():
     pictures = [scene(seed) for seed in range(20)]
+    pictures.append(pictures[5][24:-22, 35:-10])
+    assert pairs_of(pictures) == []
     features = np.random.default_rng(0).normal(size=(21, 8)).astype(np.float32)
-    features[1] = features[0]
-    wide = pictures[5][14:-13, 18:-19]  # more than the windows that all pairs are compared through
-    features[20] = features[5]
-    assert all(pair.second == 20 for pair in pairs_of([*pictures, wide], features))
-    assert [(pair.first, pair.second) for pair in pairs_of([*pictures, wide], features)] == [(5, 20)]
+    features[1], features[20] = features[0], features[5]
+    assert [(pair.first, pair.second, pair.kind) for pair in pairs_of(pictures, features)] == [(5, 20, "cropped")]
+
+
+def test_a_picture_that_shows_another_by_half_is_another_picture():
+    half = (scene(0) / 2 + scene(1) / 2).astype(np.uint8)
+    assert pairs_of([scene(0), half, *(scene(seed) for seed in range(2, 20))]) == []
 
 
 def test_groups_join_what_pairs_join():

@@ -41,3 +41,20 @@ def test_what_is_far_from_all_others_by_its_features():
     features[17] = -8 * np.eye(16)[5]
     pictures = [scene(seed) for seed in range(60)]
     assert named(pictures, features=features, labels=labels) == [(17, "far from all others")]
+
+
+def test_what_many_pictures_have_in_common_is_not_odd():
+    pictures = [scene(seed) // (1 if seed % 8 else 8) for seed in range(40)]
+    pictures += [scene(seed, 20, 26) for seed in range(40, 44)]
+    assert named(pictures) == []
+
+
+def test_few_pictures_none_and_all_alike(recwarn):
+    assert named([scene(1)]) == named([scene(1), scene(2)]) == []
+    alike = np.ones((30, 8), np.float32)
+    assert named([scene(1)] * 30, features=alike, labels=np.arange(30) % 2) == []
+    far = np.where(np.arange(30)[:, None] == 3, np.eye(8)[0], alike)
+    assert named([scene(1)] * 30, features=far) == [(3, "far from all others")]
+    empty = np.zeros((0, 64, 64, 3), np.uint8)
+    assert odd_pictures.odd_pictures(empty, np.zeros((0, 2), int), np.zeros(0, int)) == []
+    assert not recwarn.list

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 from test_near_duplicates import resized, saved_again, scene
 
 import tf_tickets as tt
@@ -33,9 +34,9 @@ def test_a_picture_of_the_test_that_was_saved_again_is_named_with_both_files_cla
     save(pictures / "test" / "owl" / "again.png", saved_again(scene(2)))
     (notice,) = folder.scan(str(pictures)).notices
     assert notice == (
-        "1 picture looks like another, saved again or resized: 1 of them in another part: the test may say too much; "
-        f"{pictures}/train/eel/02.jpg (eel, train) and {pictures}/test/owl/again.png (owl, test); used as they are, "
-        "remove one where they are the same"
+        "1 picture looks like another, saved again or resized (1 in another part, so that accuracies may say too "
+        f"much): {pictures}/train/eel/02.jpg (eel, train) and {pictures}/test/owl/again.png (owl, test); used as they "
+        "are: remove one where they are the same"
     )
     assert len(folder.scan(str(pictures)).pictures) == 13
 
@@ -47,10 +48,10 @@ def test_all_kinds_of_saving_again_are_named_those_across_parts_first_and_at_mos
     save(pictures / "test" / "eel" / "smaller.jpg", resized(scene(6), 0.6))
     looked_at = folder.scan(str(pictures))
     (notice,) = looked_at.notices
-    assert notice.startswith("8 pictures look like others, saved again or resized: 2 of them in another part")
+    assert notice.startswith("8 pictures look like others, saved again or resized (2 in another part")
     assert notice.index("larger.png (owl, test)") < notice.index("again 0.jpg (eel, train)")
     assert notice.index("smaller.jpg (eel, test)") < notice.index("again 0.jpg (eel, train)")
-    assert "; and 3 more; used as they are" in notice and "again 5" not in notice
+    assert "; and 3 more; used as they are:" in notice and "again 5" not in notice
 
 
 def test_the_same_pixels_have_their_own_words_and_other_edits_are_not_named(pictures):
@@ -86,7 +87,7 @@ def test_arrays_from_python_are_looked_through(tmp_path):
     train, test = arrays()
     data = tt.data.from_arrays(*train, test=test)
     (notice,) = data.pictures.notices
-    assert notice.startswith("3 pictures look like others, saved again or resized: 3 of them in another part")
+    assert notice.startswith("3 pictures look like others, saved again or resized (3 in another part")
     assert "train/0/000000 (0, train) and test/0/000000 (0, test)" in notice
 
 
@@ -94,7 +95,13 @@ def test_data_sets_of_functions_are_looked_through():
     train, test = arrays()
     given = functions._Function("pets", CLASSES, lambda: {"train": train, "test": test}, {})
     (notice,) = given.pictures(None).notices
-    assert "3 of them in another part" in notice
+    assert "3 in another part" in notice
+
+
+def test_handwritten_digits_of_one_class_are_no_copies():
+    digits = load_digits()
+    data = tt.data.from_arrays((digits.images * 255 / 16).astype(np.uint8), digits.target)
+    assert [notice for notice in data.pictures.notices if "look" in notice] == []
 
 
 def test_the_order_of_pictures_and_their_number_change_no_pair(pictures):

@@ -21,7 +21,7 @@ if typing.TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-    from tf_tickets.advise.command import Advice
+    from tf_tickets.advise.advising import Advice
     from tf_tickets.data.image_arrays import ImageArrays
     from tf_tickets.data.table import PictureTable
     from tf_tickets.export.ticket import Ticket
@@ -249,14 +249,14 @@ def advise(
     Raises:
       UsageError, StateError, StopRequested: see `errors`.
     """
-    from tf_tickets.advise import command
+    from tf_tickets.advise import advising
 
     if isinstance(data, (str, os.PathLike)):
         given = {"dataset": "folder", "data_dir": os.fspath(data)}
     else:
         given = from_python.settings_of(data)
     config = Config.from_values(**given | settings)
-    return command.advise(config, stop, asked="model" in settings)
+    return advising.advise(config, stop, asked="model" in settings)
 
 
 def export(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tf_tickets.advise.steps import Steps
+from tf_tickets.advise.stages import Stages
 from tf_tickets.data import pipeline, subsets, thumbnailing
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.errors import UsageError
@@ -89,12 +89,12 @@ class Images:
                     yield _visible(pixels, self._scale)
 
 
-def gather(session: Session, steps: Steps, stop: Callable[[], bool]) -> Collection:
+def gather(session: Session, stages: Stages, stop: Callable[[], bool]) -> Collection:
     """Looks at the pictures of a session.
 
     Args:
       session: of a probe, its network with the weights whose features are wanted.
-      steps: told how far it is.
+      stages: told how far it is.
       stop: asked between batches; what is computed is kept.
 
     Raises:
@@ -115,7 +115,7 @@ def gather(session: Session, steps: Steps, stop: Callable[[], bool]) -> Collecti
     folded = np.array([part != "test" for part in parts]) | (own is not None and own.test_is_drawn)
     images = Images(splits, session.data_set.scale)
     by_id = {} if own is None else {picture.id: picture for picture in own.pictures}
-    features, drawn = _features(session, splits, steps, stop), _thumbnails(images, steps, stop)
+    features, drawn = _features(session, splits, stages, stop), _thumbnails(images, stages, stop)
     shape = session.data_set.image_shape
     facts = [by_id[name].facts if name in by_id else None for name in names]
     return Collection(
@@ -126,17 +126,17 @@ def gather(session: Session, steps: Steps, stop: Callable[[], bool]) -> Collecti
     )  # fmt: skip
 
 
-def _features(session, splits, steps, stop):
+def _features(session, splits, stages, stop):
     """Of all splits, in blocks that are kept, small ones: a minute of work is lost at most."""
     from tf_tickets.experiments.features import Features
 
     features, blocks = Features(session, stop), []
-    steps.begin("features", sum(map(len, splits)))
+    stages.begin("features", sum(map(len, splits)))
     for images in splits:
         for start in range(0, len(images), _AT_ONCE):
             rows = np.arange(start, min(start + _AT_ONCE, len(images)))
             blocks.append(features.of(images.part(rows), "these"))
-            steps.done(len(rows))
+            stages.done(len(rows))
     gathered = np.concatenate(blocks)
     if not np.isfinite(gathered).all():
         raise UsageError(
@@ -146,13 +146,13 @@ def _features(session, splits, steps, stop):
     return gathered
 
 
-def _thumbnails(images, steps, stop):
-    steps.begin("thumbnails", len(images))
+def _thumbnails(images, stages, stop):
+    stages.begin("thumbnails", len(images))
     drawn = []
     for pixels in images.each():
         opening.heed(stop)
         drawn.append(thumbnailing.thumbnail(pixels))
-        steps.done()
+        stages.done()
     return np.stack(drawn)
 
 

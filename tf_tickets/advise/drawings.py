@@ -34,14 +34,14 @@ def by_class(estimate: Estimate, classes: tuple[str, ...]) -> Figure:
     return drawn
 
 
-def curve(found: Curve, furthest: float) -> Figure:
+def curve(measured: Curve, furthest: float) -> Figure:
     """Accuracy by pictures per class, and the power law that goes on from it as far as it says something."""
     drawn = canvas(5.2, 3.4)
     axes = drawn.add_subplot()
-    sizes = np.array([point.per_class for point in found.points])
-    values = 100 * np.array([[point.accuracy, point.low, point.high] for point in found.points])
-    grid = np.linspace(sizes[0], max(furthest, found.per_class), 120)
-    law = [found.predicted(float(size)) for size in grid]
+    sizes = np.array([point.per_class for point in measured.points])
+    values = 100 * np.array([[point.accuracy, point.low, point.high] for point in measured.points])
+    grid = np.linspace(sizes[0], max(furthest, measured.per_class), 120)
+    law = [measured.predicted(float(size)) for size in grid]
     if all(point is not None for point in law):
         _law(axes, grid, law)
     axes.errorbar(

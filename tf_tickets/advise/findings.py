@@ -14,7 +14,7 @@ from tf_tickets.advise.estimates import Estimate, Interval
 from tf_tickets.advise.learning_curve import Curve
 from tf_tickets.advise.near_duplicates import Pair
 from tf_tickets.advise.odd_pictures import Odd
-from tf_tickets.advise.steps import Steps
+from tf_tickets.advise.stages import Stages
 from tf_tickets.advise.wrong_labels import Suspect
 from tf_tickets.analysis import linear_probe
 from tf_tickets.report.sentences import count, number
@@ -85,7 +85,7 @@ class Findings:
 
 
 def compute(
-    collection: Collection, backbone: Backbone, seed: int, steps: Steps, stop: Callable[[], bool]
+    collection: Collection, backbone: Backbone, seed: int, *, stages: Stages, stop: Callable[[], bool]
 ) -> Findings:  # fmt: skip
     """Finds out all there is to say.
 
@@ -93,13 +93,13 @@ def compute(
       collection: the pictures.
       backbone: whose features it has.
       seed: of the draws.
-      steps: told how far it is.
+      stages: told how far it is.
       stop: asked between fits.
 
     Raises:
       StopRequested: on request.
     """
-    steps.begin("copies")
+    stages.begin("copies")
     pairs = near_duplicates.pairs(collection.thumbnails, collection.sizes, collection.features)
     odd = odd_pictures.odd_pictures(
         collection.thumbnails, collection.sizes, collection.channels, features=collection.features,
@@ -108,12 +108,12 @@ def compute(
     rows = _distinct(collection, pairs)
     features, labels = collection.features[rows], collection.labels[rows]
     ids = [collection.ids[row] for row in rows]
-    steps.begin("accuracy")
-    out_of_fold = estimates.out_of_fold(features, labels, ids, seed, stop)
+    stages.begin("accuracy")
+    out_of_fold = estimates.out_of_fold(features, labels, ids, seed, stop=stop)
     suspects = wrong_labels.suspects(out_of_fold.probabilities.mean(axis=0), labels)
     tested = _tested(collection, rows, seed)
-    steps.begin("curve")
-    curve = learning_curve.learning_curve(features, labels, ids, seed, stop)
+    stages.begin("curve")
+    curve = learning_curve.learning_curve(features, labels, ids, seed, stop=stop)
     return Findings(
         collection, backbone, pairs, odd, rows, estimates.estimate(out_of_fold, labels), curve,
         [suspect._replace(row=int(rows[suspect.row])) for suspect in suspects], tested,

@@ -3,8 +3,8 @@
 Two pictures are compared by the normalised cross-correlation of the details of their brightness (Lewis 1995, "Fast
 normalized cross-correlation"; details: a difference from a Gaussian blur), on thumbnails. All pairs are compared
 coarsely, each picture also through windows and mirrored; the best partners of each are compared finely, the window
-searched. Features of a network only name candidates: what is the same to a network is another picture of the same thing
-as often as the same picture.
+searched. Nearest neighbours by the features of a network are compared through narrower windows too, and decide nothing:
+what is the same to a network is another picture of the same thing as often as the same picture.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ KINDS = ("same pixels", "re-saved", "resized", "mirrored", "cropped")
 _COARSE, _FINE = (12, 2.0), (32, 3.0)
 # Copies cropped by up to a tenth a side reach 0.82 in the nearest of the windows.
 _CANDIDATE = 0.75
-# Of neighbours by features.
-_NEIGHBOUR_CANDIDATE = 0.4
 _ALIKE = 0.8
 # However alike all pictures of a data set are, copies that were not cropped are more alike.
 _SAME = 0.98
@@ -35,8 +33,9 @@ _SAME = 0.98
 _UNCROPPED, _LEAST_GAIN = 0.95, 0.02
 # Of many pictures that are all alike not every pair is wanted.
 _PARTNERS = 5
+_NEIGHBOURS = 2
 _BLOCK = 1024
-_MOST_CROPPED = 0.125
+_MOST_CROPPED = 0.25
 # Steps in which a window is searched, and the most that was gained from each on, by copies and with some room.
 _STEPS = ((0.03, 0.4), (0.015, 0.1), (0.0075, 0.03))
 # Root mean square of the differences of colours, in levels; the same brightness in other colours is another picture.
@@ -44,8 +43,12 @@ _COLOURS_DIFFER = 40.0
 
 # What is cut off at the start and at the end of each axis, as shares of it.
 Axis = tuple[float, float]
+Window = tuple[Axis, Axis]
 _AXES: tuple[Axis, ...] = ((0.0, 0.0), (0.08, 0.02), (0.02, 0.08), (0.08, 0.08))
-_WINDOWS = tuple(itertools.product(_AXES, repeat=2))
+_WINDOWS: tuple[Window, ...] = tuple((vertical, horizontal) for vertical in _AXES for horizontal in _AXES)
+_NARROW_WINDOWS: tuple[Window, ...] = tuple(
+    ((top, bottom), (left, right)) for top, bottom, left, right in itertools.product((0.0, 0.1, 0.2), repeat=4)
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,7 @@ class _Candidate(typing.NamedTuple):
     first: int
     second: int
     mirrored: bool
-    window: int
+    window: Window
 
 
 def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None = None) -> list[Pair]:
@@ -82,7 +85,7 @@ def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None
     Args:
       thumbnails: uint8 [n, SIDE, SIDE, 3], of data.thumbnailing.
       sizes: int [n, 2], height and width of the pictures.
-      features: float [n, features] of a network, whose nearest neighbours are compared too, or None.
+      features: float [n, features] of a network, by which wider crops are looked for, or None.
 
     Returns:
       The pairs, closest first.
@@ -99,7 +102,7 @@ def pairs(thumbnails: np.ndarray, sizes: np.ndarray, features: np.ndarray | None
             rows = sorted((int(kept[candidate.first]), int(kept[candidate.second])))
             resized = tuple(sizes[rows[0]]) != tuple(sizes[rows[1]])
             kind = KINDS[3 if candidate.mirrored else 4 if cropped else 2 if resized else 1]
-            pair = Pair(*rows, kind, max(1 - correlation, 0.0))
+            pair = Pair(rows[0], rows[1], kind, max(1 - correlation, 0.0))
             best[tuple(rows)] = min(pair, best.get(tuple(rows), pair), key=_order)
     return sorted([*paired, *best.values()], key=_order)
 
@@ -152,18 +155,27 @@ def _candidates(grey, features):
         sides = grey[:, :, ::-1] if mirrored else grey
         near = [_near(_windowed(sides, window, _COARSE), target, number) for number, window in enumerate(_WINDOWS)]
         near = _best(np.concatenate(near, axis=1))
-        chosen += [_Candidate(int(a), int(b), mirrored, int(window)) for a, b, _, window in near.T]
-    compared = {(candidate.first, candidate.second) for candidate in chosen}
-    for a, b in sorted(_neighbours(features) - compared) if features is not None else ():
-        for first, second in ((a, b), (b, a)):
-            if target[first] @ target[second] >= _NEIGHBOUR_CANDIDATE:
-                chosen.append(_Candidate(first, second, False, 0))
+        chosen += [_Candidate(int(a), int(b), mirrored, _WINDOWS[int(window)]) for a, b, _, window in near.T]
+    return chosen if features is None else chosen + _through_narrow_windows(grey, target, _neighbours(features))
+
+
+def _through_narrow_windows(grey, target, near):
+    """Those of (row, row), int [pairs, 2], of which the first looks like the second through one of narrower windows."""
+    chosen = []
+    for start in range(0, len(near), _BLOCK):
+        first, second = near[start : start + _BLOCK].T
+        alike = np.stack([
+            np.einsum("ij,ij->i", _windowed(grey[first], window, _COARSE), target[second]) for window in _NARROW_WINDOWS
+        ])  # fmt: skip
+        best = alike.argmax(axis=0)
+        for place in np.flatnonzero(alike.max(axis=0) >= _CANDIDATE):
+            chosen.append(_Candidate(int(first[place]), int(second[place]), False, _NARROW_WINDOWS[best[place]]))
     return chosen
 
 
 def _near(windowed, target, number):
     """Pairs whose product reaches `_CANDIDATE`: float64 [4, pairs], rows, correlation and the window's number."""
-    parts = [np.zeros((4, 0))]
+    parts: list[np.ndarray] = [np.zeros((4, 0))]
     for start in range(0, len(windowed), _BLOCK):
         product = windowed[start : start + _BLOCK] @ target.T
         product[np.arange(len(product)), np.arange(start, start + len(product))] = -1
@@ -185,16 +197,16 @@ def _best(near):
 
 
 def _neighbours(features):
-    """{(row, row)} of each picture and those of nearest features, by cosine, the smaller row first."""
+    """(row, row), int [pairs, 2], of each picture and those of nearest features, by cosine, and the other way round."""
     centred = (features - features.mean(axis=0)).astype(np.float32)
     unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-    near, most = set(), min(_PARTNERS, len(unit) - 1)
+    near, most = set(), min(_NEIGHBOURS, len(unit) - 1)
     for start in range(0, len(unit) if most > 0 else 0, _BLOCK):
         product = unit[start : start + _BLOCK] @ unit.T
         product[np.arange(len(product)), np.arange(start, start + len(product))] = -2
         columns = np.argpartition(-product, most - 1, axis=1)[:, :most]
-        near |= {tuple(sorted((start + row, int(column)))) for row, best in enumerate(columns) for column in best}
-    return near
+        near |= {(start + row, int(column)) for row, best in enumerate(columns) for column in best}
+    return np.array(sorted(near | {(b, a) for a, b in near}), int).reshape(-1, 2)
 
 
 def _compared(candidate, least, grey, thumbnails):
@@ -204,7 +216,7 @@ def _compared(candidate, least, grey, thumbnails):
     window = _WINDOWS[0]
     correlation, cropped = float(_windowed(picture, window, _FINE) @ target), False
     if correlation < _UNCROPPED:
-        aligned, best_window = _aligned(picture, target, _WINDOWS[candidate.window], least)
+        aligned, best_window = _aligned(picture, target, candidate.window, least)
         if aligned - correlation > _LEAST_GAIN:
             correlation, cropped, window = aligned, True, best_window
     colours = thumbnails[[candidate.first, candidate.second]].astype(np.float32).transpose(0, 3, 1, 2)

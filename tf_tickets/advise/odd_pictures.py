@@ -19,6 +19,8 @@ _BLANK, _DARK, _BRIGHT = 3.0, 40.0, 220.0
 # Deviations from the median, by robust estimates; of normally distributed values one in a million lies beyond.
 _FAR = 5.0
 _NEIGHBOURS = 5
+# Cosine distances that differ by less are the same.
+_NO_DISTANCE = 0.02
 # Of fewer pictures nobody can say how pictures are.
 _FEWEST = 10
 
@@ -58,6 +60,8 @@ def odd_pictures(
     Returns:
       The most striking first.
     """
+    if not len(thumbnails):
+        return []
     grey = thumbnailing.luma(thumbnails)
     labels = np.zeros(len(grey), int) if labels is None else labels
     odd = _blank(grey)
@@ -163,15 +167,15 @@ def _far(features, labels):
         product = unit[start : start + 2048] @ unit.T
         product[np.arange(len(product)), np.arange(start, start + len(product))] = -2
         distances[start : start + len(product)] = 1 - np.mean(np.partition(product, -count, axis=1)[:, -count:], axis=1)
-    odd = []
+    odd, middle = [], np.median(distances)
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         beyond = _beyond(distances[rows] if len(rows) >= _FEWEST else distances)
         beyond = beyond if len(rows) >= _FEWEST else beyond[rows]
         odd += [
             Odd(int(row), "far from all others", float(distances[row]),
-                f"its {count} nearest pictures are {distances[row] / np.median(distances):.1f} times as far as usual",
-                float(value))
-            for row, value in zip(rows, beyond) if value > 1
+                f"its {count} nearest pictures are at a mean cosine distance of {distances[row]:.2f}, those of the "
+                f"median picture at {middle:.2f}", float(value))
+            for row, value in zip(rows, beyond) if value > 1 and distances[row] > middle + _NO_DISTANCE
         ]  # fmt: skip
     return odd

@@ -39,7 +39,7 @@ class Advise(Command):
 
     def run(self, request: Request) -> int:
         """Prints the main numbers, what to do, and where the page is."""
-        from tf_tickets.advise.command import advise
+        from tf_tickets.advise.advising import advise
 
         config = request.config
         if request.paths:

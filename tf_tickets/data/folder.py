@@ -103,8 +103,8 @@ def gathered(
     """
     ordered = tuple(sorted(pictures, key=lambda picture: picture.id))
     origin = f"{where}, each decoded and found whole"
-    notices = (*notices, *resaved.notices(ordered, labels))
-    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, notices, test_is_drawn)
+    said = (*notices, *resaved.notices(ordered, labels))
+    return Pictures(_facts(name, ordered, labels, facts), ordered, origin, said, test_is_drawn)
 
 
 def _listed(root):

@@ -17,8 +17,8 @@ _DEVIATION = 2.0
 _LEAST = 0.95
 # However alike all pictures of a data set are.
 _SAME = 0.995
-# Levels of each colour's mean.
-_COLOURS_DIFFER = 24
+# Levels, of brightness as a root mean square, and of each colour's mean. Copies of small pictures differ by 4.
+_BRIGHTNESS_DIFFERS, _COLOURS_DIFFER = 6, 24
 # Of a picture and its copy, whose details correlate by 0.97, some table has equal keys with a probability of 0.9999.
 _TABLES, _BITS = 32, 16
 _BLOCK = 4096
@@ -40,13 +40,15 @@ def pairs(pictures: Sequence[Picture]) -> list[tuple[Picture, Picture]]:
       (picture, the earlier one), by picture.
     """
     distinct = list({picture.facts.pixels: picture for picture in reversed(pictures)}.values())[::-1]
-    details, colours = _read(distinct)
+    details, grey, colours = _read(distinct)
     least = thumbnailing.chance_level(details[_sample(distinct)], len(distinct))
     least = min(max(least, _LEAST), _SAME)
     first = {}
     for rows, later in _candidates(details):
-        alike = np.einsum("ij,ij->i", details[rows], details[later]) >= least
-        alike &= np.abs(colours[rows] - colours[later]).max(axis=1, initial=0) <= _COLOURS_DIFFER
+        near = np.einsum("ij,ij->i", details[rows], details[later]) >= least
+        rows, later = rows[near], later[near]
+        alike = np.abs(colours[rows] - colours[later]).max(axis=1, initial=0) <= _COLOURS_DIFFER
+        alike &= np.square(grey[rows] - grey[later].astype(np.float32)).mean(axis=1) <= _BRIGHTNESS_DIFFERS**2
         for row, copy in zip(rows[alike].tolist(), later[alike].tolist()):
             first[copy] = min(row, first.get(copy, row))
     return [(distinct[copy], distinct[row]) for copy, row in sorted(first.items())]
@@ -61,9 +63,9 @@ def notices(pictures: Sequence[Picture], labels: Sequence[str]) -> list[str]:
     count = f"{len(named):,} pictures look like others" if len(named) > 1 else "1 picture looks like another"
     lines = [" and ".join(_described(picture, labels) for picture in pair[::-1]) for pair in named]
     apart = sum(picture.part != first.part for picture, first in named)
-    leak = f" {apart:,} of them in another part: the test may say too much;" if apart else ""
+    leak = f" ({apart:,} in another part, so that accuracies may say too much)" if apart else ""
     return [
-        f"{count}, saved again or resized:{leak} {listing.few(lines)}; used as they are, remove one where they are the "
+        f"{count}, saved again or resized{leak}: {listing.few(lines)}; used as they are: remove one where they are the "
         "same"
     ]
 
@@ -73,15 +75,15 @@ def _described(picture, labels):
 
 
 def _read(pictures):
-    """(details, float32 [n, values], mean colours, int [n, 3]) of signatures."""
+    """(details, float32 [n, values], brightness, uint8 [n, values], mean colours, int [n, 3]) of signatures."""
     side = thumbnailing.SIGNATURE_SIDE
     stored = np.frombuffer(b"".join(picture.facts.signature for picture in pictures), np.uint8)
     stored = stored.reshape(len(pictures), side * side + 3)
     details = np.empty((len(pictures), side * side), np.float32)
     for start in range(0, len(stored), _BLOCK):
-        grey = stored[start : start + _BLOCK, : side * side].reshape(-1, side, side).astype(np.float32)
-        details[start : start + _BLOCK] = thumbnailing.details(grey, _DEVIATION)
-    return details, stored[:, side * side :].astype(int)
+        block = stored[start : start + _BLOCK, : side * side].reshape(-1, side, side).astype(np.float32)
+        details[start : start + _BLOCK] = thumbnailing.details(block, _DEVIATION)
+    return details, stored[:, : side * side], stored[:, side * side :].astype(int)
 
 
 def _sample(pictures):

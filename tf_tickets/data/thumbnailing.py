@@ -56,7 +56,9 @@ def luma(thumbnails: np.ndarray) -> np.ndarray:
     """The brightness of uint8 [n, SIDE, SIDE, 3], float32 [n, SIDE, SIDE], from 0 to 255."""
     grey = np.empty(thumbnails.shape[:-1], np.float32)
     for start in range(0, len(grey), SAMPLE):
-        grey[start : start + SAMPLE] = thumbnails[start : start + SAMPLE].astype(np.float32) @ np.float32(_LUMA)
+        grey[start : start + SAMPLE] = thumbnails[start : start + SAMPLE].astype(np.float32) @ np.array(
+            _LUMA, np.float32
+        )
     return grey
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from tf_tickets import storage
-from tf_tickets.advise import drawings, pictures
+from tf_tickets.advise import drawings, galleries
 from tf_tickets.advise.estimates import Interval
 from tf_tickets.advise.findings import Findings
 from tf_tickets.advise.methods import Recommendation
@@ -51,8 +51,8 @@ def write(
     figures = Figures(storage.subfolder(folder, "figures"))
     parts = [
         html.heading(1, title), *_claims(findings), html.heading(2, "What to do", "steps"), *_steps(steps),
-        *_accuracy(findings, figures), *_curve(findings, figures), *pictures.labels(findings),
-        *pictures.copies(findings), *pictures.odd(findings), *_how(findings, command, files),
+        *_accuracy(findings, figures), *_curve(findings, figures), *galleries.labels(findings),
+        *galleries.copies(findings), *galleries.odd(findings), *_how(findings, command, files),
     ]  # fmt: skip
     path = os.path.join(folder, "advice.html")
     storage.write_bytes(path, html.page(title, parts).encode("utf-8"))

@@ -17,7 +17,7 @@ _NAMES = {
 }
 
 
-class Steps:
+class Stages:
     """A live line on a terminal and in a notebook, plain lines elsewhere."""
 
     def __init__(self, mode: str, names: list[str]):

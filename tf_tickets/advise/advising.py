@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable
 
 from tf_tickets import storage
-from tf_tickets.advise import backbones, page, recommendations, rows
+from tf_tickets.advise import advice_page, advice_rows, backbones, recommendations
 from tf_tickets.advise.backbones import Backbone
 from tf_tickets.advise.findings import Findings, compute
-from tf_tickets.advise.steps import Steps
+from tf_tickets.advise.stages import Stages
 from tf_tickets.columns import aligned
 from tf_tickets.errors import plain
 from tf_tickets.experiments.plan import check_writable
@@ -66,40 +66,40 @@ def advise(
     """
     backbone = backbones.choose(config, asked=asked)
     check_writable(config)
-    steps = Steps(config.run.progress, [*(["pretraining"] if backbone.pretraining else []), *_STEPS])
-    collection = _looked_at(_made(backbone, steps, stop), steps, stop)
-    findings = compute(collection, backbone, config.run.seed, steps, stop)
-    steps.begin("page")
+    stages = Stages(config.run.progress, [*(["pretraining"] if backbone.pretraining else []), *_STEPS])
+    collection = _looked_at(_made(backbone, stages, stop), stages, stop)
+    findings = compute(collection, backbone, config.run.seed, stages=stages, stop=stop)
+    stages.begin("page")
     todo = recommendations.recommendations(findings, config)
     folder = _folder(findings, config)
     title = f"What to do with {_named(config)}"
-    written = page.write(
-        findings, todo, title=title, folder=folder, command=command, files=rows.write(findings, folder)
+    written = advice_page.write(
+        findings, todo, title=title, folder=folder, command=command, files=advice_rows.write(findings, folder)
     )
-    steps.end()
+    stages.end()
     return Advice(folder, written, _text(findings, todo), findings)
 
 
-def _made(backbone: Backbone, steps: Steps, stop: Callable[[], bool]) -> Backbone:
+def _made(backbone: Backbone, stages: Stages, stop: Callable[[], bool]) -> Backbone:
     """The backbone with its weights, trained now where there were none."""
     if backbone.pretraining is None:
         return backbone
     from tf_tickets.experiments.pretrain import pretrain
 
     say(f"the network is {backbone.sentence}")
-    steps.begin("pretraining")
+    stages.begin("pretraining")
     path = pretrain(backbone.pretraining, stop).backbone
     return dataclasses.replace(backbone, config=backbone.config.replace(pretrained=path))
 
 
-def _looked_at(backbone, steps, stop):
+def _looked_at(backbone, stages, stop):
     from tf_tickets.advise.collection import gather
     from tf_tickets.experiments import opening, train
     from tf_tickets.experiments.session import Session
 
     plan, _, _ = train.planned(backbone.config)
     opening.heed(stop)
-    return gather(Session(plan), steps, stop)
+    return gather(Session(plan), stages, stop)
 
 
 def _folder(findings, config):
@@ -123,9 +123,9 @@ def _text(findings, todo):
     left_out = f", {count(findings.repeats, 'near-duplicate')} left out" if findings.repeats else ""
     lines = [("pictures", f"{findings.pictures}{left_out}"), ("network", findings.backbone.sentence)]
     if estimate.accuracy is not None:
-        lines.append(("accuracy", f"{page.interval(estimate.accuracy)} to expect, 95 % interval"))
+        lines.append(("accuracy", f"{advice_page.interval(estimate.accuracy)} to expect, 95 % interval"))
     if findings.tested is not None:
-        lines.append(("test part", page.interval(findings.tested)))
+        lines.append(("test part", advice_page.interval(findings.tested)))
     across = f"{len(findings.leaks)} between training and test part, {len(findings.contradictions)} in two classes"
     lines += [
         ("labels", f"{count(len(findings.suspects), 'picture')} to look at"),
