@@ -5,7 +5,6 @@ Lite file in an archive behind the network, where readers of labels look and int
 """
 
 import dataclasses
-import io
 import json
 import os
 import re
@@ -17,38 +16,14 @@ import numpy as np
 
 from tf_tickets import runs, runtime, storage
 from tf_tickets.errors import StateError, UsageError, reason
-from tf_tickets.export.ticket import LABELS, Ticket
+from tf_tickets.export.file_facts import DIGEST, FACTS
 from tf_tickets.runtime import files
 from tf_tickets.runtime.reader import document_of
 
-_DIGEST = "ticket_sha256"
-# In the archive behind a TensorFlow Lite file, with a date of its own so that equal tickets make equal bytes.
-_FACTS, _DATE = "ticket_facts.json", (1980, 1, 1, 0, 0, 0)
 _IN_C = re.compile(rb"\bTicket ([0-9a-f]{64})\b")
 # The comment with the digest is at the beginning.
 _HEAD_OF_C = 1 << 16
 _OF_C = (".c", ".h")
-
-
-def facts_of(ticket: Ticket) -> dict[str, str]:
-    """What an ONNX or TensorFlow Lite file says of its ticket; what is no text is JSON."""
-    data = ticket.data
-    return {
-        "labels": json.dumps(ticket.labels, ensure_ascii=False), _DIGEST: ticket.content_digest,
-        "dataset": data["dataset"], "density": repr(ticket.density), "temperature": repr(float(ticket.temperature)),
-        "image_shape": json.dumps(data["image_shape"]), "dtype": data.get("dtype", "uint8"),
-        "any_size": json.dumps(bool(data.get("any_size"))),
-    }  # fmt: skip
-
-
-def with_facts(network: bytes, ticket: Ticket) -> bytes:
-    """A TensorFlow Lite file with `facts_of` and labels.txt in an archive behind it, which `unzip` opens."""
-    file = io.BytesIO(network)
-    labels = "".join(f"{label}\n" for label in ticket.labels)
-    with zipfile.ZipFile(file, "a") as archive:
-        for name, text in ((_FACTS, json.dumps(facts_of(ticket), sort_keys=True)), (LABELS, labels)):
-            archive.writestr(zipfile.ZipInfo(name, _DATE), text.encode("utf-8"))
-    return file.getvalue()
 
 
 def onnx_missing() -> str | None:
@@ -109,8 +84,8 @@ def _onnx_facts(path):
 def _lite_facts(path):
     try:
         with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo(_FACTS).file_size
-            facts = json.loads(archive.read(_FACTS)) if size <= files.MOST_TEXT else None
+            size = archive.getinfo(FACTS).file_size
+            facts = json.loads(archive.read(FACTS)) if size <= files.MOST_TEXT else None
     except (KeyError, RecursionError, zipfile.BadZipFile) as error:
         raise ValueError(reason(error)) from None
     if not isinstance(facts, dict):
@@ -119,8 +94,8 @@ def _lite_facts(path):
 
 
 _DIGESTS: Mapping[str, Callable[[str], typing.Any]] = {
-    ".npz": _of_runtime, ".onnx": lambda path: _onnx_facts(path).get(_DIGEST),
-    ".tflite": lambda path: _lite_facts(path).get(_DIGEST), **dict.fromkeys(_OF_C, _of_c),
+    ".npz": _of_runtime, ".onnx": lambda path: _onnx_facts(path).get(DIGEST),
+    ".tflite": lambda path: _lite_facts(path).get(DIGEST), **dict.fromkeys(_OF_C, _of_c),
 }  # fmt: skip
 
 

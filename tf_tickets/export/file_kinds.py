@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tf_tickets import runs, storage
-from tf_tickets.export import exported_files, origin, samples
+from tf_tickets.export import exported_files, file_facts, origin, samples
 from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings import checks
@@ -192,7 +192,7 @@ class _TensorFlowLite(Kind):
         from tf_tickets.export import tflite
 
         data = tflite.convert(job.network, self._name, job.sample.calibration)
-        storage.write_bytes(os.path.join(folder, self.files[0]), exported_files.with_facts(data, job.ticket))
+        storage.write_bytes(os.path.join(folder, self.files[0]), file_facts.with_facts(data, job.ticket))
 
     def predictor(self, job, folder):
         from tf_tickets.export import tflite

@@ -19,7 +19,7 @@ from onnxruntime import quantization
 
 import tf_tickets
 from tf_tickets.errors import StateError
-from tf_tickets.export import exported_files, folded, onnx_graph
+from tf_tickets.export import file_facts, folded, onnx_graph
 from tf_tickets.export.ticket import Ticket
 
 # Of 2022: what has been released since reads them.
@@ -87,7 +87,7 @@ def _model(ticket, graph, labels):
         opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="tf_tickets",
         producer_version=tf_tickets.__version__,
     )  # fmt: skip
-    helper.set_model_props(made, exported_files.facts_of(ticket))
+    helper.set_model_props(made, file_facts.facts_of(ticket))
     return made
 
 

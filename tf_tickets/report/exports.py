@@ -76,5 +76,5 @@ def _texts(values, form):
 
 NOTE = (
     "Measured by export: largest difference of a probability to the ticket's own, and milliseconds of the fastest of "
-    "some calls on the machine that exported."
+    "some calls on the machine that exported, or of an earlier export of the same file where those are shorter."
 )
