@@ -23,7 +23,7 @@ CLASSES = {
     "Config": "from_flagfile, from_values, unchecked, replace, values, digest",
     "Run": "table, plot, ticket, report",
     "Report": "",
-    "advise.command.Advice": "",
+    "advise.advising.Advice": "",
     "Ticket": "load, from_pytorch, save, predict",
     "Observer": "round_begins, training_begins, block_ends, epoch_ends, training_ends",
     "data.image_arrays.ImageArrays": "save",
