@@ -94,6 +94,30 @@ def test_a_copy_in_another_class_is_a_contradiction():
     assert [(pair.first, pair.second) for pair in result.contradictions] == [(0, 4)]
 
 
+def test_pictures_that_stand_in_two_classes_are_left_out_of_what_is_expected():
+    pixels = pictures(60)
+    pixels[4] = pixels[0]
+    result = findings_of(collection_of(pixels, [row % 3 for row in range(60)]))
+    assert not {0, 4} & set(result.rows) and len(result.rows) == 58 and "58 pictures" in result.pictures
+    pixels[1::3], pixels[2::3] = pixels[0::3], pixels[0::3]
+    with pytest.raises(tt.errors.UsageError, match="copies of others, such as .* no two classes have pictures"):
+        findings_of(collection_of(pixels, [row % 3 for row in range(60)]))
+
+
+def test_a_class_that_is_never_recognised_is_not_hidden_by_a_large_one():
+    labels = [0] * 45 + [1] * 3
+    given = collection_of(pictures(48), labels, spread=100.0)
+    result = findings_of(given)
+    assert result.estimate.accuracy.value > 0.8 and result.guesses and result.suspects == []
+    (step,) = [step for step in recommendations.recommendations(result, tt.Config()) if "before any" in step.title]
+    assert "dog (3)" in " ".join(step.reasons) and step.title.startswith("Take more pictures")
+
+
+def test_what_cannot_be_scored_is_not_counted():
+    result = findings_of(collection_of(pictures(21), [0] * 10 + [1] * 10 + [2], spread=0.1))
+    assert result.pictures == "20 pictures in two classes" and result.unscored == ["hen"]
+
+
 def test_wrong_labels_are_named_by_their_rows():
     labels = np.array([row % 3 for row in range(60)])
     right = collection_of(pictures(60), labels, spread=0.1)
@@ -107,7 +131,7 @@ def test_wrong_labels_are_named_by_their_rows():
 
 def test_features_that_tell_nothing_apart_call_for_other_pictures_and_no_training():
     result = findings_of(collection_of(pictures(60), [row % 3 for row in range(60)], spread=100.0))
-    assert titles(result)[-1] == "Take other or more pictures before any training"
+    assert titles(result)[-1] == "Take other pictures before any training"
     assert not any("network" in title or "ticket" in title for title in titles(result))
 
 
@@ -186,7 +210,7 @@ def test_a_folder_s_page_and_rows_are_the_same_in_python_and_are_kept(tmp_path, 
     assert f"page: {written / 'advice.html'}" in printed and "1. " in printed
     assert sorted(path.name for path in written.iterdir()) == [
         "accuracy.csv", "advice.html", "classes.csv", "confusions.csv", "figures", "learning_curve.csv",
-        "near_duplicates.csv", "odd_pictures.csv", "suspected_labels.csv",
+        "near_duplicates.csv", "odd_pictures.csv", "predictions.csv", "suspected_labels.csv",
     ]  # fmt: skip
     before = {path: path.read_bytes() for path in written.rglob("*") if path.is_file()}
     page = (written / "advice.html").read_text()
@@ -233,8 +257,9 @@ def test_without_weights_a_small_network_learns_from_the_pictures_alone(tmp_path
     [
         (["advise", "a", "b"], "takes one folder of pictures"),
         (["advise", "nowhere"], "nowhere does not exist"),
-        (["advise", "{root}", "--dataset=digits"], "--dataset=digits names other pictures"),
-        (["advise", "{root}", "--data_dir=elsewhere"], "names another folder"),
+        (["advise"], "advise needs the folder of your pictures"),
+        (["advise", "{root}", "--dataset=cifar10"], "--dataset=cifar10 names other pictures"),
+        (["advise", "{root}", "--data_dir=elsewhere"], "--data_dir=elsewhere names other pictures"),
         (["advise", "{root}", "--pretrained=gone.npz"], "--pretrained=gone.npz is no file"),
         (["advise", "{root}", "--out={root}/cat/0.png"], "--out="),
     ],
@@ -256,6 +281,28 @@ ODD_FOLDERS = {
     "long tail": {"cat": 40, "dog": 3, "hen": 2},
     "no class": {},
 }
+
+
+def test_a_dry_run_touches_nothing_and_lists_all_that_cannot_be_used(tmp_path, weights, capsys):
+    root = fill(tmp_path / "pictures", {"cat": 3, "dog": 3})
+    words = ["advise", root, *network(weights), f"--out={tmp_path / 'out'}", "--dry_run"]
+    assert executed(*words) == (0, "")
+    printed = capsys.readouterr().out
+    assert "vgg11" in printed and "cat" in printed and not (tmp_path / "out").exists()
+    for index in range(7):
+        (root / "cat" / f"broken{index}.jpg").write_bytes(b"no picture")
+    folder.scan.cache_clear()
+    status, error = executed(*words)
+    assert status == 2 and "7 files cannot be used" in error
+    assert capsys.readouterr().out.count("broken") == 7
+
+
+def test_commands_for_images_from_python_name_a_file_to_write():
+    result = findings_of(collection_of(pictures(60), [row % 3 for row in range(60)], spread=0.6))
+    given = tt.Config(dataset="arrays", data_file="python:0123456789abcdef")
+    steps = recommendations.recommendations(result, given)
+    assert all("python:" not in line for step in steps for line in step.commands)
+    assert any("data.save('pictures.npz')" in reason for step in steps for reason in step.reasons)
 
 
 @pytest.mark.parametrize("name", ODD_FOLDERS)

@@ -315,6 +315,19 @@ def test_the_wrong_labels_readme_prints_the_committed_rows():
     assert "\n".join(lines) in text and len(rows) == 6 * len({row["pair"] for row in rows})
 
 
+def test_the_rivals_readme_prints_the_committed_rows():
+    folder = ROOT / "results" / "rivals"
+    rows, text = storage.read_csv(str(folder / "rows.csv")), (folder / "README.md").read_text()
+    lines = [
+        f"| {row['pair']} | {row['method']} | {100 * float(row['density']):.2f} % | {int(row['steps_in_all']):,} | "
+        f"{100 * float(row['test_accuracy']):.2f} % |"
+        for row in rows
+    ]
+    assert "\n".join(lines) in text
+    pairs = {"0": "pair 0", "0 1": "pairs 0 and 1", "0 1 2": "all three"}
+    assert f"so far: {pairs[' '.join(sorted({row['pair'] for row in rows}))]}." in text
+
+
 def test_the_tickets_readme_prints_the_committed_ways_to_eight_bits():
     folder = ROOT / "results" / "tickets"
     rows, text = storage.read_json(str(folder / "eight_bits.json"))["rows"], (folder / "README.md").read_text()

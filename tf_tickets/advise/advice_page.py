@@ -13,11 +13,14 @@ from tf_tickets.advise.findings import Findings
 from tf_tickets.advise.methods import Recommendation
 from tf_tickets.report import html
 from tf_tickets.report.drawing import Figures
-from tf_tickets.report.sentences import count
+from tf_tickets.report.sentences import count, number
 
 # Rows of the table of classes; classes.csv has all.
 _MOST_CLASSES = 200
 _EXTRA = (10, 20, 50, 100, 200)
+# How many times as often as with equal classes the largest one is right from which that is said.
+_LOPSIDED = 1.5
+_NAMED = 10
 _HOW = (
     "Nothing was trained but linear probes, logistic regressions on what a frozen network sees of the pictures.",
     "Accuracy: the pictures are divided into parts, each is predicted by a probe that was fitted to the others, and "
@@ -69,28 +72,41 @@ def _bounds(value):
 
 
 def _claims(findings) -> Iterator[str]:
-    accuracy = findings.estimate.accuracy
+    accuracy, balanced = findings.estimate.accuracy, findings.estimate.balanced_accuracy
     if accuracy is None:
         yield html.paragraph(f"{findings.pictures}: too few to say how often a network will be right.", "claim")
         return
-    yield html.paragraph(
-        f"With {findings.pictures}, expect {100 * accuracy.value:.0f} % of new pictures of this kind to be "
-        "recognised: with "
-        f"95 % confidence between {100 * accuracy.low:.0f} and {100 * accuracy.high:.0f} %.", "claim",
-    )  # fmt: skip
+    if findings.guesses:
+        yield html.paragraph(
+            f"With {findings.pictures}, a network is not yet better than guessing: with every class counted alike it "
+            f"recognises {interval(balanced)} of new pictures, guessing {100 / len(findings.scored):.0f} %.", "claim",
+        )  # fmt: skip
+    else:
+        yield html.paragraph(
+            f"With {findings.pictures}, expect {100 * accuracy.value:.0f} % of new pictures of this kind to be "
+            "recognised: "
+            f"with 95 % confidence between {100 * accuracy.low:.0f} and {100 * accuracy.high:.0f} %.", "claim",
+        )  # fmt: skip
+    if findings.guessing > _LOPSIDED / len(findings.scored):
+        yield html.paragraph(
+            f"Always naming the largest class would be right in {100 * findings.guessing:.0f} % of these pictures; "
+            f"with every class counted alike {interval(balanced)} are recognised."
+        )
     yield html.paragraph(f"Seen through {findings.backbone.sentence}; only its last layer was fitted.")
     if findings.tested is not None:
         yield html.paragraph(f"Of the test part that was given, {interval(findings.tested)} are recognised.")
-    for notice in findings.collection.notices:
-        yield html.paragraph(f"{notice[0].upper()}{notice[1:]}.", "soft")
+    if findings.unscored:
+        names = ", ".join(findings.unscored[:_NAMED]) + (", ..." if len(findings.unscored) > _NAMED else "")
+        amount = f"{number(len(findings.unscored))} class{'' if len(findings.unscored) == 1 else 'es'}"
+        yield html.paragraph(f"Nothing can be said of {amount} without two different pictures: {names}.")
 
 
 def _steps(steps) -> Iterator[str]:
-    for number, step in enumerate(steps, 1):
-        yield html.heading(3, f"{number}. {step.title}")
+    for place, step in enumerate(steps, 1):
+        yield html.heading(3, f"{place}. {step.title}")
         yield from map(html.paragraph, step.reasons)
         if step.commands:
-            yield html.code("\n".join(step.commands))
+            yield html.code("\n".join(step.commands), wrapped=True)
 
 
 def _accuracy(findings, figures) -> Iterator[str]:
@@ -104,7 +120,8 @@ def _accuracy(findings, figures) -> Iterator[str]:
         f"The probe's own probabilities are off by {100 * estimate.calibration_error:.1f} points on average "
         "(calibration error)."
     )
-    weakest = f" The {drawings.MOST_CLASSES} weakest of {len(names)}." if len(names) > drawings.MOST_CLASSES else ""
+    scored = len(findings.scored)
+    weakest = f" The {drawings.MOST_CLASSES} weakest of {scored}." if scored > drawings.MOST_CLASSES else ""
     shown = [figures.add(
         "by_class", functools.partial(drawings.by_class, estimate, names),
         f"Accuracy of each class with its 95 % interval, weakest first; dotted, that of all pictures.{weakest}",
@@ -147,11 +164,14 @@ def _curve(findings, figures) -> Iterator[str]:
     ]
     yield html.paragraph(f"{'; '.join(texts)}." if texts else "The curve says nothing yet about more pictures.")
     furthest = curve.per_class + max((gain.extra for gain in gains), default=0)
+    law = (
+        " The line is the power law through them, with its band; right of the last point it is a forecast."
+        if gains
+        else ""
+    )
     yield html.figures([figures.add(
         "learning_curve", functools.partial(drawings.curve, curve, furthest),
-        "Accuracy by pictures per class with 95 % intervals, and the power law through them, with its band; right of "
-        "the last "
-        "point it is a forecast.", "accuracy by pictures per class",
+        f"Accuracy by pictures per class, with 95 % intervals.{law}", "accuracy by pictures per class",
     )])  # fmt: skip
 
 
@@ -160,6 +180,8 @@ def _how(findings, command, files) -> Iterator[str]:
     yield from map(html.paragraph, _HOW)
     if findings.repeats:
         left_out = count(findings.repeats, "picture").capitalize()
-        yield html.paragraph(f"{left_out} left out of accuracy, curve and labels: near-duplicates of others.")
+        yield html.paragraph(f"{left_out} left out of accuracy, curve and labels: copies, or in two classes.")
+    for notice in findings.collection.notices:
+        yield html.paragraph(f"{notice[0].upper()}{notice[1:]}.", "soft")
     yield html.paragraph(f"The rows, beside this page: {', '.join(files)}.")
-    yield html.code(command)
+    yield html.code(command, wrapped=True)

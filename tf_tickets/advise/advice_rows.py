@@ -28,16 +28,21 @@ def write(findings: Findings, folder: str) -> list[str]:
     tables = {
         "accuracy": _accuracy(findings), "classes": _classes(findings), "confusions": _confusions(findings),
         "learning_curve": _curve(findings), "suspected_labels": _suspects(findings),
-        "near_duplicates": _pairs(findings), "odd_pictures": _odd(findings),
+        "near_duplicates": _pairs(findings), "odd_pictures": _odd(findings), "predictions": _predictions(findings),
     }  # fmt: skip
     for name, (columns, lines) in tables.items():
-        rows = [dict(zip(columns, line)) for line in lines]
+        rows = [dict(zip(columns, map(_rounded, line))) for line in lines]
         storage.write_csv(os.path.join(folder, f"{name}.csv"), rows, columns)
     return [f"{name}.csv" for name in tables]
 
 
+def _rounded(value):
+    """What is no more exact than that, as people can read it."""
+    return round(float(value), 6) if isinstance(value, (float, np.floating)) else value
+
+
 def _accuracy(findings):
-    estimate, counted = findings.estimate, len(findings.rows)
+    estimate, counted = findings.estimate, sum(each.images for each in findings.scored)
     lines = [
         (name, *interval, counted)
         for name, interval in (("accuracy", estimate.accuracy), ("balanced accuracy", estimate.balanced_accuracy))
@@ -50,12 +55,13 @@ def _accuracy(findings):
 
 
 def _classes(findings):
-    names = findings.collection.classes
-    lines = []
+    names, lines = findings.collection.classes, []
     for each in findings.estimate.classes:
         accuracy = each.accuracy or (None, None, None)
         taken, share = each.confused_with[0] if each.confused_with else (None, None)
         lines.append((names[each.label], each.images, *accuracy, "" if taken is None else names[taken], share))
+    there = {each.label for each in findings.estimate.classes}
+    lines += [(name, 0, None, None, None, "", None) for label, name in enumerate(names) if label not in there]
     return ("class", "pictures", "accuracy", "low", "high", "taken_for", "share"), lines
 
 
@@ -97,6 +103,18 @@ def _pairs(findings):
     ]  # fmt: skip
     of_both = [f"{place}_{name}" for place in ("first", "second") for name in ("id", "label", "part", "path")]
     return ("kind", "distance", *of_both), lines
+
+
+def _predictions(findings):
+    """What probes say of each picture that they were not fitted to."""
+    collection, lines = findings.collection, []
+    for row, probabilities in zip(findings.rows, findings.probabilities):
+        label, said = int(collection.labels[row]), int(probabilities.argmax())
+        lines.append((
+            collection.ids[row], collection.classes[label], collection.classes[said], probabilities[said],
+            probabilities[label], collection.paths[row] or "",
+        ))  # fmt: skip
+    return ("id", "label", "predicted", "probability_predicted", "probability_label", "path"), lines
 
 
 def _odd(findings):

@@ -13,9 +13,12 @@ from tf_tickets.advise.backbones import Backbone
 from tf_tickets.advise.findings import Findings, compute
 from tf_tickets.advise.stages import Stages
 from tf_tickets.columns import aligned
+from tf_tickets.data import sources
 from tf_tickets.errors import plain
+from tf_tickets.experiments import plan_pictures
 from tf_tickets.experiments.plan import check_writable
 from tf_tickets.notices import say
+from tf_tickets.registry import DATASETS
 from tf_tickets.report.sentences import count
 from tf_tickets.settings.config import Config
 
@@ -80,6 +83,17 @@ def advise(
     return Advice(folder, written, _text(findings, todo), findings)
 
 
+def planned(config: Config) -> str:
+    """What `--dry_run` prints: the pictures, and the network that would see them. Nothing is touched."""
+    backbone = backbones.choose(config, asked=config.network.model != Config().network.model)
+    pictures, data_set = DATASETS[config.data.dataset].pictures(config.data.place), sources.facts_of(config.data, True)
+    looked_at = f"data        {data_set.name}, {len(data_set.labels):,} classes"
+    return "\n".join([
+        looked_at if pictures is None else plan_pictures.text(pictures),
+        f"network     {backbone.sentence}", f"page        in a folder of {config.run.out}",
+    ])  # fmt: skip
+
+
 def _made(backbone: Backbone, stages: Stages, stop: Callable[[], bool]) -> Backbone:
     """The backbone with its weights, trained now where there were none."""
     if backbone.pretraining is None:
@@ -122,15 +136,22 @@ def _text(findings, todo):
     estimate, odd = findings.estimate, len({each.row for each in findings.odd})
     left_out = f", {count(findings.repeats, 'near-duplicate')} left out" if findings.repeats else ""
     lines = [("pictures", f"{findings.pictures}{left_out}"), ("network", findings.backbone.sentence)]
-    if estimate.accuracy is not None:
+    if estimate.accuracy is not None and findings.guesses:
+        lines.append(
+            ("accuracy", f"not better than guessing yet: {advice_page.interval(estimate.balanced_accuracy)}, by class")
+        )
+    elif estimate.accuracy is not None:
         lines.append(("accuracy", f"{advice_page.interval(estimate.accuracy)} to expect, 95 % interval"))
     if findings.tested is not None:
         lines.append(("test part", advice_page.interval(findings.tested)))
     across = f"{len(findings.leaks)} between training and test part, {len(findings.contradictions)} in two classes"
     lines += [
-        ("labels", f"{count(len(findings.suspects), 'picture')} to look at"),
-        ("twice", f"{count(len(findings.pairs), 'pair')}, {across}"),
-        ("odd", count(odd, "picture")),
+        (
+            "labels",
+            f"{count(len(findings.suspects), 'picture')} to look at" if findings.suspects else "none to look at",
+        ),
+        ("twice", f"{count(len(findings.pairs), 'pair')}, {across}" if findings.pairs else "none"),
+        ("odd", count(odd, "picture") if odd else "none"),
     ]
     steps = "\n".join(f"{number}. {step.title}" for number, step in enumerate(todo, 1))
     return f"{aligned(lines, 'll')}\n\nWhat to do:\n{steps}"

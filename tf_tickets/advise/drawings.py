@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tf_tickets.advise.estimates import Estimate
 from tf_tickets.advise.learning_curve import Curve, Point
@@ -47,6 +48,7 @@ def curve(measured: Curve, furthest: float) -> Figure:
     axes.errorbar(
         sizes, values[:, 0], np.abs(values[:, 1:] - values[:, :1]).T, fmt="o", color=BLUE, markersize=5, elinewidth=1.2
     )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("pictures per class")
     axes.set_ylabel("recognised, %")
     return drawn

@@ -63,11 +63,12 @@ def odd(findings: Findings) -> Iterator[str]:
     collection = findings.collection
     yield html.heading(2, "Pictures unlike the others", "odd")
     yield html.paragraph("Most striking first." + _rest(findings.odd, "odd_pictures.csv"))
+    by_row = {}
+    for each in findings.odd:
+        by_row.setdefault(each.row, []).append(f"{each.kind}: {each.sentence}")
     yield _gallery(
-        _example(
-            findings, [each.row], _class(collection, each.row), [each.kind, each.sentence, collection.ids[each.row]]
-        )
-        for each in findings.odd[:_MOST]
+        _example(findings, [row], _class(collection, row), [*lines, collection.ids[row]])
+        for row, lines in list(by_row.items())[:_MOST]
     )
 
 

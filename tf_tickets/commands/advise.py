@@ -1,9 +1,10 @@
 """`advise`: what to do with some pictures."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from tf_tickets import stopping
+from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS
 from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import Command, Paths
@@ -21,6 +22,7 @@ class Advise(Command):
         "--dataset=cifar10 --per_class=50",
     )
     paths = Paths(0, 1, takes="one folder of pictures")
+    flags = ("dry_run",)
     heeds_stop = True
 
     def heeds(self) -> Iterable[str]:
@@ -29,33 +31,29 @@ class Advise(Command):
 
         return HEEDED
 
-    def problems(self, paths: Sequence[str], config: Config) -> Iterator[str]:
-        """A folder beside flags that name other pictures."""
-        data = config.data
-        if paths and data.data_dir is not None:
-            yield f"advise {paths[0]}: --data_dir={data.data_dir} names another folder; leave one out"
-        if paths and data.dataset not in ("cifar10", "folder"):
-            yield f"advise {paths[0]}: --dataset={data.dataset} names other pictures; leave one out"
+    def stands_for(self, paths: Sequence[str]) -> dict[str, str]:
+        """A folder."""
+        return {"dataset": "folder", "data_dir": paths[0]} if paths else {}
+
+    def plan(self, config: Config) -> str:
+        """The pictures, and the network that would see them."""
+        from tf_tickets.advise import advising
+
+        return advising.planned(config)
 
     def run(self, request: Request) -> int:
         """Prints the main numbers, what to do, and where the page is."""
-        from tf_tickets.advise.advising import advise
+        from tf_tickets.advise import advising
 
-        config = request.config
-        if request.paths:
-            config = config.replace(dataset="folder", data_dir=request.paths[0])
-        words = ["python -m tf_tickets.main advise", *map(shlex.quote, request.paths)]
-        words += [
-            f"--{name}={shlex.quote(str(value))}"
-            for name, value in request.config.values().items()
-            if name in request.names
-        ]
-        print(advise(config, stopping.requested, asked=request.given("model"), command=_typed(request)))
+        if not request.given("dataset"):
+            raise UsageError("advise needs the folder of your pictures: advise FOLDER; or --dataset=NAME")
+        asked, typed = request.given("model"), _typed(request, self.stands_for(request.paths))
+        print(advising.advise(request.config, stopping.requested, asked=asked, command=typed))
         return 0
 
 
-def _typed(request):
+def _typed(request, implied):
     """The command line, as it can be given again."""
-    given = {name: value for name, value in request.config.values().items() if name in request.names}
+    given = {name: value for name, value in request.config.values().items() if name in request.names - set(implied)}
     words = [*request.paths, *(f"--{name}={value}" for name, value in given.items())]
     return f"python -m tf_tickets.main advise {shlex.join(words)}"

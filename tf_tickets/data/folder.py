@@ -115,7 +115,8 @@ def _listed(root):
     labels = tuple(sorted({label for part, label, _ in places if part == "train"}))
     if len(labels) < 2:
         count = listing.counted(len(labels), "class folder")
-        raise UsageError(f"--data_dir={root} holds {count}, at least 2 are needed")
+        loose = "; put the pictures that lie in it into one folder per class" if notices else ""
+        raise UsageError(f"--data_dir={root} holds {count}, at least 2 are needed{loose}")
     for part, label, folder in places:
         if label not in labels:
             raise UsageError(f"{folder}: class '{label}' has no training pictures; add them, or remove the folder")

@@ -39,6 +39,7 @@ th{font-weight:600;color:var(--soft);white-space:normal;overflow-wrap:normal;ver
 tr:last-child td{border-bottom:0}
 pre{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:.7em .9em;
 font-size:.82rem;line-height:1.45;overflow-wrap:normal}
+.wrapped{white-space:pre-wrap}
 details{margin:1em 0}
 summary{cursor:pointer;font-weight:600}
 .examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:10px}
@@ -112,9 +113,9 @@ def folded(title: str, parts: Iterable[str]) -> str:
     return f"<details><summary>{escape(title)}</summary>\n{inside}\n</details>"
 
 
-def code(text: str) -> str:
-    """Text as it is, in a box that scrolls by itself."""
-    return f'<pre tabindex="0">{escape(text)}</pre>'
+def code(text: str, wrapped: bool = False) -> str:
+    """Text as it is, in a box that scrolls by itself, or in which long lines are `wrapped`."""
+    return f'<pre tabindex="0"{_class("wrapped" if wrapped else None)}>{escape(text)}</pre>'
 
 
 def _class(kind):

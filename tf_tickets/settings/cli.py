@@ -117,6 +117,10 @@ def _parse(argv, flag_values):
             typed += [] if token.place else [option.name]
     flag_values.mark_as_parsed()
     command, paths = _command(words)
+    for name, value in COMMANDS[command].stands_for(paths).items():
+        if name in values:
+            raise UsageError(f"{command} {paths[0]}: --{name}={values[name]} names other pictures; leave one out")
+        values[name] = value
     if command == "prepare":
         values["dataset"] = _dataset(paths[0])
     if command == "pretrain":

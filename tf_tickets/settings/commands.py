@@ -78,6 +78,10 @@ class Command:
         """Whether its result is what it prints; others leave it in files too."""
         return False
 
+    def stands_for(self, paths: Sequence[str]) -> dict[str, str]:
+        """The flags that its words stand for, with their values; they may not be given too."""
+        return {}
+
     def problems(self, paths: Sequence[str], config: configs.Config) -> Iterator[str]:
         """What is wrong with flags and paths, beyond `flags` and `paths`; the first counts."""
         return iter(())
