@@ -196,6 +196,54 @@ def test_a_worker_hears_a_stop_request_while_it_calls(slow, monkeypatch):
             assert time.monotonic() - began < 1.5
 
 
+@pytest.mark.parametrize("part", ["the chief", "a worker", "a look at the others"])
+def test_what_is_opened_after_a_stop_request_is_closed(part, monkeypatch):
+    begun, go_on, asked = threading.Event(), threading.Event(), threading.Event()
+    late = socket.socket()
+
+    def opens_late(*place, **options):
+        begun.set()
+        go_on.wait(10)
+        return late
+
+    monkeypatch.setattr(socket, "create_server" if part == "the chief" else "create_connection", opens_late)
+    cluster = clusters.Cluster(("127.0.0.1:1", "127.0.0.1:2"), 1 if part == "a worker" else 0)
+    meet = {
+        "the chief": lambda: meeting.answer(cluster, {}, time.monotonic() + 30, asked.is_set),
+        "a worker": lambda: meeting.call(cluster, {}, time.monotonic() + 30, asked.is_set),
+        "a look at the others": lambda: meeting.check_reachable(cluster, asked.is_set),
+    }[part]
+    with late, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        meets = pool.submit(meet)
+        assert begun.wait(10)
+        asked.set()
+        with pytest.raises(errors.StopRequested):
+            meets.result(10)
+        assert late.fileno() != -1
+        go_on.set()
+        until = time.monotonic() + 10
+        while late.fileno() != -1 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert late.fileno() == -1
+
+
+def test_a_caller_that_is_known_once_the_meeting_is_over_is_hung_up_on(monkeypatch):
+    callers = meeting._Callers(clusters.Cluster(("127.0.0.1:1", "127.0.0.1:2"), 0))
+    caller, visitor = pair()
+
+    def welcome(key, wire, over):
+        callers.leave()
+        return 1, wire, {}
+
+    monkeypatch.setattr(meeting, "_welcome", welcome)
+    with visitor, contextlib.closing(caller):
+        callers._places.acquire()
+        callers._hear(caller)
+        visitor.settimeout(5)
+        assert visitor.recv(1) == b""
+        assert caller.fileno() == -1
+
+
 def test_a_refusal_in_pieces_arrives():
     def refuse():
         connection, _ = server.accept()

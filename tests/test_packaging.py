@@ -38,7 +38,8 @@ SLOW = {
 }  # fmt: skip
 # The first two set TensorFlow up; that is what they are for. The others let themselves be called.
 ACTING = {
-    "tf_tickets/__init__.py", "tf_tickets/backend.py", "tf_tickets/export/__init__.py", "tf_tickets/report/__init__.py",
+    "tf_tickets/__init__.py", "tf_tickets/backend.py",
+    "tf_tickets/advise/__init__.py", "tf_tickets/export/__init__.py", "tf_tickets/report/__init__.py",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from test_torture import torture
 
-from tf_tickets import errors, locks, runs, storage
+from tf_tickets import errors, leftovers, locks, runs, storage
 from tf_tickets.errors import StateError, UsageError
 
 FAILURES = ("hangs", "deaf", "tracebacks", "other ends", "not one line", "outside")
@@ -122,7 +122,7 @@ def test_what_is_forsaken_beside_a_report_goes_and_the_user_s_own_stays(tmp_path
         (tmp_path / name).write_text("x")
         if not name.startswith("b"):
             os.utime(tmp_path / name, (old, old))
-    storage.remove_forsaken(str(tmp_path))
+    leftovers.remove_forsaken(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == names[1:2] + ["letters.txt", "mine.writing"]
 
 

@@ -30,7 +30,8 @@ if "tensorflow" not in sys.modules:
 
 _LAZY = {
     "Config": ("tf_tickets.settings.config", "Config"),
-    **{name: ("tf_tickets.library", name) for name in ("Run", "Report", "evaluate", "imp", "predict", "train")},
+    **{name: ("tf_tickets.finished_networks", name) for name in ("evaluate", "predict")},
+    **{name: ("tf_tickets.library", name) for name in ("Run", "Report", "imp", "train")},
     "Observer": ("tf_tickets.observers", "Observer"),
     "Ticket": ("tf_tickets.export", "Ticket"),
     "pretrain": ("tf_tickets.experiments.pretrain", "pretrain"),

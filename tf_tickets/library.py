@@ -1,4 +1,4 @@
-"""What Python programs call: runs, measurements and reports, as values that notebooks show."""
+"""What Python programs call: runs, reports, advice and exports, as values that notebooks show."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from collections.abc import Callable, Sequence
 from tf_tickets import observers as observing
 from tf_tickets import runs
 from tf_tickets.data import from_python
-from tf_tickets.errors import UsageError
 from tf_tickets.experiments.result import Result
 from tf_tickets.settings.config import Config
 
 if typing.TYPE_CHECKING:
-    import numpy as np
-    import pandas
     from matplotlib.figure import Figure
 
     from tf_tickets.advise.advising import Advice
@@ -180,36 +177,6 @@ def _run(result):
     return Run(**{field.name: getattr(result, field.name) for field in dataclasses.fields(result)})
 
 
-def evaluate(
-    *networks: Place, evaluators: str | Sequence[str] = "clean", data: ImageArrays | PictureTable | None = None,
-    **settings: typing.Any,
-) -> pandas.DataFrame:  # fmt: skip
-    """Measures networks: what the command `evaluate` does.
-
-    Args:
-      networks: runs, or the folders of runs, rounds or tickets.
-      evaluators: names of `--evaluators`.
-      data: the images of networks that were found on images of the program's own; see `imp`.
-      settings: other flags of the command, such as data_dir, which="dense,last" or test_images=1000.
-
-    Returns:
-      One row for each measured value, as in the files of rows that are kept beside the networks: run, round, density,
-      evaluator, setting, metric, value and n, the number of images.
-
-    Raises:
-      UsageError, StateError, LockedError, StopRequested: see `errors`.
-    """
-    import pandas
-
-    from tf_tickets.evaluation import evaluate
-
-    chosen = evaluators if isinstance(evaluators, str) else ",".join(evaluators)
-    config = Config.from_values(evaluators=chosen, **from_python.settings_of(data) | settings)
-    rows = evaluate.evaluate(_paths(networks), config, lambda: False)
-    frame = pandas.DataFrame(rows, columns=list(runs.EVALUATION_COLUMNS))
-    return frame.assign(**{name: pandas.to_numeric(frame[name]) for name in ("density", "value", "n")})
-
-
 def report(*places: Place, out: Place | None = None, latex: bool = False, pdf: bool = False) -> Report:
     """Compares runs in tables, figures and a page: what the command `report` does.
 
@@ -224,9 +191,9 @@ def report(*places: Place, out: Place | None = None, latex: bool = False, pdf: b
     """
     from tf_tickets.report import command
 
-    paths = _paths(places)
-    folder = paths[0] if out is None else os.fspath(out)
-    text, problems = command.report(paths, None if out is None else folder, latex=latex, pdf=pdf)
+    given = paths(places)
+    folder = given[0] if out is None else os.fspath(out)
+    text, problems = command.report(given, None if out is None else folder, latex=latex, pdf=pdf)
     folder = folder if os.path.isdir(folder) else os.path.dirname(os.path.abspath(folder))
     return Report(os.path.join(folder, "report.html"), text, tuple(problems))
 
@@ -286,38 +253,7 @@ def export(
     return writing.export(os.fspath(network), wanted, config, folder)
 
 
-def predict(network: Place | Ticket, images: np.ndarray | Place | Sequence[Place]) -> pandas.DataFrame:
-    """Class probabilities of images.
-
-    Args:
-      network: a run, a Ticket, the folder of a ticket, a round or a run, or a file that `export` wrote.
-      images: uint8 [n, height, width, channels] of the ticket's own size; or the path of a picture file or of a folder
-        of such, or a list of paths.
-
-    Returns:
-      One row for each image, named by its number or path; one column for each class. `idxmax(axis=1)` is the answer.
-
-    Raises:
-      UsageError, StateError: the network is none, or an image is none.
-    """
-    import numpy as np
-    import pandas
-
-    from tf_tickets.export import predict
-    from tf_tickets.export.ticket import Ticket
-
-    ticket = network if isinstance(network, Ticket) else predict.network_of(os.fspath(network))
-    if isinstance(images, np.ndarray):
-        return pandas.DataFrame(ticket.predict(images), columns=list(ticket.labels))
-    problems: list[str] = []
-    named = list(predict.pictures(_paths(images), ticket.data, problems))
-    if problems or not named:
-        raise UsageError("; ".join(problems) or "no picture is given")
-    pixels = np.stack([image for _, image in named])
-    return pandas.DataFrame(ticket.predict(pixels), columns=list(ticket.labels), index=[name for name, _ in named])
-
-
-def _paths(places):
+def paths(places: Place | Sequence[Place]) -> list[str]:
     """Paths as text; one place stands for a list of it."""
     places = [places] if isinstance(places, (str, os.PathLike)) else places
     return [os.fspath(place) for place in places]

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 
-from tf_tickets import locks, own_networks, storage
+from tf_tickets import leftovers, locks, own_networks, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.round_folders import RoundFolder
 from tf_tickets.settings.config import Config
@@ -202,7 +202,7 @@ class RunFolder:
             raise StateError(f"{path} cannot be written: {error.strerror}; choose another --out") from None
         with storage.disk_faults(), locks.hold(path):
             self._began = time.strftime("%Y-%m-%d %H:%M:%S")
-            storage.tend(self.folder, os.path.basename(self.tensorboard))
+            leftovers.tend(self.folder, os.path.basename(self.tensorboard))
             try:
                 yield
             except UsageError:

@@ -17,17 +17,15 @@ import os
 import secrets
 import shutil
 import stat
-import tempfile
-import time
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tf_tickets.errors import StateError, TicketError, UsageError, reason
 from tf_tickets.lazy_modules import np
 
-_TEMPORARY, _REDO = ".writing", "restore it, or delete its folder to redo it"
-# Seconds after which what was being written beside an unlocked file is nobody's any more.
-_FORSAKEN = 3600.0
+# How temporary names end.
+TEMPORARY = ".writing"
+_REDO = "restore it, or delete its folder to redo it"
 _NO_WAIT, _NO_LINK = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_NOFOLLOW", 0)
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
@@ -51,10 +49,10 @@ def open_regular(path: str, error: type[Exception] = UsageError) -> typing.Binar
       error: the path is a folder, FIFO, socket or device, which the message names.
       OSError: it is missing, or cannot be opened.
     """
-    _check_regular(os.stat(path).st_mode, path, error)  # opening a device can change it already
+    check_regular(os.stat(path).st_mode, path, error)  # opening a device can change it already
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT))
     try:
-        _check_regular(os.fstat(file.fileno()).st_mode, path, error)
+        check_regular(os.fstat(file.fileno()).st_mode, path, error)
     except BaseException:
         file.close()
         raise
@@ -76,17 +74,18 @@ def open_own(path: str, flags: int) -> int:
       OSError: it cannot be opened.
     """
     with contextlib.suppress(FileNotFoundError):
-        _check_regular(os.lstat(path).st_mode, path, StateError)
+        check_regular(os.lstat(path).st_mode, path, StateError)
     descriptor = os.open(path, flags | os.O_CREAT | _NO_WAIT | _NO_LINK, 0o666)
     try:
-        _check_regular(os.fstat(descriptor).st_mode, path, StateError)
+        check_regular(os.fstat(descriptor).st_mode, path, StateError)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _check_regular(mode, path, error):
+def check_regular(mode: int, path: str, error: type[Exception]) -> None:
+    """`error`, which names what stands at `path`, unless its mode, as of os.stat, is that of a regular file."""
     if not stat.S_ISREG(mode):
         raise error(f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a regular file; put one in its place")
 
@@ -112,7 +111,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 def temporary_name(path: str) -> str:
     """A name beside `path` that nobody can foresee, for what becomes `path` once it is whole."""
-    return f"{path}.{secrets.token_hex(8)}{_TEMPORARY}"
+    return f"{path}.{secrets.token_hex(8)}{TEMPORARY}"
 
 
 def subfolder(folder: str, name: str) -> str:
@@ -121,58 +120,6 @@ def subfolder(folder: str, name: str) -> str:
     if os.path.islink(path):
         raise StateError(f"{path} is a link, and nothing is written through links: put a folder in its place")
     return path
-
-
-def tend(folder: str, in_place: str) -> None:
-    """Readies a folder for its only writer: what killed processes were writing is removed, what was planted refused.
-
-    Args:
-      folder: path, whose lock is held.
-      in_place: name of the folders in it whose files are written under their final names; no link is admitted there.
-
-    Raises:
-      StateError: below the folder stands something that is neither a folder nor a regular file, nor a link to one.
-    """
-    for path, folders, files in os.walk(folder):
-        for name in [name for name in (*folders, *files) if name.endswith(_TEMPORARY)]:
-            remove(os.path.join(path, name))
-        folders[:] = [name for name in folders if not name.endswith(_TEMPORARY)]
-        strict = in_place in os.path.relpath(path, folder).split(os.sep)
-        for name in folders:
-            subfolder(path, name)
-        for name in files:
-            entry = os.path.join(path, name)
-            if not name.endswith(_TEMPORARY) and (strict or not os.path.isfile(entry)):
-                _check_regular(os.lstat(entry).st_mode, entry, StateError)
-
-
-def remove_forsaken(folder: str) -> None:
-    """Removes what processes that were killed long ago were writing into a folder that has no lock."""
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            random = entry.name.removesuffix(_TEMPORARY).rpartition(".")[2]
-            ours = entry.name.endswith(_TEMPORARY) and len(random) == 16
-            with contextlib.suppress(OSError):  # another user's, in a folder that all write
-                if ours and time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORSAKEN:
-                    remove(entry.path)
-
-
-@contextlib.contextmanager
-def temporary_folder() -> Iterator[str]:
-    """A folder that is removed at the end, in which all that asks `tempfile` for a place gets it meanwhile.
-
-    What killed processes left of such folders is removed at the beginning, as by `remove_forsaken`.
-    """
-    place = tempfile.gettempdir()
-    remove_forsaken(place)
-    folder = temporary_name(os.path.join(place, "tf-tickets"))
-    os.mkdir(folder, 0o700)
-    before, tempfile.tempdir = tempfile.tempdir, folder
-    try:
-        yield folder
-    finally:
-        tempfile.tempdir = before
-        remove(folder)
 
 
 @contextlib.contextmanager

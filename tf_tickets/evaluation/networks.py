@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tf_tickets import runs, storage
+from tf_tickets import leftovers, runs, storage
 from tf_tickets.backend import keras, tf
 from tf_tickets.data.catalog import DataSet
 from tf_tickets.data.pipeline import Images
@@ -40,7 +40,7 @@ class Subject:
     def locked(self) -> contextlib.AbstractContextManager:
         """Holds the run's lock, if there is one."""
         if self.run is None:
-            storage.remove_forsaken(os.path.dirname(self.file))
+            leftovers.remove_forsaken(os.path.dirname(self.file))
         return self.run.locked() if self.run else contextlib.nullcontext()
 
     @functools.cached_property

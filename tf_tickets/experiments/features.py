@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_tickets import storage
+from tf_tickets import leftovers, storage
 from tf_tickets.backend import keras, tf
 from tf_tickets.data.pipeline import Images
 from tf_tickets.errors import StateError
@@ -66,7 +66,7 @@ class Features:
           StateError: the folder cannot be written.
         """
         folder = storage.subfolder(self._folder, FOLDER)
-        storage.remove_forsaken(folder)
+        leftovers.remove_forsaken(folder)
         blocks = []
         for start in range(0, len(images), BLOCK):
             block = images.part(np.arange(start, min(start + BLOCK, len(images))))

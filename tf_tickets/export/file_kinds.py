@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tf_tickets import runs, storage
+from tf_tickets import leftovers, runs, storage
 from tf_tickets.export import exported_files, file_facts, origin, samples
 from tf_tickets.export.ticket import Ticket, check_free
 from tf_tickets.registry import NETWORKS
@@ -126,7 +126,7 @@ class Kind:
     def remove_forsaken(self, out: str) -> None:
         """Removes what killed processes were writing of its files into a folder."""
         for folder in {os.path.dirname(os.path.join(out, file)) for file in self.files}:
-            storage.remove_forsaken(folder)
+            leftovers.remove_forsaken(folder)
 
     def compares(self, job: Job) -> bool:
         """Whether what it writes can be executed here."""

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable
 
-from tf_tickets import runs, storage
+from tf_tickets import leftovers, runs, storage
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.export import loading, measuring, origin, samples, verify
 from tf_tickets.export.file_kinds import KINDS, Job
@@ -106,7 +106,7 @@ def _destination(folder, out):
             raise UsageError(f"--out={out} lies in the ticket {above}, which stays as it is; choose another folder")
         above = os.path.dirname(above)
     storage.check_writable(wanted)
-    storage.remove_forsaken(wanted)
+    leftovers.remove_forsaken(wanted)
     return wanted
 
 
@@ -133,7 +133,7 @@ def _written(job, name, out):
     """Writes the files of one format, once they predict what the ticket does; their row of runs.EXPORT_COLUMNS."""
     kind, images = KINDS[name], job.sample.compared
     path, measured = os.path.join(out, kind.shown or kind.files[0]), measuring.UNMEASURED
-    with storage.temporary_folder() as folder:
+    with leftovers.temporary_folder() as folder:
         kind.write(job, folder)
         with kind.predicting(job, folder) as predict:
             if predict is not None:

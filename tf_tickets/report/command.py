@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas
 
-from tf_tickets import runs, storage
+from tf_tickets import leftovers, runs, storage
 from tf_tickets.columns import percent
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import (
@@ -117,7 +117,7 @@ def _gathered(paths, out):
         raise StateError("; ".join(problems))
     storage.check_writable(out)
     storage.subfolder(out, "figures")
-    storage.remove_forsaken(out)
+    leftovers.remove_forsaken(out)
     _refuse_overwriting(frame, os.path.join(out, "report.csv"), paths)
     folders = details.sources(paths, frame, problems)
     rows = evaluation_rows.gather(paths, folders, pairing.pooled(frame), problems)

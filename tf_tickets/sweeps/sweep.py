@@ -7,7 +7,7 @@ import secrets
 import typing
 from collections.abc import Callable, Iterable
 
-from tf_tickets import storage
+from tf_tickets import leftovers, storage
 from tf_tickets.errors import StateError, StopRequested, TicketError, UsageError
 from tf_tickets.experiments import plan
 from tf_tickets.experiments.train import prepare
@@ -184,7 +184,7 @@ def open_logs(out: str) -> None:
     What is written, `<out>/sweep/session`, also tells whoever reads it elsewhere that this is the same folder.
     """
     path = os.path.join(storage.subfolder(out, "sweep"), "session")
-    storage.remove_forsaken(os.path.dirname(path))
+    leftovers.remove_forsaken(os.path.dirname(path))
     made, missing = os.path.dirname(path), []
     while made and not os.path.exists(made):
         missing.append(made)

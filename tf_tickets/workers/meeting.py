@@ -16,6 +16,7 @@ from multiprocessing.connection import answer_challenge, deliver_challenge
 
 from tf_tickets.errors import StopRequested, TicketError, UsageError, reason
 from tf_tickets.workers import addresses, messages
+from tf_tickets.workers.sockets import promptly
 from tf_tickets.workers.tf_config import KEY_FILE, Cluster
 from tf_tickets.workers.wire import FAILURE, LOOK_SECONDS, VALUE, Challenge, Wire
 
@@ -55,7 +56,7 @@ def answer(cluster: Cluster, settings: dict, until: float, stop: Callable[[], bo
     with contextlib.ExitStack() as opened, selectors.DefaultSelector() as selector:
         opened.callback(callers.leave)
         try:
-            for listener in _promptly(lambda: addresses.listeners(cluster, _CALLERS), heed):
+            for listener in promptly(lambda: addresses.listeners(cluster, _CALLERS), heed):
                 listener.settimeout(LOOK_SECONDS)
                 selector.register(opened.enter_context(listener), selectors.EVENT_READ)
             while len(wires) < cluster.size - 1:
@@ -138,6 +139,8 @@ class _Callers:
     def _hear(self, wire):
         try:
             self._known.put(_welcome(self._cluster.key, wire, self._over))
+            if self._over.is_set():  # `leave` may have looked before
+                self.leave()
         except (OSError, *_REFUSED):
             self.strangers += 1
             wire.close()
@@ -146,8 +149,9 @@ class _Callers:
 
     def welcomed(self):
         """(worker, Wire, settings) of those who have come since."""
-        while not self._known.empty():
-            yield self._known.get()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._known.get_nowait()
 
     def leave(self):
         """Hangs up on all who are not known yet."""
@@ -187,26 +191,6 @@ def _look(until, stop, problem):
         raise UsageError(problem)
 
 
-def _promptly(function, heed):
-    """What `function()` returns or raises, while `heed` is called: the system may think for long about a name."""
-    answers = queue.SimpleQueue()
-
-    def work():
-        try:
-            answers.put((function(), None))
-        except (OSError, TicketError) as error:
-            answers.put((None, error))
-
-    threading.Thread(target=work, daemon=True).start()
-    while True:
-        heed()
-        with contextlib.suppress(queue.Empty):
-            value, error = answers.get(timeout=LOOK_SECONDS)
-            if error:
-                raise error
-            return value
-
-
 def call(cluster: Cluster, settings: dict, until: float, stop: Callable[[], bool]) -> Wire:
     """Another worker's part: calls the chief until it answers, and waits until all are there.
 
@@ -230,7 +214,7 @@ def call(cluster: Cluster, settings: dict, until: float, stop: Callable[[], bool
     while True:
         hello_is_sent = False
         with contextlib.suppress(OSError), contextlib.ExitStack() as undone:
-            connection = _promptly(lambda: socket.create_connection(cluster.place(0), timeout=5.0), heed)
+            (connection,) = promptly(lambda: [socket.create_connection(cluster.place(0), timeout=5.0)], heed)
             wire = Wire(connection, _HELLO_BYTES)
             undone.callback(wire.close)
             _introduce(cluster, wire, settings, heed)
@@ -276,10 +260,11 @@ def check_reachable(cluster: Cluster, stop: Callable[[], bool] = lambda: False) 
         if worker == cluster.index:
             continue
         try:
-            _promptly(
-                lambda worker=worker: socket.create_connection(cluster.place(worker), timeout=10.0).close(),
+            (connection,) = promptly(
+                lambda worker=worker: [socket.create_connection(cluster.place(worker), timeout=10.0)],
                 lambda: _look(float("inf"), stop, ""),
             )
+            connection.close()
         except OSError as error:
             raise UsageError(
                 f"TF_CONFIG: {cluster.name(worker)} cannot be reached from {cluster.name(cluster.index)} "
