@@ -297,6 +297,11 @@ def test_a_dry_run_touches_nothing_and_lists_all_that_cannot_be_used(tmp_path, w
     assert capsys.readouterr().out.count("broken") == 7
 
 
+def test_python_is_asked_for_pictures_too():
+    with pytest.raises(tt.errors.UsageError, match="advise needs pictures: a folder, data=..., or dataset=NAME"):
+        tt.advise()
+
+
 def test_commands_for_images_from_python_name_a_file_to_write():
     result = findings_of(collection_of(pictures(60), [row % 3 for row in range(60)], spread=0.6))
     given = tt.Config(dataset="arrays", data_file="python:0123456789abcdef")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from tf_tickets import observers as observing
 from tf_tickets import runs
 from tf_tickets.data import from_python
+from tf_tickets.errors import UsageError
 from tf_tickets.experiments.result import Result
 from tf_tickets.settings.config import Config
 
@@ -222,6 +223,8 @@ def advise(
         given = {"dataset": "folder", "data_dir": os.fspath(data)}
     else:
         given = from_python.settings_of(data)
+    if not given and "dataset" not in settings:
+        raise UsageError("advise needs pictures: a folder, data=..., or dataset=NAME")
     config = Config.from_values(**given | settings)
     return advising.advise(config, stop, asked="model" in settings)
 
