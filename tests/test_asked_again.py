@@ -8,7 +8,7 @@ import pytest
 from conftest import QUICK
 
 import tf_tickets as tt
-from tf_tickets import runs, storage
+from tf_tickets import main, runs, storage
 from tf_tickets.errors import UsageError
 from tf_tickets.evaluation import networks
 from tf_tickets.runs import EVALUATION_COLUMNS
@@ -35,6 +35,16 @@ def test_fewer_rounds_take_nothing_back(finished):
     again = tt.imp(config.replace(rounds=2))
     assert (again.rounds, again.chosen, len(again.table)) == (3, 2, 3)
     assert tt.Ticket.load(folder.ticket).round == 2
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [(3, "3 of 3 rounds of {} are there\n"), (5, "3 of 5 rounds of {} are there; it goes on with round 3\n")],
+)
+def test_a_dry_run_says_what_is_there(finished, rounds, said):
+    config, folder = finished
+    assert f"begun       {said.format(folder.folder)}" in main.plan_text("imp", config.replace(rounds=rounds))
+    assert "begun" not in main.plan_text("imp", config.replace(seed=5))
 
 
 def test_a_default_written_out_continues_the_same_run(finished, tmp_path):

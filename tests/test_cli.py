@@ -409,3 +409,12 @@ def test_help_of_the_control_has_a_line_for_each(command, tmp_path):
         assert any(line.split()[:1] == [name] for line in lines[2:]), name
     assert any("rigl" in line and "train without --ticket" in line for line in lines)
     assert all(name not in config.options()["control"].help for name in ("reinitialize", "gradual"))
+
+
+@pytest.mark.parametrize(
+    ("command_name", "paths"), [("predict", " PATH ..."), ("advise", " [PATH ...]"), ("train", "")]
+)
+def test_the_usage_of_a_command_says_whether_it_takes_paths(command_name, paths):
+    assert help_texts.text(command_name).startswith(
+        f"usage: python -m tf_tickets.main {command_name}{paths} [--flagfile"
+    )

@@ -68,7 +68,7 @@ def choose(config: Config, *, asked: bool = False) -> Backbone:
     if config.network.pretrained is not None or NETWORKS[config.network.model].trained:
         return _given(wanted)
     if asked:
-        return _own(wanted, data_set, {})
+        return _own(wanted, data_set, {}, "--model asks for it; without the flag the best pretrained network is taken")
     problem = _unfit(data_set)
     if problem is None:
         size = wanted["image_size"] or (None if _is_large(data_set) else _ENLARGED)

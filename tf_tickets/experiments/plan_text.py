@@ -206,6 +206,17 @@ def _fitting(plan):
     )
 
 
+def _begun(folder, rounds):
+    """What is there of the run already."""
+    complete = 0
+    while folder is not None and complete < rounds and folder.round(complete).complete:
+        complete += 1
+    if not complete:
+        return []
+    goes_on = "there" if complete == rounds else f"there; it goes on with round {complete}"
+    return [f"begun       {complete} of {rounds} rounds of {folder.folder} are {goes_on}"]
+
+
 def text(
     plan: Plan, command: str, ticket: "Ticket | None" = None, folder: runs.RunFolder | None = None
 ) -> str:  # fmt: skip
@@ -215,7 +226,7 @@ def text(
       plan: of the run.
       command: that makes it.
       ticket: that is retrained, of which its weights and start are said.
-      folder: of the run, where other runs of the same pictures are to be named.
+      folder: of the run, where what is there of it, and other runs of the same pictures, are to be named.
     """
     config, pruning = plan.config, plan.config.pruning
     weights = [sum(map(np.count_nonzero, ticket.masks.values()))] if ticket else plan.weights[plan.begins_sparse :]
@@ -270,6 +281,7 @@ def text(
         *(line for lines_of, _ in additions for line in lines_of),
         *filter(None, [advice.few_images(plan)]),
         f"minutes     {(bound or 'at most ' * (more > 0)) if rate else ''}{minutes}",
+        *_begun(folder, rounds),
         "",
         *_rounds(plan, weights[:rounds], searched),
     ]

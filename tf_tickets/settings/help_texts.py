@@ -98,7 +98,9 @@ def full() -> str:
 
 
 def _of_command(name: str, command: Command) -> str:
-    lines = [f"usage: {_PROGRAM} {name} [--flagfile=FILE ...] [--flag=value ...]", "", f"{name}: {command.summary}", ""]
+    paths = "" if command.paths is None else " PATH ..." if command.paths.least else " [PATH ...]"
+    usage = f"usage: {_PROGRAM} {name}{paths} [--flagfile=FILE ...] [--flag=value ...]"
+    lines = [usage, "", f"{name}: {command.summary}", ""]
     lines += ["examples:"]
     lines += [f"  {_PROGRAM} {name} {example}" for example in command.examples]
     own = [flag for flag in command.flags if configs.options()[flag].group == "command"]
