@@ -211,7 +211,7 @@ def _begun(folder, rounds):
     complete = 0
     while folder is not None and complete < rounds and folder.round(complete).complete:
         complete += 1
-    if not complete:
+    if folder is None or not complete:
         return []
     goes_on = "there" if complete == rounds else f"there; it goes on with round {complete}"
     return [f"begun       {complete} of {rounds} rounds of {folder.folder} are {goes_on}"]
