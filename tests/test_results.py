@@ -431,3 +431,19 @@ def test_the_readme_of_advise_prints_the_committed_rows():
         assert f"| {row.subset_seed} | {row.listed} | {row.of_these_wrong} | {row.in_the_first_25} |" in text
     estimate, curve = intervals["seconds"].mean(), curves["seconds_of_50"].mean()
     assert f"takes {estimate:.1f} seconds of one core, and the curve {curve:.1f}." in text
+
+
+def test_the_tickets_readme_prints_the_committed_times_of_depthwise_networks():
+    folder = ROOT / "results" / "tickets"
+    tickets = storage.read_json(str(folder / "c_depthwise.json"))["tickets"]
+    text = (folder / "README.md").read_text()
+    for engine, label in (
+        ("saved_model", "SavedModel"),
+        ("runtime_compiled", "runtime, compiled by numba"),
+        ("c gcc", "C, gcc"),
+    ):
+        rows = [ticket["engines"][engine] for ticket in tickets]
+        cells = [
+            f"{row['ms']:.2f}" + ("" if engine == "saved_model" else f", {row['times_faster']:.1f}x") for row in rows
+        ]
+        assert f"| {label} | {' | '.join(cells)} |" in text
