@@ -13,7 +13,7 @@ import re
 
 import pandas
 
-BATCH = 10
+BATCH, EPOCHS = 10, 100
 COLUMNS = ["pair", "method", "density", "epochs", "steps_in_all", "train_loss", "test_accuracy"]
 PAIRS = {"0": "pair 0", "0 1": "pairs 0 and 1", "0 1 2": "all three"}
 HEADER = "| pair | method | density | steps in all | test accuracy |\n|---|---|---|---|---|\n"
@@ -23,7 +23,9 @@ def method_of(row: pandas.Series) -> str:
     """How the README calls a row's method, such as "one_shot, random, erk"."""
     control = row["control"] if isinstance(row["control"], str) else "none"
     if control in ("none", ""):
-        return "dense" if row["density"] == 1.0 else f"search, {row['criterion']}"
+        if row["density"] < 1.0:
+            return f"search, {row['criterion']}"
+        return "dense" if row["epochs"] == EPOCHS else f"dense, {row['epochs']} epochs"
     if control != "one_shot":
         return control
     return ", ".join([control, row["criterion"], *(["erk"] if row["scope"] == "erk" else [])])
