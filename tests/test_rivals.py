@@ -13,7 +13,7 @@ def recipes():
     for seed in range(6):
         common = {"seed": seed, "subset_seed": seed, "order_seed": 0, "dataset": "cifar10", "model": "resnet18",
                   "data": "1 %", "augment": "base", "rewind": "epoch:2", "searched": 0, "epochs": 30,
-                  "recipe": "unknown", "criterion": "magnitude", "soup_members": None}  # fmt: skip
+                  "recipe": "unknown", "criterion": "magnitude", "soup_members": None, "distillation": ""}  # fmt: skip
         for digest, control, rounds in [
             ("aaaaaaaa", "none", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.45), (2, 250, 1000, 0.46 + 0.01 * seed)]),
             ("bbbbbbbb", "random", [(0, 1000, 1000, 0.40), (1, 500, 1000, 0.44), (2, 250, 1000, 0.36)]),
@@ -39,6 +39,20 @@ def test_each_rival_meets_the_ticket_at_equal_weights_or_at_the_end():
     ticket = np.mean([0.46 + 0.01 * seed for seed in range(6)])
     assert found["ticket_accuracy"].to_numpy() == pytest.approx(ticket)
     assert list(found["difference"]) == pytest.approx([12.5, -1.5, 18.5, 6.5])
+
+
+def test_networks_that_learn_from_a_teacher_of_their_own_pair_are_one_rival_and_say_so():
+    frame = recipes()
+    dense, search = (frame[frame["digest"] == digest] for digest in ("cccccccc", "aaaaaaaa"))
+    taught = dense.assign(
+        distillation="50 % taught by a teacher", recipe="same", run="t" + dense["run"], test_accuracy=0.6,
+        digest=[f"0000000{seed}" for seed in dense["seed"]],
+    )  # fmt: skip
+    both = search.assign(distillation="50 % taught by its dense network", digest="11111111", run="s" + search["run"])
+    table = rivals.compared(pairing.pooled(pandas.concat([frame, taught, both], ignore_index=True)))
+    met = table[table["digest"] == "aaaaaaaa"].set_index("name")
+    assert met.loc["dense, 240 epochs, 50 % taught by a teacher", ["n", "rival_accuracy"]].to_list() == [6, 0.6]
+    assert {"dense, 240 epochs", "magnitude, 50 % taught by its dense network"} <= set(met.index)
 
 
 def test_a_rival_of_another_density_meets_the_search_of_that_density():

@@ -33,8 +33,8 @@ def settings(folder: runs.RunFolder) -> dict:
     digest = re.search(r"-([0-9a-f]{8})$", folder.name.partition("/")[0])
     digest = digest[1] if digest else config.digest()
     whole = folder.refits or (config.choice.refit and command_of(folder) == "train")
-    # Each run has its own ticket, and perhaps its own list of images, which the data name.
-    paths = {"ticket": "", "subset_file": "", "pretrained": config.network.pretrained or ""}
+    # Each run has its own ticket and teacher, and perhaps its own list of images, which the data name.
+    paths = {"ticket": "", "teacher": "", "subset_file": "", "pretrained": config.network.pretrained or ""}
     manifest, recipe = _manifest(folder), config
     if CONTROLS[config.pruning.control].one_density:  # its rate says no more than that density
         recipe = config.replace(rate=Pruning.rate)
@@ -48,7 +48,7 @@ def settings(folder: runs.RunFolder) -> dict:
         "digest": digest + _REFIT * folder.refits + _RIVAL * folder.is_rival,
         "recipe": recipe.digest(content=[(name, os.path.basename(path)) for name, path in paths.items()]),
         "images": manifest.get("training_images"),
-        "soup_members": config.pruning.soup_members,
+        "soup_members": config.pruning.soup_members, "distillation": _distillation_text(config.training),
         "pretrained": _backbone_text(config.network.pretrained, manifest.get("pretrained")),
     }  # fmt: skip
 
@@ -59,6 +59,14 @@ def _manifest(folder):
         return storage.read_sealed(folder.manifest)
     except StateError:
         return {}
+
+
+def _distillation_text(training):
+    """Whom a run learns from beside the labels; nothing of a run that learns from labels alone."""
+    if not training.distillation:
+        return ""
+    teacher = "a teacher" if training.teacher else "its dense network"
+    return f"{100 * training.distillation:g} % taught by {teacher}"
 
 
 def _backbone_text(path, sha256):

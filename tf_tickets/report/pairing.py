@@ -55,10 +55,11 @@ def pooled(frame: pandas.DataFrame) -> pandas.DataFrame:
     """The frame with one digest for all runs of a control that takes a ticket, and that are alike but for it.
 
     A ticket is part of such a run's settings and each pair has its own, so that their digests would part the pairs.
-    Soups are of a ticket too.
+    Soups are of a ticket too, and a run with a teacher is of one.
     """
-    of_a_ticket = of_controls(frame, "of_a_ticket") | frame["soup_members"].notna()
-    first = frame[of_a_ticket].groupby([*_ALIKE, "soup_members"], dropna=False)["digest"].transform("first")
+    of_a_ticket = of_controls(frame, "of_a_ticket") | frame["soup_members"].notna() | (frame["distillation"] != "")
+    told_apart = [*_ALIKE, "soup_members", "distillation"]
+    first = frame[of_a_ticket].groupby(told_apart, dropna=False)["digest"].transform("first")
     return frame.assign(digest=first.reindex(frame.index).fillna(frame["digest"]))
 
 

@@ -121,12 +121,17 @@ def labels(frame: pandas.DataFrame) -> tuple[str, dict[str, str]]:
     for digest, rows in groups.items():
         told = [name for name in columns if name not in shared and (digest not in fitted or name not in _OF_TRAINING)]
         parts = [_setting_text(name, rows.iloc[0][name]) for name in told]
-        names[digest] = ", ".join(part for part in parts if part != CONTROLS["none"].title or not _kind(rows))
+        names[digest] = ", ".join(
+            part for part in parts if part and (part != CONTROLS["none"].title or not _kind(rows))
+        )
     names |= _densities(names, groups, sparse)
     texts = list(names.values())
     for digest, text in names.items():
         if (texts.count(text) > 1 or not text) and digest not in fitted:
             names[digest] = ", ".join(filter(None, (text, _kind(groups[digest]))))
+    if "distillation" in frame and frame["distillation"].nunique() > 1:
+        taught = {digest: rows["distillation"].iloc[0] for digest, rows in groups.items()}
+        names = {digest: ", ".join(filter(None, (text, taught[digest]))) for digest, text in names.items()}
     texts = list(names.values())
     for digest, text in names.items():
         if texts.count(text) > 1:

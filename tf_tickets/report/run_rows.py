@@ -11,7 +11,7 @@ from tf_tickets.settings.groups import Pruning
 
 _TEXTS = (
     "run", "dataset", "model", "data", "augment", "control", "rewind", "subset_seed", "digest", "recipe", "criterion",
-    "pretrained", "scope",
+    "pretrained", "scope", "distillation",
 )  # fmt: skip
 _SETTINGS = (*_TEXTS[:7], "seed", "order_seed", *_TEXTS[7:10])
 _WHOLE = ("seed", "order_seed", "round", "weights_left", "weights_total", "epochs", "searched")
@@ -30,8 +30,20 @@ COST = ("training_multiply_adds",)
 LATER = {
     "searched": 0, "recipe": "unknown", "criterion": Pruning.criterion, "images": None, "pretrained": "unknown",
     "exported": None, "scope": Pruning.scope, "training_multiply_adds": None, "soup_members": None,
+    "distillation": "",
 }  # fmt: skip
-COLUMNS = (*_SETTINGS, *ROUND, "criterion", "images", "pretrained", "exported", "scope", *COST, "soup_members")
+COLUMNS = (
+    *_SETTINGS,
+    *ROUND,
+    "criterion",
+    "images",
+    "pretrained",
+    "exported",
+    "scope",
+    *COST,
+    "soup_members",
+    "distillation",
+)
 # Of a loss or another number without bounds: axes and means of more overflow.
 MOST = 1e100
 
@@ -53,7 +65,7 @@ def checked(values: Mapping, columns: Sequence[str], place: str = "") -> dict:
         if value in (None, "") and (name in (*_OPTIONAL, *_COUNTS, *COST) or unmeasured):
             row[name] = None
             continue
-        if value == "" and name == "pretrained":
+        if value == "" and name in ("pretrained", "distillation"):
             row[name] = ""
             continue
         try:

@@ -153,7 +153,7 @@ def collect(paths: Iterable[str]) -> tuple[pandas.DataFrame, list[str]]:
 
 def _told(rows):
     """What versions of this program write alike of a run, whichever round is exported."""
-    apart = ("data", "recipe", "images", "pretrained", "exported", *COST, "soup_members")
+    apart = ("data", "recipe", "images", "pretrained", "exported", *COST, "soup_members", "distillation")
     return [{name: cell for name, cell in row.items() if name not in apart} for row in rows]
 
 
