@@ -22,8 +22,8 @@ def ratio(value: dict, places: int = 2) -> str:
 
 @quotes_of(BENCHMARKS)
 def steps() -> Iterator[str]:
-    found = document("benchmarks/steps.json")
-    widths = [found["width_16"], found["width_64"]]
+    recorded = document("benchmarks/steps.json")
+    widths = [recorded["width_16"], recorded["width_64"]]
     work = {ticket["width"]: ticket["multiply_adds_dense"] for ticket in document("tickets/c_file.json")["tickets"]}
     yield "an image costs {:.2f} and {:.2f} GFLOP to train".format(*(6 * work[width] / 1e9 for width in (16, 64)))
     for name, title in {
@@ -40,31 +40,30 @@ def steps() -> Iterator[str]:
             cells.append(f"{speed:,.0f}" if speed >= 300 else f"{speed:.1f}")
             cells.append(percent(2 * passes * work[width] * speed / 1e9 / of["peak_gflops"], 0))
         yield f"| {title} | {' | '.join(cells)} |"
-    assert len(found["width_64"]["ratios"]) == 8
-    for name in found["width_64"]["ratios"]:
+    assert len(recorded["width_64"]["ratios"]) == 8
+    for name in recorded["width_64"]["ratios"]:
         yield f"| {name} | {' | '.join(ratio(of['ratios'][name]) for of in widths)} |"
     yield "in the same run: {:.0f} and {:.0f} GFLOP/s;".format(*(of["peak_gflops"] for of in widths))
 
 
 @quotes_of(BENCHMARKS)
 def one_at_a_time() -> Iterator[str]:
-    found = document("benchmarks/steps_one_at_a_time.json")["width_64"]
-    ratios = found["ratios"]
-    yield (
-        f"{found['images_per_second']['pruned']:.1f} images/s, {ratio(ratios['pruned / PyTorch, default layout'])} of "
-        f"PyTorch's default layout, {ratio(ratios['pruned / PyTorch, channels-last'])} of channels-last, an epoch with "
-        f"`base` {ratio(ratios['bare steps / epoch, base'])} of its bare steps."
-    )
+    recorded = document("benchmarks/steps_one_at_a_time.json")["width_64"]
+    ratios = recorded["ratios"]
+    of = [ratio(ratios[f"pruned / PyTorch, {layout}"]) for layout in ("default layout", "channels-last")]
+    yield f"{recorded['images_per_second']['pruned']:.1f} images/s, {of[0]} of PyTorch's default layout, {of[1]} of"
+    bare = ratio(ratios["bare steps / epoch, base"])
+    yield f"{of[1]} of channels-last, an epoch with `base` {bare} of its bare steps."
 
 
 @quotes_of(BENCHMARKS)
 def convolutions() -> Iterator[str]:
-    found = document("benchmarks/convolutions.json")["width_64"]
+    recorded = document("benchmarks/convolutions.json")["width_64"]
     kept = [
         {"what": what, "ms": int(ms), "direct": int(direct or 0), "shares": [int(share.split()[0]) for share in shares]}
-        for what, ms, direct, *shares in found["rows"]
+        for what, ms, direct, *shares in recorded["rows"]
     ]
-    whole = 100_000 / found["images_per_second"]
+    whole = 100_000 / recorded["images_per_second"]
     step = 100_000 / document("benchmarks/steps.json")["width_64"]["images_per_second"]["pruned"]
     yield f"64 they take {whole:,.0f} ms, a step {round(step, -1):,.0f}: the rest"
     wide = [row for row in kept if row["what"].endswith(("64 to 64, 32x32", "128 to 128, 16x16"))]
@@ -86,8 +85,8 @@ def extremes(pairs: Iterable[list[int]]) -> tuple[int, int]:
 
 @quotes_of(BENCHMARKS)
 def small_batches() -> Iterator[str]:
-    found = document("benchmarks/steps_batch10.json")
-    widths = [found["width_16"], found["width_32"]]
+    recorded = document("benchmarks/steps_batch10.json")
+    widths = [recorded["width_16"], recorded["width_32"]]
     speeds = [f"{of['images_per_second']['pruned']:.0f}" for of in widths]
     yield f"| images/s of pruned steps | {' | '.join(speeds)} |"
     for name, title in {
@@ -101,9 +100,9 @@ def small_batches() -> Iterator[str]:
 
 @quotes_of(BENCHMARKS)
 def changes_of_the_mask() -> Iterator[str]:
-    found = document("benchmarks/dynamic.json")
+    recorded = document("benchmarks/dynamic.json")
     for name, title in {"process_time": "seconds of all cores", "monotonic": "seconds on the wall"}.items():
-        row = found[name]
+        row = recorded[name]
         yield f"| {title} | {row['pruned']:.2f} | {row['rigl']:.2f} | {ratio(row['ratio'])} | at most 1.1 |"
 
 
@@ -139,14 +138,14 @@ def beside_the_steps() -> Iterator[str]:
 
 @quotes_of(BENCHMARKS)
 def testing() -> Iterator[str]:
-    found = document("benchmarks/testing.json")
-    usual, tested = (found["seconds"][side] for side in ("as by default", "a test after each epoch"))
+    recorded = document("benchmarks/testing.json")
+    usual, tested = (recorded["seconds"][side] for side in ("as by default", "a test after each epoch"))
     for epochs in ("4", "12"):
         yield f"| {epochs} | {usual[epochs][0]:.1f} s | {tested[epochs][0]:.1f} s |"
-    ((whole,), (each,)) = found["seconds_of_200"]
+    ((whole,), (each,)) = recorded["seconds_of_200"]
     yield f"| 200, from these | {whole:,.0f} s | {each:,.0f} s |"
-    assert each / whole == found["ratio"]
-    yield f"that is {found['ratio']:.1f} times as long"
+    assert each / whole == recorded["ratio"]
+    yield f"that is {recorded['ratio']:.1f} times as long"
     narrow = document("benchmarks/testing_width8.json")
     ((usual,), (tested,)) = (narrow["seconds"][side] for side in ("as by default", "a test after each epoch"))
     yield f"{usual:,.1f} s and {tested:,.1f} s, {narrow['ratio']:.1f} times as long"
@@ -155,12 +154,14 @@ def testing() -> Iterator[str]:
 @quotes_of(BENCHMARKS)
 def trainers() -> Iterator[str]:
     for name in ("trainer", "trainer_small"):
-        found = document(f"benchmarks/{name}.json")
-        assert sorted(found["tf_tickets"]) == sorted(found["PyTorch"]) == ["0", "1", "2", "3", "4", "5"]
-        ours, theirs = ([100 * found[side][seed] for seed in sorted(found[side])] for side in ("tf_tickets", "PyTorch"))
+        recorded = document(f"benchmarks/{name}.json")
+        assert sorted(recorded["tf_tickets"]) == sorted(recorded["PyTorch"]) == ["0", "1", "2", "3", "4", "5"]
+        ours, theirs = (
+            [100 * recorded[side][seed] for seed in sorted(recorded[side])] for side in ("tf_tickets", "PyTorch")
+        )
         cells = [f"{np.mean(side):.2f} % ({min(side):.2f} to {max(side):.2f})" for side in (ours, theirs)]
         cells.append(welch(ours, theirs, 2))
-        yield f"width {found['width']}, {100 * found['fraction']:.0f} % of the images | {' | '.join(cells)} |"
+        yield f"width {recorded['width']}, {100 * recorded['fraction']:.0f} % of the images | {' | '.join(cells)} |"
         if name == "trainer":
             yield f"of width 16 it stood at {welch(ours[:3], theirs[:3], 1)};"
 
@@ -174,11 +175,11 @@ def welch(ours: list[float], theirs: list[float], places: int) -> str:
 
 @quotes_of(BENCHMARKS)
 def before_training() -> Iterator[str]:
-    found = document("benchmarks/criteria.json")["seconds_and_cpu_seconds"]
+    recorded = document("benchmarks/criteria.json")["seconds_and_cpu_seconds"]
     for name in ("snip", "grasp"):
-        wall, cpu = np.array(found[name][1:]).T
+        wall, cpu = np.array(recorded[name][1:]).T
         yield (f"| `{name}` | {np.median(wall):.1f} | {wall.min():.1f} to {wall.max():.1f} | {np.median(cpu):.1f} |")
-    yield "loads its kernels: {:.1f} and {:.1f} s.".format(found["snip"][0][0], found["grasp"][0][0])
+    yield "loads its kernels: {:.1f} and {:.1f} s.".format(recorded["snip"][0][0], recorded["grasp"][0][0])
 
 
 @quotes_of(BENCHMARKS)

@@ -141,8 +141,8 @@ def depthwise() -> Iterator[str]:
         ("mobilenet_twentieth", "resnet_as_few"),
     ]
     slower = [
-        of[one]["engines"]["runtime_compiled"]["ms_1"] / of[two]["engines"]["runtime_compiled"]["ms_1"]
-        for one, two in pairs
+        of[mobilenet]["engines"]["runtime_compiled"]["ms_1"] / of[resnet]["engines"]["runtime_compiled"]["ms_1"]
+        for mobilenet, resnet in pairs
     ]
     yield f"MobileNetV2 took {min(slower):.1f} to {max(slower):.1f} times as long as ResNet-18"
     few, many = (of[name] for name in ("resnet_as_few", "mobilenet_twentieth"))
@@ -162,8 +162,8 @@ def shown(value: float) -> str:
 
 @quotes_of(TICKETS)
 def c_files() -> Iterator[str]:
-    found = document("tickets/c_file.json")
-    tickets = found["tickets"]
+    recorded = document("tickets/c_file.json")
+    tickets = recorded["tickets"]
     yield line("multiply-adds, of dense (M)", tickets, millions)
     for engine, title in (
         ("tflite", "TFLite"), ("onnx", "ONNX Runtime, dense"), ("runtime_compiled", "runtime, compiled by numba"),
@@ -180,7 +180,7 @@ def c_files() -> Iterator[str]:
     yield line(
         "ticket.c and ticket.h, bytes (gzipped)", tickets, lambda ticket: "{:,} ({:,})".format(*ticket["c_bytes"]["c"])
     )
-    peak, loads = found["gflops"]["registers"], found["gflops"]["loads"]
+    peak, loads = recorded["gflops"]["registers"], recorded["gflops"]["loads"]
     yield f"multiply-adds from registers reach {peak:.0f} GFLOP/s, and {loads:.0f} where each loads a factor"
     widest = tickets[0]
     rate = 2 * widest["multiply_adds"] / widest["engines"]["c gcc"]["least_ms"] / 1e6

@@ -98,15 +98,15 @@ def numbers(text: str, tables: bool) -> list[Number]:
       tables: whether all numbers in tables count.
     """
     blank = _UNREAD.sub(lambda match: re.sub(r"[^\s]", "\0", match[0]), text)
-    found, place = [], 0
+    numbered, place = [], 0
     read = [one_line(line) for line in blank.splitlines()]
     for line, following in zip(read, [*read[1:], ""]):
         row = tables and line.startswith("|") and not following.startswith("|--")
         for match in _NUMBER.finditer(line):
             if row or "." in match[0] or "," in match[0] or _UNIT.match(line, match.end()):
-                found.append(Number(place + match.start(), place + match.end()))
+                numbered.append(Number(place + match.start(), place + match.end()))
         place += len(line) + 1 if line else 0
-    return found
+    return numbered
 
 
 def untied(text: str, ties: list[str], *, tables: bool = False) -> list[str]:

@@ -13,7 +13,8 @@ command is checked, by the first of these rules that suits it:
 5. Other programs have to be in `TOOLS`.
 
 `snippet_commands` has the first two. Python code is compiled; in it each name of the program has to be there, and each
-call one that the function takes: arguments by name, and values of settings (`snippet_code`).
+call one that the function takes: arguments by name, and values of settings (`snippet_code`). That it runs,
+test_page_code.py shows.
 """
 
 from __future__ import annotations
