@@ -187,6 +187,29 @@ def c_files() -> Iterator[str]:
     yield f"At width 64 the C file does {rate:.0f} GFLOP/s: {percent(rate / loads, 0)} of the second."
 
 
+@quotes_of(TICKETS)
+def depthwise_as_c() -> Iterator[str]:
+    tickets = document("tickets/c_depthwise.json")["tickets"]
+    yield line("multiply-adds (M)", tickets, lambda ticket: f"{ticket['multiply_adds'] / 1e6:.1f}")
+    yield line("SavedModel", tickets, lambda ticket: f"{ticket['engines']['saved_model']['ms']:.2f}")
+    for engine, title in {
+        "tflite": "TFLite", "onnx": "ONNX Runtime, dense", "runtime_compiled": "runtime, compiled by numba",
+        "c gcc": "C, gcc", "c clang": "C, clang",
+    }.items():  # fmt: skip
+        yield line(title, tickets, functools.partial(times_to_hundredths, engine))
+    yield line("C: program, bytes", tickets, lambda ticket: f"{ticket['engines']['c gcc']['program_bytes']:,}")
+    fifth, as_many, twentieth, as_few = (ticket["engines"]["c gcc"] for ticket in tickets)
+    gains = [f"{row['times_faster']:.1f}" for row in (fifth, as_many, twentieth, as_few)]
+    yield f"does: {gains[0]} times for {gains[1]}, and {gains[2]} for {gains[3]}."
+    slower = [fifth["ms"] / as_many["ms"], twentieth["ms"] / as_few["ms"]]
+    yield f"it takes {slower[0]:.1f} times as long at a fifth of the weights and {slower[1]:.1f} times at a twentieth."
+
+
+def times_to_hundredths(engine: str, ticket: dict) -> str:
+    """Milliseconds of an engine, and times as fast."""
+    return "{ms:.2f}, {times_faster:.1f}x".format(**ticket["engines"][engine])
+
+
 def times_of_c(engine: str, ticket: dict) -> str:
     """Milliseconds of an engine, times as fast as the SavedModel, and quartiles."""
     times = ticket["engines"][engine]

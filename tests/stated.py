@@ -129,6 +129,8 @@ STATED = {
         r"The tables are 3 MB": CALCULATED,
         r"88 % of the time in sparse .*? 12 % at 16 x 16": ONE_DAY,
         r"quickstart's ticket \(8\.2 % of the weights\) 94\.33 % of 600": ONE_DAY,
+        r"MobileNetV2, 20 % \| ResNet-18, 15 % \| MobileNetV2, 5 % \| ResNet-18, 3 %": SET,
+        r"beside other work\): 59 % of the time .*? 3 % in clearing, 3 % in": ONE_DAY,
         r"1\.9 in two others": ONE_DAY,
         r"64, 3\.5 % \| width 32, 0\.8 % \| width 16, 0\.8 %": SET,
         r"quickstart, 8\.2 % \| ResNet-18, 4\.3 %": SET,
