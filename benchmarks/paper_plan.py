@@ -44,14 +44,17 @@ def of_grid(path):
 @functools.cache
 def multiply_adds(described):
     """Multiply-adds of one image."""
+    shapes = output_shapes(described.model, described.image_shape, described.stem, described.width)
+    return activity.layer_metrics(described.kernels(), {}, shapes | {"linear": (described.classes,)})[0][1]
+
+
+@functools.cache
+def output_shapes(model, image_shape, stem, width):
+    """Layers with a kernel -> the shape of what they make of one image; whatever the head."""
     from tf_tickets.models import builder
 
-    network = builder.build(
-        described.model, classes=described.classes, image_shape=described.image_shape, stem=described.stem,
-        width=described.width, head=described.head, kappa=described.kappa,
-    )  # fmt: skip
-    shapes = {layer.name: layer.output_shape[1:] for layer in network.layers if hasattr(layer, "kernel")}
-    return activity.layer_metrics(described.kernels(), {}, shapes)[0][1]
+    network = builder.build(model, classes=2, image_shape=image_shape, stem=stem, width=width)
+    return {layer.name: layer.output_shape[1:] for layer in network.layers if hasattr(layer, "kernel")}
 
 
 def row(title, runs, seeds, rate):

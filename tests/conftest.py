@@ -3,13 +3,14 @@
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import command_server
 import numpy as np
 import pytest
+import small_network
 
 import tf_tickets
 from tf_tickets import backend
@@ -26,8 +27,10 @@ SETTINGS = {
     "dataset": "digits", "images": 70, "width": 2, "epochs": 5, "rounds": 3, "rewind": "epoch:1", "batch_size": 20,
     "progress": "none", "validation": "0.2", "eval_every": 2,
 }  # fmt: skip
-# The same on the network that is quickest to trace, for tests that make several runs.
+# The same on the program's network that is quickest to trace, for tests that make several runs.
 QUICK = SETTINGS | {"model": "vgg11"}
+# The same on a network of two convolutions, which only this process knows: for runs that no other process goes on with.
+TWO_LAYERS = SETTINGS | {"model": small_network.NAME}
 
 
 @pytest.fixture(autouse=True)
@@ -83,20 +86,18 @@ def idle(monkeypatch):
     return forbid
 
 
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory):
+    """The process from which `command` forks."""
+    server = command_server.Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def command(tmp_path_factory):
+def command(forking):
     """Runs `python -m tf_tickets.main` where importing TensorFlow ends the process with status 99."""
-    poison = tmp_path_factory.mktemp("poison")
-    (poison / "tensorflow.py").write_text("import os\nos._exit(99)\n")
-
-    def run(folder, *words):
-        path = os.pathsep.join([str(poison), str(ROOT)])
-        return subprocess.run(
-            [sys.executable, "-m", "tf_tickets.main", *words], cwd=folder, capture_output=True, text=True,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
-
-    return run
+    return lambda folder, *words: forking.run(folder, words)
 
 
 @pytest.fixture(scope="module")

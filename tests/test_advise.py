@@ -7,6 +7,7 @@ import os
 import lite0_package
 import numpy as np
 import pytest
+import small_network
 from absl import flags
 from conftest import ROOT
 from PIL import Image
@@ -15,7 +16,7 @@ from test_parity import torch_state
 
 import tf_tickets as tt
 from tf_tickets import main
-from tf_tickets.advise import backbones, findings, methods, recommendations
+from tf_tickets.advise import backbones, findings, held_out, methods, recommendations
 from tf_tickets.advise.collection import Collection, Images
 from tf_tickets.advise.stages import Stages
 from tf_tickets.data import folder, pipeline, thumbnailing
@@ -31,6 +32,23 @@ QUIET = Stages("none", ["copies", "accuracy", "curve"])
 def looked_at_anew():
     """Folders are looked at once per process."""
     folder.scan.cache_clear()
+
+
+EFFORT = {name: getattr(held_out, name) for name in ("_REPEATED", "_SLOW")}
+
+
+@pytest.fixture(autouse=True)
+def few_folds(monkeypatch):
+    """The folds, repeats and penalties of many pictures, a tenth of the probes; test_advise_estimates has all."""
+    for name in EFFORT:
+        monkeypatch.setattr(held_out, name, 0)
+
+
+@pytest.fixture
+def all_folds(few_folds, monkeypatch):
+    """As many as the pictures of a test have without it, where intervals or suspects hang on them."""
+    for name, work in EFFORT.items():
+        monkeypatch.setattr(held_out, name, work)
 
 
 def collection_of(pixels, labels, parts=None, *, apart=False, spread=0.3):
@@ -119,7 +137,7 @@ def test_what_cannot_be_scored_is_not_counted():
     assert result.pictures == "20 pictures in two classes" and result.unscored == ["hen"]
 
 
-def test_wrong_labels_are_named_by_their_rows():
+def test_wrong_labels_are_named_by_their_rows(all_folds):
     labels = np.array([row % 3 for row in range(60)])
     right = collection_of(pictures(60), labels, spread=0.1)
     wrong = labels.copy()
@@ -137,7 +155,7 @@ def test_features_that_tell_nothing_apart_call_for_other_pictures_and_no_trainin
 
 
 @pytest.mark.parametrize("spread", [0.05, 0.6])
-def test_a_probe_that_has_nearly_all_right_is_left_as_it_is(spread):
+def test_a_probe_that_has_nearly_all_right_is_left_as_it_is(all_folds, spread):
     result = findings_of(collection_of(pictures(150), [row % 3 for row in range(150)], spread=spread))
     network = [title for title in titles(result) if "probe" in title or "network" in title]
     assert network == [
@@ -248,6 +266,8 @@ def test_a_test_part_that_was_given_is_kept_from_the_folds(tmp_path, weights):
 def test_without_weights_a_small_network_learns_from_the_pictures_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(backbones, "_unfit", lambda data_set: "a pretrained one is better")  # as if none were installed
     monkeypatch.setattr(backbones, "_OWN_PASSES", 60)
+    monkeypatch.setattr(backbones, "_OWN", {"model": small_network.NAME, "width": 2})
+    monkeypatch.setattr(backbones, "_FEWEST_EPOCHS", 3)
     root = fill(tmp_path / "pictures", dict.fromkeys(CLASSES, 6))
     assert executed("advise", root, f"--out={tmp_path / 'out'}", "--progress=none") == (0, "")
     printed = capsys.readouterr().out

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import stops
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import backend, runs, storage
@@ -18,7 +18,7 @@ from tf_tickets.settings.groups import Training
 from tf_tickets.training import checkpoints, losses, objectives
 
 DIGITS = DATASETS["digits"].facts
-VALUES = QUICK | {"adversarial": True, "tensorboard": False, "attack_eps": 0.1, "attack_step": 0.05}
+VALUES = TWO_LAYERS | {"adversarial": True, "tensorboard": False, "attack_eps": 0.1, "attack_step": 0.05}
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def searched(tmp_path_factory):
 
 def test_rewinding_takes_the_auxiliary_normalisation_along(searched):
     rewound = storage.read_arrays(searched.rewind)
-    own, other = rewound["features.1/moving_mean"], rewound["features.1.auxiliary/moving_mean"]
+    own, other = rewound["conv0.bn/moving_mean"], rewound["conv0.bn.auxiliary/moving_mean"]
     assert (own != other).any()
     trained = storage.read_arrays(searched.round(1).weights)
     assert set(trained) == set(rewound)
@@ -145,7 +145,7 @@ def test_a_ticket_is_retrained_with_it(searched, tmp_path):
     result = tt.train(tt.Config.from_values(**values, out=str(tmp_path)))
     weights = storage.read_arrays(os.path.join(result.best.folder, "weights.npz"))
     start = tt.Ticket.load(searched.round(1).folder).rewound
-    np.testing.assert_array_equal(weights["features.1.auxiliary/gamma"], start["features.1/gamma"])
+    np.testing.assert_array_equal(weights["conv0.bn.auxiliary/gamma"], start["conv0.bn/gamma"])
 
 
 def test_networks_without_batch_normalisation_are_refused():

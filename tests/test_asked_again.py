@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import main, runs, storage
@@ -13,7 +13,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.evaluation import networks
 from tf_tickets.runs import EVALUATION_COLUMNS
 
-TINY = QUICK | {"tensorboard": False, "rounds": 3}
+TINY = TWO_LAYERS | {"tensorboard": False, "rounds": 3}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import stops
 import trees
-from conftest import QUICK
+from conftest import TWO_LAYERS
 from scipy import special
 from torture import resealed
 
@@ -26,7 +26,7 @@ from tf_tickets.experiments.plan import resolve
 from tf_tickets.export import card, formats, tflite, verify
 from tf_tickets.report import reliability
 
-VALUES = QUICK | {"tensorboard": False, "rounds": 2, "choose": "last"}
+VALUES = TWO_LAYERS | {"tensorboard": False, "rounds": 2, "choose": "last"}
 IMAGES = sources.load("digits").test(slice(0, 20))[0]
 
 

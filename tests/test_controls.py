@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import stops
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import main, runs, seeds, storage
@@ -26,7 +26,7 @@ STILL = {"learning_rate": 1e-20, "weight_decay": 0.0, "tensorboard": False}
 def searched(tmp_path_factory):
     """A finished run of three rounds and the folder of its ticket."""
     out = str(tmp_path_factory.mktemp("runs"))
-    result = tt.imp(tt.Config.from_values(**QUICK | {"tensorboard": False}, out=out))
+    result = tt.imp(tt.Config.from_values(**TWO_LAYERS | {"tensorboard": False}, out=out))
     folder = runs.RunFolder(result.folder)
     return folder, folder.round(2).folder
 
@@ -34,7 +34,7 @@ def searched(tmp_path_factory):
 def retrained(searched, **changes):
     """`train --ticket` with a control: (folder, weights, mask, the ticket's mask)."""
     folder, ticket = searched
-    values = QUICK | STILL | {"ticket": ticket, "out": os.path.dirname(os.path.dirname(folder.folder))} | changes
+    values = TWO_LAYERS | STILL | {"ticket": ticket, "out": os.path.dirname(os.path.dirname(folder.folder))} | changes
     mine = runs.RunFolder(tt.train(tt.Config.from_values(**values)).folder)
     arrays = storage.read_arrays(mine.round(0).weights), storage.read_arrays(mine.round(0).mask)
     return mine, *arrays, storage.read_arrays(folder.round(2).mask)
@@ -57,7 +57,7 @@ def test_random_layerwise_shuffles_positions_inside_each_layer(searched):
 ])  # fmt: skip
 def test_a_dry_run_is_of_the_ticket(searched, control, words):
     folder, ticket = searched
-    values = QUICK | {"ticket": ticket, "control": control, "rewind": "epoch:2", "out": folder.folder + "/none"}
+    values = TWO_LAYERS | {"ticket": ticket, "control": control, "rewind": "epoch:2", "out": folder.folder + "/none"}
     config = tt.Config.from_values(**values)
     text = main.plan_text("train", config)
     left = pruning_masks.count(storage.read_arrays(folder.round(2).mask))
@@ -81,7 +81,7 @@ def test_reinitialize_keeps_the_mask_and_draws_the_weights(searched, capfd):
     mine, weights, mask, original = retrained(searched, control="reinitialize", progress="log")
     assert f"round 0/0  density {100 * pruning_masks.density(original):.2f} %" in capfd.readouterr().err
     fresh, own = (
-        tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2, seed=seed)
+        tt.models.build(TWO_LAYERS["model"], classes=10, image_shape=(8, 8, 1), width=2, seed=seed)
         for seed in (seeds.fold("reinitialize", 0), 0)
     )
     for name in mask:
@@ -102,7 +102,7 @@ def test_small_dense_is_the_widest_net_that_is_no_larger(searched, tmp_path, cap
 
 def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
     changes = {"control": "one_shot", "rounds": 4, "tensorboard": False}
-    config = tt.Config.from_values(**QUICK | changes, out=str(tmp_path))
+    config = tt.Config.from_values(**TWO_LAYERS | changes, out=str(tmp_path))
     result = tt.train(config)
     folder = runs.RunFolder(result.folder)
     left = [summary["weights_left"] for summary in folder.summaries()]
@@ -119,7 +119,7 @@ def test_one_shot_reaches_the_last_round_s_density_at_once(tmp_path):
 def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, monkeypatch, optimizer):
     monkeypatch.setattr(checkpoints, "_WRITING_SHARE", 1e9)
     changes = {"control": "gradual", "rounds": 3, "rate": 0.5, "optimizer": optimizer, "learning_rate": 0.01}
-    config = tt.Config.from_values(**QUICK | changes | {"tensorboard": False}, out=str(tmp_path / "whole"))
+    config = tt.Config.from_values(**TWO_LAYERS | changes | {"tensorboard": False}, out=str(tmp_path / "whole"))
     assert stops.assert_stopping_changes_nothing(tt.train, config, tmp_path / "parts", (2, 3, 40)) == 2
     folder = runs.RunFolder.of(config, "train", [("final_round", 2)])
     mask, weights = storage.read_arrays(folder.round(0).mask), storage.read_arrays(folder.round(0).weights)
@@ -145,7 +145,7 @@ def test_gradual_removes_on_the_way_in_as_many_epochs_as_all_rounds(tmp_path, mo
 
 def test_gradual_of_a_shortened_search_has_the_search_s_epochs(tmp_path):
     search = {"rounds": 4, "search_epochs": 3, "full_rounds": "1,last", "choose": "last", "out": str(tmp_path)}
-    config = tt.Config.from_values(**QUICK | search)
+    config = tt.Config.from_values(**TWO_LAYERS | search)
     plan = train.prepare(config.replace(control="gradual"))[0]
     epochs = [3, 5 - 1, 3 - 1, 5 - 1]  # each after the first from the rewind point on
     searched = plans.resolve(config)
@@ -167,7 +167,7 @@ def test_gradual_follows_the_cubic_schedule():
 
 
 def test_rewinding_to_trained_weights_starts_from_round_0_s_last_epoch(tmp_path):
-    config = tt.Config.from_values(**QUICK | STILL | {"rewind": "trained"}, out=str(tmp_path))
+    config = tt.Config.from_values(**TWO_LAYERS | STILL | {"rewind": "trained"}, out=str(tmp_path))
     folder = runs.RunFolder(tt.imp(config).folder)
     trained = storage.read_arrays(folder.round(0).weights)
     for index in (1, 2):
@@ -190,7 +190,7 @@ def test_drawn_positions_are_uniform_and_depend_on_the_seed():
 
 
 def test_release_accounting_rewinds_an_epoch_late_and_trains_every_round_in_full(tmp_path):
-    values = QUICK | {"rounds": 2, "tensorboard": False, "eval_every": 1}
+    values = TWO_LAYERS | {"rounds": 2, "tensorboard": False, "eval_every": 1}
     release = tt.Config.from_values(**values, accounting="release", out=str(tmp_path / "release"))
     folder = runs.RunFolder(tt.imp(release).folder)
     rows = storage.read_csv(folder.round(1).epochs)

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import small_network
 import stops
 from conftest import ROOT
 
@@ -23,7 +24,8 @@ from tf_tickets.registry import CRITERIA
 from tf_tickets.training import checkpoints
 
 SETTINGS = {
-    "dataset": "digits", "model": "vgg11", "width": 2, "per_class": 4, "epochs": 2, "batch_size": 40, "rounds": 2,
+    "dataset": "digits", "model": small_network.NAME, "width": 2,
+    "per_class": 4, "epochs": 2, "batch_size": 40, "rounds": 2,
     "rewind": "init", "progress": "none", "tensorboard": False, "augment": "none",
 }  # fmt: skip
 
@@ -69,7 +71,7 @@ def test_scores_of_removed_weights_do_not_count(register):
 
 def test_the_gradient_is_that_of_the_mean_loss_over_all_images():
     """By central differences in float64, which know nothing of how it is computed."""
-    session = Session(plans.resolve(tt.Config.from_values(**SETTINGS)))
+    session = Session(plans.resolve(tt.Config.from_values(**SETTINGS | {"model": "vgg11"})))
     rng = np.random.default_rng(0)
     masks = {name: rng.random(mask.shape) < 0.7 for name, mask in session.plan.dense_masks.items()}
     state = {name: np.asarray(array) for name, array in session.initial.items()}
@@ -171,7 +173,7 @@ def test_a_search_by_movement_is_the_same_when_it_is_stopped(further, tmp_path, 
 
 @pytest.mark.slow
 def test_movement_is_the_same_on_two_devices(tmp_path):
-    words = [f"--{name}={value}" for name, value in SETTINGS.items() if name != "tensorboard"]
+    words = [f"--{name}={value}" for name, value in (SETTINGS | {"model": "vgg11"}).items() if name != "tensorboard"]
     moved = []
     for strategy in ("one_device", "cpu:2"):
         subprocess.run(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import stops
 import trees
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
@@ -21,7 +21,8 @@ from tf_tickets.settings.config import Config
 from tf_tickets.settings.groups import Training
 from tf_tickets.training import checkpoints, losses, objectives
 
-VALUES = {name: value for name, value in QUICK.items() if name != "validation"} | {"tensorboard": False, "rounds": 2}
+VALUES = {name: value for name, value in TWO_LAYERS.items() if name != "validation"}
+VALUES |= {"tensorboard": False, "rounds": 2}
 
 
 def run(out, command=tt.imp, **changes):

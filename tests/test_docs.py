@@ -2,7 +2,6 @@
 
 import functools
 import json
-import pathlib
 import pydoc
 import re
 import urllib.parse
@@ -159,18 +158,3 @@ def test_every_command_stands_in_the_table(name):
 def test_the_page_of_augmentations_has_every_preset():
     page = (ROOT / "docs" / "augmentation.md").read_text()
     assert tuple(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == policies.SHORT_PRESETS
-
-
-def test_the_paper_s_experiments_cost_what_the_page_says(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import paper_plan
-
-    grids = {path.name: paper_plan.of_grid(path) for path in sorted(paper_plan.FLAGS.glob("*.sweep"))}
-    recipes = {f"{name}.cfg": paper_plan.of_recipe(name) for name in paper_plan.BESIDE}
-    costs = {name: paper_plan.row(*runs, 1, paper_plan.RATE)[1:] for name, runs in (grids | recipes).items()}
-    costs["in all"] = tuple(sum(column) for column in zip(*costs.values()))
-    rows = [line.strip("| ").split(" | ") for line in (ROOT / "docs" / "paper.md").read_text().splitlines()]
-    printed = {pathlib.Path(row[1].strip("[]()")).name or row[0]: row[2:] for row in rows if len(row) == 5}
-    for name, (runs, _, passes, hours) in costs.items():
-        assert printed.pop(name) == [str(runs), f"{passes / 1e6:,.1f}", f"{hours:,.2f}"], name
-    assert list(printed) == ["recipe or grid"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import stops
 import trees
-from conftest import QUICK, ROOT
+from conftest import ROOT, TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
@@ -28,7 +28,7 @@ from tf_tickets.pruning.dynamic_training import DynamicTraining
 from tf_tickets.training import checkpoints
 from tf_tickets.training.steps import Steps
 
-VALUES = QUICK | {"control": "rigl", "rate": 0.5, "tensorboard": False, "learning_rate": 0.01}
+VALUES = TWO_LAYERS | {"control": "rigl", "rate": 0.5, "tensorboard": False, "learning_rate": 0.01}
 
 
 def trained(**changes):
@@ -201,7 +201,7 @@ def test_dense_gradients_are_those_of_a_network_without_masks(tmp_path):
     kernels = wrapping.kernel_variables(session.steps.model)
     gradients, outcomes = session.steps.gradients(batch_of(session, 3), kernels)
     _, images, targets = next(batch_of(session, 3))
-    plain = tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2)
+    plain = tt.models.build(VALUES["model"], classes=10, image_shape=(8, 8, 1), width=2)
     state.set_state(plain, pruning_masks.masked_state(session.initial, masks))
     with tf.GradientTape() as tape:
         logits = plain(images, training=True)
@@ -264,7 +264,9 @@ def begun(out, *flags):
         "from tf_tickets import main\nfrom tf_tickets.training import checkpoints\n"
         "checkpoints._WRITING_SHARE = 1e9\nmain.entry_point()"
     )
-    words = [f"--{name}={value}" for name, value in VALUES.items() if not isinstance(value, bool)]
+    words = [
+        f"--{name}={value}" for name, value in (VALUES | {"model": "vgg11"}).items() if not isinstance(value, bool)
+    ]
     return subprocess.Popen(
         [sys.executable, "-c", code, "train", *words, "--notensorboard", f"--out={out}", *flags], cwd=ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import stops
 import trees
-from conftest import QUICK
+from conftest import ROOT, TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
@@ -23,13 +23,13 @@ from tf_tickets.training import checkpoints, optimizers, schedules
 from tf_tickets.training.fit import Span, fit
 from tf_tickets.training.steps import Steps
 
-VALUES = {name: value for name, value in QUICK.items() if name != "validation"} | {"tensorboard": False}
+VALUES = {name: value for name, value in TWO_LAYERS.items() if name != "validation"} | {"tensorboard": False}
 
 
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory):
     """(path, its state): a network as if pretrained, with statistics of its own."""
-    model = builder.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2, seed=5)
+    model = builder.build(VALUES["model"], classes=10, image_shape=(8, 8, 1), width=2, seed=5)
     draws, arrays = np.random.default_rng(0), state.get_state(model)
     for name, array in arrays.items():
         if "/moving_" in name:  # means below zero, so that units fire
@@ -81,7 +81,7 @@ def test_first_the_head_moves_alone_and_then_all(search, backbone, optimizer):
     for name, array in backbone_of(backbone[1]).items():
         np.testing.assert_array_equal(phase[name], array, err_msg=name)
         assert (after[name] != array).any(), name
-    start = builder.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2, seed=0).get_layer("linear")
+    start = builder.build(VALUES["model"], classes=10, image_shape=(8, 8, 1), width=2, seed=0).get_layer("linear")
     assert (phase["linear/kernel"] != start.kernel.numpy()).any()
     assert (phase["linear/bias"] != start.bias.numpy()).any()
 
@@ -156,7 +156,7 @@ def test_frozen_statistics_stay_while_scale_and_shift_train(search, backbone, re
 
 
 def test_a_frozen_network_computes_in_training_what_it_does_in_inference(backbone):
-    model = builder.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2)
+    model = builder.build(VALUES["model"], classes=10, image_shape=(8, 8, 1), width=2)
     state.set_state(model, backbone[1])
     frozen = normalisation.freeze(model)
     images = np.random.default_rng(1).normal(size=(4, 8, 8, 1)).astype(np.float32)
@@ -245,10 +245,11 @@ def test_two_devices_train_the_head_alone_as_one_does(search, backbone, tmp_path
               "rewind": "epoch:2", "learning_rate": 0.02}  # fmt: skip
     one = search(**values)
     words = json.dumps(VALUES | values | {"pretrained": backbone[0], "strategy": "cpu:2", "out": str(tmp_path / "2")})
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "tests")}
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, words], check=True, capture_output=True, text=True, env=environment
-    )
+        [sys.executable, "-c", f"import small_network\n{TWO_DEVICES}", words],
+        check=True, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
     two = runs.RunFolder(done.stdout.splitlines()[-1])
     for path in ("rewind", None):
         first, second = (storage.read_arrays(each.rewind) if path else weights(each) for each in (one, two))
@@ -271,7 +272,7 @@ def test_a_ticket_on_other_images_is_trained_by_its_head_first(search, tmp_path)
         layer = name.partition("/")[0]
         expected = np.where(mask[layer], array, 0) if name.endswith("/kernel") and layer in mask else array
         np.testing.assert_array_equal(after[name], expected, err_msg=name)
-    assert (weights(retrained)["features.0/kernel"] != after["features.0/kernel"]).any()
+    assert (weights(retrained)["conv0/kernel"] != after["conv0/kernel"]).any()
 
 
 def test_a_mask_is_not_settled_by_weights_that_do_not_move(search):

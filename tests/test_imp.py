@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 import trees
-from conftest import SETTINGS
+from conftest import SETTINGS, TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
@@ -198,10 +198,10 @@ def test_a_ticket_of_another_width_is_refused(finished, tmp_path):
         tt.train(finished[1].replace(ticket=folder_of(finished).ticket, width=3, out=str(tmp_path)))
 
 
-def test_profiling_leaves_a_trace_and_changes_no_number(finished, tmp_path):
-    _, config, _ = finished
-    plain = tt.imp(config.replace(out=str(tmp_path / "plain"), rounds=1))
-    traced = tt.imp(config.replace(out=str(tmp_path / "traced"), rounds=1, profile_steps="2:4"))
+def test_profiling_leaves_a_trace_and_changes_no_number(tmp_path):
+    config = tt.Config.from_values(**TWO_LAYERS | {"rounds": 1}, out=str(tmp_path / "plain"))
+    plain = tt.imp(config)
+    traced = tt.imp(config.replace(out=str(tmp_path / "traced"), profile_steps="2:4"))
     folder = runs.RunFolder(traced.folder)
     assert len(list(pathlib.Path(folder.tensorboard).glob("plugins/profile/*/*.xplane.pb"))) == 1
     trees.assert_equal(trees.contents(folder.folder), trees.contents(plain.folder))

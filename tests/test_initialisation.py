@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+import small_network
 import stops
 
 import tf_tickets as tt
@@ -21,7 +22,8 @@ from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.training.score_derivatives import TEMPERATURE, BatchDerivatives, SynapticFlow, balanced, positive
 
 SETTINGS = {
-    "dataset": "digits", "model": "vgg11", "width": 2, "per_class": 12, "epochs": 2, "batch_size": 40, "rounds": 2,
+    "dataset": "digits", "model": small_network.NAME, "width": 2,
+    "per_class": 12, "epochs": 2, "batch_size": 40, "rounds": 2,
     "rate": 0.9, "rewind": "init", "progress": "none", "tensorboard": False, "control": "one_shot",
 }  # fmt: skip
 CRITERIA = ("random", "snip", "grasp", "synflow")

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 from absl import flags
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import augment, main, runs, storage
@@ -52,7 +52,7 @@ def run(*words):
 def quick(out, **changes):
     """A tiny run on `toy`."""
     values = {"dataset": "toy", "images": None, "batch_size": 10, "epochs": 2, "rounds": 2, "tensorboard": False}
-    return tt.Config.from_values(**QUICK | values | changes, out=str(out))
+    return tt.Config.from_values(**TWO_LAYERS | values | changes, out=str(out))
 
 
 def words_of(settings):
@@ -175,7 +175,7 @@ def test_an_operation_of_one_s_own_is_one_decorated_function(tmp_path, monkeypat
     levels = augment.apply("darken(0.5)", images, keys).numpy()[:, 0, 0, 0]
     assert (levels >= 100).all() and len(set(levels.tolist())) == 3
     config = tt.Config.from_values(
-        **QUICK | {"augment": "darken(0.5)|flip", "epochs": 2, "rounds": 1}, out=str(tmp_path)
+        **TWO_LAYERS | {"augment": "darken(0.5)|flip", "epochs": 2, "rounds": 1}, out=str(tmp_path)
     )
     assert os.path.isfile(os.path.join(tt.imp(config).folder, "round_00", "summary.json"))
     rows = []

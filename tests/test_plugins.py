@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+import small_network
 from absl import flags
 
 import tf_tickets as tt
@@ -29,7 +30,8 @@ def largest(weights, masks):
     return {name: -np.abs(array) for name, array in weights.items()}
 """
 SETTINGS = {
-    "dataset": "digits", "model": "vgg11", "width": 2, "per_class": 4, "epochs": 1, "batch_size": 40, "rounds": 2,
+    "dataset": "digits", "model": small_network.NAME, "width": 2,
+    "per_class": 4, "epochs": 1, "batch_size": 40, "rounds": 2,
     "rewind": "init", "progress": "none", "tensorboard": False,
 }  # fmt: skip
 

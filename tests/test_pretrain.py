@@ -7,7 +7,7 @@ import own_arrays
 import pandas
 import pytest
 import stops
-from conftest import QUICK
+from conftest import TWO_LAYERS
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -19,7 +19,7 @@ from tf_tickets.errors import UsageError
 from tf_tickets.registry import DATASETS
 from tf_tickets.training import checkpoints, contrastive
 
-VALUES = {name: value for name, value in QUICK.items() if name not in ("validation", "rounds", "rewind")}
+VALUES = {name: value for name, value in TWO_LAYERS.items() if name not in ("validation", "rounds", "rewind")}
 
 
 class Table:
@@ -92,13 +92,13 @@ def test_every_epoch_has_a_loss_and_the_evaluated_ones_a_vote(pretrained):
 
 def test_the_backbone_has_pytorch_s_names_and_no_head(pretrained):
     arrays = load_file(pretrained[1].backbone)
-    model = tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2)
+    model = tt.models.build(TWO_LAYERS["model"], classes=10, image_shape=(8, 8, 1), width=2)
     missing, left_over = tt.models.load_state(model, arrays, strict=False)
     assert set(missing) == {"linear.weight", "linear.bias"} and not left_over
 
 
 def test_rounds_start_from_it_and_rewind_to_it(pretrained, tmp_path):
-    values = QUICK | {
+    values = TWO_LAYERS | {
         "pretrained": pretrained[1].backbone, "rewind": "pretrained", "learning_rate": 1e-20, "weight_decay": 0.0,
         "rounds": 2, "tensorboard": False, "out": str(tmp_path),
     }  # fmt: skip
@@ -163,7 +163,8 @@ def test_the_projection_is_drawn_by_the_seed():
 
     backend.start(tt.Config.from_values().run)
     models = [
-        projection.add(tt.models.build("vgg11", classes=10, image_shape=(8, 8, 1), width=2), seed) for seed in (0, 0, 1)
+        projection.add(tt.models.build(TWO_LAYERS["model"], classes=10, image_shape=(8, 8, 1), width=2), seed)
+        for seed in (0, 0, 1)
     ]
     first, same, other = (model.get_layer("projection.2").kernel.numpy() for model in models)
     assert first.shape == (16, 128) and np.abs(first).max() <= 0.25

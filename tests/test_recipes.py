@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import pathlib
 import re
 
 import numpy as np
@@ -142,6 +143,19 @@ def test_the_hours_in_a_head_are_the_plan_s(path):
     hours = module.row(*found, seeds=1, rate=module.RATE)[-1]
     (stated,) = re.findall(r"expected (\d[\d.]*) hours", path.read_text())
     assert float(stated) == pytest.approx(hours, rel=0.06)
+
+
+def test_the_paper_s_experiments_cost_what_the_page_says():
+    module = paper_plan()
+    grids = {path.name: module.of_grid(path) for path in sorted(module.FLAGS.glob("*.sweep"))}
+    recipes = {f"{name}.cfg": module.of_recipe(name) for name in module.BESIDE}
+    costs = {name: module.row(*runs, 1, module.RATE)[1:] for name, runs in (grids | recipes).items()}
+    costs["in all"] = tuple(sum(column) for column in zip(*costs.values()))
+    rows = [line.strip("| ").split(" | ") for line in (ROOT / "docs" / "paper.md").read_text().splitlines()]
+    printed = {pathlib.Path(row[1].strip("[]()")).name or row[0]: row[2:] for row in rows if len(row) == 5}
+    for name, (runs, _, passes, hours) in costs.items():
+        assert printed.pop(name) == [str(runs), f"{passes / 1e6:,.1f}", f"{hours:,.2f}"], name
+    assert list(printed) == ["recipe or grid"]
 
 
 def test_a_plan_that_starts_from_a_backbone_is_not_sent_to_the_recipe_from_scratch(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import stops
 import trees
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import runs, storage
@@ -22,7 +22,7 @@ from tf_tickets.report import command, naming, tables
 from tf_tickets.sweeps.grid import Point
 from tf_tickets.sweeps.outcomes import Run
 
-VALUES = QUICK | {"tensorboard": False, "choose": "1"}
+VALUES = TWO_LAYERS | {"tensorboard": False, "choose": "1"}
 
 
 def configured(out, **changes):

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import stops
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
@@ -15,7 +15,7 @@ from tf_tickets.report import pairing, tables
 from tf_tickets.settings.config import Training
 from tf_tickets.training import checkpoints, schedules
 
-SEARCH = QUICK | {"validation": None, "eval_every": None, "epochs": 8, "rounds": 4, "search_epochs": 3}
+SEARCH = TWO_LAYERS | {"validation": None, "eval_every": None, "epochs": 8, "rounds": 4, "search_epochs": 3}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import stops
 import trees
-from conftest import QUICK
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import main, runs, storage
@@ -16,7 +16,7 @@ from tf_tickets.experiments import soup
 from tf_tickets.models import measured_statistics, normalisation
 from tf_tickets.training import checkpoints
 
-VALUES = QUICK | {"tensorboard": False, "rounds": 2}
+VALUES = TWO_LAYERS | {"tensorboard": False, "rounds": 2}
 
 
 @pytest.fixture(scope="module")
