@@ -38,7 +38,7 @@ def text(
     parts = [part for part in own.PARTS if any(picture.part == part for picture in pictures)]
     if train_counts is not None:
         parts = ["train", *(["held out"] if any(held_counts or ()) else []), "test"]
-        unused = len(pictures) - sum(train_counts) - sum(held_counts or ()) - sum(looked_at.data_set.test_counts)
+        unused = len(pictures) - sum(train_counts) - sum(held_counts or ()) - looked_at.data_set.test_images
         parts += ["not used"] if unused else []
     lines = [
         f"pictures    {len(pictures):,} {looked_at.origin}: {_sizes(facts)} pixels, {colours}",
@@ -47,12 +47,17 @@ def text(
     rows = [["class", *(f"{part:>10s}" for part in parts), "pixels"]]
     for label, name in enumerate(labels):
         of_class = [picture for picture in pictures if picture.label == label]
-        counts = collections.Counter(picture.part for picture in of_class)
+        counts = dict(collections.Counter(picture.part for picture in of_class))
         if train_counts is not None:
             held = held_counts[label] if held_counts else 0
-            used = train_counts[label] + held + counts["test"]
-            counts |= {"train": train_counts[label], "held out": held, "not used": len(of_class) - used}
-        numbers = [f"{counts[part]:10,d}" for part in parts]
+            used = train_counts[label] + held + counts.get("test", 0)
+            counts = {
+                "train": train_counts[label],
+                "held out": held,
+                "not used": len(of_class) - used,
+                "test": counts.get("test", 0),
+            }
+        numbers = [f"{counts.get(part, 0):10,d}" for part in parts]
         rows.append([plain(name), *numbers, _sizes([picture.facts for picture in of_class])])
     return "\n".join([*lines, aligned(rows, "l"), *(["", *map(plain, looked_at.notices)] if looked_at.notices else [])])
 
