@@ -89,7 +89,7 @@ CASES = [
     (["pretrain", *DIGITS, "--pretrained=x.npz"], {"x.npz": b""}, ["--pretrained"]),
     (["pretrain", *DIGITS, "--head=cosine"], {}, ["--head"]),
     # evaluate and analyze
-    (["evaluate"], {}, ["PATH"]),
+    (["evaluate"], {}, ["run, round or ticket folders"]),
     (["evaluate", "none"], {}, ["none"]),
     (["evaluate", "."], {"a.txt": b""}, ["run"]),
     (["evaluate", "{ticket}", "--evaluators=clear"], {}, ["--evaluators=clear", "clean"]),

@@ -14,7 +14,7 @@ from trees import tree
 
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import COMMANDS
-from tf_tickets.settings import cli, commands, config, help_texts
+from tf_tickets.settings import cli, commands, config, help_texts, help_words
 from tf_tickets.sweeps import grid
 
 # kind -> [(files, words, what the message must hold)]; {folder} stands for the folder in which the command runs.
@@ -92,7 +92,7 @@ BAD = {
         ({"a.cfg": "# nothing\n--flagfile=none.cfg\n"}, ["--flagfile=a.cfg"], ["none.cfg", "a.cfg, line 2"]),
         ({}, ["--subset_file=none.txt"], ["--subset_file=none.txt", "No such file"]),
         ({}, ["train", "--ticket=none"], ["--ticket=none", "ticket or round folder"]),
-        ({}, ["report", "none"], ["none does not exist", "PATH"]),
+        ({}, ["report", "none"], ["none does not exist; report needs run folders", "report --help has"]),
     ],
     "undashed line": [
         ({"a.cfg": "width=16\n"}, ["--flagfile=a.cfg"], ["'width=16'", "--name=value", "a.cfg, line 1"]),
@@ -103,6 +103,12 @@ BAD = {
         ({}, ["tran"], ["'tran'", "did you mean train?"]),
         ({}, ["--jit", "false"], ["'false'", "flags begin with --"]),
         ({}, ["imp", "train"], ["'train'", "stray"]),
+        ({"pictures/cat/0.png": ""}, ["pictures"], ["'pictures'", "given as --dataset=folder --data_dir=pictures"]),
+        ({"pictures/cat/0.png": ""}, ["train", "pictures"], ["given as train --dataset=folder --data_dir=pictures"]),
+        ({"run/config.cfg": ""}, ["imp", "run"], ["a run goes on", "--flagfile=run/config.cfg"]),
+        ({"my run/ticket.json": ""}, ["train", "my run"], ["--ticket='my run'"]),
+        ({"a.cfg": ""}, ["train", "a.cfg"], ["--flagfile=a.cfg"]),
+        ({"a.npz": ""}, ["a.npz"], ["--data_file=a.npz"]),
         ({}, ["--", "--width=16"], ["'--width=16'", "stray"]),
         ({}, ["two\nlines"], ["two\\nlines", "stray"]),
         ({}, ["prepare", "cifar10", "x.tar"], ["'x.tar'", "--archive=FILE"]),
@@ -133,7 +139,7 @@ BAD = {
         ({}, ["--flagfile"], ["--flagfile", "=FILE"]),
         ({"a.cfg": "--seed\n"}, ["--flagfile=a.cfg"], ["--seed", "--seed=VALUE", "a.cfg, line 1"]),
         ({"a.cfg": "--flagfile=\n"}, ["--flagfile=a.cfg"], ["--flagfile=FILE", "a.cfg, line 1"]),
-        ({}, ["report"], ["report needs a path", "PATH..."]),
+        ({}, ["report"], ["report needs run folders", "such as: report runs"]),
     ],
     "no flagfile": [
         ({"a/x": ""}, ["--flagfile=a"], ["flagfile a", "regular file"]),
@@ -268,6 +274,38 @@ def test_help_of_a_group_a_flag_and_of_nothing(command, tmp_path):
     assert done.returncode == 2 and done.stderr == "tf-tickets: --help=evalute: did you mean --help=evaluate?\n"
 
 
+@pytest.mark.parametrize(("word", "said"), [
+    ("erk", "erk is a value of --scope\n  --scope  (default: global)"), ("fgsm", "fgsm is a value of --evaluators"),
+    ("rigl", "      rigl  train without --ticket"), ("cutmix", "cutmix is a value of --augment"),
+    ("resume", "give the same command again"), ("Fine-tuning", "--pretrained=FILE"), ("few.cfg", "Small pictures"),
+])  # fmt: skip
+def test_help_of_a_value_a_subject_and_a_recipe(word, said):
+    assert said in help_texts.text(word)
+
+
+@pytest.mark.parametrize(("word", "said"), [
+    ("rigel", "did you mean --help=rigl?"), ("checkpoints", "did you mean --help=checkpoint?"),
+    ("erdos", "the help of --scope has the word"), ("xyzzy", "nothing has that name; give a command"),
+    ("none", "nothing has that name"), ("--", "give a command, a group, a flag or a value"),
+])  # fmt: skip
+def test_help_of_an_unknown_word_names_near_things_alone(word, said):
+    with pytest.raises(UsageError) as refused:
+        help_texts.text(word)
+    assert said in str(refused.value)
+
+
+def test_the_pages_that_help_names_are_there():
+    assert all((ROOT / "docs" / page).is_file() for *_, page in help_words._SUBJECTS)
+
+
+def test_no_message_holds_the_help_of_a_command():
+    summaries = [command.summary for command in COMMANDS.values()]
+    for name, command in COMMANDS.items():
+        paths = command.paths or commands.Paths()
+        said = [*paths.problems(name, []), *paths.problems(name, ["nowhere", "nowhere"])]
+        assert not any(summary in problem for summary in summaries for problem in said), said
+
+
 def test_flags_that_a_command_does_not_read_are_named_but_not_those_of_a_flagfile(tmp_path, capsys):
     (tmp_path / "a.cfg").write_text("--epochs=7\n--dataset=digits\n")
     words = ["tf-tickets", "evaluate", str(tmp_path), f"--flagfile={tmp_path / 'a.cfg'}", "--progress=none", "--jit"]
@@ -321,6 +359,18 @@ def test_later_flags_win_over_earlier_ones_and_over_flagfiles(tmp_path):
     assert parse("--width=1", flagfile).config.network.width == 9
     last = parse(flagfile, "--width=1", "--width=2", "--nojit").config
     assert (last.network.width, last.run.jit) == (2, False)
+
+
+def test_a_typed_flag_that_a_later_flagfile_overrules_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path, {"a.cfg": "--flagfile=b.cfg\n--width=9\n", "b.cfg": "--width=8\n--epochs=7\n"})
+    assert parse("--width=1", "--epochs=7", "--flagfile=a.cfg").config.network.width == 9
+    said = "--width=1 is overruled by --width=9 (a.cfg, line 2), since of two the later one counts"
+    assert capsys.readouterr().err == f"tf-tickets: {said}: put --width after --flagfile to keep it\n"
+    parse("--width=9", "--flagfile=a.cfg")
+    parse("--flagfile=a.cfg", "--width=1")
+    parse("--width=1", "--flagfile=a.cfg", "--width=2")
+    assert capsys.readouterr().err == ""
 
 
 def test_nested_flagfiles_are_relative_to_the_file_that_names_them(tmp_path, monkeypatch):

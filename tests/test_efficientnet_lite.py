@@ -113,7 +113,7 @@ def test_grey_images_are_seen_as_if_they_had_three_equal_colours(package):
         model = tt.models.build(NAME, classes=4, image_shape=(16, 16, channels), width=8)
         note = pretrained.load(model, pretrained.read(path, model=model))
         assert note.endswith(
-            "left over: nothing" + ("; summed over colours: conv_stem.weight" if channels == 1 else "")
+            "not used of the file: nothing" + ("; summed over colours: conv_stem.weight" if channels == 1 else "")
         )
         networks[channels] = model
     arrays = state.get_state(networks[1])

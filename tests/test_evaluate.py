@@ -188,7 +188,8 @@ def test_what_is_no_network_is_refused(run, few, tmp_path):
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    (["evaluate"], ["evaluate needs a path", "PATH"]), (["evaluate", "none"], ["none does not exist"]),
+    (["evaluate"], ["evaluate needs run, round or ticket folders", "such as: evaluate"]),
+    (["evaluate", "none"], ["none does not exist"]),
     (["evaluate", ".", "--evaluators=clean,noise"], ["--evaluators=clean,noise", "corruptions"]),
     (["evaluate", ".", "--evaluators=clean,clean"], ["at most once"]),
     (["evaluate", ".", "--which=best"], ["--which=best", "dense_and_ticket"]),

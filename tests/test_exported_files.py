@@ -19,7 +19,7 @@ import tf_tickets as tt
 from tf_tickets import runs, storage
 from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import exported_files, formats, measuring, predict
+from tf_tickets.export import after_export, exported_files, formats, measuring, predict
 from tf_tickets.export.ticket import Ticket
 from tf_tickets.report import next_formats
 from tf_tickets.settings import config
@@ -242,6 +242,17 @@ def test_a_later_export_says_what_it_keeps_of_an_earlier_one(copied):
     assert text.endswith(f"{path} keeps better numbers that an earlier export measured of the same files: runtime")
     kept = {entry["format"]: entry["ms_batch_1"] for entry in storage.read_csv(path)}
     assert kept == dict.fromkeys(FORMATS, "0.0000001") | {"runtime": "1e-07"}
+
+
+def test_the_lines_after_an_export_name_what_lies_there(run_folder, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(run_folder))
+    run = os.path.basename(run_folder)
+    first, second, third = after_export.lines(FORMATS, run_folder)
+    assert first == f"next: python -m tf_tickets.main predict {run}/ticket.export/runtime.npz PICTURE.png"
+    assert second == f"      python -m tf_tickets.main verify {run}/ticket {run}/ticket.export/runtime.npz"
+    assert f"-DTICKET_MAIN {run}/ticket.export/c/ticket.c" in third
+    assert after_export.lines(["tflite_int8"], run_folder) == []
+    assert run_folder.startswith("/") and exported_files.verify(second.split()[-1], [second.split()[-2]])
 
 
 def test_a_run_s_last_line_names_the_formats_of_its_network(monkeypatch):

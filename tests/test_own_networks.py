@@ -121,7 +121,7 @@ def test_a_model_given_from_python_is_a_pretrained_one(tmp_path, capsys):
     with pytest.raises(UsageError, match="--head_epochs=1 needs a backbone that is trained"):
         tt.imp(config, model=lambda: sequential(*[layers.Conv2D(4, 3)]))
     tt.train(tt.Config(**values, control="probe", out=str(tmp_path)), model=model)
-    assert "as first drawn" not in capsys.readouterr().err
+    assert "random weights" not in capsys.readouterr().err
 
 
 def test_the_last_line_names_formats_that_there_are(tmp_path, capsys):

@@ -17,10 +17,11 @@ from conftest import QUICK, ROOT
 from PIL import Image
 
 import tf_tickets as tt
-from tf_tickets import registry, storage
+from tf_tickets import registry, runs, runtime, storage
 from tf_tickets.data import sources, unlabelled
 from tf_tickets.errors import StateError, UsageError
-from tf_tickets.export import card, predict, verify
+from tf_tickets.evaluation.networks import subjects
+from tf_tickets.export import card, exported_files, loading, predict, verify
 from tf_tickets.export.ticket import Ticket, canonical
 from tf_tickets.pruning import control
 from tf_tickets.runtime import files
@@ -255,6 +256,33 @@ def test_verify_finds_every_flipped_bit(run_folder, tmp_path, count):
 def test_what_is_no_ticket_is_refused(tmp_path, user):
     with pytest.raises(UsageError, match="no ticket"):
         USERS[user](str(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize(("reader", "level"), [
+    (verify.verify, 0), (loading.load, 0), (runtime.load, 0), (verify.verify, 1), (loading.load, 2), (runtime.load, 2),
+    (runs.usable_place, 1), (runs.usable_place, 2), (lambda path: subjects(path, "all"), 2),
+])  # fmt: skip
+def test_where_a_ticket_lies_below_what_was_given_its_path_is_named(tmp_path, reader, level):
+    run = tmp_path / "runs" / "recipe" / "seed_0"
+    (run / "ticket").mkdir(parents=True)
+    (run / "ticket" / "ticket.json").write_text("{}")
+    above = [run, *run.parents][level]
+    with pytest.raises((UsageError, runtime.NotATicket)) as refused:
+        reader(str(above))
+    assert str(refused.value).endswith(f"; give its ticket, {run / 'ticket'}")
+    (run.parent / "seed_1" / "ticket").mkdir(parents=True)
+    (run.parent / "seed_1" / "ticket" / "ticket.json").write_text("{}")
+    if level:
+        with pytest.raises(
+            (UsageError, runtime.NotATicket), match="give one of its 2 tickets, such as .*seed_0/ticket"
+        ):
+            reader(str(above))
+
+
+def test_of_a_file_of_a_ticket_the_folder_is_named(run_folder):
+    ticket = os.path.join(run_folder, "ticket")
+    with pytest.raises(UsageError, match=f"give the folder, {ticket}$"):
+        exported_files.verify(os.path.join(ticket, "ticket.json"))
 
 
 MADE_UP = {

@@ -40,7 +40,7 @@ def test_a_run_starts_every_round_from_the_backbone(suffix, tmp_path, capfd):
         **SETTINGS | still | {"pretrained": path, "rewind": "pretrained"}, out=str(tmp_path / "runs")
     )
     folder = runs.RunFolder(tt.imp(config).folder)
-    assert "as first drawn: the head; left over: nothing" in capfd.readouterr().err
+    assert "random weights: the head's; not used of the file: nothing" in capfd.readouterr().err
     (told,) = tables.collect([folder.folder])[0]["pretrained"].unique()
     assert told == f"backbone{suffix} sha256:{storage.file_digest(path)}"
     fresh = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2)
@@ -132,7 +132,7 @@ def test_networks_that_keras_saved_are_read(name, width, whole, tmp_path):
     model = tt.models.build(name, classes=10, **known, seed=2)
     before, expected = state.get_state(model), state.get_state(saved)
     note = pretrained.load(model, pretrained.read(path))
-    assert "as first drawn: the head; left over: nothing" in note
+    assert "random weights: the head's; not used of the file: nothing" in note
     for key, array in state.get_state(model).items():
         np.testing.assert_array_equal(array, (before if key.startswith("linear/") else expected)[key])
 

@@ -69,6 +69,26 @@ def test_where_images_and_steps_are_few_the_plan_names_the_recipe(changes, named
     assert ("flags/few.cfg" in text) == named and text.count("few images ") == named
 
 
+def test_digits_are_not_sent_to_recipes_for_photographs():
+    digits = plan.resolve(config.Config.from_flagfile(ROOT / "flags" / "quickstart.cfg"))
+    assert advice.few_images(digits) is None
+
+
+@pytest.mark.parametrize("changes", [{}, {"validation": "0.25"}, {"per_class": 4, "validation": "0.25"}])
+def test_the_table_of_own_pictures_has_the_numbers_of_the_plan_s_first_line(tmp_path, changes):
+    for name, shade in (("cats", 10), ("dogs", 200)):
+        (tmp_path / name).mkdir(parents=True)
+        for index in range(10):
+            Image.fromarray(np.full((40, 30, 3), shade + index, np.uint8)).save(tmp_path / name / f"{index}.png")
+    wanted = config.Config.from_values(dataset="folder", data_dir=str(tmp_path), **changes)
+    planned = plan.resolve(wanted)
+    text = plan_text.text(planned, "imp")
+    (line,) = (line.split()[1:-1] for line in text.splitlines() if line.startswith("cats "))
+    held = [planned.validation_counts[0]] if changes.get("validation") else []
+    unused = [8 - planned.train_counts[0] - sum(held)] if "per_class" in changes else []
+    assert list(map(int, line)) == [planned.train_counts[0], *held, 2, *unused]
+
+
 def test_a_run_of_the_same_pictures_under_other_settings_is_named(command, tmp_path):
     for name, shade in (("cats", 10), ("dogs", 200)):
         (tmp_path / "pictures" / name).mkdir(parents=True)

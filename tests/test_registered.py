@@ -151,8 +151,8 @@ def test_a_registered_command_takes_its_own_paths_and_flags(registered, tmp_path
     (["imp", "--format=json"], "--format belongs to export and predict, not imp"),
     (["export", ".", "--format=json"], "--format=json: export takes ticket, runtime, tflite"),
     (["export", ".", "x"], "'x' is a stray word: export takes one path"),
-    (["predict", "."], "predict needs a ticket and pictures: TICKET IMAGE..."),
-    (["prepare"], "prepare needs a data set: DATASET"),
+    (["predict", "."], "predict needs a ticket, or a file of export, and pictures, such as: predict runs"),
+    (["prepare"], "prepare needs a data set, such as: prepare cifar10"),
     (["verify", ".", "--strategy=multi_worker"], "--strategy=multi_worker belongs to imp and train, not verify"),
     (["--attack_eps=0.1"], "--attack_eps belongs to --adversarial, which is not set"),
 ])  # fmt: skip

@@ -343,6 +343,44 @@ class TestCommand:
         text, _ = command.report([str(tmp_path / "runs"), str(tmp_path / "apart")], str(tmp_path / "out"))
         assert "in common: random pruning" in text and not (tmp_path / "out" / "rivals.csv").exists()
 
+    def test_the_round_that_the_ticket_is_is_marked(self, tmp_path):
+        for seed, chosen in ((0, 1), (1, 2)):
+            folder = make_run(tmp_path / "runs", [0.5, 0.6, 0.55], seed)
+            os.makedirs(folder.ticket)
+            storage.write_json(os.path.join(folder.ticket, "ticket.json"), {"round": chosen, "settings": {}})
+        text, _ = command.report([folder.folder], str(tmp_path / "one"))
+        assert "  * 2   64.00 %" in text and pairing.MARK_NOTE in text and "* 1" not in text
+        assert pairing.MARK_NOTE in (tmp_path / "one" / "report.html").read_text()
+        assert "the ticket" in (tmp_path / "one" / "accuracy.svg").read_text()
+        text, _ = command.report([str(tmp_path / "runs")], str(tmp_path / "all"))
+        assert "* 2" not in text and text.count("1 of 2") == 2
+
+    def test_an_accuracy_on_few_test_images_has_an_interval(self, tmp_path):
+        folder = make_run(tmp_path / "runs", [17 / 18])
+        storage.write_json(folder.data, {"test_counts": [9, 9]})
+        text, _ = command.report([folder.folder], str(tmp_path / "out"))
+        low, high = stats.binomtest(17, 18).proportion_ci(0.95, "wilson")
+        interval = f"[{100 * low:.1f}, {100 * high:.1f}] over 18"
+        assert interval in text and interval in (tmp_path / "out" / "report.html").read_text()
+        make_run(tmp_path / "many", [0.5])
+        make_run(tmp_path / "many", [0.6], 1)
+        text, _ = command.report([str(tmp_path / "many")], str(tmp_path / "out"))
+        assert "test images" not in text  # of 10,000 runs differ by more
+
+    def test_data_sets_are_kept_apart(self, tmp_path):
+        for dataset in ("cifar10", "digits"):
+            make_run(tmp_path / "runs", [0.5, 0.6], dataset=dataset)
+            make_run(tmp_path / "runs", [0.5, 0.4], dataset=dataset, control="random")
+        (tmp_path / "runs" / "accuracy.png").write_text("of an earlier report")
+        text, _ = command.report([str(tmp_path / "runs")])
+        names = [f"accuracy-{dataset}.{kind}" for dataset in ("cifar10", "digits") for kind in ("png", "svg")]
+        assert set(names) <= set(os.listdir(tmp_path / "runs")) and not (tmp_path / "runs" / "accuracy.png").exists()
+        assert text.count("against its rivals") == 2 and ", ".join(names) in text
+        page = (tmp_path / "runs" / "report.html").read_text()
+        for dataset in ("cifar10", "digits"):
+            assert f"All recipes of {dataset}" in page
+            assert (tmp_path / "runs" / "figures" / f"rivals-{dataset}.svg").exists()
+
     def test_csv_redraws_the_same_bytes(self, tmp_path):
         six_runs(tmp_path / "runs")
         make_run(tmp_path / "runs", [0.4, 0.5], control="random", validation=0.3)

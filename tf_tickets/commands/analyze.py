@@ -9,6 +9,8 @@ from tf_tickets.settings.cli import Request
 from tf_tickets.settings.commands import DEVICES, Command, Paths, changed, of_groups
 from tf_tickets.settings.config import Config
 
+_SUBJECTS = "run, round or ticket folders"
+
 
 @COMMANDS.register("analyze")
 class Analyze(Command):
@@ -20,7 +22,7 @@ class Analyze(Command):
         "runs/NAME/seed_0 --what=density,similarity",
         "--what=augment --flagfile=flags/quickstart.cfg",
     )
-    paths = Paths()
+    paths = Paths(needs=_SUBJECTS)
     flags = ("what", "which", "probe", "probe_images")
     heeds_stop = True
 
@@ -38,7 +40,7 @@ class Analyze(Command):
             for path in paths:
                 yield f"--what={what} takes no path: remove {path}"
         elif not paths:
-            yield f"analyze --what={what} needs a path: {self.summary}"
+            yield f"analyze --what={what} needs {_SUBJECTS}, such as: analyze {self.examples[0]}"
         asked = (what or "").split(",")
         for name in asked:
             yield from ANALYSES[name].problems(paths)

@@ -19,7 +19,7 @@ class Ensemble(Command):
         "runs/A/seed_0 runs/B/seed_0 --out=joint",
         "runs/NAME/seed_0/round_02 runs/NAME/seed_0/round_03 --out=joint",
     )
-    paths = Paths(least=2, needs="at least two tickets")
+    paths = Paths(least=2, needs="at least two tickets: ticket, round or run folders")
 
     def heeds(self) -> Iterable[str]:
         """Those that it reads."""

@@ -20,7 +20,7 @@ class Evaluate(Command):
         "runs/NAME/seed_0 --evaluators=clean,corruptions",
         "runs/NAME/seed_0 --which=ticket --evaluators=pgd --test_images=1000",
     )
-    paths = Paths(least=1)
+    paths = Paths(least=1, needs="run, round or ticket folders")
     flags = ("evaluators", "which", "restarts", "test_images")
     heeds_stop = True
 

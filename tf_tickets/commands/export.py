@@ -21,7 +21,7 @@ class Export(Command):
         "runs/NAME/seed_0 --format=runtime,tflite",
         "runs/NAME/seed_0/ticket --format=tflite_int8 --out=files",
     )
-    paths = Paths(1, 1)
+    paths = Paths(1, 1, "a ticket, round or run folder")
     flags = ("format",)
 
     def heeds(self) -> Iterable[str]:
@@ -33,11 +33,13 @@ class Export(Command):
         return format_problems("export", config.command.format, EXPORTS)
 
     def run(self, request: Request) -> int:
-        """Prints what it wrote."""
-        from tf_tickets.export import formats
+        """Prints what it wrote, and what to do with it."""
+        from tf_tickets.export import after_export, formats
 
         wanted = request.config.command.format
         out = request.config.run.out if request.given("out") else None
         say = (lambda line: None) if request.config.run.progress == "none" else notices.say
-        print(formats.export(request.paths[0], wanted.split(",") if wanted else None, request.config, out, say=say))
+        asked, path = wanted.split(",") if wanted else None, request.paths[0]
+        print(formats.export(path, asked, request.config, out, say=say))
+        print("\n".join(after_export.lines(asked, path, out)))
         return 0

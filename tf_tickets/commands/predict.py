@@ -22,7 +22,7 @@ class Predict(Command):
         "runs/NAME/seed_0/ticket owl.jpg --top_k=3",
         "runs/NAME/seed_0/ticket.export/ticket.onnx owl.jpg",
     )
-    paths = Paths(least=2, needs="a ticket and pictures", standard_input=True)
+    paths = Paths(least=2, needs="a ticket, or a file of export, and pictures", standard_input=True)
     flags = ("format", "top_k")
 
     def heeds(self) -> Iterable[str]:

@@ -20,7 +20,7 @@ class Report(Command):
         "runs --out=report",
         "runs/A runs/B --latex --pdf",
     )
-    paths = Paths(least=1)
+    paths = Paths(least=1, needs="run folders, folders above them, or a report.csv")
     flags = ("latex", "pdf")
 
     def heeds(self) -> Iterable[str]:

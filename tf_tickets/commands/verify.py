@@ -20,7 +20,7 @@ class Verify(Command):
         "runs/*/seed_*/ticket",
         "runs/NAME/seed_0/ticket.export/ticket.onnx",
     )
-    paths = Paths(least=1)
+    paths = Paths(least=1, needs="a ticket folder, or a file of export")
 
     def heeds(self) -> Iterable[str]:
         """Those that it reads."""

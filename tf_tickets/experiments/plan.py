@@ -152,7 +152,7 @@ class Plan:
         constant = pruning.finetune_learning_rate or training.learning_rate / 100.0
         return Round(
             run.round(index), identity=f"{run.name}/round_{index:02d}",
-            title=f"{'refit, ' if self.refits else ''}round {index}/{last}",
+            title=f"{'refit, ' if self.refits else ''}round {index}{f'/{last}' if last else ''}",
             first_step=self.first_step(index), last_step=self.end_step(index), draws_of=index, training=training,
             constant_rate=constant if finetunes and rates_of else None, searched=self.is_searched(index),
             rewind_step=self.rewind_step if index == 0 else None,

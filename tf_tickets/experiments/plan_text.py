@@ -252,7 +252,7 @@ def text(
     ]
     provider = DATASETS[plan.data_set.name]
     pictures, notices = provider.pictures(config.data.place), provider.notices_in(config.data.place)
-    own = [] if pictures is None else ["", plan_pictures.text(pictures)]
+    own = [] if pictures is None else ["", plan_pictures.text(pictures, plan.train_counts, plan.validation_counts)]
     own += ["", *map(plain, notices)] if notices else []
     if command == "pretrain":
         return "\n".join([*lines, f"in all      {config.training.epochs} epochs of {plan.steps_per_epoch} steps, two "

@@ -51,7 +51,10 @@ def fit_round(plan: Plan, folder: runs.RunFolder, ticket: Ticket | None, *, stop
         raise UsageError(f"--control={plan.config.pruning.control} needs training images of at least two classes")
     network = plan.config.network
     if not ticket and not network.pretrained and not NETWORKS[network.model].trained:
-        say("the features are of a network as first drawn: give --pretrained=FILE or --ticket=DIR for others")
+        say(
+            "the features are of an untrained network with random weights: --pretrained=FILE or --ticket=DIR gives a "
+            "trained one"
+        )
     features = Features(session, stop)
     seen = {"training": _finite(features, session.train, "training", plan)}  # what nobody can fit leaves no folder
     opening.open_folder(folder, session, "train")

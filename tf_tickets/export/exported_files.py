@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tf_tickets import runs, runtime, storage
-from tf_tickets.errors import StateError, UsageError, reason
+from tf_tickets.errors import StateError, UsageError, install, reason
 from tf_tickets.export.file_facts import DIGEST, FACTS
 from tf_tickets.runtime import files
 from tf_tickets.runtime.reader import document_of
@@ -32,7 +32,7 @@ def onnx_missing() -> str | None:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
     except ImportError as error:
-        return f"it needs onnx and onnxruntime ({reason(error)}): pip install 'tf-tickets[onnx]'"
+        return f"it needs onnx and onnxruntime ({reason(error)}): {install('onnx')}"
     return None
 
 
@@ -123,7 +123,7 @@ def load(path: str) -> FileNetwork:
     """
     kind = os.path.splitext(path)[1]
     if ticket_digest(path) is None:
-        raise UsageError(f"{path} is no ticket and no file that export wrote; give one of them")
+        raise UsageError(f"{path} is no ticket and no file that export wrote; {files.instead(path, 'one of them')}")
     if kind in _OF_C:
         raise UsageError(
             f"{path} is C: compile it (cc -O3 -march=native -ffast-math -DTICKET_MAIN ticket.c -o ticket -lm) and give "
@@ -188,7 +188,7 @@ def verify(path: str, tickets: Sequence[str] = ()) -> str:
 
     digest = ticket_digest(path)
     if digest is None:
-        raise UsageError(f"{path} is no ticket and no file that export wrote; give one of them")
+        raise UsageError(f"{path} is no ticket and no file that export wrote; {files.instead(path, 'one of them')}")
     folders = [folder for folder in (*tickets, *_beside(path)) if runs.place(folder).kind in ("ticket", "round")]
     if not folders:
         raise UsageError(

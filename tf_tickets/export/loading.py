@@ -17,6 +17,7 @@ from tf_tickets.models import architecture, names
 from tf_tickets.pruning import starts
 from tf_tickets.pruning.masks import masked_state
 from tf_tickets.registry import DATASETS
+from tf_tickets.runtime import files
 from tf_tickets.settings.config import Config
 
 
@@ -28,7 +29,8 @@ def load(folder: str) -> Ticket:
         return ticket if isinstance(ticket, Ensemble) else dataclasses.replace(ticket, folder=folder)
     if place.kind == "round" and os.path.exists(place.round.mask):
         return dataclasses.replace(of_round(place.run, place.round), folder=folder)
-    raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; give such a folder")
+    remedy = files.instead(folder, "such a folder")
+    raise UsageError(f"{folder} is no ticket: it holds neither {DOCUMENT} nor a round's mask.npz; {remedy}")
 
 
 def of_round(run: runs.RunFolder, round_folder: runs.RoundFolder) -> Ticket:

@@ -1,4 +1,4 @@
-"""Pretrained backbones from files: PyTorch-named arrays into a network, the head as first drawn."""
+"""Pretrained backbones from files: PyTorch-named arrays into a network, the head with its random weights."""
 
 import math
 import os
@@ -182,7 +182,7 @@ def load(model: "keras.Model", arrays: dict[str, np.ndarray]) -> str:
       arrays: from `read`.
 
     Returns:
-      A sentence that names what stayed as drawn and what was left over.
+      A sentence that names what keeps its random weights, and what of the file is not used.
 
     Raises:
       UsageError: the backbone does not fit.
@@ -200,10 +200,10 @@ def load(model: "keras.Model", arrays: dict[str, np.ndarray]) -> str:
     if backbone:
         raise UsageError(
             f"--pretrained holds no {backbone[0]} and {len(backbone) - 1} more tensors of this network's backbone; "
-            f"it has left over {', '.join(left_over[:3]) or 'nothing'}: set --model and --width to the file's"
+            f"of the file are not used {', '.join(left_over[:3]) or 'nothing'}: set --model and --width to the file's"
         )
     drawn = [name for name in missing if not name.startswith("linear.")]
     return (
-        f"pretrained backbone loaded; as first drawn: the head{''.join(f', {name}' for name in drawn)}; "
-        f"left over: {', '.join(left_over) or 'nothing'}{summed}"
+        f"pretrained backbone loaded; random weights: the head's{''.join(f', {name}' for name in drawn)}; "
+        f"not used of the file: {', '.join(left_over) or 'nothing'}{summed}"
     )

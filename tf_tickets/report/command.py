@@ -12,6 +12,7 @@ from tf_tickets import leftovers, runs, storage
 from tf_tickets.columns import percent
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.report import (
+    data_sets,
     details,
     ensembles,
     evaluation_rows,
@@ -24,9 +25,9 @@ from tf_tickets.report import (
     plots,
     probes,
     rewinds,
-    rivals,
     sentences,
     tables,
+    test_images,
 )
 from tf_tickets.settings.config import Config
 
@@ -41,10 +42,10 @@ def report(
 ) -> tuple[str, list[str]]:
     """Compares dense and ticket over all runs below `paths`; writes tables, figures and a page.
 
-    The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg, report.html, figures/*.svg, of
-    several recipes rivals.csv, of linear probes probes.csv, of several rewind points rewinds.csv, of ensembles
-    ensembles.csv, of exported files exports.csv, and evaluations.csv where `evaluate` or `analyze` looked at some; with
-    `latex` also paired.tex, rivals.tex, rewinds.tex and evaluations.tex.
+    The files are report.csv, report.parquet, paired.csv, accuracy.png, accuracy.svg (of several data sets one of each,
+    accuracy-NAME), report.html, figures/*.svg, of several recipes rivals.csv, of linear probes probes.csv, of several
+    rewind points rewinds.csv, of ensembles ensembles.csv, of exported files exports.csv, and evaluations.csv where
+    `evaluate` or `analyze` looked at some; with `latex` also paired.tex, rivals.tex, rewinds.tex and evaluations.tex.
 
     Args:
       paths: run folders, folders above them, CSV files of an earlier report, or folders that hold one and no runs.
@@ -70,12 +71,11 @@ def report(
     frame = pairing.pooled(frame)
     pairs = pairing.paired(frame)
     tables.write_table(pairs, os.path.join(out, "paired.csv"))
-    title, names = plots.labels(frame)
-    formats = ("png", "svg", "pdf") if pdf else ("png", "svg")
-    plots.accuracy_against_density(pairing.comparable(frame), os.path.join(out, "accuracy"), title, formats)
+    frame, names = test_images.counted(frame, folders), plots.labels(frame)[1]
+    accuracies = data_sets.draw_accuracies(frame, out, ("png", "svg", "pdf") if pdf else ("png", "svg"))
     rewound = rewinds.compared(frame, rows)
     rival_frame = rewinds.without(frame, rows, rewound)
-    against, joined = rivals.compared(rival_frame), ensembles.gather(paths, problems)
+    against, joined = data_sets.rivals_of(rival_frame), ensembles.gather(paths, problems)
     probed, exported = probes.compared(frame), exports.gather(paths, folders, problems)
     tabled = ["report.csv", *([] if missing else ["report.parquet"]), "paired.csv"]
     tabled += _write_or_remove(out, {
@@ -84,9 +84,9 @@ def report(
     })  # fmt: skip
     if latex:
         tabled += papers.write(frame, pairs, against=against, rewound=rewound, rows=rows, out=out)
-    apart = rivals.left_out(rival_frame, against)
+    apart = data_sets.left_out(rival_frame, against)
     parts = [_group_text(frame, pairs, digest, names[digest], folders) for digest in names]
-    parts += [*_rivals_text(rival_frame, against), *([apart] if apart else [])]
+    parts += [*data_sets.rivals_text(rival_frame, against), *([apart] if apart else [])]
     parts += [
         f"{heading}\n{tables.align(probes.cells(of_probe))}" for heading, of_probe in probes.groups(probed, frame)
     ]
@@ -102,7 +102,7 @@ def report(
         frame, pairs, against=against, rewound=rewound, rows=rows, folders=folders, out=out, problems=problems,
         apart=apart, pdf=pdf, joined=joined, probed=probed, exported=exported,
     )  # fmt: skip
-    written = [*tabled, *(f"accuracy.{name}" for name in formats), "report.html"]
+    written = [*tabled, *accuracies, "report.html"]
     parts.append(
         f"Wrote {', '.join(written)} and {len(files) - 1} figure{'s' if len(files) != 2 else ''} below figures to {out}"
     )
@@ -267,15 +267,8 @@ def _group_text(frame, pairs, digest, name, folders):
     short = sorted(set(rows["round"]) - set(group["round"]))
     left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""
     text = tables.align(pairing.cells(group, pairs[pairs["digest"] == digest]))
+    text += f"\n{pairing.MARK_NOTE}" if pairing.is_marked(group) else ""
     return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, int(group['round'].max()), run_count)}"
-
-
-def _rivals_text(frame, against):
-    if not against.empty:
-        first = rivals.subjects(frame)[0]["run"].iloc[0].split("/")[0]
-        lines = [f"Ticket of {first} against its rivals", tables.align(rivals.cells(against)), rivals.note(against)]
-        return ["\n".join(filter(None, lines))]
-    return []
 
 
 def _headline(frame, digest, last, run_count):

@@ -5,8 +5,8 @@ import os
 import pandas
 
 from tf_tickets import runs, storage
-from tf_tickets.columns import percent
 from tf_tickets.report import (
+    data_sets,
     details,
     ensembles,
     exports,
@@ -20,6 +20,7 @@ from tf_tickets.report import (
     reliability,
     rewinds,
     rivals,
+    rows_section,
     sections,
     sentences,
     statistics,
@@ -27,7 +28,7 @@ from tf_tickets.report import (
 from tf_tickets.report.drawing import Figures
 
 # Beyond these the page names what it leaves out; report.csv and paired.csv hold all of it.
-MOST_FIGURES, MOST_OPEN, MOST_ROWS, _MOST_IN_FOREST = 30, 12, 3000, 40
+MOST_FIGURES, MOST_OPEN, _MOST_IN_FOREST = 30, 12, 40
 
 _READING = (
     "Each sentence compares ticket and dense network at the last round, over pairs of runs that share (seed, subset "
@@ -81,7 +82,7 @@ def write(
         text = f"{more} without a section here: report on fewer runs to see them."
         middle.append(html.paragraph(text, "soft"))
     body = [html.heading(1, heading), _opening(groups, shown), html.paragraph(_READING, "soft"), *middle]
-    body += [_exports(exported), _all_rows(frame), _left_out(problems)]
+    body += [_exports(exported), rows_section.section(frame), _left_out(problems)]
     storage.write_bytes(os.path.join(out, "report.html"), html.page(heading, body).encode("utf-8"))
     return ["report.html", *(f"figures/{name}.svg" for name in figures.names)]
 
@@ -144,11 +145,21 @@ def _opening(groups, shown):
 
 
 def _together(frame, groups, figures):
-    """All recipes in one figure each of accuracy and of differences."""
+    """Of each data set all recipes in one figure each of accuracy and of differences."""
+    together = data_sets.parts(frame)
+    return "\n".join(
+        _of_a_data_set(rows, [group for group in groups if group.digest in set(rows["digest"])], figures,
+                       *((f" of {name}", lambda stem, name=name: data_sets.file_name(stem, name, together))
+                         if len(together) > 1 else ("", str)))
+        for name, rows in together.items()
+    )  # fmt: skip
+
+
+def _of_a_data_set(frame, groups, figures, of_it, named):
     drawn = []
     if 1 < len(groups) and sum(len(group.rounds) > 1 for group in groups) <= plots.MOST_GROUPS:
         drawn.append(figures.add(
-            "accuracy", lambda: plots.figure(pairing.comparable(frame), ""),
+            named("accuracy"), lambda: plots.figure(pairing.comparable(frame), ""),
             "Test accuracy after the last epoch against the share of prunable weights left. Dashed: dense; bands: 95 % "
             "interval of the mean over runs. Recipes differ in more than their curves show: see their settings.",
             "accuracy against density of all recipes",
@@ -161,31 +172,38 @@ def _together(frame, groups, figures):
         shown = differences[:_MOST_IN_FOREST]
         cut = f" The first {len(shown)} of {len(differences)}." if len(shown) < len(differences) else ""
         drawn.append(figures.add(
-            "differences", lambda: figures_robustness.forest(shown),
+            named("differences"), lambda: figures_robustness.forest(shown),
             "Ticket minus dense at the last round of each recipe with its 95 % interval; filled: difference shown."
             f"{cut} Each stands alone; Holm's correction over the {len(differences)} recipes leaves "
             f"{left or 'none'} below 0.05. "
             "Intervals of two or three pairs may be cut at the edge.",
             "differences of all recipes with intervals",
         ))  # fmt: skip
-    return html.heading(2, "All recipes") + html.figures(drawn) if drawn else ""
+    return html.heading(2, f"All recipes{of_it}") + html.figures(drawn) if drawn else ""
 
 
 def _rivals(frame, against, apart, figures):
-    """The first search's ticket against every other recipe."""
-    if against.empty:
-        return html.paragraph(f"{apart}.", "soft") if apart else ""
+    """Of each data set the first search's ticket against every other recipe."""
+    together = data_sets.parts(frame)
+    tables = {name: against[against["rival"].isin(rows["digest"])] for name, rows in together.items()}
+    parts = [
+        _rivals_of(together[name], table, figures, data_sets.file_name("rivals", name, together))
+        for name, table in tables.items() if not table.empty
+    ]  # fmt: skip
+    return "\n".join([*parts, *([html.paragraph(f"{apart}.", "soft")] if apart else [])])
+
+
+def _rivals_of(frame, against, figures, file):
     differences = rivals.results(against)
     drawn = figures.add(
-        "rivals", lambda: figures_robustness.forest(differences, "ticket - rival (points)"),
+        file, lambda: figures_robustness.forest(differences, "ticket - rival (points)"),
         "Ticket minus rival with its 95 % interval, over pairs of (seed, subset seed), at the sparsest density where "
         "they meet with most pairs; filled: difference shown. Intervals of two or three pairs may be cut at the edge.",
         "differences of the ticket to its rivals with intervals",
     )  # fmt: skip
     name = plots.labels(frame)[1][against["digest"].iloc[0]]
     title, table = html.heading(2, f"The ticket of {name} against its rivals"), html.table(rivals.cells(against))
-    notes = [html.paragraph(text, "soft") for text in (rivals.note(against), apart and f"{apart}.") if text]
-    return "\n".join([title, html.figures([drawn]), table, *notes])
+    return "\n".join([title, html.figures([drawn]), table, html.paragraph(rivals.note(against), "soft")])
 
 
 def _probes(frame, probed, figures):
@@ -259,28 +277,6 @@ def _group(group, alone):
     parts += [part(group) for part in made]
     parts += filter(None, [others.section(group)])
     return "\n".join([*parts, sections.training(group), recipe.section(group)])
-
-
-def _all_rows(frame):
-    shown = frame.head(MOST_ROWS)
-    cells = {}
-    short = ["searched"] if frame["searched"].any() else []
-    for name in ("run", "seed", "subset_seed", "round", "density", "weights_left", "weights_total", "epochs", *short,
-                 "train_loss", "test_accuracy", "test_balanced_accuracy", "validation_accuracy"):  # fmt: skip
-        if frame[name].notna().any():
-            cells[name.replace("_", " ")] = [_cell(name, value) for value in shown[name]]
-    rest = len(frame) - len(shown)
-    more = html.paragraph(f"and {rest:,} more rows in report.csv", "soft") if rest else ""
-    title = f"All {len(frame):,} rows, one for each complete round"
-    return html.heading(2, "Rows") + "\n" + html.folded(title, [html.table(cells), more])
-
-
-def _cell(name, value):
-    if name == "density" or name.endswith("accuracy"):
-        return percent(value)
-    if name == "train_loss":
-        return "" if value != value else f"{value:.4f}"
-    return f"{value:,}" if name.startswith("weights") else str(value)
 
 
 def _left_out(problems):

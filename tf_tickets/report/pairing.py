@@ -7,7 +7,7 @@ import pandas
 
 from tf_tickets.columns import percent
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import naming, statistics, tables
+from tf_tickets.report import naming, statistics, tables, test_images
 
 
 def pair(
@@ -160,8 +160,19 @@ def deviations(*accuracies: np.ndarray) -> list[float | None]:
     return [statistics.mean_interval(values).sd for values in accuracies]
 
 
+MARK_NOTE = "* the round that the ticket is"
+
+
+def is_marked(group: pandas.DataFrame) -> bool:
+    """Whether `cells` marks a round of a group with a star: it is of one run, whose ticket is there."""
+    return group["run"].nunique() == 1 and "exported" in group and bool((group["exported"].fillna(0) == 1).any())
+
+
 def cells(group: pandas.DataFrame, pairs: pandas.DataFrame) -> dict[str, list[str]]:
     """The rounds of one digest as columns of text; where no pair is there, without the comparison.
+
+    The round that is the ticket is marked; where several runs have theirs, a column counts them. An accuracy on few
+    test images, or of one run, has an interval over another draw of as many.
 
     Args:
       group: its rows of `comparable`.
@@ -170,13 +181,19 @@ def cells(group: pandas.DataFrame, pairs: pandas.DataFrame) -> dict[str, list[st
     rounds, pairs = group.groupby("round"), pairs.set_index("round")
     means = {index: statistics.mean_interval(rows["test_accuracy"]) for index, rows in rounds}
     counts = rounds["run"].nunique()
+    ticket = {index: int(rows["exported"].fillna(0).sum()) for index, rows in rounds} if "exported" in group else {}
+    alone = group["run"].nunique() == 1
     columns = {
-        "round": [str(index) for index in means],
+        "round": [f"* {index}" if alone and ticket.get(index) else str(index) for index in means],
         "density": [percent(value) for value in rounds["density"].mean()],
         "mean test accuracy ± sd (runs)": [
             f"{tables.mean_sd(mean.mean, mean.sd)} ({counts[index]})" for index, mean in means.items()
         ],
     }
+    if any(ticket.values()) and not alone:
+        columns["ticket of"] = [f"{amount} of {counts[index]}" if (amount := ticket[index]) else "" for index in means]
+    if any(of_images := [test_images.interval(rows) for _, rows in rounds]):
+        columns["95 % interval, test images"] = of_images
     if pairs.empty:
         return columns
     compared = {

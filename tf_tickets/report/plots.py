@@ -243,11 +243,14 @@ def _draw_point(axes, group, name, look):
 
 def _draw_run(axes, rows, name, look):
     axes.plot(rows["density"], 100 * rows["test_accuracy"], label=name or "after pruning", **look)
-    if "chosen" in rows and rows["chosen"].any():
-        chosen = rows[rows["chosen"]]
+    # A frame of several runs says which round the ticket is, a run's own which was chosen.
+    mark = next((name for name in ("chosen", "exported") if name in rows and (rows[name].fillna(0) == 1).any()), None)
+    if mark:
+        chosen = rows[rows[mark].fillna(0) == 1]
         axes.plot(
             chosen["density"], 100 * chosen["test_accuracy"], linestyle="none", marker="o", markersize=11,
-            markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.3, zorder=4, label="chosen round",
+            markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.3, zorder=4,
+            label="chosen round" if mark == "chosen" else "the ticket",
         )  # fmt: skip
 
 

@@ -103,6 +103,8 @@ def accuracy(group: Group) -> str:
     drawing = group.draw("accuracy", lambda: plots.figure(group.frame, ""), caption, "accuracy against density")
     parts = [html.heading(3, "Accuracy against density"), html.figures([drawing])]
     parts.append(html.table(pairing.cells(group.frame, group.pairs)))
+    if pairing.is_marked(group.frame):
+        parts.append(html.paragraph(f"{pairing.MARK_NOTE}.", "soft"))
     if not group.pairs.empty:
         parts.append(html.paragraph(
             "p: two-sided sign-flip test of each round alone. " + sentences.over_rounds(group.pairs)[1], "soft"

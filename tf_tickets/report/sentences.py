@@ -4,7 +4,7 @@ import pandas
 
 from tf_tickets.columns import percent
 from tf_tickets.registry import CONTROLS
-from tf_tickets.report import naming, statistics
+from tf_tickets.report import naming, statistics, test_images
 
 NO_TICKET = "No ticket to compare: no run has both a dense round 0 and a later round."
 ENOUGH = statistics.pairs_needed()
@@ -40,9 +40,11 @@ def alone(rows: pandas.DataFrame) -> str:
     control = CONTROLS[rows["control"].iloc[0]]
     if not control.fits:
         return NO_TICKET
-    mean, runs = percent(rows["test_accuracy"].mean()), rows["run"].nunique()
+    mean, runs, bounds = percent(rows["test_accuracy"].mean()), rows["run"].nunique(), test_images.interval(rows)
+    bounds = f", 95 % interval {bounds} test images" if bounds else ""
     return (
-        f"{control.title.capitalize()}: test accuracy {mean}, {count(runs, 'run')}; nothing was trained but the head."
+        f"{control.title.capitalize()}: test accuracy {mean}{bounds}, {count(runs, 'run')}; nothing was trained but "
+        "the head."
     )
 
 

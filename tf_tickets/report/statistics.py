@@ -17,6 +17,8 @@ _EXACT_PAIRS = 16
 _DRAWS = 100_000
 # 1 - 0.95 is not 0.05.
 _ROUNDING = 1e-12
+# Of the standard normal distribution 95 % lie so far from zero.
+_NORMAL = 1.959963984540054
 
 
 class Interval(typing.NamedTuple):
@@ -129,6 +131,14 @@ def mean_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95
         return Interval(mean, None, None, deviation)
     half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * (deviation / len(values) ** 0.5)
     return Interval(mean, mean - half, mean + half, deviation)
+
+
+def score_interval(share: float, images: float) -> tuple[float, float]:
+    """The 95 % score interval (Wilson 1927) of a share of so many images; both may be what is left of a correction."""
+    room = _NORMAL**2 / images
+    middle = (share + room / 2) / (1 + room)
+    half = _NORMAL / (1 + room) * (share * (1 - share) / images + room / (4 * images)) ** 0.5
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def paired_difference(

@@ -3,6 +3,7 @@
 Nothing in them is executed, and nothing is unpacked before its shape and type have been compared with what is expected.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -70,6 +71,26 @@ def contents(path: str, most: int) -> bytes:
     return data
 
 
+def instead(path: str, wanted: str = "a ticket folder") -> str:
+    """What to give in place of a path that is no ticket, as the end of a message: the ticket in it, if there is one.
+
+    Args:
+      path: a file or folder, such as a run's or one above several runs.
+      wanted: what is asked for where no ticket is near.
+    """
+    if os.path.isfile(path):
+        folder = os.path.dirname(path) or "."
+        return f"give the folder, {folder}" if os.path.isfile(os.path.join(folder, DOCUMENT)) else f"give {wanted}"
+    # A run has its ticket one folder below, a recipe's folder two, and the folder of all runs three.
+    for level in range(1, 4):
+        pattern = os.path.join(glob.escape(path), *["*"] * (level - 1), "ticket", DOCUMENT)
+        tickets = sorted(map(os.path.dirname, glob.glob(pattern)))
+        if tickets:
+            alone = "give its ticket," if len(tickets) == 1 else f"give one of its {len(tickets):,} tickets, such as"
+            return f"{alone} {tickets[0]}"
+    return f"give {wanted}"
+
+
 def document(folder: str) -> tuple[dict, bytes]:
     """Reads ticket.json and checks the hash that it holds of itself.
 
@@ -82,7 +103,7 @@ def document(folder: str) -> tuple[dict, bytes]:
     """
     path = os.path.join(folder, DOCUMENT)
     if not os.path.isfile(path):
-        raise NotATicket(f"{folder} is no ticket: it has no {DOCUMENT}; give a ticket folder")
+        raise NotATicket(f"{folder} is no ticket: it has no {DOCUMENT}; {instead(folder)}")
     data = contents(path, MOST_TEXT)
     content = parsed(data, path)
     if not isinstance(content.get("files"), dict):

@@ -33,7 +33,7 @@ class Network:
             try:
                 from tf_tickets.runtime import compiled as _  # noqa: F401  the error comes here, not at the first image
             except ImportError as error:
-                raise ImportError("compiled=True needs numba: pip install 'tf-tickets[compiled]'") from error
+                raise ImportError("compiled=True needs numba: pip install numba") from error
 
         self._methods = ("dense", "sparse", "compiled") if compiled else ("dense", "sparse")
         try:

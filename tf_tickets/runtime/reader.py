@@ -8,7 +8,7 @@ from tf_tickets.runtime.averaging import Ensemble
 from tf_tickets.runtime.files import Damaged, NotATicket
 from tf_tickets.runtime.network import Network
 
-_NEITHER = "{} is neither a ticket folder nor a runtime.npz; give one of them"
+_NEITHER = "{} is neither a ticket folder nor a runtime.npz; {}"
 
 
 def load(path: str, compiled: bool = False) -> Network | Ensemble:
@@ -27,7 +27,7 @@ def load(path: str, compiled: bool = False) -> Network | Ensemble:
     """
     if os.path.isfile(path):
         if not zipfile.is_zipfile(path):
-            raise NotATicket(_NEITHER.format(path))
+            raise NotATicket(_NEITHER.format(path, files.instead(path, "one of them")))
         with npz.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
             return _network(_document_in(path, arrays), arrays, compiled)
     document, _ = files.document(path)
@@ -67,7 +67,7 @@ def document_of(path: str) -> dict:
       Damaged: it has another hash, or another version made it.
     """
     if not zipfile.is_zipfile(path):
-        raise NotATicket(_NEITHER.format(path))
+        raise NotATicket(_NEITHER.format(path, files.instead(path, "one of them")))
     with npz.Arrays(path, files.contents(path, files.MOST_BYTES)) as arrays:
         return _read_document(path, arrays)
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import difflib
+import os
+import shlex
 import sys
 
 from absl import flags
@@ -102,19 +104,11 @@ def _parse(argv, flag_values):
     switches = {name for name, option in options.items() if option.type is bool}
     switches |= {name for name in flag_values if flag_values[name].boolean}  # absl's own, --logtostderr
     switches |= {f"no{name}" for name in switches}
-    words, values, typed = [], {}, []
     tokens = flagfiles.expand(argv[1:], lambda name: name in switches)
     _load_plugins(tokens)
     _load_network(tokens)
-    for token in tokens:
-        if not token.is_flag:
-            words.append(token.text)
-        elif _is_absl(token.text, options, flag_values):
-            _set_absl(token, flag_values)
-        else:
-            option, text = flagfiles.split_assignment(token, options)
-            values[option.name] = flagfiles.parse_value(option, text, token)
-            typed += [] if token.place else [option.name]
+    words = [token.text for token in tokens if not token.is_flag]
+    values, typed, overruled = _assigned([token for token in tokens if token.is_flag], options, flag_values)
     flag_values.mark_as_parsed()
     command, paths = _command(words)
     for name, value in COMMANDS[command].stands_for(paths).items():
@@ -132,14 +126,42 @@ def _parse(argv, flag_values):
         flag_values[name].value = value
     check_command(command, config, paths)
     _note_unheeded(command, typed)
+    _note_overruled(values, typed, overruled)
     return Request(command, tuple(paths), config, frozenset(values))
+
+
+def _assigned(tokens, options, flag_values):
+    """(values, those that were typed, the tokens of flagfiles that stand behind these) by name; absl's own are set."""
+    values, typed, overruled = {}, {}, {}
+    for token in tokens:
+        if _is_absl(token.text, options, flag_values):
+            _set_absl(token, flag_values)
+            continue
+        option, text = flagfiles.split_assignment(token, options)
+        values[option.name] = flagfiles.parse_value(option, text, token)
+        if not token.place:
+            typed[option.name] = values[option.name]
+            overruled.pop(option.name, None)
+        elif option.name in typed:
+            overruled[option.name] = token
+    return values, typed, overruled
 
 
 def _note_unheeded(command, typed):
     """Says which flags that were typed the command does not read; a flagfile may have others' too."""
-    names = [f"--{name}" for name in dict.fromkeys(typed) if name not in heeded(command)]
+    names = [f"--{name}" for name in typed if name not in heeded(command)]
     if names and not COMMANDS[command].flags_of_runs:  # whose runs refuse what is not theirs
         notices.say(f"{command} does not read {listed(names)}; {command} --help lists the flags that it reads")
+
+
+def _note_overruled(values, typed, overruled):
+    """Says which flags that were typed have another value from a flagfile that stands behind them."""
+    for name, token in overruled.items():
+        if values[name] != typed[name]:
+            notices.say(
+                f"--{name}={typed[name]} is overruled by {token.text} ({token.place}), since of two the later one "
+                f"counts: put --{name} after --flagfile to keep it"
+            )
 
 
 def _load_plugins(tokens):
@@ -182,12 +204,28 @@ def _command(words):
     command, paths = (words[0], words[1:]) if words and words[0] in COMMANDS else ("imp", words)
     takes = COMMANDS[command].paths
     if takes is None and paths:
-        close = difflib.get_close_matches(paths[0], COMMANDS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"commands are {', '.join(COMMANDS)}; flags begin with --"
-        raise UsageError(f"'{paths[0]}' is a stray word: {hint}")
+        raise UsageError(f"'{paths[0]}' is a stray word: {_meant(command, paths[0])}")
     for problem in takes.problems(command, paths) if takes else ():
         raise UsageError(problem)
     return command, paths
+
+
+def _meant(command, word):
+    """What a word that a command does not take was meant to be, as the end of a message."""
+    path = shlex.quote(word)
+    if os.path.isfile(word):
+        flag = {".npz": "--data_file", ".csv": "--labels_file", ".sweep": "--sweep"}.get(os.path.splitext(word)[1])
+        return f"a file is given by its flag, such as {flag or '--flagfile'}={path}; --help lists the flags"
+    if os.path.isfile(os.path.join(word, "ticket.json")):
+        return f"a ticket is given as --ticket={path}, with train"
+    if os.path.isfile(os.path.join(word, "config.cfg")):
+        return f"a run goes on where its settings are given again: --flagfile={shlex.quote(f'{word}/config.cfg')}"
+    if os.path.isdir(word):
+        typed = "" if command == "imp" else f"{command} "
+        given = f"{typed}--dataset=folder --data_dir={path}"
+        return f"a folder of pictures, with one folder per class in it, is given as {given}"
+    close = difflib.get_close_matches(word, COMMANDS, 1)
+    return f"did you mean {close[0]}?" if close else f"commands are {', '.join(COMMANDS)}; flags begin with --"
 
 
 def _dataset(name):

@@ -22,7 +22,7 @@ class Paths:
 
     Attributes:
       least, most: how many; None: as many as are given.
-      needs: what is missing where there are fewer.
+      needs: what they are, which is said where there are fewer, or where one does not exist.
       takes: what the command takes, where there are more.
       exist: whether they are files and folders that have to be there; - too, if `standard_input`.
     """
@@ -36,14 +36,14 @@ class Paths:
 
     def problems(self, command: str, paths: Sequence[str]) -> Iterator[str]:
         """What is wrong with the words after a command."""
-        summary = COMMANDS[command].summary
+        record, wanted = COMMANDS[command], f"{command} needs {self.needs}"
         if self.most is not None and len(paths) > self.most:
             yield f"'{paths[self.most]}' is a stray word: {command} takes {self.takes}"
         if len(paths) < self.least:
-            yield f"{command} needs {self.needs}: {summary}"
+            yield f"{wanted}, such as: {command} {record.examples[0]}"
         for path in paths if self.exist else ():
             if not os.path.exists(path) and not (self.standard_input and path == "-"):
-                yield f"{path} does not exist: {summary}"
+                yield f"{path} does not exist; {wanted}, and {command} --help has examples"
 
 
 class Command:

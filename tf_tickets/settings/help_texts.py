@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from tf_tickets.errors import UsageError
 from tf_tickets.registry import ANALYSES, COMMANDS, EVALUATORS
 from tf_tickets.settings import config as configs
-from tf_tickets.settings import recipes
+from tf_tickets.settings import help_words, recipes
 from tf_tickets.settings.checks import studies
 from tf_tickets.settings.commands import Command, heeded
 
@@ -62,17 +61,20 @@ def text(name: str) -> str:
         return "\n".join(_recipes())
     if name in options:
         return "\n".join([*_flag(name), *_explained(options[name].explained)])
-    known = [*COMMANDS, *configs.GROUPS, *_PARTS, _RECIPES, *options]
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean --help={close[0]}?" if close else "give a command, a group or a flag; --help lists them"
-    raise UsageError(f"--help={name}: {hint}")
+    if name in recipes.names():
+        return "\n".join(_explained({name: recipes.first_sentence(name)}))
+    if values := help_words.flags_of(name):
+        return "\n".join(line for flag in values for line in _value(name, flag))
+    if subject := help_words.subject(name):
+        return f"{name}: {subject}"
+    raise UsageError(f"--help={name}: {help_words.near(name, [*COMMANDS, *configs.GROUPS, *_PARTS, _RECIPES])}")
 
 
 def overview() -> str:
     """One screen: the commands, and where the flags are."""
     return "\n".join([
         f"usage: {_PROGRAM} [COMMAND] [PATH ...] [--flagfile=FILE ...] [--flag=value ...]", "",
-        "Finds sparse winning tickets from few labelled images. Later flags win.", "",
+        "Finds sparse winning tickets from few labelled images. Of a flag that is given twice the later counts.", "",
         f"commands ({_PROGRAM} COMMAND --help shows the flags of one, with examples):",
         *(f"  {name:10s}{command.summary}" for name, command in COMMANDS.items()), "",
         "flags, by group (--help=GROUP or --help=FLAG shows them, --helpfull all):",
@@ -87,7 +89,8 @@ def full() -> str:
     """Every command and flag with its default and one sentence."""
     lines = [
         f"usage: {_PROGRAM} [COMMAND] [PATH ...] [--flagfile=FILE ...] [--flag=value ...]", "",
-        "Finds sparse winning tickets from few labelled images. Later flags win.", "", "commands:",
+        "Finds sparse winning tickets from few labelled images. Of a flag that is given twice the later counts.",
+        "", "commands:",
         *(f"  {name:10s}{command.summary}" for name, command in COMMANDS.items()),
     ]  # fmt: skip
     for name in _PARTS:
@@ -136,6 +139,13 @@ def _recipes() -> list[str]:
     lines = ["recipes, which --flagfile=NAME and --sweep=NAME find from any folder where no file has that name:"]
     lines += _explained({name: recipes.first_sentence(name) for name in recipes.names()})
     return [*lines, "", f"They lie in {recipes.folder()}; each begins with its command and what it costs."]
+
+
+def _value(name: str, flag: str) -> list[str]:
+    """What a flag's value is: that flag, and the sentence of the value where it has one."""
+    sentence = help_words.sentence(name, flag)
+    told = _explained({name: sentence}) if sentence else []
+    return [f"{name} is a value of --{flag}", *_flag(flag), *told]
 
 
 def _explained(texts: Mapping[str, str]) -> list[str]:

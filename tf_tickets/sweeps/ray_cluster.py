@@ -9,7 +9,7 @@ import sys
 import types
 
 from tf_tickets import stopping
-from tf_tickets.errors import StopRequested, UsageError, reason
+from tf_tickets.errors import StopRequested, UsageError, install, reason
 from tf_tickets.settings.inputs import Command
 from tf_tickets.sweeps import devices
 
@@ -61,9 +61,7 @@ def connect(address: str | None) -> types.ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise UsageError(
-            f"--engine=ray needs Ray ({error}): pip install 'tf-tickets[ray]', or use --engine=process"
-        ) from None
+        raise UsageError(f"--engine=ray needs Ray ({error}): {install('ray')}, or use --engine=process") from None
     own = {
         "num_cpus": devices.cores(), "num_gpus": len(devices.gpus()), "include_dashboard": False,
         "object_store_memory": _STORE,

