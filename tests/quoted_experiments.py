@@ -17,6 +17,8 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import first_figure
 import regret
 
+sys.path.remove(str(ROOT / "benchmarks"))
+
 RECIPE = "flags/few.cfg"
 
 

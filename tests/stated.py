@@ -9,7 +9,7 @@ SET, OTHERS, CALCULATED, ELSEWHERE = "set", "published by others", "calculated",
 
 # On every page.
 EVERYWHERE = {
-    r"95 % (confidence )?interval": SET,
+    r"95 % (confidence |score )?interval": SET,
     r"\b(at )?1 (%|and 2 %)": SET,
     r"\b65 % (of the weights left|removed)": SET,
     r"\b(1?0|5|1|2),000 (random |training )?(test |training )?(images|pictures|runs|epochs)\b": SET,

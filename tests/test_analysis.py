@@ -203,7 +203,7 @@ def test_a_ticket_folder_is_analysed_beside_itself(copies, tmp_path):
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    (["--what=density"], ["needs a path"]), (["--what=density", "none"], ["none does not exist"]),
+    (["--what=density"], ["needs run, round or ticket folders"]), (["--what=density", "none"], ["none does not exist"]),
     (["--what=augment", "."], ["takes no path"]), (["--what=augment,density", "."], ["augment,density", "alone"]),
     (["--what=density,density", "."], ["at most once"]), (["--what=densities", "."], ["density, similarity"]),
     (["--what=overlap", "."], ["two paths"]), (["--what=stability", ".", ".", "."], ["two paths, not 3"]),

@@ -113,7 +113,7 @@ CASES = [
     (["verify", "none"], {}, ["none"]),
     (["verify", "."], {"ticket.npz": b""}, ["ticket"]),
     (["verify"], {}, ["verify"]),
-    (["predict", "{ticket}"], {}, ["IMAGE"]),
+    (["predict", "{ticket}"], {}, ["needs a ticket", "pictures"]),
     (["predict", "none", "a.png"], {"a.png": encoded()}, ["none"]),
     (["predict", "{ticket}", "none.png"], {}, ["none.png"]),
     (["predict", "{ticket}", "a.png"], {"a.png": b"no picture"}, ["a.png"]),

@@ -110,7 +110,8 @@ def bare(monkeypatch, tmp_path):
 
 def table_of(text):
     """The table as {format: {column: cell}}."""
-    head, *lines = (line for line in text.splitlines() if "  " in line)
+    table = text.partition("\nnext: ")[0]
+    head, *lines = (line for line in table.splitlines() if "  " in line)
     starts = [head.index(name) for name in ("format", "file")]
     found = {}
     for line in lines:

@@ -58,7 +58,7 @@ def test_another_stem_stays_as_drawn_and_is_named():
     model = tt.models.build("resnet18", classes=10, image_shape=(8, 8, 1), width=2)
     before = state.get_state(model)
     note = pretrained.load(model, arrays)
-    assert "the head, pre_conv.0.weight" in note
+    assert "the head's, pre_conv.0.weight" in note
     np.testing.assert_array_equal(state.get_state(model)["pre_conv.0/kernel"], before["pre_conv.0/kernel"])
 
 

@@ -29,7 +29,7 @@ def searches(seeds=6):
                     "epochs": 30 if index == 0 and digest[0] == "a" else 30 - epoch,
                     "test_balanced_accuracy": accuracy, "test_accuracy_best_epoch": None, "validation_accuracy": None,
                     "images": 500, "pretrained": "", "exported": int(index == 2), "scope": "global",
-                    "training_multiply_adds": None, "soup_members": None,
+                    "training_multiply_adds": None, "soup_members": None, "distillation": "",
                 })  # fmt: skip
     return pandas.DataFrame(rows)[list(tables.COLUMNS)]
 

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from importlib import metadata
 
 # Characters of a value that a message repeats, and of what a library says: some repeat kilobytes of a damaged file.
 _SHOWN, _SAID = 100, 300
@@ -33,6 +32,8 @@ def shown(value: object) -> str:
 
 def install(extra: str) -> str:
     """The command that installs an extra's packages: by their names, since the program itself may be on no index."""
+    from importlib import metadata  # which imports what reads mail
+
     try:
         wanted = metadata.requires("tf-tickets") or []
     except metadata.PackageNotFoundError:  # a clone that is not installed

@@ -15,6 +15,8 @@ from tf_tickets.settings.config import Config
 
 # Below these many images a class many steps of small batches are worth most (results/dense_curve).
 FEW_IMAGES, MANY_STEPS, SMALL_BATCH = 100, 10_000, 10
+# Pixels; smaller images are no photographs.
+SMALLEST_SIDE = 16
 RECIPE, PRETRAINED = "flags/few.cfg", "flags/my_images_pretrained.cfg"
 
 
@@ -22,9 +24,9 @@ def few_images(plan: Plan) -> str | None:
     """A line that names the recipe for few images, where a plan has few, and trains few steps of large batches."""
     per_class, batch = plan.train_images / plan.data_set.classes, plan.config.data.batch_size
     from_backbone = plan.config.network.pretrained is not None or plan.control.fits
-    # Digits are there to see a search within a minute; those recipes are of photographs.
+    # Those recipes are of photographs, and digits of 8 x 8 pixels are there to see a search within a minute.
     if (
-        plan.data_set.name == "digits"
+        max(plan.data_set.image_shape[:2]) < SMALLEST_SIDE
         or from_backbone
         or per_class >= FEW_IMAGES
         or plan.last_step >= MANY_STEPS
