@@ -37,7 +37,7 @@ def draw_accuracies(frame: pandas.DataFrame, out: str, formats: tuple[str, ...])
         title = plots.labels(rows)[0]
         plots.accuracy_against_density(pairing.comparable(rows), os.path.join(out, stem), title, formats)
         written += [f"{stem}.{suffix}" for suffix in formats]
-    if len(together) > 1:  # of one, the file of the same name was written anew
+    if len(together) > 1:  # with a single data set, accuracy.png was written anew
         for suffix in _SUFFIXES:
             storage.remove(os.path.join(os.path.abspath(out), f"accuracy.{suffix}"))
     return written
