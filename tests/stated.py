@@ -21,7 +21,7 @@ EVERYWHERE = {
     r"version \d\.\d\.\d": "a version",
     r"at density 0\.125": SET,
     r"(Python|TensorFlow|PyTorch|Ray|Runtime|numba|zig|License) \d+(\.\d+)+( to 3\.\d+)?": "a version",
-    r"\b(0\.8|4\.3|3\.5|12\.5 and 1\.5) % (of (the|its) weights|left)": SET,
+    r"\b(0\.8|4\.3|3\.5|12\.5|12\.5 and 1\.5) % (of (the|its) weights|left)": SET,
     r"[Ss]eed \d": SET,
     r"width \d+": SET,
     r"17 MB": "the size of a package",
