@@ -7,6 +7,7 @@ import pandas
 import pytest
 import quoted_benchmarks
 import quoted_experiments
+import quoted_science
 import quoted_searches
 import quoted_tickets
 import quotes
@@ -14,8 +15,8 @@ import stated
 from conftest import ROOT
 
 # Imported for what they register.
-assert all((quoted_benchmarks, quoted_experiments, quoted_searches, quoted_tickets))
-PATTERNS = ("README.md", "docs/*.md", "results/*/README.md")
+assert all((quoted_benchmarks, quoted_experiments, quoted_science, quoted_searches, quoted_tickets))
+PATTERNS = ("README.md", "docs/*.md", "docs/reference/*.md", "results/*/README.md")
 PAGES = [page for pattern in PATTERNS for page in sorted(glob.glob(pattern, root_dir=ROOT))]
 
 
