@@ -99,6 +99,18 @@ def small_batches() -> Iterator[str]:
 
 
 @quotes_of(BENCHMARKS)
+def photographs() -> Iterator[str]:
+    kept = document("benchmarks/photographs.json")["rows"]
+    assert all((row["cores"], row["size"]) == (1, 160) for row in kept) and len(kept) == 4
+    yield f"MobileNetV2 of width 32 at {kept[0]['step_ms']:.1f} ms an image."
+    for row in kept:
+        share = "{:.1f} % [{:.1f}, {:.1f}]".format(
+            *(100 * part for part in (row["share"]["median"], *row["share"]["quartiles"]))
+        )
+        yield f"| `{row['policy']}` | {row['decoded']} | {row['pipeline_ms']:.2f} | {share} | at most 10 % |"
+
+
+@quotes_of(BENCHMARKS)
 def changes_of_the_mask() -> Iterator[str]:
     recorded = document("benchmarks/dynamic.json")
     for name, title in {"process_time": "seconds of all cores", "monotonic": "seconds on the wall"}.items():
@@ -244,7 +256,7 @@ def killed() -> Iterator[str]:
 def damaged() -> Iterator[str]:
     points, durability = document("torture/points.json"), document("torture/durability.json")
     assert not points["wrong"] and not durability["violations"]
-    yield f"K = {points['points']} ("
+    yield f"K = {points['points']}, the same"
     yield f"{durability['renames']} renames, no final name"
     late = durability["faults"]["write"] - durability["strace"]["write"]
     yield f"but for {late} of {durability['faults']['write']} writes"

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from quoted_searches import search
-from quotes import document, joined, percent, quotes_of
+from quotes import document, joined, percent, quotes_of, rows
 
 TICKETS = "results/tickets/README.md"
 ENGINES = {
@@ -253,6 +253,15 @@ def on_devices() -> Iterator[str]:
 
 
 @quotes_of("docs/tickets_on_devices.md")
+def exports() -> Iterator[str]:
+    kept = rows("tickets/exports.csv")
+    assert (kept.set_index("format").loc[["c", "c_int8"], "same_label"] == 1).all()
+    for row in kept.to_dict("records"):
+        apart = f"{row['difference']:.1e} | {percent(row['same_label'], 0)}"
+        yield f"| `{row['format']}` | {row['bytes']:,} | {row['bytes_gzipped']:,} | {apart} |"
+
+
+@quotes_of("docs/tickets_on_devices.md")
 def in_8_bits() -> Iterator[str]:
     of = {(row["way"], row["ticket"]): 100 * row["accuracy"] for row in document("tickets/eight_bits.json")["rows"]}
     names = list(dict.fromkeys(name for _, name in of))
@@ -274,7 +283,7 @@ def what_decides() -> Iterator[str]:
     tickets = document("tickets/tickets.json")
     faster = [ticket["engines"]["saved_model"]["start"] / ticket["engines"]["runtime"]["start"] for ticket in tickets]
     yield f"{min(faster):.0f} to {max(faster):.0f} times faster to the first prediction"
-    yield f"3.5 %**: {tickets[0]['engines']['runtime_compiled']['times_faster_1']:.1f} times the SavedModel in this run"
+    yield f"3.5 %**: {tickets[0]['engines']['runtime_compiled']['times_faster_1']:.1f} times the SavedModel: short"
     yield f"; {tickets[0]['multiply_adds_dense'] / tickets[0]['multiply_adds']:.1f} times fewer multiply-adds"
     saved = [ticket["engines"]["saved_model"]["ms"] for ticket in document("tickets/c_file.json")["tickets"]]
     yield f"| SavedModel | {saved[0]:.1f} | {saved[1]:.2f} | {saved[2]:.2f} |"
@@ -286,4 +295,4 @@ def programs() -> Iterator[str]:
         [ticket["engines"][name]["program_bytes"] / 1e6 for name in ("c gcc", "c_int8 gcc")]
         for ticket in document("tickets/c_file.json")["tickets"]
     ]
-    yield f"of {sizes[2][0]:.2f} and {sizes[2][1]:.2f} for width 16 and 0.8 %."
+    yield f"of {sizes[2][0]:.2f} and {sizes[2][1]:.2f} MB for width 16 and 0.8 %."

@@ -15,7 +15,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from test_multi_worker import config_of, free_ports, together
+from test_multi_worker import together
+from torture.worker_runs import config_of, free_ports
 
 from tf_tickets import errors
 from tf_tickets.workers import addresses, meeting, messages, team, wire

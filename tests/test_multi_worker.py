@@ -1,37 +1,32 @@
 """One run over several workers on this machine's loopback: they meet, agree, end alike, and continue."""
 
 import concurrent.futures
-import contextlib
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import trees
-from conftest import QUICK, ROOT
+from torture.worker_runs import (
+    BOUNDS,
+    config_of,
+    ends,
+    finished,
+    flags_of,
+    free_ports,
+    like_logical_devices,
+    like_one_device,
+    on_one,
+    start,
+    training,
+)
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
 from tf_tickets.workers import meeting, messages, team, wire
 from tf_tickets.workers import tf_config as clusters
-
-
-def free_ports(count):
-    """Ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def config_of(addresses, index, kind="worker", **others):
-    return json.dumps({"cluster": {"worker": addresses, **others}, "task": {"type": kind, "index": index}})
 
 
 @pytest.mark.parametrize(
@@ -250,93 +245,21 @@ def test_workers_deal_out_a_batch_as_devices_do(first_step):
     assert {len(element[1]) for element in whole[:8]} <= {1, 2, 3}
 
 
-# Whole runs, each worker a process, with a checkpoint after every epoch.
-_SAVING_ALWAYS = """
-from tf_tickets import main, stopping
-stopping.listen()
-from tf_tickets.training import checkpoints
-checkpoints._WRITING_SHARE = 1e9
-main.entry_point()
-"""
-
-
-def start(count, out, flags, limits=None):
-    """Starts the workers of a run; `limits`: {worker: bytes that a file of its may have}."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
-
-    def limited(index):
-        import resource
-
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limits[index], limits[index]))
-
-    return [
-        subprocess.Popen(
-            [sys.executable, "-c", _SAVING_ALWAYS, *flags, "--strategy=multi_worker", f"--out={out}"], cwd=ROOT,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "TF_CONFIG": config_of(addresses, index)},
-            preexec_fn=(lambda index=index: limited(index)) if limits and index in limits else None,
-        )
-        for index in range(count)
-    ]  # fmt: skip
-
-
-def ends(workers):
-    """(status, our lines of standard error) of each."""
-    found = []
-    for each in workers:
-        _, error = each.communicate(timeout=500)
-        found.append((each.returncode, [line for line in error.splitlines() if line.startswith("tf-tickets:")]))
-    return found
-
-
-def finished(workers):
-    for status, lines in ends(workers):
-        assert status == 0, lines
-
-
-def flags_of(**changes):
-    values = QUICK | {"validation": None, "eval_every": None, "rounds": 2, "tensorboard": False} | changes
-    given = {name: value for name, value in values.items() if value is not None}
-    return [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in given.items()]
-
-
-def on_one(out, flags, strategy):
-    words = [sys.executable, "-m", "tf_tickets.main", *flags, f"--strategy={strategy}", f"--out={out}"]
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
-    return runs.RunFolder(trees.only_run(out))
-
-
-def farthest(one, other):
-    """The largest difference between two runs' weights, and whether their masks are the same."""
-    distances, same = [], True
-    for index in range(2):
-        first, second = (storage.read_arrays(folder.round(index).weights) for folder in (one, other))
-        distances += [float(np.abs(first[name] - second[name]).max()) for name in first]
-        first, second = (storage.read_arrays(folder.round(index).mask) for folder in (one, other))
-        same = same and all(np.array_equal(first[name], second[name]) for name in first)
-    return max(distances), same
-
-
+# Whole runs, each worker a process.
 @pytest.mark.workers
 def test_workers_share_a_global_batch(tmp_path):
-    # vit_small normalises every image by itself, so nothing but the order of sums differs.
-    flags = flags_of(model="vit_small", width=64, learning_rate=0.01)
-    alone = on_one(tmp_path / "one", flags, "one_device")
-    for count in (2, 4):
-        finished(start(count, tmp_path / f"{count}", flags))
-        folder = runs.RunFolder(trees.only_run(tmp_path / f"{count}"))
-        distance, same = farthest(alone, folder)
-        assert same and distance < 1e-5, (count, distance, same)
-        for mine, theirs in zip(alone.summaries(), folder.summaries()):
-            assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-5)
-        assert storage.read_json(folder.manifest)["workers"] == count
-        assert sorted(os.listdir(tmp_path / f"{count}")) == [os.path.basename(os.path.dirname(folder.folder))]
+    for row, folder in like_one_device(tmp_path):
+        assert row["mask_positions"] == [0, 0] and max(row["weights"]) < BOUNDS[row["network"]], row
+        for alone, shared in row["training_losses"]:
+            assert shared == pytest.approx(alone, rel=1e-5)
+        assert storage.read_json(folder.manifest)["workers"] == row["workers"]
+        beside = os.listdir(tmp_path / str(row["workers"]))
+        assert beside == [os.path.basename(os.path.dirname(folder.folder))]
 
 
 @pytest.mark.workers
 def test_workers_train_and_judge_the_rival_together(tmp_path):
-    flags = flags_of(validation="0.2", rival="long_dense", refit=True)
+    flags = flags_of(validation="0.2", rival="long_dense", refit="true")
     finished(start(2, tmp_path, flags))
     folder = runs.RunFolder(trees.only_run(tmp_path))
     assert folder.rival.round(0).complete and storage.read_json(folder.rival.manifest)["workers"] == 2
@@ -349,25 +272,8 @@ def test_workers_train_and_judge_the_rival_together(tmp_path):
 
 @pytest.mark.workers
 def test_workers_have_statistics_like_logical_devices(tmp_path):
-    flags = flags_of(model="vgg11")
-    alone = on_one(tmp_path / "devices", flags, "cpu:2")
-    finished(start(2, tmp_path / "workers", flags))
-    distance, same = farthest(alone, runs.RunFolder(trees.only_run(tmp_path / "workers")))
-    assert same and distance < 1e-3, (distance, same)
-
-
-def training(out):
-    """Waits until the run, which was just started, saves a checkpoint of a round; returns its folder."""
-    began = time.time()
-    while time.time() - began < 500:
-        path = trees.only_run(out)
-        folder = path and runs.RunFolder(path)
-        saved = [name for index in range(2) for name in folder.round(index).checkpoints] if folder else []
-        with contextlib.suppress(OSError):
-            if any(os.path.getmtime(name) > began for name in saved if os.path.exists(name)):
-                return folder
-        time.sleep(0.02)
-    raise AssertionError("no checkpoint")
+    row, _ = like_logical_devices(tmp_path)
+    assert row["mask_positions"] == [0, 0] and max(row["weights"]) < BOUNDS[row["network"]], row
 
 
 @pytest.mark.workers
