@@ -82,7 +82,7 @@ def quickstart() -> Iterator[str]:
     for _, rounds in frame("quickstart").groupby("run", sort=False):
         chosen = rounds[rounds["validation_accuracy"] == rounds["validation_accuracy"].max()].iloc[-1]  # the sparsest
         ahead.append(f"{100 * (chosen['test_accuracy'] - rounds['test_accuracy'].iloc[0]):+.1f}")
-    yield f"(over the six pairs {joined(ahead)} points over dense)"
+    yield f"The six tickets are {joined(ahead)} points over dense."
 
 
 @quotes_of("docs/paper.md")
