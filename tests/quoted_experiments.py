@@ -158,7 +158,7 @@ def tune() -> Iterator[str]:
     yield f"{spans[0]} on what was held out, against {spans[1]} on test."
     small = min(kept, key=lambda row: float(row["weight_norm"]))
     norm, right = float(small["weight_norm"]), float(small["train_accuracy"])
-    yield f"({norm:.1f}, the largest rate and decay) labels {percent(right, 0)} of its training images rightly"
+    yield f"({norm:.1f}, the largest rate and decay) labels {percent(right, 0)} of its training images correctly"
 
 
 @quotes_of("results/near_duplicates/README.md")
