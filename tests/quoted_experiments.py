@@ -45,10 +45,10 @@ def first_screen() -> Iterator[str]:
     six = next(row for row in first_figure.series() if row["what"] == "dense, 1,000 epochs")["accuracies"]
     assert len(six) == 6 and first_figure.interval(six)[0] > 62.0
     (ticket,) = (row for row in first_figure.series() if row["what"] == "ticket of a search")
-    yield f"With {percent(ticket['weights'], 1)} of the weights it is behind"
+    yield f"With {percent(ticket['weights'], 1)} of the weights it is less accurate than"
     few, many = (means[f"dense, {epochs} epochs"] - means["ticket of a search"] for epochs in ("500", "1,000"))
     smaller = 1 / ticket["weights"]
-    yield f"a {smaller:.0f}rd of the weights for {few:.1f} points against 500 epochs, {many:.1f} against 1,000."
+    yield f"a {smaller:.0f}rd of the weights, for {few:.1f} points less than 500 epochs and {many:.1f} less than 1,000."
 
 
 @quotes_of(RECIPE)
@@ -158,7 +158,7 @@ def tune() -> Iterator[str]:
     yield f"{spans[0]} on what was held out, against {spans[1]} on test."
     small = min(kept, key=lambda row: float(row["weight_norm"]))
     norm, right = float(small["weight_norm"]), float(small["train_accuracy"])
-    yield f"({norm:.1f}, the largest rate and decay) labels {percent(right, 0)} of its training images rightly"
+    yield f"({norm:.1f}, the largest rate and decay) labels {percent(right, 0)} of its training images correctly"
 
 
 @quotes_of("results/near_duplicates/README.md")
@@ -266,8 +266,8 @@ def backbones() -> Iterator[str]:
 def fine_tuned() -> Iterator[str]:
     paired = rows("backbones/probes.csv").iloc[0]
     low, high, ahead = (f"{paired[name]:+.1f}" for name in ("low", "high", "difference"))
-    yield f"same network fine-tuned {percent(paired['accuracy'], 1)}, {ahead} points, [{low}, {high}]"
-    yield f"has {percent(paired['probe_accuracy'], 1)}"
+    yield f"reaches {percent(paired['accuracy'], 1)}: {ahead} points, [{low}, {high}]"
+    yield f"reaches {percent(paired['probe_accuracy'], 1)}"
 
 
 @quotes_of("docs/own_pictures.md")

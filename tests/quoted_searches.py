@@ -82,7 +82,7 @@ def quickstart() -> Iterator[str]:
     for _, rounds in frame("quickstart").groupby("run", sort=False):
         chosen = rounds[rounds["validation_accuracy"] == rounds["validation_accuracy"].max()].iloc[-1]  # the sparsest
         ahead.append(f"{100 * (chosen['test_accuracy'] - rounds['test_accuracy'].iloc[0]):+.1f}")
-    yield f"(over the six pairs {joined(ahead)} points over dense)"
+    yield f"The six tickets are {joined(ahead)} points over dense."
 
 
 @quotes_of("docs/paper.md")
@@ -231,7 +231,7 @@ def strong() -> Iterator[str]:
     base = search(HALF)[search(HALF)["seed"] < 6]
     dense, ticket = (base[base["round"] == index]["test_accuracy"].mean() for index in (0, 7))
     yield f"({100 * (ticket - dense):+.1f} there on the same six pairs of seeds)"
-    yield f"the same search with `base` all the same ({100 * dense:.1f} and {percent(ticket, 1)})"
+    yield f"the same search with `base` ({100 * dense:.1f} and {percent(ticket, 1)})"
 
 
 @quotes_of("results/cifar10_1pct_cpu/README.md")

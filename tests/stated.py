@@ -32,7 +32,7 @@ EVERYWHERE = {
 
 STATED = {
     "README.md": {
-        r"7 to 20 minutes on two cores, by the processor": "by the machine",
+        r"7 to 20 minutes on two cores, depending on the processor": "by the machine",
         r"55\.2 % \(tuned WRN-16-8\)": OTHERS,
         r"one point over 1,000": SET,
     },

@@ -14,21 +14,22 @@ class Data:
     """Which images, and what is done to them."""
 
     dataset: str = option(
-        "cifar10", "data set; folder: your own pictures in --data_dir; table: those that --labels_file lists; arrays: "
-        "those of --data_file; tfds:NAME[/CONFIG][:VERSION]: any of TFDS' with images and classes, such as tfds:beans",
+        "cifar10", "data set; folder: your own pictures in --data_dir; table: the pictures that --labels_file lists; "
+        "arrays: the images of --data_file; tfds:NAME[/CONFIG][:VERSION]: any image classification data set of TFDS, "
+        "such as tfds:beans",
         choices=DATASETS,
     )  # fmt: skip
     data_dir: str | None = option(
         None, "folder of prepared data sets; unset: TFDS_DATA_DIR, else TFDS' own default; with dataset=folder the "
-        "folder that holds one folder of pictures per class, with dataset=table that in which the files of "
-        "--labels_file are", check=checks.check_folder, digest=False,
+        "folder that holds one folder of pictures per class, with dataset=table the folder of the files that "
+        "--labels_file lists", check=checks.check_folder, digest=False,
     )  # fmt: skip
     data_file: str | None = option(
-        None, "with dataset=arrays: .npz of train_images (uint8 [n, height, width, channels]), train_labels, and where "
-        "there are such test_images, test_labels and class_names", check=checks.check_folder, digest=False,
+        None, "with dataset=arrays: .npz of train_images (uint8 [n, height, width, channels]), train_labels, and, if "
+        "they exist, test_images, test_labels and class_names", check=checks.check_folder, digest=False,
     )  # fmt: skip
     labels_file: str | None = option(
-        None, "with dataset=table: CSV file with the columns file, label and, where parts are given, split: train, "
+        None, "with dataset=table: CSV file with the columns file, label and, if it has parts, split: train, "
         "validation or test", check=checks.check_folder, digest=False,
     )  # fmt: skip
     fraction: float | None = option(
@@ -37,7 +38,7 @@ class Data:
     per_class: int | None = option(None, "training images in use per class", low=1)
     images: int | None = option(None, "total training images in use, stratified", low=1)
     subset_seed: str = option(
-        "0", "draws the subset and the validation split; 'original' takes the first images of each class",
+        "0", "seed that draws the subset and the validation split; 'original' takes the first images of each class",
         check=checks.check_subset_seed, digest=False,
     )  # fmt: skip
     subset_file: str | None = option(None, "text file of training image ids in use, one a line")
@@ -47,7 +48,7 @@ class Data:
         check=checks.check_validation,
     )
     imbalance: float | None = option(
-        None, "long tail: images of the rarest class over those of the most frequent", above=0.0, high=1.0
+        None, "long tail: images of the rarest class divided by images of the most frequent class", above=0.0, high=1.0
     )
     imbalance_profile: str = option("exp", "how the long tail falls off", choices=("exp", "step"))
     augment: str | None = option(None, policies.augment_help, check=policies.check)

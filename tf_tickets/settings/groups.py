@@ -27,7 +27,10 @@ def _controls():
 def _criteria():
     """What `--criterion` means, and which of them belong to one control."""
     drawn = [name for name, criterion in CRITERIA.items() if getattr(criterion, "iterations_at_initialisation", 0)]
-    return f"score by which weights are ranked; of weights as drawn, with train --control=one_shot: {', '.join(drawn)}"
+    return (
+        "score by which weights are ranked; with train --control=one_shot also scores of the initial weights: "
+        f"{', '.join(drawn)}"
+    )
 
 
 def _widths():
@@ -36,7 +39,7 @@ def _widths():
     usual = next(iter(widths.values()))
     unusual = [f"{name} {width}" for name, width in widths.items() if width != usual]
     unset = ", ".join([str(usual), *unusual])
-    return f"channels of the first stage, of vit_small the embedding; unset: {unset}"
+    return f"channels of the first stage, for vit_small size of the embedding; unset: {unset}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +47,14 @@ class Network:
     """Which network."""
 
     model: str = option(
-        "resnet18", "network; keras:NAME: that of tf_keras.applications, such as keras:MobileNetV2; "
-        "PACKAGE.MODULE:FUNCTION: what a function of your own gives, a functional Keras model with logits out",
+        "resnet18", "network; keras:NAME: a network of tf_keras.applications, such as keras:MobileNetV2; "
+        "PACKAGE.MODULE:FUNCTION: your own function, which returns a functional Keras model whose output is logits",
         choices=NETWORKS,
     )  # fmt: skip
     width: int | None = option(None, _widths, low=1, high=4096)
     stem: str = option(
-        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling, of vit_small: images below 128 pixels resized "
-        "to 224; auto: the data set's, and full for a pretrained vit_small", choices=("auto", "small", "full"),
+        "auto", "small: one 3x3 convolution; full: 7x7 and max-pooling, for vit_small: images below 128 pixels resized "
+        "to 224; auto: as the data set needs, and full for a pretrained vit_small", choices=("auto", "small", "full"),
     )  # fmt: skip
     head: str = option("linear", "how features become logits", choices=("linear", "cosine", "tvmf"))
     kappa: float = option(16.0, "concentration of head=tvmf", above=0.0)
@@ -60,9 +63,9 @@ class Network:
         "published for --model",
     )  # fmt: skip
     image_size: int | None = option(
-        None, "shorter side, in pixels, of what the network sees: images of one size are augmented at theirs and "
-        "enlarged inside the network, others are cropped to so many; unset: the network's own where it has one, else "
-        "the images'", low=8, high=2048,
+        None, "shorter side, in pixels, of the network's input: images of one size are augmented at that size and "
+        "enlarged inside the network, others are cropped to this size; unset: the network's own size if it has one, "
+        "else the size of the images", low=8, high=2048,
     )  # fmt: skip
 
     @property
@@ -100,34 +103,35 @@ class Training:
     )
     warmup: int = option(0, "epochs of linear warm-up", low=0)
     head_epochs: int = option(
-        0, "of a pretrained network or a ticket: the first of --epochs, in which the head alone is trained, at "
-        "--learning_rate; the schedule runs over the others", low=0,
+        0, "for a pretrained network or a ticket: how many of the first --epochs train only the head, at "
+        "--learning_rate; the schedule covers the other epochs", low=0,
     )  # fmt: skip
     backbone_learning_rate: float | None = option(
         None, "learning rate before the schedule of all but the head; unset: learning_rate", above=0.0
     )
     loss: str = option(
         "cross_entropy",
-        "cross_entropy; cross_entropy_cosine: a tenth of it plus 1 - cosine of logits and label; label_smoothing: 0.1; "
-        "logit_adjusted: for long tails, with the classes' frequencies; class_weighted: every class counts alike",
+        "cross_entropy; cross_entropy_cosine: a tenth of that plus 1 - cosine of logits and label; label_smoothing: "
+        "0.1; logit_adjusted: for long tails, by the classes' frequencies; class_weighted: all classes weigh alike",
         choices=("cross_entropy", "cross_entropy_cosine", "label_smoothing", "logit_adjusted", "class_weighted"),
     )  # fmt: skip
     distillation: float = option(
-        0.0, "share of the loss that follows another network's answers instead of the labels: the teacher's, or "
-        "without one, in later rounds, those of the dense network of round 0; such as 0.5", low=0.0, high=1.0,
+        0.0, "share of the loss that follows another network's probabilities instead of the labels, such as 0.5: "
+        "those of --teacher, or without one, in rounds after 0, those of the dense network of round 0",
+        low=0.0, high=1.0,
     )  # fmt: skip
     distillation_temperature: float = option(
-        4.0, "what logits are divided by where answers are compared", above=0.0, high=100.0
+        4.0, "number by which logits are divided before they are compared", above=0.0, high=100.0
     )
     teacher: str | None = option(
-        None, "folder of a ticket, round or run that teaches under distillation; ensembles too", digest=False
+        None, "with distillation: folder of the ticket, round, run or ensemble to learn from", digest=False
     )
     batch_norm: str = option(
         "per_replica", "statistics of batch normalisation: of each device's own images; synchronised: of the whole "
-        "batch, however many devices share it; frozen: those of the pretrained network or ticket, which stay",
+        "batch, over all devices; frozen: those of the pretrained network or ticket, unchanged",
         choices=("per_replica", "synchronised", "frozen"),
     )  # fmt: skip
-    adversarial: bool = option(False, "AdvProp: also train on attacked images, under a normalisation of their own")
+    adversarial: bool = option(False, "AdvProp: also train on attacked images, with separate normalisation for them")
     attack_eps: float = option(8 / 255, "largest change of a pixel by an attack; pixels lie in [0, 1]", above=0, high=1)
     attack_step: float = option(2 / 255, "change of a pixel in one step of an attack", above=0, high=1)
     attack_steps: int = option(1, "steps of an attack; of evaluate's pgd 1 means 10", low=1)
@@ -147,46 +151,48 @@ class Pruning:
     )  # fmt: skip
     criterion: str = option("magnitude", _criteria, choices=CRITERIA)
     scope: str = option(
-        "global", "rank all weights together, or inside each layer; erk: inside each layer, of which narrow ones keep "
-        "more, by Erdos-Renyi-kernel densities", choices=("global", "layer", "erk"),
+        "global", "global: rank all weights together; layer: inside each layer; erk: inside each layer, where narrow "
+        "layers keep more, by Erdos-Renyi-kernel densities", choices=("global", "layer", "erk"),
     )  # fmt: skip
     prunable: str = option(
-        "all", "what the ranking sees; feed_forward: of vit_small those kernels alone", choices=checks.prunable_parts
+        "all",
+        "which weights are ranked; feed_forward: only the feed-forward kernels of vit_small",
+        choices=checks.prunable_parts,
     )
     min_per_layer: int = option(0, "weights that every layer keeps at least", low=0)
     control: str = option(
-        "none", "what a ticket is compared with, made in place of the search; --help=control says what each is, and "
-        "whether it belongs to imp, to train, or to train --ticket=DIR", choices=CONTROLS, explained=_controls,
+        "none", "a network to compare a ticket with, trained instead of the search; --help=control explains each, and "
+        "says whether it is for imp, for train, or for train --ticket=DIR", choices=CONTROLS, explained=_controls,
     )  # fmt: skip
     update_every: int | None = option(
-        None, "with --control=rigl or set: steps from one change of the mask to the next, 2 or more: a change of rigl "
-        "takes the place of a training step, one of set comes after it; the last is before three quarters of the "
-        "training; unset: 100, or a tenth of the steps until there where that is less", low=2,
+        None, "with --control=rigl or set: steps from one change of the mask to the next, at least 2; rigl changes the "
+        "mask instead of a training step, set after one; the last change is before three quarters of the training; "
+        "unset: 100, or a tenth of the steps up to three quarters if that is less", low=2,
     )  # fmt: skip
     update_fraction: float = option(
-        0.3, "with --control=rigl or set: share of each layer's weights that the first changes drop and grow "
-        "elsewhere; it falls along a cosine to none at three quarters of the training", above=0.0, high=1.0,
+        0.3, "with --control=rigl or set: share of each layer's weights that the first changes remove and add "
+        "elsewhere; it falls along a cosine to zero at three quarters of the training", above=0.0, high=1.0,
     )  # fmt: skip
     ticket: str | None = option(None, "with train: a ticket or round folder to retrain")
     soup_members: int | None = option(
-        None, "with train --ticket: trainings by other orders of the images whose weights are averaged, a sparse soup; "
-        "unset: one training, nothing averaged", low=2, high=100,
+        None, "with train --ticket: number of trainings, each with another order of the images, whose weights are "
+        "averaged (a sparse soup); unset: one training, nothing averaged", low=2, high=100,
     )  # fmt: skip
     finetune_learning_rate: float | None = option(
         None, "constant learning rate of rewind=finetune; unset: learning_rate/100", above=0.0
     )
     search_epochs: int | None = option(
-        None, "with imp: epochs of the rounds that only serve the next mask, their schedule scaled; unset: as many as "
-        "--epochs", low=1,
+        None, "with imp: epochs of the rounds that only serve to find the next mask; the schedule is scaled to them; "
+        "unset: --epochs", low=1,
     )  # fmt: skip
     mask_distance: float | None = option(
-        None, "with imp: ends such a round once the weights it would remove change by at most this share from one "
+        None, "with imp: end such a round once the set of weights to remove changes by at most this share from one "
         "epoch to the next; unset: never", above=0.0, high=1.0,
     )  # fmt: skip
-    mask_patience: int = option(3, "epochs in a row that have to stay within --mask_distance", low=1)
+    mask_patience: int = option(3, "number of successive epochs whose changes have to be within --mask_distance", low=1)
     full_rounds: str | None = option(
-        None, "with --search_epochs or --mask_distance: the rounds that are trained in full all the same, such as "
-        f"0,5,last; unset: {FULL_ROUNDS}, the dense network and its ticket", check=checks.check_full_rounds,
+        None, "with --search_epochs or --mask_distance: the rounds that are still trained in full, such as 0,5,last; "
+        f"unset: {FULL_ROUNDS}, the dense network and its ticket", check=checks.check_full_rounds,
     )  # fmt: skip
 
     @property
@@ -212,8 +218,8 @@ class Choice:
     """Which network becomes the ticket, and how its probabilities are calibrated."""
 
     choose: str | None = option(
-        None, "validation, last, or a round; unset: validation where there is a split, else last; with --rival also "
-        "last where rounds are shortened",
+        None, "validation, last, or a round; unset: validation if images are held out, else last; with --rival and "
+        "shortened rounds also last",
         check=checks.check_choose, digest=False,
     )  # fmt: skip
     refit: bool = option(
@@ -222,15 +228,15 @@ class Choice:
         digest=False,
     )  # fmt: skip
     calibration: str = option(
-        "none", "temperature of the ticket's probabilities, fitted on images that its training did not see: validation "
-        "(those held out, by the chosen round before any --refit) or folds:K (K further trainings of its round, each "
-        "without one of K parts of its images); none: nothing is fitted, what is there stays",
+        "none", "how to fit the temperature of the ticket's probabilities, on images not trained on; validation: on "
+        "the held-out images, with the chosen round before any --refit; folds:K: by K more trainings of its round, "
+        "each without one of K parts of its images; none: no fit; a temperature fitted before is kept",
         check=checks.check_calibration, digest=False,
     )  # fmt: skip
     rival: str = option(
-        "none", "with imp, also of a finished search: long_dense trains a dense network with as many images as all "
-        "rounds together, and says which to use; where --validation holds images out and --choose is unset, that one "
-        "becomes the ticket", choices=("none", "long_dense"), digest=False,
+        "none", "with imp, also for a finished search: long_dense trains a dense network with as many images as all "
+        "rounds together, and says which to use; if --validation holds images out and --choose is unset, that "
+        "network becomes the ticket", choices=("none", "long_dense"), digest=False,
     )  # fmt: skip
 
 
@@ -273,11 +279,11 @@ class Run:
         choices=("auto", "line", "log", "none"), digest=False,
     )  # fmt: skip
     allow_other_environment: bool = option(
-        False, "continue a run under other versions, threads, oneDNN setting, processor or devices than it was begun "
-        "with; its end then has other bits, which manifest.json says", digest=False,
+        False, "continue a run with other versions, threads, oneDNN setting, processor or devices than it was begun "
+        "with; its results then have other bits, and manifest.json says so", digest=False,
     )  # fmt: skip
     plugins: str | None = option(
-        None, "a list of Python modules of your own, imported first: the criteria, controls, networks, data sets and "
-        "so on that they register are values of the other flags (docs/extending.md)", check=check_names,
+        None, "a list of your own Python modules, imported first; the criteria, controls, networks, data sets and so "
+        "on that they register become values of the other flags (docs/extending.md)", check=check_names,
     )  # fmt: skip
     dry_run: bool = option(False, "print the resolved plan and touch nothing", digest=False)

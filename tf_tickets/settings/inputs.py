@@ -10,7 +10,7 @@ from tf_tickets.settings.options import option
 def _analyses():
     """The analyses, as `--help` lists them."""
     alone = " or ".join(f"{name} ({ANALYSES[name].text})" for name in checks.sheets())
-    return f"with analyze: a list of {', '.join(checks.studies())}; alone: {alone}"
+    return f"with analyze: a list of {', '.join(checks.studies())}; or one sheet by itself: {alone}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Command:
     )  # fmt: skip
     probe_images: int = option(
         10000, "with analyze --what=probe: training images of the classifier, stratified, a fifth of them held out to "
-        "choose its penalty; a smaller data set gives all", low=10, digest=False,
+        "choose its penalty; of a smaller data set all are used", low=10, digest=False,
     )  # fmt: skip
     evaluators: str = option(
         "clean",
@@ -42,25 +42,25 @@ class Command:
     pdf: bool = option(False, "with report: every figure also as PDF", digest=False)
     sweep: str | None = option(
         None, "with sweep and tune: the grid, such as 'fraction=0.01,0.02;augment=base,rand;seed+subset_seed=0..4', or "
-        "a file with one field a line; of sweep command=imp,train chooses the command", digest=False,
+        "a file with one field a line; for sweep, command=imp,train chooses the command", digest=False,
     )  # fmt: skip
     rule: str | None = option(
-        None, "with tune: how a point of the grid is chosen; folds:K: by its accuracy on K held-out parts of the "
-        "training images, the simplest within one standard error of the best; weight_norm: nothing held out, the "
-        "smallest norm of the weights among the points that fit their training images", check=checks.check_rule,
-        digest=False,
+        None, "with tune: how a point of the grid is chosen; folds:K: by accuracy on K held-out parts of the "
+        "training images, the simplest point within one standard error of the best; weight_norm: nothing is held out, "
+        "the point with the smallest norm of the weights among those that fit their training images",
+        check=checks.check_rule, digest=False,
     )  # fmt: skip
     workers: int | None = option(
         None, "with sweep and tune: runs at a time; unset: one per GPU, or without GPUs one per two cores", low=1,
         high=1024, digest=False,
     )  # fmt: skip
     engine: str = option(
-        "process", "with sweep and tune: who runs them; process: this machine; ray: a Ray cluster; slurm: prints a job "
-        "array for sbatch", choices=("process", "ray", "slurm"), digest=False,
+        "process", "with sweep and tune: where the runs are made; process: this machine; ray: a Ray cluster; slurm: "
+        "prints a job array for sbatch", choices=("process", "ray", "slurm"), digest=False,
     )  # fmt: skip
     address: str | None = option(
-        None, "with --engine=ray: HOST:PORT of the cluster's head, or auto for the one that runs on this machine; "
-        "unset: one is started here, for this machine alone", check=checks.check_address, digest=False,
+        None, "with --engine=ray: HOST:PORT of the cluster's head, or auto for the cluster of this machine; unset: a "
+        "cluster is started on this machine only", check=checks.check_address, digest=False,
     )  # fmt: skip
     cpus_per_run: int | None = option(
         None, "with --engine=ray and slurm: cores of each run, which is also its number of threads; unset: 2", low=1,
@@ -75,8 +75,8 @@ class Command:
         choices=("all", "dense_and_ticket", "ticket"), digest=False,
     )  # fmt: skip
     test_images: int | None = option(
-        None, "with evaluate: corruptions and attacks on so many test images, stratified, the same for every network; "
-        "rows name their number; unset: all", low=1, digest=False,
+        None, "with evaluate: number of test images for corruptions and attacks, stratified, the same for every "
+        "network; rows state it; unset: all", low=1, digest=False,
     )  # fmt: skip
     restarts: int = option(
         1, "with evaluate: random starts of pgd, of which the worst counts; 0: one start at the image", low=0,
