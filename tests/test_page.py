@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas
 import pytest
-from test_report import make_run, no_figures, six_runs  # noqa: F401
+from report_runs import make_run, six_runs
 
 from tf_tickets import storage
 from tf_tickets.report import (
@@ -181,7 +181,7 @@ def test_the_same_runs_make_the_same_bytes(made):
         assert other.read_bytes() == path.read_bytes(), path.name
 
 
-def test_missing_parts_leave_no_trace(tmp_path, no_figures):  # noqa: F811
+def test_missing_parts_leave_no_trace(tmp_path, no_figures):
     six_runs(tmp_path)
     command.report([str(tmp_path)])
     text = (tmp_path / "report.html").read_text()
@@ -190,7 +190,7 @@ def test_missing_parts_leave_no_trace(tmp_path, no_figures):  # noqa: F811
     assert text.count("<figure>") == 1 and '<div class="figures"></div>' not in text
 
 
-def test_a_table_of_an_earlier_report_makes_a_page(tmp_path, no_figures):  # noqa: F811
+def test_a_table_of_an_earlier_report_makes_a_page(tmp_path, no_figures):
     six_runs(tmp_path / "runs")
     make_run(tmp_path / "runs", [0.5, 0.6], control="random")
     command.report([str(tmp_path / "runs")])
@@ -200,7 +200,7 @@ def test_a_table_of_an_earlier_report_makes_a_page(tmp_path, no_figures):  # noq
     assert "One pair cannot show one, whatever the numbers: that takes at least six." in page_text
 
 
-def test_damaged_details_are_named(tmp_path, no_figures):  # noqa: F811
+def test_damaged_details_are_named(tmp_path, no_figures):
     accuracies = [0.5, 0.6, 0.7]
     folder = fill(make_run(tmp_path, accuracies), accuracies)
     fill_extras(folder)
@@ -217,7 +217,7 @@ def test_damaged_details_are_named(tmp_path, no_figures):  # noqa: F811
     assert len(problems) == len(broken) and "Left out" in (tmp_path / "report.html").read_text()
 
 
-def test_without_pyarrow_it_says_so(tmp_path, no_figures, monkeypatch):  # noqa: F811
+def test_without_pyarrow_it_says_so(tmp_path, no_figures, monkeypatch):
     def missing(*arguments, **words):
         raise ImportError
 
@@ -227,7 +227,7 @@ def test_without_pyarrow_it_says_so(tmp_path, no_figures, monkeypatch):  # noqa:
     assert "report.parquet is left out" in text and not os.path.exists(tmp_path / "report.parquet")
 
 
-def test_recipes_are_told_apart_by_their_settings(tmp_path, no_figures, monkeypatch):  # noqa: F811
+def test_recipes_are_told_apart_by_their_settings(tmp_path, no_figures, monkeypatch):
     monkeypatch.setattr(page, "MOST_OPEN", 1)
     for width in (8, 16, 64):
         make_run(tmp_path, [0.5, 0.6], width=width)
@@ -236,7 +236,7 @@ def test_recipes_are_told_apart_by_their_settings(tmp_path, no_figures, monkeypa
     assert "--width=8. At" in text and "--width=16. At" in text and "2 more recipes" in text
 
 
-def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypatch):  # noqa: F811
+def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypatch):
     monkeypatch.setattr(page, "MOST_FIGURES", 4)
     for augment in ("none", "base", "rand"):
         make_run(tmp_path, [0.5, 0.6], augment=augment)
@@ -246,7 +246,7 @@ def test_many_recipes_are_named_but_not_all_drawn(tmp_path, no_figures, monkeypa
     assert text.count("no difference between the ticket and its dense network is shown") == 4
 
 
-def test_recipes_without_a_ticket_share_a_line(tmp_path, no_figures):  # noqa: F811
+def test_recipes_without_a_ticket_share_a_line(tmp_path, no_figures):
     make_run(tmp_path, [0.5, 0.6])
     make_run(tmp_path, [0.5], augment="none")
     text, one = "without a ticket to compare with a dense network of its own", sentences.NO_TICKET
