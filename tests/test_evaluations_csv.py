@@ -5,8 +5,9 @@ import shutil
 
 import pandas
 import pytest
+from page_runs import fill, measured_rows
 from report_runs import make_run
-from test_page import fill, made, measured_rows  # noqa: F401
+from test_page import made  # noqa: F401
 
 from tf_tickets import storage
 from tf_tickets.analysis.analyses import similarity
