@@ -86,6 +86,14 @@ def idle(monkeypatch):
     return forbid
 
 
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leaves the drawing of a report out where a test is about something else."""
+    from tf_tickets.report import plots
+
+    monkeypatch.setattr(plots, "accuracy_against_density", lambda *arguments: None)
+
+
 @pytest.fixture(scope="session")
 def forking(tmp_path_factory):
     """The process from which `command` forks."""

@@ -20,6 +20,12 @@ def parse(*words):
     return cli.parse(["tf-tickets", "sweep", *words], flags.FlagValues())
 
 
+def runs_of(*words, text="seed=0..2"):
+    """(points of a sweep as the command resolves them, their configuration)."""
+    request = parse(*FLAGS, "--images=60", *words, f"--sweep={text}")
+    return sweep.resolve(request.config, request.names, commands.check_command), request.config
+
+
 def resolve(text, *words):
     request = parse(*FLAGS, *words, f"--sweep={text}")
     return sweep.resolve(request.config, request.names, commands.check_command)

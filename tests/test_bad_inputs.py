@@ -1,6 +1,7 @@
 """Bad data, images, tickets, grids and run folders, over every command: one line, exit 2, nothing touched.
 
-Bad flags and flagfiles have test_cli.py; damaged state, exit 3, has test_damages.py; hostile files test_hostile.py.
+Bad flags and flagfiles have test_flags_refused.py; damaged state, exit 3, has test_damages.py; hostile files
+test_hostile.py.
 """
 
 import io

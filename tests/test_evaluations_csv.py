@@ -5,8 +5,9 @@ import shutil
 
 import pandas
 import pytest
-from test_page import fill, made, measured_rows  # noqa: F401
-from test_report import make_run, no_figures  # noqa: F401
+from page_runs import fill, measured_rows
+from report_runs import make_run
+from test_page import made  # noqa: F401
 
 from tf_tickets import storage
 from tf_tickets.analysis.analyses import similarity
@@ -32,7 +33,7 @@ def test_the_csv_draws_the_figures_of_the_runs(made, tmp_path):  # noqa: F811
         assert (rows / "figures" / name).read_bytes() == (first / "figures" / name).read_bytes(), name
 
 
-def test_training_alone_leaves_no_csv(tmp_path, no_figures):  # noqa: F811
+def test_training_alone_leaves_no_csv(tmp_path, no_figures):
     fill(make_run(tmp_path / "runs", [0.5, 0.6]), [0.5, 0.6], ())
     (tmp_path / "runs" / "evaluations.csv").write_text("of an earlier report")
     assert "evaluations.csv" not in command.report([str(tmp_path / "runs")])[0]
@@ -40,7 +41,7 @@ def test_training_alone_leaves_no_csv(tmp_path, no_figures):  # noqa: F811
 
 
 @pytest.fixture
-def published(tmp_path, no_figures):  # noqa: F811
+def published(tmp_path, no_figures):
     """The folder of a report on one run whose rounds 0 and 2 were evaluated, and the run's."""
     folder = fill(make_run(tmp_path / "runs", [0.5, 0.6, 0.7]), [0.5, 0.6, 0.7])
     command.report([str(tmp_path / "runs")], str(tmp_path / "rows"))

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from conftest import QUICK, ROOT
-from test_runtime import random_ticket
+from random_tickets import random_ticket
 
 import tf_tickets as tt
 from tf_tickets import backend, storage

@@ -3,7 +3,6 @@
 import pandas
 import pytest
 from test_page import Outline
-from test_report import no_figures  # noqa: F401
 
 from tf_tickets.report import command, rewinds, tables
 
@@ -155,7 +154,7 @@ def test_the_figure_has_the_numbers():
     assert len(rewinds.figure(alone).axes) == 1
 
 
-def test_the_report_has_them(tmp_path, no_figures):  # noqa: F811
+def test_the_report_has_them(tmp_path, no_figures):
     frame = searches(2)
     tables.write_rows(frame, str(tmp_path / "report.csv"))
     barriers(frame).to_csv(tmp_path / "evaluations.csv", index=False)

@@ -1,7 +1,6 @@
-"""The runtime without TensorFlow gives the network's logits, sparse, dense or compiled, and loads nothing hostile."""
+"""A ticket's folder is served without this program, and nothing hostile in it is loaded."""
 
 import dataclasses
-import functools
 import json
 import os
 import shutil
@@ -14,134 +13,14 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import QUICK, ROOT
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tf_tickets as tt
 from tf_tickets import runtime, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import sources
 from tf_tickets.errors import StateError
-from tf_tickets.export import keras_program
-from tf_tickets.export.ticket import Ticket, canonical, to_arrays
-from tf_tickets.models import architecture, builder, state
+from tf_tickets.export.ticket import Ticket, canonical
 from tf_tickets.runtime import files, program
-
-# Every family; strides, poolings, depthwise and bottleneck blocks, both stems, every head.
-NETWORKS = [
-    ("resnet18", (16, 16, 3), "small", "linear"), ("resnet18", (33, 45, 3), "full", "cosine"),
-    ("resnet50", (16, 16, 1), "small", "tvmf"), ("harmonic_resnet18", (16, 16, 3), "small", "linear"),
-    ("harmonic_resnet50", (35, 40, 3), "full", "linear"), ("full_conv_resnet18", (9, 12, 3), "small", "tvmf"),
-    ("full_conv_resnet50", (16, 16, 3), "small", "linear"), ("vgg11", (32, 32, 3), "small", "linear"),
-    ("vgg16", (20, 40, 1), "small", "cosine"), ("mobilenet_v2", (16, 16, 3), "small", "linear"),
-    ("mobilenet_v2", (33, 32, 13), "full", "linear"), ("wide_resnet16", (16, 16, 3), "small", "linear"),
-    ("wide_resnet16", (33, 45, 3), "full", "tvmf"),
-]  # fmt: skip
-SLOW = ("harmonic_resnet50", "full_conv_resnet50", "vgg16")
-METHODS = ("dense", "sparse", "compiled")
-
-
-@functools.cache
-def built(name, shape, stem, head):
-    """(facts, architecture, Keras network, its first state)."""
-    facts = {"classes": 10, "image_shape": shape, "stem": stem, "width": 8, "head": head, "kappa": 16.0}
-    model = builder.build(name, **facts)
-    return facts, architecture.describe(name, **facts), model, state.get_state(model)
-
-
-def random_ticket(name, shape, stem, head, density, seed):
-    """A Ticket with random weights, statistics and masks; one layer in four has no weight left. Sets the network."""
-    generator = np.random.default_rng(seed)
-    facts, described, model, start = built(name, shape, stem, head)
-    masks = {
-        kernel.name: generator.random(kernel.shape) < (density if generator.random() < 0.75 else 0.0)
-        for kernel in described.prunable("all")
-    }
-    found = {}
-    for variable, array in start.items():
-        low, high = (0.5, 2.0) if variable.endswith(("variance", "gamma")) else (-0.5, 0.5)
-        drawn = generator.uniform(low, high, array.shape).astype(np.float32)
-        found[variable] = array if array.ndim > 1 else drawn
-    for layer, mask in masks.items():
-        found[f"{layer}/kernel"] = found[f"{layer}/kernel"] * mask / max(density, 0.05)
-    data = {
-        "dataset": "random", "labels": [f"class {i}" for i in range(10)], "mean": [0.4] * shape[2],
-        "deviation": [0.3] * shape[2], "image_shape": list(shape), "dtype": "uint8", "scale": 255.0,
-    }  # fmt: skip
-    network = {"name": name, **facts, "image_shape": list(shape)}
-    state.set_state(model, found)
-    return Ticket(masks, found, found, network, data=data, settings={}, ids_digest="", round=3)
-
-
-def document_of(ticket, which):
-    layers = [{"layer": name, "shape": list(mask.shape)} for name, mask in ticket.masks.items()]
-    nodes = json.loads(json.dumps(keras_program.of(built(*NETWORKS[which])[2])))
-    return {"program": nodes, "layers": layers, "data": ticket.data, "density": ticket.density}
-
-
-class Stored:
-    """The arrays of a ticket as npz.Arrays has them."""
-
-    def __init__(self, ticket):
-        self.arrays = to_arrays(ticket)
-
-    def get(self, name, shape=None, kind="f"):
-        return self.arrays[name]
-
-
-@pytest.mark.parametrize("which", [
-    pytest.param(i, id=f"{name}-{stem}-{head}", marks=[pytest.mark.slow] if name in SLOW else [])
-    for i, (name, _, stem, head) in enumerate(NETWORKS)
-])  # fmt: skip
-@settings(max_examples=2, deadline=None)
-@given(st.data())
-def test_logits_are_the_network_s(which, data):
-    density = data.draw(st.sampled_from([0.0, 0.003, 0.05, 0.3, 1.0]))
-    ticket = random_ticket(*NETWORKS[which], density, data.draw(st.integers(0, 1000)))
-    network = runtime.Network(document_of(ticket, which), Stored(ticket), compiled=True)
-    count = data.draw(st.sampled_from([1, 2, 7]))
-    images = np.random.default_rng(count).integers(0, 256, (count, *ticket.data["image_shape"]), np.uint8)
-    normalised = (images.astype(np.float32) / np.float32(255) - np.float32(0.4)) / np.float32(0.3)
-    expected = built(*NETWORKS[which])[2](normalised, training=False).numpy()
-    for method in (None, *METHODS):
-        network.use(method)
-        found = network.logits(images)
-        assert found.shape == expected.shape and found.dtype == np.float32
-        # Where large terms cancel, what float32 rounds away of the largest logit is all that a small one has.
-        rounding = 1e-6 * np.abs(expected).max(axis=1, keepdims=True)
-        assert (np.abs(found - expected) <= 1e-4 * np.maximum(1.0, np.abs(expected)) + rounding).all()
-    powers = np.exp(expected - expected.max(axis=1, keepdims=True))
-    np.testing.assert_allclose(network.predict(images), powers / powers.sum(axis=1, keepdims=True), atol=1e-4)
-
-
-def test_many_images_are_the_same_as_one_by_one(monkeypatch):
-    ticket = random_ticket(*NETWORKS[0], 0.1, 0)
-    images = np.random.default_rng(0).integers(0, 256, (11, 16, 16, 3), np.uint8)
-    network = runtime.Network(document_of(ticket, 0), Stored(ticket))
-    alone = np.concatenate([network.logits(image[np.newaxis]) for image in images])
-    monkeypatch.setattr(runtime.network, "_UNFOLDED_BYTES", 4 * network._largest)
-    for method in (None, "dense", "sparse"):
-        network.use(method)
-        np.testing.assert_allclose(network.logits(images), alone, atol=1e-4)
-    assert network.logits(images[:0]).shape == (0, 10)
-
-
-def test_timing_decides_between_dense_and_sparse(monkeypatch):
-    ticket = random_ticket(*NETWORKS[0], 0.3, 5)
-    network = runtime.Network(document_of(ticket, 0), Stored(ticket))
-    slow = iter([2.0, 1.0] * 100)
-    monkeypatch.setattr(runtime.network, "_seconds", lambda *given: next(slow))
-    assert {m for n, m in network.method().items() if ticket.masks[n].mean() > 0.1} == {"sparse"}
-    assert network.method() == network.method()
-    network.use("dense")
-    assert set(network.method().values()) == {"dense"}
-    with pytest.raises(ValueError, match="'fast' is none of dense, sparse"):
-        network.use("fast")
-
-
-def test_a_transformer_has_no_program():
-    model = builder.build("vit_small", classes=10, image_shape=(16, 16, 3), width=64)
-    assert keras_program.of(model) is None
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Comparing folders: whole ones; of run folders every npz and csv bit for bit.
+"""Filling folders, and comparing them: whole ones; of run folders every npz and csv bit for bit.
 
 Seconds, dates and hosts lie in timing.json and attempts.csv, which are left out.
 """
@@ -6,6 +6,15 @@ Seconds, dates and hosts lie in timing.json and attempts.csv, which are left out
 import pathlib
 
 from tf_tickets import storage
+
+
+def fill(folder, files):
+    """Writes files of a folder, {name: content}; {folder} in a text stands for the folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = content if isinstance(content, bytes) else content.replace("{folder}", str(folder)).encode()
+        path.write_bytes(content)
 
 
 def tree(folder):

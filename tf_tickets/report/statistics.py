@@ -2,8 +2,8 @@
 
 Runs that share their seeds share their luck, so dense and ticket are compared pair by pair. The t interval gives the
 size of the difference; the permutation test needs no normal distribution and is exact for few pairs. scipy.stats has
-such a test too, with which `tests/test_report.py` compares ours: its import alone takes seconds of a report, and for
-many pairs its draws are others than those that published p-values are of.
+such a test too, with which `tests/test_report_statistics.py` compares ours: its import alone takes seconds of a report,
+and for many pairs its draws are others than those that published p-values are of.
 """
 
 import dataclasses

@@ -165,7 +165,7 @@ class Pruning:
         "says whether it is for imp, for train, or for train --ticket=DIR", choices=CONTROLS, explained=_controls,
     )  # fmt: skip
     update_every: int | None = option(
-        None, "with --control=rigl or set: steps from one change of the mask to the next, at least 2; rigl changes the "
+        None, "with --control=rigl or set: steps from one change of the mask to the next, 2 or more; rigl changes the "
         "mask instead of a training step, set after one; the last change is before three quarters of the training; "
         "unset: 100, or a tenth of the steps up to three quarters if that is less", low=2,
     )  # fmt: skip
