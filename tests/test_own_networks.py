@@ -71,7 +71,15 @@ def three():
     return keras3.Model(images, keras3.layers.Dense(10)(keras3.layers.Flatten()(x)))
 
 
-@pytest.mark.parametrize("build", [operations, nested, dilated, grouped, three])
+def three_in_a_row():
+    inner = keras3.Sequential([keras3.layers.Conv2D(6, 3), keras3.layers.ReLU()])
+    return keras3.Sequential([
+        keras3.Input(SHAPE), keras3.layers.Conv2D(4, 3, activation="relu"), inner, keras3.layers.Flatten(),
+        keras3.layers.Dense(10),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize("build", [operations, nested, dilated, grouped, three, three_in_a_row])
 def test_it_computes_what_the_users_model_computes(build):
     name = assert_computes_the_same(build())
     assert own_networks.of(name)["pixels"] == (build is nested)

@@ -54,6 +54,8 @@ def three_operation():
 
 
 WRONG = {
+    "a Sequential of Keras 3 that does not know its images": (
+        lambda: keras3.Sequential([keras3.layers.Flatten(), keras3.layers.Dense(10)]), "keras.Input(shape)"),
     "a class derived from keras.Model": (Derived, "build it as keras.Model(inputs, outputs)"),
     "its layer both is called twice": (twice, "make two layers"),
     "its layer code is a Lambda": (lambda: sequential(layers.Lambda(abs, name="code")), "tt.models.register_layer"),

@@ -21,7 +21,12 @@ def as_tf_keras(model: typing.Any) -> typing.Any:
     three = sys.modules.get("keras")
     if isinstance(model, keras.Model) or three is None or not isinstance(model, three.Model):
         return model
-    if not hasattr(model, "_nodes_by_depth"):
+    if isinstance(model, three.Sequential) and model._functional is None:
+        raise UsageError(
+            f"the model {model.name} is a Sequential of Keras 3 that does not know its images yet: give it a "
+            "keras.Input(shape) as its first layer"
+        )
+    if not (hasattr(model, "_nodes_by_depth") or hasattr(model, "_functional")):
         raise UsageError(
             f"the model {model.name} is a {type(model).__name__} of Keras 3 without a graph: build it as "
             "keras.Model(inputs, outputs)"
