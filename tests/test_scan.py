@@ -127,6 +127,9 @@ def test_own_pictures_without_the_data_set_are_not_taken_for_cifar10(tmp_path, c
             os.renames(root / name, root / f"class {name}" / "holiday")
     with pytest.raises(UsageError, match=r"holds pictures \(.*\), and no prepared cifar10: add --dataset=folder"):
         plan.resolve(tt.Config.from_values(data_dir=str(root)))
+    for name in ("digits", "mnist"):
+        with pytest.raises(UsageError, match=f"and no prepared {name}: add --dataset=folder"):
+            plan.resolve(tt.Config.from_values(dataset=name, data_dir=str(root)))
     if not place:
         done = command(tmp_path, "--data_dir=pictures", "--dry_run")
         assert done.returncode == 2 and done.stderr.count("\n") == 1 and "add --dataset=folder" in done.stderr

@@ -164,10 +164,10 @@ def facts_of(data: Data, dry_run: bool = False) -> catalog.DataSet:
         `--dataset=folder`, or a file that is not of this data set; a data set of TFDS that is not there and cannot be
         had, or has no images with classes.
     """
-    if data.data_dir and data.dataset == Data().dataset:
+    provider = of(data.dataset)
+    if data.data_dir and "data_dir" not in provider.place_flags:
         _check_no_pictures(data)
     _check_files(data)
-    provider = of(data.dataset)
     if not dry_run:
         provider.obtain(data.place)
     return provider.facts_in(data.place)
@@ -184,7 +184,7 @@ def _check_files(data):
 
 
 def _check_no_pictures(data):
-    """Own pictures given without --dataset would be planned, and paid for, as the data set that is its default."""
+    """Own pictures given with another data set would be passed over, and that one planned and paid for."""
     if os.path.isdir(data.data_dir) and not os.path.exists(os.path.join(data.data_dir, data.dataset)):
         if names := class_folders.resembling(data.data_dir):
             more = ", ..." if len(names) > 3 else ""
