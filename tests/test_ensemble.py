@@ -19,7 +19,7 @@ from tf_tickets.backend import tf
 from tf_tickets.data import sources
 from tf_tickets.errors import StateError, UsageError
 from tf_tickets.evaluation.evaluate import evaluate
-from tf_tickets.export import card, combine, formats, joint_ticket, measuring, origin, tflite, verify
+from tf_tickets.export import after_export, card, combine, formats, joint_ticket, measuring, origin, tflite, verify
 from tf_tickets.models import architecture, costs
 from tf_tickets.report import command
 
@@ -48,6 +48,15 @@ def joined(members, tmp_path_factory):
 
 def mean_of(members, images=IMAGES):
     return np.mean([tt.Ticket.load(member).predict(images) for member in members], axis=0)
+
+
+def test_the_lines_after_it_name_what_takes_it(joined, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(joined[0]))
+    assert after_export.of_ensemble(joined[0]) == [
+        "next: python -m tf_tickets.main evaluate all",
+        "      python -m tf_tickets.main predict all PICTURE.png",
+        "      python -m tf_tickets.main export all",
+    ]
 
 
 def test_its_probabilities_are_the_mean_and_its_logits_their_logarithm(members, joined):

@@ -247,10 +247,11 @@ def test_a_later_export_says_what_it_keeps_of_an_earlier_one(copied):
 def test_the_lines_after_an_export_name_what_lies_there(run_folder, monkeypatch):
     monkeypatch.chdir(os.path.dirname(run_folder))
     run = os.path.basename(run_folder)
-    first, second, third = after_export.lines(FORMATS, run_folder)
+    first, second, third, fourth = after_export.lines(FORMATS, run_folder)
     assert first == f"next: python -m tf_tickets.main predict {run}/ticket.export/runtime.npz PICTURE.png"
     assert second == f"      python -m tf_tickets.main verify {run}/ticket {run}/ticket.export/runtime.npz"
     assert f"-DTICKET_MAIN {run}/ticket.export/c/ticket.c" in third
+    assert fourth.startswith(f"      {run}/ticket.export/c/ticket images.raw  # pixels")
     assert after_export.lines(["tflite_int8"], run_folder) == []
     assert run_folder.startswith("/") and exported_files.verify(second.split()[-1], [second.split()[-2]])
 

@@ -85,6 +85,8 @@ class TestSentences:
         assert corrected == [4 / 64, 4 / 64]
         assert "leaves none below 0.05; with six pairs none could be" in text and "0.062 after" in text
         assert "leaves 2 below 0.05." in sentences.over_rounds(pairs.assign(p_value=0.001, n=12))[1]
+        assert "looking at all two rounds leaves" in text
+        assert "looking at one round leaves" in sentences.over_rounds(pairs[:1])[1]
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (8, 8, 3), (200, 100, 3), (8, 8, 2)])

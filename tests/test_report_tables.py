@@ -23,7 +23,7 @@ class TestTables:
 
     def test_format_table(self, tmp_path):
         lines = tables.format_table(tables.run_table(make_run(tmp_path, [0.5, 0.525]), 1)).splitlines()
-        titles = "round density weights left test, last epoch balanced best epoch to dense, points"
+        titles = "round density weights left test, last epoch balanced to dense, points"
         assert " ".join(lines[0].split()) == titles
         assert " ".join(lines[1].split()) == "0 100.00 % 10,000 50.00 % 49.00 % +0.00"
         assert " ".join(lines[2].split()) == "* 1 80.00 % 8,000 52.50 % 51.50 % +2.50"

@@ -94,7 +94,7 @@ def _example(findings, rows, bold, lines):
         f'title="{name}">'
         for row in rows
     )
-    below = "<br>".join(map(html.escape, lines))
+    below = "<br>".join(html.escape(line).replace("/", "/<wbr>") for line in lines)
     kind = "example pair" if len(rows) > 1 else "example"
     return f'<div class="{kind}">{drawn}<b>{html.escape(bold)}</b><br>{below}</div>'
 

@@ -29,8 +29,9 @@ class Ensemble(Command):
         """Prints what it is of, and what it costs."""
         if not request.given("out"):
             raise UsageError("ensemble needs --out=DIR: the folder of the ticket to write")
-        from tf_tickets.export import combine
+        from tf_tickets.export import after_export, combine
 
         say = (lambda line: None) if request.config.run.progress == "none" else notices.say
         print(combine.combine(request.paths, request.config.run.out, say))
+        print("\n".join(after_export.of_ensemble(request.config.run.out)))
         return 0

@@ -32,14 +32,24 @@ def lines(formats: Sequence[str] | None, path: str, out: str | None = None) -> l
         commands = [f"{_PROGRAM} predict {first} PICTURE.png", f"{_PROGRAM} verify {shlex.quote(ticket)} {first}"]
     if source:
         program = shlex.quote(source.removesuffix(".c"))
-        commands.append(
-            f"cc -O3 -march=native -ffast-math -DTICKET_MAIN {shlex.quote(source)} -o {program} -lm; then {program} "
-            "labels raw images"
-        )
+        commands.append(f"cc -O3 -march=native -ffast-math -DTICKET_MAIN {shlex.quote(source)} -o {program} -lm")
+        commands.append(f"{_run(program)} images.raw  # pixels of one image after the other, without headers")
     folder = next((path for path in paths if os.path.isdir(path)), None)
     if folder:
         commands.append(f"{_PROGRAM} verify {shlex.quote(folder)}")
     return [f"{'next: ' if number == 0 else '      '}{command}" for number, command in enumerate(commands)]
+
+
+def of_ensemble(out: str) -> list[str]:
+    """The `next:` lines of an ensemble in the folder `out`."""
+    ticket = shlex.quote(_short(out))
+    commands = [f"evaluate {ticket}", f"predict {ticket} PICTURE.png", f"export {ticket}"]
+    return [f"{'next: ' if number == 0 else '      '}{_PROGRAM} {command}" for number, command in enumerate(commands)]
+
+
+def _run(program):
+    """A program's path as a shell runs it, which looks for a bare name elsewhere."""
+    return program if "/" in program else f"./{program}"
 
 
 def _short(path):

@@ -17,6 +17,7 @@ from tf_tickets.report import (
     ensembles,
     evaluation_rows,
     exports,
+    more_pairs,
     naming,
     next_formats,
     page,
@@ -268,7 +269,11 @@ def _group_text(frame, pairs, digest, name, folders):
     left_out = f"Not compared, since shortened: rounds {', '.join(map(str, short))}\n" if short else ""
     text = tables.align(pairing.cells(group, pairs[pairs["digest"] == digest]))
     text += f"\n{pairing.MARK_NOTE}" if pairing.is_marked(group) else ""
-    return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, int(group['round'].max()), run_count)}"
+    last = int(group["round"].max())
+    result = pairing.pair(frame, digest, last) if last else None
+    line = more_pairs.command(rows, folders, result[3]) if result else ""
+    more = f"\n{sentences.number(sentences.ENOUGH).capitalize()} pairs, which a claim needs: {line}" if line else ""
+    return f"{heading}\n{text}\n{left_out}{_headline(frame, digest, last, run_count)}{more}"
 
 
 def _headline(frame, digest, last, run_count):

@@ -8,12 +8,12 @@ from tf_tickets.errors import plain_xml
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1c1d;--soft:#63636a;--line:#dedee2;--paper:#ffffff;--back:#f6f6f4;--blue:#0072b2;
---claim:#eaf3f9}
+--claim:#eaf3f9;--shade:rgba(0,0,0,.35)}
 @media (prefers-color-scheme:dark){:root{--ink:#ececee;--soft:#a2a2aa;--line:#3a3a40;--paper:#1b1b1e;--back:#121214;
---blue:#56b4e9;--claim:#16293a}}
+--blue:#56b4e9;--claim:#16293a;--shade:rgba(255,255,255,.35)}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--back);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
-"Helvetica Neue",Arial,sans-serif;-webkit-text-size-adjust:100%;overflow-wrap:anywhere}
+"Helvetica Neue",Arial,sans-serif;-webkit-text-size-adjust:100%;overflow-wrap:break-word}
 main{max-width:1120px;margin:0 auto;padding:20px 16px 64px}
 h1{font-size:1.65rem;line-height:1.2;margin:.4em 0}
 h2{font-size:1.3rem;line-height:1.25;margin:2.2em 0 .5em;padding-top:.7em;border-top:2px solid var(--line)}
@@ -30,23 +30,27 @@ figure svg{display:block;width:100%;height:auto;margin:0 auto}
 figure svg text{font-family:inherit!important}
 figcaption{margin-top:.6em}
 figcaption b{color:var(--ink)}
-.box{overflow-x:auto;border:1px solid var(--line);border-radius:6px;background:var(--paper);margin:.8em 0;
-max-width:100%;width:fit-content}
+.box{overflow-x:auto;border:1px solid var(--line);border-radius:6px;margin:.8em 0;max-width:100%;width:fit-content;
+background:linear-gradient(to right,var(--paper) 40%,transparent) left/2.5rem 100% no-repeat local,
+linear-gradient(to left,var(--paper) 40%,transparent) right/2.5rem 100% no-repeat local,
+linear-gradient(to right,var(--shade),transparent) left/.9rem 100% no-repeat scroll,
+linear-gradient(to left,var(--shade),transparent) right/.9rem 100% no-repeat scroll,var(--paper)}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
-th,td{padding:.32em .7em;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
-th:first-child,td:first-child{text-align:left}
-th{font-weight:600;color:var(--soft);white-space:normal;overflow-wrap:normal;vertical-align:bottom}
+th,td{padding:.32em .7em;text-align:right;overflow-wrap:normal;border-bottom:1px solid var(--line)}
+th:first-child,td:first-child{text-align:left;overflow-wrap:break-word}
+th{font-weight:600;color:var(--soft);vertical-align:bottom}
 tr:last-child td{border-bottom:0}
 pre{overflow-x:auto;background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:.7em .9em;
 font-size:.82rem;line-height:1.45;overflow-wrap:normal}
 .wrapped{white-space:pre-wrap}
 details{margin:1em 0}
 summary{cursor:pointer;font-weight:600}
-.examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:10px}
+.examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(136px,1fr));gap:10px}
 .example{background:var(--paper);border:1px solid var(--line);border-radius:6px;padding:8px;font-size:.76rem;
 line-height:1.35}
 .example img{display:block;width:100%;max-width:96px;margin:0 auto 6px;image-rendering:pixelated}
 .pair img{display:inline-block;width:48%;margin:0 1% 6px}
+@media (max-width:520px){th,td{padding:.3em .4em}table{font-size:.8rem}}
 @media (max-width:520px){main{padding:12px 10px 48px}figure{padding:8px 6px}.claim{font-size:1rem}}
 @media print{:root{--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--back:#fff;--blue:#0072b2;--claim:#fff}
 main{max-width:none;padding:0}figure,.example,tr{break-inside:avoid}h2,h3{break-after:avoid}.box{overflow:visible}}

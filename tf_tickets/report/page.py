@@ -125,7 +125,7 @@ def _anchor(group):
 def _opening(groups, shown):
     """The results in words, one for each recipe; the first `shown` have a section to point to."""
     if len(groups) == 1:
-        return html.paragraph(groups[0].headline(), "claim")
+        return html.paragraph(groups[0].headline(), "claim") + sections.few_pairs(groups[0])
     lines, apart = [], []
     for number, group in enumerate(groups):
         name = html.link(_anchor(group), group.name) if number < shown else html.escape(group.name)
@@ -261,6 +261,7 @@ def _group(group, alone):
     parts = [html.heading(2, name or run, _anchor(group))]
     if not alone:
         parts.append(html.paragraph(group.headline(), "claim" if group.has_claim else "soft"))
+        parts.append(sections.few_pairs(group))
     first = group.frame.iloc[0]
     facts = [run, str(first["data"]), f"augment {first['augment']}", f"rewind {first['rewind']}"]
     parts.append(html.paragraph(", ".join(facts), "soft"))

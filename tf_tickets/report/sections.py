@@ -15,6 +15,7 @@ from tf_tickets.report import (
     figures_robustness,
     figures_training,
     html,
+    more_pairs,
     pairing,
     plots,
     sentences,
@@ -83,6 +84,12 @@ class Group:
         runs, last = self.frame["run"].nunique(), self.rounds[-1]
         reached = self.frame[self.frame["round"] == last]["run"].nunique()
         return text + sentences.reached(self.digest, last, reached, runs)
+
+
+def few_pairs(group: Group) -> str:
+    """The command that makes enough pairs, where there are too few."""
+    line = more_pairs.command(group.frame, group.folders, group.result[3]) if group.result else ""
+    return html.paragraph("This makes as many pairs as a claim needs:") + html.code(line, wrapped=True) if line else ""
 
 
 def accuracy(group: Group) -> str:

@@ -87,7 +87,8 @@ def over_rounds(pairs: pandas.DataFrame) -> tuple[list[float], str]:
     """
     corrected = statistics.holm(pairs["p_value"])
     left = int((corrected <= 0.05 + 1e-12).sum())
-    text = f"Holm's correction for looking at all {len(pairs)} rounds leaves {left if left else 'none'} below 0.05"
+    rounds = "one round" if len(pairs) == 1 else f"all {number(len(pairs))} rounds"
+    text = f"Holm's correction for looking at {rounds} leaves {left if left else 'none'} below 0.05"
     most = int(pairs["n"].max())
     smallest = statistics.smallest_p_value(most)
     after = min(smallest * len(pairs), 1.0)

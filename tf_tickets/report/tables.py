@@ -76,9 +76,8 @@ def format_table(frame: pandas.DataFrame, rival: pandas.DataFrame | None = None)
         "test, last epoch": map(percent, frame["test_accuracy"]),
         "balanced": map(percent, frame["test_balanced_accuracy"]),
         "best epoch": map(percent, frame["test_accuracy_best_epoch"]),
+        "validation": map(percent, frame["validation_accuracy"]),
     }
-    if frame["validation_accuracy"].notna().any():
-        columns["validation"] = map(percent, frame["validation_accuracy"])
     columns["to dense, points"] = [
         "" if pandas.isna(value) else statistics.points(value / 100, 2) for value in frame["difference_to_dense"]
     ]
@@ -88,8 +87,9 @@ def format_table(frame: pandas.DataFrame, rival: pandas.DataFrame | None = None)
 
 
 def align(columns: dict[str, list[str]]) -> str:
-    """Text cells by column title as right-aligned lines under their titles."""
-    return aligned(zip(*([title, *values] for title, values in columns.items())), "r")
+    """Text cells by column title as right-aligned lines under their titles, without the columns that are all empty."""
+    written = [[title, *cells] for title, values in columns.items() if any(cells := list(values))]
+    return aligned(zip(*written), "r")
 
 
 def write_table(frame: pandas.DataFrame, path: str) -> None:
