@@ -97,6 +97,30 @@ def test_more_pictures_help_where_they_do():
     assert curve.more(1000) is None
 
 
+def test_a_point_without_an_error_does_not_take_all_the_weight():
+    """120 images of six classes: 94 % at 5 of each, 98 % at 10, all right at 20."""
+    right = np.ones((2, 3, 120), bool)
+    right[:, 0, :7], right[:, 1, :2] = False, False
+    sizes = np.array([5.0, 10, 16])
+    accuracies = learning_curve._resampled(right, 5, 0)
+    assert (accuracies.std(axis=0) > 0.002).all()
+    curve = learning_curve.Curve(
+        (learning_curve.Point(5, 0.94, 0.9, 0.97),) * 3, 20.0,
+        learning_curve.power_laws(sizes, accuracies, seeds.uniform(1, learning_curve.RESAMPLES)),
+    )  # fmt: skip
+    assert 0.9 < curve.predicted(5).accuracy < 0.98 and curve.more(20).high > 0.001, (
+        curve.predicted(5),
+        curve.more(20),
+    )
+
+
+def test_small_counts_add_no_variance_to_middling_accuracies():
+    shares = np.array([0.0, 0.15, 0.5, 0.82, 1.0])
+    shift, variance = learning_curve._of_small_counts(shares, 60)
+    assert np.array_equal(variance > 0, [True, False, False, False, True]) and not shift[1:4].any()
+    assert variance[-1] == pytest.approx(0.5 * 60.5 / (61**2 * 62)) and shift[-1] == pytest.approx(-0.5 / 61)
+
+
 def test_a_curve_is_followed_four_times_as_far_and_never_from_two_points():
     curve = learning_curve.Curve(
         (learning_curve.Point(5, 0.6, 0.5, 0.7),) * 3, 10.0, np.array([[0.9, 0.5, 0.5], [0.9, 0.4, 0.5]])
