@@ -119,6 +119,26 @@ def wrong_labels() -> Iterator[str]:
     yield table(lines(shown, "| {pair} | {what} | {density} | {epochs} | {test_accuracy} |"))
 
 
+@quotes_of("results/few/README.md")
+def few() -> Iterator[str]:
+    kept = rows("few/rows.csv")
+    assert len(kept) == 5 * kept["pair"].nunique()
+    exported = kept["temperature"] != 1.0
+    assert list(kept[exported].groupby("pair").size()) == [1] * kept["pair"].nunique()
+    shown = in_percent(kept, "density", "test_accuracy", "calibration_error_uncalibrated", "calibration_error")
+    shown["validation_accuracy"] = [percent(share, 1) for share in kept["validation_accuracy"]]
+    shown["temperature"] = [f"{value:.2f} " if value != 1.0 else "" for value in kept["temperature"]]
+    shown["calibration_error"] = [
+        f"{shares} " if fitted else "" for shares, fitted in zip(shown["calibration_error"], exported)
+    ]
+    yield table(lines(
+        shown, "| {pair} | {network} | {density} | {epochs} | {validation_accuracy} | {test_accuracy} | {temperature}| "
+        "{calibration_error_uncalibrated} | {calibration_error}|",
+    ))  # fmt: skip
+    pairs = {1: "pair 0", 2: "pairs 0 and 1", 3: "all three"}
+    yield f"so far: {pairs[kept['pair'].nunique()]}."
+
+
 @quotes_of("results/rivals/README.md")
 def screen_of_rivals() -> Iterator[str]:
     kept = rows("rivals/rows.csv")

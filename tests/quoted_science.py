@@ -97,7 +97,9 @@ def curves() -> Iterator[str]:
     yield f"Points have the interval of above (f = {factor:.2f}".rstrip("0")
     exponents = learning_curve.EXPONENTS
     yield f"b >= 0 and c from {exponents[0]} to {exponents[-1]}. {learning_curve.RESAMPLES:,} times repeats and images"
-    yield f"to each of the {learning_curve.RESAMPLES:,} curves laws are fitted"
+    yield f"To each of the {learning_curve.RESAMPLES:,} curves laws are fitted"
+    near = round(100 * learning_curve.NEAR_ALL)
+    yield f"So above {near} % and below {100 - near} % a point gets"
     yield f"inverse covariance of the {learning_curve.RESAMPLES:,}, one for each c in steps of "
     yield f"one for each c in steps of {plain(round(exponents[1] - exponents[0], 10))}, and"
     yield f"the gain's interval is wider than {plain(100 * learning_curve.WIDEST)} points."

@@ -158,6 +158,7 @@ STATED = {
         r"certain \(100 %": SET,
         r"point of 95 % one that stays at 50 %": "an example",
     },
+    "results/few/README.md": {r"a calibration error below 5 % on the 10,000": "wanted"},
     "results/wrong_labels/README.md": {r"40 % of the labels": SET},
 }
 
