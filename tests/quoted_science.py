@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 from quotes import quotes_of
 
 import tf_tickets  # noqa: F401  (first: it switches TensorFlow to legacy Keras)
@@ -98,8 +99,9 @@ def curves() -> Iterator[str]:
     exponents = learning_curve.EXPONENTS
     yield f"b >= 0 and c from {exponents[0]} to {exponents[-1]}. {learning_curve.RESAMPLES:,} times repeats and images"
     yield f"To each of the {learning_curve.RESAMPLES:,} curves laws are fitted"
-    near = round(100 * learning_curve.NEAR_ALL)
-    yield f"So above {near} % and below {100 - near} % a point gets"
+    _, lacking = learning_curve._of_small_counts(np.arange(101) / 100, 500)
+    low, high = np.flatnonzero(lacking == 0)[[0, -1]]
+    yield f"So above {high} % and below {low} % a point gets"
     yield f"inverse covariance of the {learning_curve.RESAMPLES:,}, one for each c in steps of "
     yield f"one for each c in steps of {plain(round(exponents[1] - exponents[0], 10))}, and"
     yield f"the gain's interval is wider than {plain(100 * learning_curve.WIDEST)} points."

@@ -12,7 +12,7 @@ from tf_tickets.lazy_modules import np
 
 # Images of a class that probes are fitted to, beside all that there are; a number near those adds nothing.
 SIZES = (5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 750, 1000)
-NEAR_ALL = 0.85
+_NEAR = 0.85
 PARTS, REPEATS, RESAMPLES = 5, 4, 1000
 # Exponents of the power law; a few points cannot tell them apart, so that each is given its likelihood.
 EXPONENTS = tuple(round(0.05 * step, 2) for step in range(6, 25))
@@ -125,7 +125,7 @@ def _sizes(counts):
     left = counts * (PARTS - 1) / PARTS
     everything = min(float(left.mean()), held_out.MOST_IMAGES / len(counts))
     means = {float(np.minimum(left, size).mean()): size for size in SIZES}
-    return {mean: size for mean, size in means.items() if mean < NEAR_ALL * everything} | {everything: None}
+    return {mean: size for mean, size in means.items() if mean < _NEAR * everything} | {everything: None}
 
 
 def _right(images, part, size, strengths, seed, stop):
