@@ -282,6 +282,18 @@ def backbones() -> Iterator[str]:
             yield f"| {of['backbone_learning_rate']:g} | {of['epochs']} | {words} | {shown} |"
 
 
+@quotes_of("results/backbones/README.md")
+def gradually_pruned() -> Iterator[str]:
+    dense, gradual = (row for _, row in rows("backbones/gradual.csv").iterrows())
+    assert (dense["control"], gradual["control"]) == ("none", "gradual")
+    share, temperature = gradual["distillation"], gradual["distillation_temperature"]
+    yield f"of {gradual['epochs']} epochs, as many as"
+    yield f"with {share:g} of the loss following the fine-tuned dense network (T = {temperature:g}), has"
+    yield f"has {percent(gradual['test_accuracy'])} with {percent(gradual['density'])} of the weights"
+    behind = 100 * (dense["test_accuracy"] - gradual["test_accuracy"])
+    yield f"{behind:.1f} points behind that network's {percent(dense['test_accuracy'])}."
+
+
 @quotes_of("README.md", "docs/own_pictures.md")
 def fine_tuned() -> Iterator[str]:
     paired = rows("backbones/probes.csv").iloc[0]
