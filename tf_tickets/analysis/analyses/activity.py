@@ -27,7 +27,10 @@ class Activity(Analysis):
     """Dead and silent channels, multiply-adds, norms of residual against shortcut."""
 
     order = 6
-    text = "dead and silent channels, multiply-adds dense and sparse, norm of residual against shortcut"
+    text = (
+        "dead and silent channels, multiply-adds, dense and sparse, norm of the residual branch relative to the "
+        "shortcut"
+    )
     plain = False
 
     def tasks(self, loader: Loader, groups: list[list]) -> list[tuple[object, list[Task]]]:

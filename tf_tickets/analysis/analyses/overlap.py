@@ -20,7 +20,10 @@ class Overlap(Analysis):
     """Overlap of masks between runs at the same, pruned round; rows stand with the earlier run."""
 
     order = 4
-    text = "intersection over union of the masks of several runs, against independent masks as dense in each layer"
+    text = (
+        "intersection over union of the masks of several runs, compared with independent random masks of equal density "
+        "in each layer"
+    )
     of_masks = True
     plain = False
 

@@ -23,7 +23,8 @@ class Probes(Analysis):
 
     order = 3
     text = (
-        "a logistic regression on frozen features (of ResNets also on the stages), on --probe data sets; penalty "
+        "a logistic regression on frozen features (for ResNets also on those of each stage), on --probe data sets; "
+        "penalty "
         "chosen on held-out training images"
     )
     flags = ("probe", "probe_images")

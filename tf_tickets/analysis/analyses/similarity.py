@@ -36,7 +36,7 @@ class Similarity(Analysis):
 
     order = 2
     text = (
-        "linear CKA between layers, dense against ticket and between the runs given, on 1,000 test images (unbiased, "
+        "linear CKA between layers, of dense network and ticket and of the given runs, on 1,000 test images (unbiased, "
         "batches of 100)"
     )
     plain = False

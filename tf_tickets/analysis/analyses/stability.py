@@ -31,7 +31,8 @@ class Stability(Analysis):
 
     order = 5
     text = (
-        "error between two runs from one rewind point, train --ticket=DIR --order_seed=1 and =2, and its barrier; "
+        "error on the line between two runs from one rewind point (train --ticket=DIR --order_seed=1 and =2), and its "
+        "barrier; "
         "normalisation statistics are interpolated too"
     )
     plain = False
