@@ -1,11 +1,13 @@
 """The parts of an HTML page that needs nothing but itself; every text that comes in is escaped here."""
 
 import html
+import re
 import string
 from collections.abc import Iterable, Sequence
 
 from tf_tickets.errors import plain_xml
 
+_SHARE = re.compile(r"[+-]?[\d.,]+ %")
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c1c1d;--soft:#63636a;--line:#dedee2;--paper:#ffffff;--back:#f6f6f4;--blue:#0072b2;
 --claim:#eaf3f9;--shade:rgba(0,0,0,.35)}
@@ -37,6 +39,7 @@ linear-gradient(to right,var(--shade),transparent) left/.9rem 100% no-repeat scr
 linear-gradient(to left,var(--shade),transparent) right/.9rem 100% no-repeat scroll,var(--paper)}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
 th,td{padding:.32em .7em;text-align:right;overflow-wrap:normal;border-bottom:1px solid var(--line)}
+td span{white-space:nowrap}
 th:first-child,td:first-child{text-align:left;overflow-wrap:break-word}
 th{font-weight:600;color:var(--soft);vertical-align:bottom}
 tr:last-child td{border-bottom:0}
@@ -96,7 +99,9 @@ def table(columns: dict[str, list[str]]) -> str:
       columns: dict from title to list of cells, both text.
     """
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in columns)
-    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in zip(*columns.values()))
+    # A share is not broken before its sign.
+    columns = {title: [_SHARE.sub(r"<span>\g<0></span>", escape(cell)) for cell in columns[title]] for title in columns}
+    lines = ("".join(f"<td>{cell}</td>" for cell in line) for line in zip(*columns.values()))
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
     return f'<div class="box" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
