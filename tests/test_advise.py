@@ -136,7 +136,7 @@ def test_a_dry_run_touches_nothing_and_lists_all_that_cannot_be_used(tmp_path, w
         (root / "cat" / f"broken{index}.jpg").write_bytes(b"no picture")
     folder.scan.cache_clear()
     status, error = executed(*words)
-    assert status == 2 and "7 files cannot be used" in error
+    assert status == 2 and "7 files or folders cannot be used" in error
     assert capsys.readouterr().out.count("broken") == 7
 
 

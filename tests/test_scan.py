@@ -113,9 +113,22 @@ def test_all_that_cannot_be_used_is_counted_and_the_dry_run_lists_it(tmp_path, c
     line = "x/a/bad {}.png is no picture: remove it, or save it as PNG or JPEG"
     assert done.returncode == 2 and done.stdout.splitlines() == [line.format(number) for number in range(7)]
     assert done.stderr.splitlines() == [
-        "tf-tickets: --data_dir=x: 7 files cannot be used, which --dry_run lists: "
+        "tf-tickets: --data_dir=x: 7 files or folders cannot be used, which --dry_run lists: "
         + "; ".join(map(line.format, range(5))) + "; and 2 more"
     ]  # fmt: skip
+
+
+def test_an_empty_class_folder_is_named_beside_files_that_are_no_pictures(tmp_path):
+    root = tmp_path / "pictures"
+    classes(root)
+    (root / "empty").mkdir()
+    (root / "a" / "note.txt").write_text("a note")
+    with pytest.raises(folder.Unusable) as caught:
+        folder.scan(str(root))
+    assert caught.value.problems == (
+        f"{root}/empty holds no picture; put some there, or remove the folder",
+        f"{root}/a/note.txt is no picture: remove it, or save it as PNG or JPEG",
+    )
 
 
 @pytest.mark.parametrize("place", ["", "train", "deep"])

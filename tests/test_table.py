@@ -132,7 +132,7 @@ def test_all_that_is_wrong_is_listed_by_the_plan(rows, command):
     done = plan(command)
     assert (
         done.returncode == 2
-        and "--labels_file=labels.csv: 4 files cannot be used, which --dry_run lists" in done.stderr
+        and "--labels_file=labels.csv: 4 files or folders cannot be used, which --dry_run lists" in done.stderr
     )
     assert len(done.stdout.splitlines()) == 4
 

@@ -31,7 +31,7 @@ class Unusable(UsageError):
 
     def __init__(self, where, problems):
         """Of several, the line has the first five; `where` is what holds them, such as --data_dir=pictures."""
-        count = f"{where}: {len(problems):,} files cannot be used, which --dry_run lists: "
+        count = f"{where}: {len(problems):,} files or folders cannot be used, which --dry_run lists: "
         super().__init__((count if len(problems) > 1 else "") + listing.few(problems))
         self.problems = tuple(problems)
 
@@ -119,10 +119,12 @@ def _listed(root):
         raise UsageError(f"--data_dir={root} holds {count}, at least 2 are needed{loose}")
     for part, label, folder in places:
         if label not in labels:
-            raise UsageError(f"{folder}: class '{label}' has no training pictures; add them, or remove the folder")
+            problems.append(f"{folder}: class '{label}' has no training pictures; add them, or remove the folder")
+            continue
+        named = len(problems)
         files = listing.files(folder, problems, clutter, inner_first=True)
-        if not files and not problems:
-            raise UsageError(f"{folder} holds no picture; put some there, or remove the folder")
+        if not files and len(problems) == named:
+            problems.append(f"{folder} holds no picture; put some there, or remove the folder")
         names = [(path, _name(path, root, problems)) for path in files]
         listed += [(path, name, part, labels.index(label)) for path, name in names if name is not None]
         inner += [path for path in files if os.path.dirname(path) != folder]
