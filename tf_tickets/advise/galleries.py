@@ -40,7 +40,12 @@ def copies(findings: Findings) -> Iterator[str]:
     """HTML of the near-duplicates, pair by pair."""
     if not findings.pairs:
         return
-    yield html.heading(2, "Pictures that are there twice", "copies")
+    yield html.heading(2, "Pictures that look like copies", "copies")
+    yield html.paragraph(
+        "By their pixels alone: drawings, and other pictures of few shapes, may look like copies and be none. In the "
+        "numbers of this page one of each group counts, the first by name, and none where their classes differ.",
+        "soft",
+    )  # fmt: skip
     leaks, contradictions = findings.leaks, findings.contradictions
     alike = [pair for pair in findings.pairs if pair not in leaks and pair not in contradictions]
     kinds = {
