@@ -9,6 +9,7 @@ import tf_tickets  # noqa: F401  (first: it switches TensorFlow to legacy Keras)
 from tf_tickets.advise import estimates, held_out, learning_curve, near_duplicates, odd_pictures
 from tf_tickets.data import resaved
 from tf_tickets.models import builder
+from tf_tickets.pruning import least_squares, reconstruction
 from tf_tickets.runtime import facts
 from tf_tickets.settings import cli, policies
 from tf_tickets.settings.config import Config
@@ -48,6 +49,19 @@ def contrast() -> Iterator[str]:
     *amounts, probability = jitter.removeprefix("jitter(").removesuffix(")").split(",")
     share = grey.removeprefix("grey(").removesuffix(")")
     yield f"colour jitter ({', '.join(amounts)}) in random order with probability {probability}, grey with {share}."
+
+
+@quotes_of(SCIENCE)
+def reconstruction_of_layers() -> Iterator[str]:
+    yield f"r is {least_squares.RIDGE} times the mean over the columns of X"
+    yield f"the residual is {least_squares._TOLERANCE:.0e} of the first or {least_squares._STEPS} steps".replace(
+        "e-0", "e-"
+    )
+    yield f"keep the largest output of a layer under {reconstruction._LARGEST // 2**20} MiB, drawn by `seed`."
+    yield (
+        f"A layer looks at {least_squares._ROWS_PER_WEIGHT} rows for each weight of an output, at least "
+        f"{least_squares._FEWEST_ROWS:,} and at most {least_squares._MOST_ROWS:,},"
+    )
 
 
 @quotes_of(SCIENCE)

@@ -49,7 +49,7 @@ STATED = {
     "docs/robustness.md": {r"2\.9 GB for CIFAR-10": CALCULATED},
     "docs/science.md": {
         r"removed weight is exactly 0\.0": "a definition",
-        r"Evci et al\. 2020, section 3\.1": OTHERS,
+        r"(Evci et al\.|He, Zhang and Sun) 20(20|17), section 3\.1": OTHERS,
         r"At a density of 0\.001 SNIP cuts": ELSEWHERE,  # test_initialisation.py, of both networks
         r"a ticket of density 100 %": "a definition",
         r"steps \(x 0\.1 at each": SET,

@@ -23,6 +23,7 @@ class RoundFolder:
         return os.path.join(self.folder, name)
 
     mask = property(lambda self: self.path("mask.npz"))
+    start = property(lambda self: self.path("start.npz"))
     density = property(lambda self: self.path("density.csv"))
     epochs = property(lambda self: self.path("epochs.csv"))
     weights = property(lambda self: self.path("weights.npz"))
@@ -59,7 +60,7 @@ class RoundFolder:
         """Writes summary.json, with the size and hash of every file that the round leaves; the round is complete."""
         base = os.path.dirname(self.folder)
         paths = [self.mask, self.density, self.epochs, self.weights, self.evaluations, self.logits, self.penalty]
-        paths += [self.movement, self.members, self.checkpoints[0]]
+        paths += [self.start, self.movement, self.members, self.checkpoints[0]]
         if self.index == 0:
             paths += [os.path.join(base, name) for name in _BASE]
         files = {

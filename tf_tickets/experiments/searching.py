@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tf_tickets import runs, storage
-from tf_tickets.experiments import artefacts
+from tf_tickets.experiments import artefacts, reconstructing
 from tf_tickets.experiments.derivatives import Derivatives
 from tf_tickets.experiments.round import Round
 from tf_tickets.experiments.session import Session
@@ -87,7 +87,10 @@ def _start(session, run, index):
     """The state that mask x state trains from, by the kind of rewinding."""
     if index == 0:
         return session.initial
-    return storage.read_arrays(starts.state_of(run, index, session.plan.config.pruning.rewind))
+    path = starts.state_of(run, index, session.plan.config.pruning.rewind)
+    if path == run.round(index).start:
+        reconstructing.keep(session, run, index)
+    return storage.read_arrays(path)
 
 
 def _settling(session, index, masks):

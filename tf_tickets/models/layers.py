@@ -21,7 +21,9 @@ class _Convolution(keras.layers.Layer, tfmot.sparsity.keras.PrunableLayer):
         """The kernel."""
         return [self.kernel]
 
-    def _pads(self):
+    @property
+    def pads(self) -> list[list[int]]:
+        """Zeros before and after each axis."""
         pads = [self.padding] * 2 if isinstance(self.padding, int) else list(self.padding)
         return [[0, 0], pads, pads, [0, 0]]
 
@@ -47,7 +49,7 @@ class HarmonicConvolution(_Convolution):
         """[n, height, width, in] -> [n, height', width', out]."""
         filters = tf.constant(cosine_filters(self.size), self.compute_dtype)
         kernel = tf.einsum("ijxy,ijco->xyco", filters, tf.cast(self.kernel, self.compute_dtype))
-        return tf.nn.conv2d(inputs, kernel, self.stride, self._pads())
+        return tf.nn.conv2d(inputs, kernel, self.stride, self.pads)
 
     def get_config(self) -> dict:
         """Channels and size, with stride and padding."""
@@ -76,7 +78,7 @@ class DepthwiseConvolution(_Convolution):
         """[n, height, width, channels] -> [n, height', width', channels]."""
         kernel = tf.cast(self.kernel, self.compute_dtype)
         strides = [1, self.stride, self.stride, 1]
-        return tf.nn.depthwise_conv2d(tf.pad(inputs, self._pads()), kernel, strides, "VALID")
+        return tf.nn.depthwise_conv2d(tf.pad(inputs, self.pads), kernel, strides, "VALID")
 
     def get_config(self) -> dict:
         """Size, with stride and padding."""

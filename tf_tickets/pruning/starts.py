@@ -63,6 +63,15 @@ class FineTune(LearningRate):
     constant_rate = True
 
 
+@STARTS.register("reconstructed")
+class Reconstructed(LearningRate):
+    """The weights left are fitted to give what the dense network's layers give, and the schedule goes back."""
+
+    def state(self, run: runs.RunFolder, round_index: int) -> str:
+        """What was fitted for the round."""
+        return run.round(round_index).start
+
+
 @STARTS.register("trained")
 class Trained(Start):
     """The weights that round 0 ended with, under the whole schedule."""

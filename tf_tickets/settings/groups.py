@@ -146,7 +146,8 @@ class Pruning:
     rate: float = option(0.2, "share of the remaining weights removed after each round", above=0.0, high=0.999)
     rewind: str = option(
         "epoch:2",
-        "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], trained, pretrained",
+        "where later rounds start: init, epoch:K, step:N, learning_rate[:K], finetune[:K], reconstructed[:K], trained, "
+        "pretrained",
         check=checks.check_rewind,
     )  # fmt: skip
     criterion: str = option("magnitude", _criteria, choices=CRITERIA)
