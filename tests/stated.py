@@ -61,7 +61,7 @@ STATED = {
         r"1 % inside 2 % inside 10 %": "an example",
         r"sigma \.1 to 2 with probability 0\.5": SET,
         r"in a proportion 2\.5 times": SET,
-        r"noise U\(-eps, eps\) with probability 0\.8": SET,
+        r"Noise U\(-eps, eps\) is added with probability 0\.8": SET,
         r"penalties from 0\.01 to 10": SET,
         r"the 2\.5 and 97\.5 % points": SET,
         r"sign-flip p is 0\.25": CALCULATED,
