@@ -102,7 +102,7 @@ STATED = {
     "results/dense_curve/README.md": {r"200, 500, 1,000 and 2,000": SET},
     "results/multi_worker/README.md": {
         r"the second at 80 % density": SET,
-        r"left on disk by themselves: 100,000 pictures": SET,
+        r"such as 100,000 pictures of 64x64, are left on disk": SET,
         r"40 epochs a round|above 20,000 bytes": SET,
         # test_multi_worker.py: ..._ends_the_others_and_the_job_continues_to_the_same_bits
         r"three workers continue what two began|within 30 s": ELSEWHERE,
