@@ -98,7 +98,7 @@ def curves() -> Iterator[str]:
     factor = held_out.inflation(learning_curve.PARTS, learning_curve.REPEATS)
     yield f"Points have the interval described above (f = {factor:.2f}".rstrip("0")
     exponents = learning_curve.EXPONENTS
-    yield f"b >= 0 and c from {exponents[0]} to {exponents[-1]}. {learning_curve.RESAMPLES:,} times repeats and images"
+    yield f"b >= 0 and c from {exponents[0]} to {exponents[-1]}. {learning_curve.RESAMPLES:,} times, repeats and images"
     yield f"To each of the {learning_curve.RESAMPLES:,} curves laws are fitted"
     _, lacking = learning_curve._of_small_counts(np.arange(101) / 100, 500)
     low, high = np.flatnonzero(lacking == 0)[[0, -1]]
