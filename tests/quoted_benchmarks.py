@@ -43,7 +43,7 @@ def steps() -> Iterator[str]:
     assert len(recorded["width_64"]["ratios"]) == 8
     for name in recorded["width_64"]["ratios"]:
         yield f"| {name} | {' | '.join(ratio(of['ratios'][name]) for of in widths)} |"
-    yield "in the same run: {:.0f} and {:.0f} GFLOP/s;".format(*(of["peak_gflops"] for of in widths))
+    yield "in the same run: {:.0f} and {:.0f} GFLOP/s.".format(*(of["peak_gflops"] for of in widths))
 
 
 @quotes_of(BENCHMARKS)
@@ -113,7 +113,7 @@ def photographs() -> Iterator[str]:
 @quotes_of(BENCHMARKS)
 def changes_of_the_mask() -> Iterator[str]:
     recorded = document("benchmarks/dynamic.json")
-    for name, title in {"process_time": "seconds of all cores", "monotonic": "seconds on the wall"}.items():
+    for name, title in {"process_time": "seconds of all cores", "monotonic": "seconds elapsed"}.items():
         row = recorded[name]
         yield f"| {title} | {row['pruned']:.2f} | {row['rigl']:.2f} | {ratio(row['ratio'])} | at most 1.1 |"
 

@@ -288,10 +288,10 @@ def gradually_pruned() -> Iterator[str]:
     assert (dense["control"], gradual["control"]) == ("none", "gradual")
     share, temperature = gradual["distillation"], gradual["distillation_temperature"]
     yield f"of {gradual['epochs']} epochs, as many as"
-    yield f"with {share:g} of the loss following the fine-tuned dense network (T = {temperature:g}), has"
-    yield f"has {percent(gradual['test_accuracy'])} with {percent(gradual['density'])} of the weights"
+    yield f"{share:g} of its loss follows the fine-tuned dense network (T = {temperature:g}). It has"
+    yield f"It has {percent(gradual['test_accuracy'])} with {percent(gradual['density'])} of the weights"
     behind = 100 * (dense["test_accuracy"] - gradual["test_accuracy"])
-    yield f"{behind:.1f} points behind that network's {percent(dense['test_accuracy'])}."
+    yield f"but {behind:.1f} points behind its {percent(dense['test_accuracy'])}."
 
 
 @quotes_of("README.md", "docs/own_pictures.md")
@@ -322,20 +322,20 @@ def advise() -> Iterator[str]:
     yield f"| 30 | {intervals['holds'].sum()} | 27 |"
     yield f"| 30 | {100 * (intervals['high'] - intervals['low']).mean():.1f} | at most 10 |"
     yield f"| 6 | {curves['holds'].sum()} | 5 |"
-    yield f"its interval in {curves['gain_holds'].sum()} of 6."
+    yield f"its predicted interval in {curves['gain_holds'].sum()} of 6 subsets."
     wrong, planted, named = (listed[column].sum() for column in ("of_these_wrong", "wrong", "listed"))
     yield f"how many of the {planted} are listed | 6 | {wrong}, {100 * wrong / planted:.0f} % | 70 % |"
     half = listed["at_half_precision"].sum()
     yield f"half of it is wrong on purpose | 6 | {half}, {100 * half / planted:.0f} % | 70 % |"
     yield f"how many of the {named} listed are wrong on purpose | 6 | {100 * wrong / named:.0f} % | 50 % |"
     missed = intervals[intervals["holds"] == 0]
-    yield f"The {len(missed)} intervals that miss:"
+    yield f"The {len(missed)} intervals that do not contain the test accuracy:"
     for row in missed.to_dict("records"):
         interval = f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}] of {percent(row['test_accuracy'], 1)}"
         yield f"{interval} (subset seed {row['subset_seed']})"
     error = 100 * (intervals["accuracy"] - intervals["test_accuracy"])
-    yield f"is {error.mean():+.1f} points in the mean, {error.std():.1f} standard deviation"
-    yield f"calibration error {percent(intervals['calibration_error'].mean(), 1)} in the mean"
+    yield f"is {error.mean():+.1f} points in the mean, with a standard deviation of {error.std():.1f}."
+    yield f"The mean calibration error is {percent(intervals['calibration_error'].mean(), 1)}."
     for row in curves.to_dict("records"):
         few, many = 100 * row["test_accuracy_20"], 100 * row["test_accuracy_50"]
         predicted = f"{percent(row['predicted'], 1)} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"

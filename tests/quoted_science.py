@@ -36,7 +36,7 @@ def rounds_and_steps() -> Iterator[str]:
     yield f"Default rate {rounds.rate}."
     yield f"round r has density (1 - rate)^r; {rounds.rounds} rounds are {rounds.rounds - 1} prunings, 1.0 ... "
     yield f"prunings, 1.0 ... {(1 - rounds.rate) ** (rounds.rounds - 1):.4f} |"
-    yield f"a `--update_fraction` ({rounds.update_fraction}),"
+    yield f"a `--update_fraction` ({rounds.update_fraction})."
     yield f"SGD, m {training.momentum}, no Nesterov, lr {training.learning_rate}, wd 5e-4,"
     yield f"BatchNorm: momentum {builder._MOMENTUM}, epsilon 1e-5"
     yield f"epsilon 1e-3, momentum {builder._MOMENTUM} as elsewhere."
@@ -89,9 +89,9 @@ def copies() -> Iterator[str]:
 
 @quotes_of(SCIENCE)
 def odd_ones() -> Iterator[str]:
-    yield f"where at most {plain(100 * odd_pictures._MOST)} % are so: one colour (deviation below "
+    yield f"where at most {plain(100 * odd_pictures._MOST)} % are so: - one colour (deviation below "
     dark, bright = plain(odd_pictures._DARK), plain(odd_pictures._BRIGHT)
-    yield f"below {plain(odd_pictures._BLANK)} levels); dark or bright (95 % below {dark} levels or above {bright});"
+    yield f"below {plain(odd_pictures._BLANK)} levels); - dark or bright (95 % below {dark} levels or above {bright});"
 
 
 @quotes_of(SCIENCE)
@@ -100,24 +100,25 @@ def estimated() -> Iterator[str]:
     yield f"over p(1 - p)/n, which is {factor:.1f} for ten parts and five repeats."
     assert (estimates.PARTS, estimates.REPEATS) == (10, 5)
     repeated, slow = held_out._REPEATED, held_out._SLOW
-    most = f"no probe is fitted to more than {held_out.MOST_IMAGES:,} images"
-    yield f"exceed {as_power(repeated / estimates.REPEATS)}, features counted up to the number of images, one above"
-    yield f"one above {as_power(repeated / 2)}, five parts and three penalties above {as_power(slow)}, and {most}"
+    most = f"No probe is fitted to more than {held_out.MOST_IMAGES:,} images"
+    yield f"fewer repeats where it exceeds {as_power(repeated / estimates.REPEATS)}, and only one repeat above "
+    yield f"one repeat above {as_power(repeated / 2)}. Above {as_power(slow)} there are also only five parts and three"
+    yield f"five parts and three penalties. {most}"
     assert held_out._FEW_PARTS == 5 and len(held_out._FEW_STRENGTHS) == 3
 
 
 @quotes_of(SCIENCE)
 def curves() -> Iterator[str]:
     factor = held_out.inflation(learning_curve.PARTS, learning_curve.REPEATS)
-    yield f"Points have the interval of above (f = {factor:.2f}".rstrip("0")
+    yield f"Points have the interval described above (f = {factor:.2f}".rstrip("0")
     exponents = learning_curve.EXPONENTS
-    yield f"b >= 0 and c from {exponents[0]} to {exponents[-1]}. {learning_curve.RESAMPLES:,} times repeats and images"
+    yield f"b >= 0 and c from {exponents[0]} to {exponents[-1]}. {learning_curve.RESAMPLES:,} times, repeats and images"
     yield f"To each of the {learning_curve.RESAMPLES:,} curves laws are fitted"
     _, lacking = learning_curve._of_small_counts(np.arange(101) / 100, 500)
     low, high = np.flatnonzero(lacking == 0)[[0, -1]]
     yield f"So above {high} % and below {low} % a point gets"
     yield f"inverse covariance of the {learning_curve.RESAMPLES:,}, one for each c in steps of "
-    yield f"one for each c in steps of {plain(round(exponents[1] - exponents[0], 10))}, and"
+    yield f"one for each c in steps of {plain(round(exponents[1] - exponents[0], 10))}."
     yield f"the gain's interval is wider than {plain(100 * learning_curve.WIDEST)} points."
 
 

@@ -163,10 +163,10 @@ def halving() -> Iterator[str]:
     yield f"the twelve differences are {joined(ahead(HALF))} points:"
     last, whole = rivals_of(HALF), frame(HALF)
     for words, name in (
-        ("loses where the ticket gains: {:.1f} points apart", "random pruning"),
+        ("loses accuracy where the ticket gains; the difference is {:.1f} points.", "random pruning"),
         ("(58 epochs in all): {:.1f} points below the ticket", "pruned at once"),
         ("with no more prunable weights): {:.1f} points below", "small dense network"),
-        ("That is too cheap: {:.1f} points are lost", "shortened rounds"),
+        ("That is not enough: {:.1f} points are lost", "shortened rounds"),
     ):
         yield words.format(last.loc[name, "difference"])
     fresh = last.loc["mask on fresh weights"]
@@ -189,15 +189,15 @@ def halving() -> Iterator[str]:
     smallest = rows(f"{HALF}/weight_decay.csv").set_index("weight_decay")["test_accuracy"][0.0005]
     yield (
         f"reaches {percent(long['rival_accuracy'], 1)} on the six pairs, the ticket "
-        f"{percent(long['ticket_accuracy'], 1)}: {joined(differences(rival, ticket))} points over the ticket, "
-        f"{-long['difference']:.1f} in the mean (interval {span(long, -1)}, "
+        f"{percent(long['ticket_accuracy'], 1)}. The differences are {joined(differences(rival, ticket))} points "
+        f"over the ticket, {-long['difference']:.1f} in the mean (interval {span(long, -1)}, "
         f"p = {statistics.probability(long['p_value'])})"
     )
     yield f"({percent(smallest, 1)} at 0.0005, from 400 images)"
     small = last.loc["small dense network"]
     assert [name for name in last.index if last.loc[name, "p_holm"] < 0.05] == ["small dense network"]
     assert small["n"] == 9
-    yield f"Of six pairs the smallest possible p is {2 / 2**6:.3f}; corrected over"
+    yield f"With six pairs the smallest possible p is {2 / 2**6:.3f}. Corrected over"
 
 
 @quotes_of(f"results/{HALF}/README.md")

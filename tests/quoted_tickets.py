@@ -149,7 +149,7 @@ def depthwise() -> Iterator[str]:
     weights = [ticket["density"] * ticket["dense_weight_bytes"] for ticket in (many, few)]
     yield (
         f"ResNet-18 needs {many['runtime_bytes'] / few['runtime_bytes']:.1f} times fewer for 3 % of its weights than "
-        f"MobileNetV2 for 5 %, mostly as it has {weights[0] / weights[1]:.1f} times fewer of them"
+        f"MobileNetV2 for 5 %, mostly because it has {weights[0] / weights[1]:.1f} times fewer weights left."
     )
     at_96 = [ticket["engines"]["saved_model"]["ms_1"] for name, ticket in of.items() if name.startswith("mobilenet_96")]
     yield f"the same work at every density, took {min(at_96):.1f} to {max(at_96):.1f} ms."

@@ -48,12 +48,12 @@ def memory() -> Iterator[str]:
         peaks = " | ".join(f"{row[name]:,.0f}" for name in ("looked_at", "measured", "epoch"))
         yield f"| {pictures:,} | {held} | {peaks} | {row['images_per_core_second']:,.0f} |"
     many, few = rows["small", 100_000, "disk"], rows["small", 10_000, "disk"]
-    yield f"The look costs {(many['looked_at'] - few['looked_at']) * 1024 / 90_000:.1f} KiB a picture"
+    yield f"The scan costs {(many['looked_at'] - few['looked_at']) * 1024 / 90_000:.1f} KiB a picture"
     kept = rows["small", 100_000, "memory"]
     above = kept["epoch"] - kept["looked_at"]
     yield f"cost {above / kept['pixels']:.1f} times their size at the peak"
-    yield f"{kept['pixels']:.0f} MiB of them, {above:,.0f} above the look"
-    yield f"More than {lazy.IN_MEMORY // 2**20} MiB of pixels"
+    yield f"{kept['pixels']:.0f} MiB of them, {above:,.0f} above the scan"
+    yield f"Pictures with more than {lazy.IN_MEMORY // 2**20} MiB of pixels"
     share = many["images_per_core_second"] / kept["images_per_core_second"]
     yield f"From disk an epoch of such small pictures has {round(100 * share):d} % of the speed"
     crops = [row["epoch"] - row["start"] for (kind, *_), row in rows.items() if kind == "crops"]

@@ -61,7 +61,7 @@ STATED = {
         r"1 % inside 2 % inside 10 %": "an example",
         r"sigma \.1 to 2 with probability 0\.5": SET,
         r"in a proportion 2\.5 times": SET,
-        r"noise U\(-eps, eps\) with probability 0\.8": SET,
+        r"Noise U\(-eps, eps\) is added with probability 0\.8": SET,
         r"penalties from 0\.01 to 10": SET,
         r"the 2\.5 and 97\.5 % points": SET,
         r"sign-flip p is 0\.25": CALCULATED,
@@ -102,7 +102,7 @@ STATED = {
     "results/dense_curve/README.md": {r"200, 500, 1,000 and 2,000": SET},
     "results/multi_worker/README.md": {
         r"the second at 80 % density": SET,
-        r"left on disk by themselves: 100,000 pictures": SET,
+        r"such as 100,000 pictures of 64x64, are left on disk": SET,
         r"40 epochs a round|above 20,000 bytes": SET,
         # test_multi_worker.py: ..._ends_the_others_and_the_job_continues_to_the_same_bits
         r"three workers continue what two began|within 30 s": ELSEWHERE,

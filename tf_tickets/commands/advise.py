@@ -16,7 +16,7 @@ class Advise(Command):
     """Looks at pictures and says what to do with them."""
 
     order = 0
-    summary = "[FOLDER]: what to do with these pictures: accuracy to expect, labels to look at, what to train"
+    summary = "[FOLDER]: for these pictures, the accuracy to expect, the labels to check, and what to train"
     examples = (
         "pictures",
         "--dataset=cifar10 --per_class=50",

@@ -17,7 +17,7 @@ class Analyze(Command):
     """Analyses networks, or draws a sheet."""
 
     order = 5
-    summary = "PATH... --what=density,...: rows, tables and figures of why; --what=augment or corruptions: a sheet"
+    summary = "PATH... --what=density,...: measure what is inside networks; --what=augment or corruptions: draw a sheet"
     examples = (
         "runs/NAME/seed_0 --what=density,similarity",
         "--what=augment --flagfile=flags/quickstart.cfg",

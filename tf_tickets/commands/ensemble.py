@@ -14,7 +14,7 @@ class Ensemble(Command):
     """Writes several tickets as one."""
 
     order = 12
-    summary = "PATH... --out=DIR: several tickets (of ticket, round or run folders) as one, of their mean probability"
+    summary = "PATH... --out=DIR: join several tickets into one, which gives the mean of their probabilities"
     examples = (
         "runs/A/seed_0 runs/B/seed_0 --out=joint",
         "runs/NAME/seed_0/round_02 runs/NAME/seed_0/round_03 --out=joint",

@@ -15,7 +15,7 @@ class Evaluate(Command):
     """Measures networks with the evaluators that are asked for."""
 
     order = 4
-    summary = "PATH...: accuracy of run, round or ticket folders under --evaluators, as rows beside them"
+    summary = "PATH...: measure run, round or ticket folders by --evaluators, and write the rows into these folders"
     examples = (
         "runs/NAME/seed_0 --evaluators=clean,corruptions",
         "runs/NAME/seed_0 --which=ticket --evaluators=pgd --test_images=1000",

@@ -16,7 +16,7 @@ class Export(Command):
     """Writes a ticket in other formats."""
 
     order = 7
-    summary = "PATH: a ticket, or a run's, as --format=ticket,runtime,tflite,... into a folder beside it, or --out=DIR"
+    summary = "PATH: write the ticket of PATH as --format=ticket,runtime,tflite,... beside it, or into --out=DIR"
     examples = (
         "runs/NAME/seed_0 --format=runtime,tflite",
         "runs/NAME/seed_0/ticket --format=tflite_int8 --out=files",

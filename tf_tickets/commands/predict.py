@@ -16,7 +16,7 @@ class Predict(Command):
     """Labels pictures."""
 
     order = 8
-    summary = "TICKET IMAGE...: labels and probabilities of picture files and folders; - is standard input"
+    summary = "TICKET IMAGE...: labels and probabilities for picture files and folders; - is standard input"
     examples = (
         "runs/NAME/seed_0/ticket pictures --format=csv",
         "runs/NAME/seed_0/ticket owl.jpg --top_k=3",

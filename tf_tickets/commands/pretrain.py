@@ -14,7 +14,7 @@ class Pretrain(Command):
     """Trains a backbone from unlabelled images."""
 
     order = 3
-    summary = "a self-supervised backbone (SimCLR) from unlabelled images, for --pretrained"
+    summary = "train a self-supervised backbone (SimCLR) on unlabelled images, for --pretrained"
     examples = (
         "--dataset=cifar10 --flagfile=flags/cifar10_pretrain_cpu.cfg",
         "--dataset=folder --data_dir=unlabelled --epochs=100 --image_size=96",

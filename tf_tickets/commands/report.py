@@ -15,7 +15,7 @@ class Report(Command):
     """Compares runs in tables, figures and a page."""
 
     order = 6
-    summary = "PATH...: one table and figure of all runs below the paths"
+    summary = "PATH...: compare all runs below the paths, with tables and figures on one page"
     examples = (
         "runs --out=report",
         "runs/A runs/B --latex --pdf",

@@ -27,7 +27,7 @@ class Sweep(Command):
     """Runs every combination of some settings."""
 
     order = 11
-    summary = "--sweep='FIELD=A,B;FIELD=0..4': every combination as a run, unless finished, here or by --engine"
+    summary = "--sweep='FIELD=A,B;FIELD=0..4': run every combination that is not finished, here or by --engine"
     examples = (
         "--flagfile=flags/quickstart.cfg --sweep='seed+subset_seed=0..5'",
         "--flagfile=flags/quickstart.cfg --sweep='control=none,random;seed=0..2' --dry_run",

@@ -12,7 +12,7 @@ class Train(Command):
     """Trains one round."""
 
     order = 2
-    summary = "one round: dense, or --ticket=DIR retrained, or a --control"
+    summary = "train one round: a dense network, a ticket again (--ticket=DIR), or a --control"
     examples = (
         "--flagfile=flags/quickstart.cfg --epochs=200",
         "--flagfile=flags/quickstart.cfg --ticket=runs/NAME/seed_0/ticket --order_seed=1",

@@ -24,7 +24,7 @@ class Tune(Command):
     """Trains every point of a grid on folds, or on all training images, and chooses one."""
 
     order = 12
-    summary = "--sweep=GRID --rule=folds:K|weight_norm: chooses settings, such as learning rate x weight decay"
+    summary = "--sweep=GRID --rule=folds:K|weight_norm: choose settings, such as learning rate and weight decay"
     examples = (
         "--flagfile=flags/quickstart.cfg --sweep='learning_rate=0.03,0.1;weight_decay=0.001,0.01' --rule=folds:3",
         "--flagfile=flags/quickstart.cfg --sweep='learning_rate=0.03,0.1' --rule=weight_norm",

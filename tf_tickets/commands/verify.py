@@ -14,7 +14,7 @@ class Verify(Command):
     """Checks tickets."""
 
     order = 9
-    summary = "TICKET...: check every hash, count and invariant of a ticket, and of which ticket a file of export is"
+    summary = "TICKET...: check every hash, count and invariant of a ticket; say which ticket an exported file is from"
     examples = (
         "runs/NAME/seed_0/ticket",
         "runs/*/seed_*/ticket",

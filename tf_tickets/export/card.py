@@ -79,21 +79,21 @@ def _opening(ticket):
     masks = [mask for member in ticket.members for mask in member.masks.values()]
     kept, total = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
     on = f"on {ticket.data['dataset']}, density {100 * ticket.density:.2f} %"
-    weights = f"{kept:,} of {total:,} prunable weights are left, all others are exactly zero"
+    weights = f"{kept:,} of {total:,} prunable weights are left, and all others are exactly zero"
     weights = f"all its {total:,} prunable weights are there" if kept == total else weights
     if len(ticket.members) > 1:
         return (
             f"# Ensemble of {len(ticket.members)} tickets {on}",
-            f"Image classifiers as one: {weights}. Its probabilities are the mean of its members', each at its own "
-            "temperature; its logits are the logarithm of that mean.",
+            f"Several image classifiers combined into one: {weights}. Its probabilities are the mean of its members', "
+            "each at its own temperature; its logits are the logarithm of that mean.",
         )
-    inside = "the weights from which it was trained are inside, so it can be trained again."
+    inside = "it contains the weights from which it was trained, so it can be trained again."
     if ticket.settings.get("rival", "none") != "none":
         return (
             f"# Ticket: {_network(ticket)} {on}",
-            f"A dense image classifier, with all its {total:,} prunable weights: trained for "
-            f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse one, and ahead of "
-            f"that one on images held out for the choice; {inside}",
+            f"A dense image classifier, with all its {total:,} prunable weights. It was trained for "
+            f"{ticket.settings['epochs']} epochs, as long as all rounds of a search for a sparse network, and is more "
+            f"accurate than that network on images held out for the choice; {inside}",
         )
     control, made = CONTROLS[ticket.settings.get("control", "none")], _made(ticket)
     if control.fits:
@@ -165,15 +165,16 @@ def _preprocessing(data):
         f"of {height} x {width} x {channels} and refuse other sizes."
     )
     if data.get("dtype", "uint8") != "uint8":
-        return f"{inside} `predict` takes TIFF files of that size and type alone."
+        return f"{inside} `predict` takes only TIFF files of that size and type."
     if not data.get("any_size"):
         return (
-            f"{inside} Bringing pictures to that size is up to the caller. `predict` does it by itself: upright, "
-            f"transparency on white, resized (bilinear, antialiased) until {height} x {width} is covered, the middle."
+            f"{inside} The caller has to bring pictures to that size. `predict` does it by itself: it turns them "
+            "upright, puts transparent pixels on white, resizes the picture (bilinear, antialiased) until "
+            f"{height} x {width} is covered, and cuts out the middle."
         )
     larger = [round(side * MARGIN) for side in (height, width)]
     return (
-        f"{inside} They are the middle of a larger picture, and cutting it is up to the caller: resized (bilinear, "
+        f"{inside} They are the middle of a larger picture, which the caller has to cut out: resize it (bilinear, "
         f"antialiased) until it just covers {larger[0]} x {larger[1]}, then the middle {height} x {width}. The "
         "SavedModel's signature `pictures` does that inside, for upright pictures of any size whose shorter side is "
         f"at most {SHORTER_SIDE} pixels; it refuses larger ones. `predict` does all of it by itself, and first shrinks "
@@ -185,8 +186,8 @@ def _training_data(ticket):
     settings = ticket.settings
     if len(ticket.members) > 1:
         if ticket.ids is None:
-            return "Which images trained each of its members is not known of all of them."
-        return f"Its members were trained on {len(ticket.ids):,} images together, of which images.txt has the ids."
+            return "For some of its members it is not known which images they were trained on."
+        return f"Its members were trained on {len(ticket.ids):,} images together; images.txt has their ids."
     parts = [f"{name} {settings[name]}" for name in ("fraction", "per_class", "images", "imbalance")
              if settings.get(name) is not None]  # fmt: skip
     if not settings:
@@ -218,8 +219,8 @@ def _numbers(metrics, test_images):
     if len(lines) == 2:
         return "Nothing was measured on this ticket."
     lines.append(
-        "\nThe interval is of this one network over the draw of test images. How much another seed or subset would "
-        "change is seen by several runs: `report` compares them."
+        "\nThe interval is for this one network, over the draw of test images. Another seed or subset gives other "
+        "numbers; to see how different they are, compare several runs with `report`."
     )
     return "\n".join(lines)
 
@@ -253,8 +254,8 @@ def _temperature(ticket):
     else:
         where = "it on the validation part, which it was not trained on"
     return (
-        f"Probabilities are softmax(logits / {ticket.temperature:.6g}) in every format; logits are as they are. The "
-        f"temperature makes {images} most likely, as predicted by {where} (Guo et al. 2017). Their mean negative "
+        f"Probabilities are softmax(logits / {ticket.temperature:.6g}) in every format; the logits are not changed. "
+        f"The temperature makes {images} most likely, as predicted by {where} (Guo et al. 2017). Their mean negative "
         f"log-likelihood is {fitted['loss_before']:.4f} without it and {fitted['loss']:.4f} with it."
     )
 
@@ -262,15 +263,16 @@ def _temperature(ticket):
 def _limits(ticket):
     calibrated = all(member.calibration for member in ticket.members)
     limits = [
-        "It knows its classes alone and names one of them for any picture.",
+        "It knows only its classes, and gives one of them for any picture.",
         "Its probabilities are not calibrated; `evaluate` measures by how much."
         if not calibrated
-        else "Its members' probabilities are calibrated each by itself; `evaluate` measures how well their mean is."
+        else "The probabilities of its members are calibrated one by one; `evaluate` measures how well their "
+        "mean is calibrated."
         if len(ticket.members) > 1
         else "Its probabilities are calibrated for pictures like those of its training; `evaluate` measures how well.",
-        "It was tested on pictures like those of its training; on others, after corruption and under attack it is "
-        "worse, which `evaluate --evaluators=corruptions,shift,fgsm,pgd` measures.",
-        "Zeros make it small, and fast only where something skips them: the SavedModel computes densely, "
-        "`tf_tickets.runtime` does not.",
+        "It was tested on pictures like those of its training. On other, corrupted or attacked pictures it is less "
+        "accurate; `evaluate --evaluators=corruptions,shift,fgsm,pgd` measures by how much.",
+        "The zeros make it small. They make it fast only in a program that skips them: the SavedModel computes with "
+        "them, `tf_tickets.runtime` does not.",
     ]
     return "\n".join(f"- {limit}" for limit in limits)

@@ -140,7 +140,7 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Pruning:
-    """What is removed after each round, and where the rest goes back to."""
+    """What is removed after each round, and where the next round starts."""
 
     rounds: int = option(16, "rounds, the dense round 0 included", low=1, high=1000, digest=False)
     rate: float = option(0.2, "share of the remaining weights removed after each round", above=0.0, high=0.999)
@@ -243,7 +243,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Seeds, folders and machinery."""
+    """Seeds, folders and devices."""
 
     accounting: str = option(
         "exact", "release: as the paper's release counts, for comparison: rewound weights one epoch older than their "

@@ -17,12 +17,12 @@ _RECIPES = "recipes"
 _PROGRAM = "python -m tf_tickets.main"
 _STATUS = (
     "exit status: 0 done, 2 bad flag or input, 3 state on disk damaged or not writable, 4 run folder in use,",
-    "             5 training diverged, 75 stopped on request (run again to continue), 1 a defect of ours",
+    "             5 training diverged, 75 stopped on request (run again to continue), 1 a defect of the program",
 )
 # Parts that a flag chooses from: title, and function to them by name.
 _PARTS = {
     "evaluators": ("what evaluate --evaluators=LIST measures", lambda: EVALUATORS),
-    "analyses": ("what analyze --what=LIST looks at", lambda: {name: ANALYSES[name] for name in studies()}),
+    "analyses": ("what analyze --what=LIST measures", lambda: {name: ANALYSES[name] for name in studies()}),
 }
 
 
@@ -74,7 +74,7 @@ def overview() -> str:
     """One screen: the commands, and where the flags are."""
     return "\n".join([
         f"usage: {_PROGRAM} [COMMAND] [PATH ...] [--flagfile=FILE ...] [--flag=value ...]", "",
-        "Finds sparse winning tickets from few labelled images. Of a flag that is given twice the later counts.", "",
+        "Finds sparse winning tickets from few labelled images. If a flag is given twice, the later one counts.", "",
         f"commands ({_PROGRAM} COMMAND --help shows the flags of one, with examples):",
         *(f"  {name:10s}{command.summary}" for name, command in COMMANDS.items()), "",
         "flags, by group (--help=GROUP or --help=FLAG shows them, --helpfull all):",
@@ -89,7 +89,7 @@ def full() -> str:
     """Every command and flag with its default and one sentence."""
     lines = [
         f"usage: {_PROGRAM} [COMMAND] [PATH ...] [--flagfile=FILE ...] [--flag=value ...]", "",
-        "Finds sparse winning tickets from few labelled images. Of a flag that is given twice the later counts.",
+        "Finds sparse winning tickets from few labelled images. If a flag is given twice, the later one counts.",
         "", "commands:",
         *(f"  {name:10s}{command.summary}" for name, command in COMMANDS.items()),
     ]  # fmt: skip
@@ -108,7 +108,7 @@ def _of_command(name: str, command: Command) -> str:
     lines += [f"  {_PROGRAM} {name} {example}" for example in command.examples]
     own = [flag for flag in command.flags if configs.options()[flag].group == "command"]
     if own:
-        lines += ["", "Flags of this command alone, or of few"]
+        lines += ["", "Flags of this command and of few others"]
         lines += [line for flag in own for line in _flag(flag)]
     for part in _PARTS:
         if {"evaluators": "evaluators", "analyses": "what"}[part] in own:
@@ -136,9 +136,9 @@ def _parts(name: str) -> list[str]:
 
 
 def _recipes() -> list[str]:
-    lines = ["recipes, which --flagfile=NAME and --sweep=NAME find from any folder where no file has that name:"]
+    lines = ["recipes; --flagfile=NAME and --sweep=NAME find them by name from any folder without a file of that name:"]
     lines += _explained({name: recipes.first_sentence(name) for name in recipes.names()})
-    return [*lines, "", f"They lie in {recipes.folder()}; each begins with its command and what it costs."]
+    return [*lines, "", f"They are in {recipes.folder()}; each begins with its command and its cost."]
 
 
 def _value(name: str, flag: str) -> list[str]:

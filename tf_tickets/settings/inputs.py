@@ -15,7 +15,7 @@ def _analyses():
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """Inputs of single commands."""
+    """Flags of single commands."""
 
     archive: str | None = option(None, "with prepare: the archive to read", digest=False)
     what: str | None = option(None, _analyses, check=checks.check_what, digest=False)
