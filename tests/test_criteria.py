@@ -131,6 +131,15 @@ def test_taylor_is_the_weight_times_the_gradient():
     np.testing.assert_array_equal(scores["a"], [10.0, 3.0])
 
 
+def test_lamp_is_the_square_over_the_squares_that_are_not_smaller():
+    weights = {"a": np.array([[2.0, -3.0], [1.0, 5.0]]), "b": np.array([100.0, 200.0]), "c": np.zeros(2)}
+    masks = {"a": np.array([[True, True], [True, False]]), "b": np.ones(2, bool), "c": np.ones(2, bool)}
+    scores = criteria.scores("lamp", weights, masks, None)
+    np.testing.assert_allclose(scores["a"][masks["a"]], [4 / 13, 1.0, 1 / 14])
+    np.testing.assert_allclose(scores["b"], [1 / 5, 1.0])
+    np.testing.assert_array_equal(scores["c"], [0.0, 0.0])
+
+
 def test_movement_is_summed_over_the_steps_of_a_round(tmp_path):
     """By a tape of its own: every step sees all images as they are, so each batch is the same."""
     config = tt.Config.from_values(**SETTINGS, criterion="movement", momentum=0.0, out=str(tmp_path))

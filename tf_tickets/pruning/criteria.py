@@ -66,6 +66,24 @@ def magnitude(weights: Arrays, masks: Arrays) -> Arrays:
     return {name: np.abs(np.asarray(array)) for name, array in weights.items()}
 
 
+@CRITERIA.register("lamp")
+def lamp(weights: Arrays, masks: Arrays) -> Arrays:
+    """w^2 over the sum of squares of the layer's weights that are not smaller (Lee et al. 2021, equation 1).
+
+    Layers of different scales become comparable. The largest weight of each layer has the score 1, so no layer is
+    emptied before the others are.
+    """
+    scored = {}
+    for name, array in weights.items():
+        squares = np.where(masks[name], np.asarray(array, np.float64), 0.0).ravel() ** 2
+        order = np.argsort(-squares, kind="stable")
+        sums = np.cumsum(squares[order])
+        scored[name] = np.zeros(squares.size)
+        scored[name][order] = np.divide(squares[order], sums, out=np.zeros(squares.size), where=sums > 0)
+        scored[name] = scored[name].reshape(array.shape)
+    return scored
+
+
 @CRITERIA.register("taylor")
 def taylor(weights: Arrays, masks: Arrays, gradients: Arrays) -> Arrays:
     """|w dL/dw|, to first order the change of the training loss that removing the weight makes.
