@@ -164,7 +164,9 @@ def execute(main, *, folder, words, code, environment, output, errors, file_byte
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
-        sys.path[0] = folder
+        sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+        tempfile.tempdir = None  # asked of the environment anew
+        sys.dont_write_bytecode = bool(environment.get("PYTHONDONTWRITEBYTECODE"))
         for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, output, os.O_WRONLY), (2, errors, os.O_WRONLY)):
             opened = os.open(path, flags | (0 if number == 0 else os.O_CREAT | os.O_TRUNC), 0o600)
             os.dup2(opened, number)

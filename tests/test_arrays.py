@@ -2,9 +2,8 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
+import command_server
 import numpy as np
 import pandas
 import pytest
@@ -19,9 +18,7 @@ from tf_tickets.settings.places import Place
 
 
 def main(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "tf_tickets.main", *map(str, words)], capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+    return command_server.loaded().run(ROOT, words)
 
 
 @pytest.fixture(scope="module")
