@@ -267,4 +267,4 @@ def test_one_network_is_trained_on_given_images(tmp_path):
     data = given()
     run = tt.train(tt.Config(**SMALL | {"rounds": 1}, out=str(tmp_path)), data=data)
     # They are known for as long as the program keeps them.
-    assert "arrays-vgg11" in run.folder and tt.evaluate(run)["n"].max() == 6
+    assert "arrays-tests-two" in run.folder and tt.evaluate(run)["n"].max() == 6
