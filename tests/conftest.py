@@ -31,6 +31,18 @@ SETTINGS = {
 QUICK = SETTINGS | {"model": "vgg11"}
 # The same on a network of two convolutions, which only this process knows: for runs that no other process goes on with.
 TWO_LAYERS = SETTINGS | {"model": small_network.NAME}
+# Modules of more than half a minute each: they come first, so that no core waits for one of them at the end.
+LONG = """
+    multi_worker torture c_source parity split_sets onnx tuning own_networks_runs kernels pretrain image_size arrays
+    evaluations_csv applications ensemble tfds_group pretrained augment fine_tuning table evaluate extending imp
+    long_dense library resume refit damages resealed systems calibration c_program page_code clusters
+""".split()
+
+
+def pytest_collection_modifyitems(items):
+    """The long modules first, the others as they were."""
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import small_network
 
 import tf_tickets as tt
 from tf_tickets.errors import UsageError
 
 SMALL = {
-    "model": "vgg11", "width": 2, "epochs": 2, "rounds": 2, "rewind": "init", "batch_size": 8, "progress": "none",
-    "tensorboard": False,
+    "model": small_network.NAME, "width": 2, "epochs": 2, "rounds": 2, "rewind": "init", "batch_size": 8,
+    "progress": "none", "tensorboard": False,
 }  # fmt: skip
 CLASSES = ("cat", "dog")
 

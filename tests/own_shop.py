@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import command_server
+
 from tf_tickets.backend import keras
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -96,6 +98,11 @@ def main(shop, folder, *given):
         [sys.executable, "-m", "tf_tickets.main", *given], cwd=folder, env=environment(shop), capture_output=True,
         text=True,
     )  # fmt: skip
+
+
+def main_loaded(shop, folder, *given):
+    """`main` where TensorFlow is imported before: for what a run leaves, not for what is said of it."""
+    return command_server.loaded().run(folder, given, environment=environment(shop))
 
 
 def sequential(*middle, shape=SHAPE, outputs=10):

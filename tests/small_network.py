@@ -1,6 +1,7 @@
 """A network of two convolutions for tests of whole runs, `tests:two`: a run of it costs half of one of VGG-11.
 
-It is known to this process alone, in a group that no list shows: commands in processes of their own want another.
+`tests:pooled` has a pooling layer between them, as VGG-11. Both are known to this process and to commands that
+`command_server.loaded` starts, in a group that no list shows: other processes want another network.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from tf_tickets.models.description import Entry, Kernel, Network
 from tf_tickets.registry import NETWORKS
 
 NAME = "tests:two"
+POOLED = "tests:pooled"
 
 
 class Two(Network):
@@ -26,16 +28,29 @@ class Two(Network):
         return builder.pooled(x)
 
 
+class Pooled(Two):
+    """The same with strides of 1, and the largest of each 2 x 2 values before the second."""
+
+    def build(self, images, builder):
+        x = images
+        for kernel in self.body():
+            if kernel.name == "conv1":
+                x = builder.max_pool(x, 2, 2, "pool")
+            x = builder.normalise(builder.convolve(x, kernel), f"{kernel.name}.bn")
+            x = builder.relu(x, f"{kernel.name}.relu")
+        return builder.pooled(x)
+
+
 ENTRY = Entry(Two, default_width=4, normalises=True, runtime=True)
 
 
 @NETWORKS.register_group("tests", spelled=None)
 class _Group(Mapping):
     def __getitem__(self, name):
-        return {NAME: ENTRY}[name]
+        return {NAME: ENTRY, POOLED: Entry(Pooled, default_width=4, normalises=True, runtime=True)}[name]
 
     def __iter__(self):
-        return iter((NAME,))
+        return iter((NAME, POOLED))
 
     def __len__(self):
-        return 1
+        return 2

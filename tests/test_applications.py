@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import command_server
 import numpy as np
 import pytest
 import stops
@@ -279,14 +280,11 @@ def test_a_whole_run_is_killed_goes_on_with_the_same_bits_and_is_exported(name, 
     words.append("--notensorboard")
     whole = command(tmp_path, *words, f"--out={tmp_path / 'whole'}", "--dry_run")
     assert whole.returncode == 0, whole.stderr
-    started = subprocess.Popen(
-        [sys.executable, "-m", "tf_tickets.main", "imp", *words, f"--out={tmp_path / 'killed'}"], cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    started = command_server.loaded().start(ROOT, ["imp", *words, f"--out={tmp_path / 'killed'}"])
     while not list(tmp_path.glob("killed/*/*/round_00/summary.json")) and started.poll() is None:
         time.sleep(0.05)
     started.send_signal(signal.SIGKILL)
-    started.wait()
+    started.communicate()
     config = tt.Config.from_values(**DIGITS | {"model": f"keras:{name}"}, out=str(tmp_path / "whole"))
     folder = tt.imp(config).folder
     continued = tt.imp(config.replace(out=str(tmp_path / "killed"))).folder

@@ -2,9 +2,8 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
+import command_server
 import numpy as np
 import pandas
 import pytest
@@ -19,9 +18,7 @@ from tf_tickets.settings.places import Place
 
 
 def main(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "tf_tickets.main", *map(str, words)], capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+    return command_server.loaded().run(ROOT, words)
 
 
 @pytest.fixture(scope="module")
@@ -270,4 +267,4 @@ def test_one_network_is_trained_on_given_images(tmp_path):
     data = given()
     run = tt.train(tt.Config(**SMALL | {"rounds": 1}, out=str(tmp_path)), data=data)
     # They are known for as long as the program keeps them.
-    assert "arrays-vgg11" in run.folder and tt.evaluate(run)["n"].max() == 6
+    assert "arrays-tests-two" in run.folder and tt.evaluate(run)["n"].max() == 6

@@ -1,9 +1,8 @@
 """Criteria: what they are given, what they have to give, and the gradients that some ask for."""
 
 import os
-import subprocess
-import sys
 
+import command_server
 import numpy as np
 import pytest
 import small_network
@@ -185,11 +184,12 @@ def test_movement_is_the_same_on_two_devices(tmp_path):
     words = [f"--{name}={value}" for name, value in (SETTINGS | {"model": "vgg11"}).items() if name != "tensorboard"]
     moved = []
     for strategy in ("one_device", "cpu:2"):
-        subprocess.run(
-            [sys.executable, "-m", "tf_tickets.main", *words, "--notensorboard", "--criterion=movement", "--epochs=1",
-             "--batch_norm=synchronised", f"--strategy={strategy}", f"--out={tmp_path / strategy[:3]}", "--rounds=1"],
-            check=True, capture_output=True, cwd=ROOT,
-        )  # fmt: skip
+        given = [
+            *words, "--notensorboard", "--criterion=movement", "--epochs=1", "--batch_norm=synchronised",
+            f"--strategy={strategy}", f"--out={tmp_path / strategy[:3]}", "--rounds=1",
+        ]  # fmt: skip
+        done = command_server.loaded().run(ROOT, given)
+        assert done.returncode == 0, done.stderr
         (path,) = (tmp_path / strategy[:3]).glob("*/seed_0/round_00/movement.npz")
         moved.append(storage.read_arrays(str(path)))
     for name, array in moved[0].items():

@@ -5,10 +5,9 @@ import itertools
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 
+import command_server
 import numpy as np
 import pytest
 import stops
@@ -267,10 +266,8 @@ def begun(out, *flags):
     words = [
         f"--{name}={value}" for name, value in (VALUES | {"model": "vgg11"}).items() if not isinstance(value, bool)
     ]
-    return subprocess.Popen(
-        [sys.executable, "-c", code, "train", *words, "--notensorboard", f"--out={out}", *flags], cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    given = ["train", *words, "--notensorboard", f"--out={out}", *flags]
+    return command_server.loaded().start(ROOT, given, code=code)
 
 
 def finished(process):

@@ -6,10 +6,9 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 from unittest import mock
 
+import command_server
 import numpy as np
 import pytest
 from absl import flags
@@ -221,9 +220,8 @@ json.dump(rows, sys.stdout)
 def test_two_devices_share_each_batch_and_measure_the_same(run):
     other = runs.RunFolder(shutil.copytree(run.folder, str(run.folder).replace("seed_0", "seed_1")))
     alone = evaluate.evaluate([run.folder], settings(evaluators="clean,fgsm,pgd", attack_eps=0.1, restarts=0))
-    done = subprocess.run(
-        [sys.executable, "-c", ON_TWO_DEVICES, other.folder], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    done = command_server.loaded().run(ROOT, [other.folder], code=ON_TWO_DEVICES)
+    assert done.returncode == 0, done.stderr
     shared = json.loads(done.stdout)
     alone, shared = ([row for row in rows if row["n"] == "600"] for rows in (alone, shared))
     assert keys(shared) == keys(alone) and len(alone) == 2 * 6

@@ -5,16 +5,17 @@ import shutil
 
 import pandas
 import pytest
+import trees
 from page_runs import fill, measured_rows
 from report_runs import make_run
 from test_page import made  # noqa: F401
 
-from tf_tickets import storage
+from tf_tickets import runs, storage
 from tf_tickets.analysis.analyses import similarity
 from tf_tickets.errors import UsageError
 from tf_tickets.plotting import maps
 from tf_tickets.registry import ANALYSES
-from tf_tickets.report import command, tables
+from tf_tickets.report import command, plots, tables
 
 
 def test_the_csv_draws_the_figures_of_the_runs(made, tmp_path):  # noqa: F811
@@ -40,12 +41,23 @@ def test_training_alone_leaves_no_csv(tmp_path, no_figures):
     assert not (tmp_path / "runs" / "evaluations.csv").exists()
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """The folder above one run whose rounds 0 and 2 were evaluated, `runs`, and the report on it, `rows`."""
+    place = tmp_path_factory.mktemp("reported")
+    fill(make_run(place / "runs", [0.5, 0.6, 0.7]), [0.5, 0.6, 0.7])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "accuracy_against_density", lambda *arguments: None)
+        command.report([str(place / "runs")], str(place / "rows"))
+    return place
+
+
 @pytest.fixture
-def published(tmp_path, no_figures):
-    """The folder of a report on one run whose rounds 0 and 2 were evaluated, and the run's."""
-    folder = fill(make_run(tmp_path / "runs", [0.5, 0.6, 0.7]), [0.5, 0.6, 0.7])
-    command.report([str(tmp_path / "runs")], str(tmp_path / "rows"))
-    return tmp_path / "rows", folder
+def published(reported, tmp_path, no_figures):
+    """Copies of the folder of the report and of the run's, to be changed."""
+    for name in ("runs", "rows"):
+        shutil.copytree(reported / name, tmp_path / name)
+    return tmp_path / "rows", runs.RunFolder(trees.only_run(tmp_path / "runs"))
 
 
 @pytest.mark.parametrize("before, after, named", [

@@ -4,11 +4,11 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import time
 import zipfile
 
+import command_server
 import numpy as np
 import onnx
 import pytest
@@ -46,9 +46,7 @@ def copied(run_folder, tmp_path):
 
 
 def command(*words):
-    done = subprocess.run(
-        [sys.executable, "-m", "tf_tickets.main", *map(str, words)], cwd=ROOT, capture_output=True, text=True
-    )
+    done = command_server.loaded().run(ROOT, words)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -187,7 +185,7 @@ def test_what_a_killed_export_left_is_removed_by_the_next(run_folder, tmp_path, 
         f"main.main(cli.parse(['tf-tickets', 'export', *{words!r}], flags.FlagValues()))\n"
     )
     environment = os.environ | {"TMPDIR": str(place)}
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True)
+    done = command_server.loaded().run(ROOT, [], code=script, environment=environment)
     (left,) = (entry for entry in place.iterdir() if entry.name.startswith("tf-tickets"))
     assert done.returncode == -9 and (left / "runtime.npz").exists()
     (out / "c").mkdir(parents=True)

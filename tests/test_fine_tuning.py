@@ -1,10 +1,8 @@
 """A pretrained network trained on: the head first, the backbone at a rate of its own, statistics that stay."""
 
 import json
-import os
-import subprocess
-import sys
 
+import command_server
 import numpy as np
 import pytest
 import stops
@@ -243,11 +241,8 @@ def test_two_devices_train_the_head_alone_as_one_does(search, backbone, tmp_path
               "rewind": "epoch:2", "learning_rate": 0.02}  # fmt: skip
     one = search(**values)
     words = json.dumps(VALUES | values | {"pretrained": backbone[0], "strategy": "cpu:2", "out": str(tmp_path / "2")})
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "tests")}
-    done = subprocess.run(
-        [sys.executable, "-c", f"import small_network\n{TWO_DEVICES}", words],
-        check=True, capture_output=True, text=True, env=environment,
-    )  # fmt: skip
+    done = command_server.loaded().run(ROOT, [words], code=TWO_DEVICES)
+    assert done.returncode == 0, done.stderr
     two = runs.RunFolder(done.stdout.splitlines()[-1])
     for path in ("rewind", None):
         first, second = (storage.read_arrays(each.rewind) if path else weights(each) for each in (one, two))

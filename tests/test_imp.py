@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 import trees
-from conftest import SETTINGS, TWO_LAYERS
+from conftest import TWO_LAYERS
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
@@ -20,7 +20,7 @@ from tf_tickets.pruning import masks as pruning_masks
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One finished run: (result, config, traces of the training step by round)."""
-    config = tt.Config.from_values(**SETTINGS, out=str(tmp_path_factory.mktemp("runs")))
+    config = tt.Config.from_values(**TWO_LAYERS, out=str(tmp_path_factory.mktemp("runs")))
     traces, original = [], stages.train_round
 
     def counted(session, folder, training_round, **options):

@@ -8,13 +8,14 @@ import time
 
 import numpy as np
 import pytest
+import small_network
 import trees
 from torture.worker_runs import (
     BOUNDS,
+    ONE_BLOCK,
     config_of,
     ends,
     finished,
-    flags_of,
     free_ports,
     like_logical_devices,
     like_one_device,
@@ -22,6 +23,7 @@ from torture.worker_runs import (
     start,
     training,
 )
+from torture.worker_runs import flags_of as flags_of_vgg
 
 import tf_tickets as tt
 from tf_tickets import errors, runs, storage
@@ -246,9 +248,14 @@ def test_workers_deal_out_a_batch_as_devices_do(first_step):
 
 
 # Whole runs, each worker a process.
+def flags_of(**changes):
+    """The flags of a run of a network of two convolutions, which is traced in a moment."""
+    return flags_of_vgg(model=small_network.NAME, **changes)
+
+
 @pytest.mark.workers
 def test_workers_share_a_global_batch(tmp_path):
-    for row, folder in like_one_device(tmp_path):
+    for row, folder in like_one_device(tmp_path, change=ONE_BLOCK):
         assert row["mask_positions"] == [0, 0] and max(row["weights"]) < BOUNDS[row["network"]], row
         for alone, shared in row["training_losses"]:
             assert shared == pytest.approx(alone, rel=1e-5)
@@ -272,8 +279,8 @@ def test_workers_train_and_judge_the_rival_together(tmp_path):
 
 @pytest.mark.workers
 def test_workers_have_statistics_like_logical_devices(tmp_path):
-    row, _ = like_logical_devices(tmp_path)
-    assert row["mask_positions"] == [0, 0] and max(row["weights"]) < BOUNDS[row["network"]], row
+    row, _ = like_logical_devices(tmp_path, small_network.NAME)
+    assert row["mask_positions"] == [0, 0] and max(row["weights"]) < BOUNDS["vgg11"], row
 
 
 @pytest.mark.workers

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 
+import command_server
 import numpy as np
 import pytest
 import stops
 import trees
-from own_shop import DIGITS, SHAPE, environment, main, words
+from own_shop import DIGITS, SHAPE, environment, main, main_loaded, words
 
 import tf_tickets as tt
 from tf_tickets import own_networks, runs, runtime
@@ -26,14 +27,12 @@ from tf_tickets.training import checkpoints
 
 def killed_in_its_second_round(shop, folder, *given):
     """Starts a run on the command line and kills it once its dense round is there."""
-    started = subprocess.Popen(
-        [sys.executable, "-m", "tf_tickets.main", *given], cwd=folder, env=environment(shop),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    started = command_server.loaded().start(folder, given, environment=environment(shop))
     while not list(folder.glob("killed/*/*/round_00/summary.json")) and started.poll() is None:
         time.sleep(0.02)
     started.send_signal(signal.SIGKILL)
-    assert started.wait() == -signal.SIGKILL
+    started.communicate()
+    assert started.returncode == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def run(shop, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     given = [*words(), "--model=ownshop.nets:residual", f"--out={folder / 'runs'}"]
     planned = main(shop, folder, *given, "--dry_run")
-    ran = main(shop, folder, *given)
+    ran = main_loaded(shop, folder, *given)
     assert ran.returncode == 0, ran.stderr
     (place,) = folder.glob("runs/*/*")
     return place, planned
@@ -73,12 +72,12 @@ def test_its_ticket_needs_no_code_of_the_users(run, tmp_path, shop):
     place, nowhere = tmp_path / "digits-own-copy" / "seed_0", tmp_path / "nowhere"
     shutil.copytree(run[0], place)
     nowhere.mkdir()
-    report = main(nowhere, tmp_path, "report", str(place), f"--out={tmp_path / 'report'}")
+    report = main_loaded(nowhere, tmp_path, "report", str(place), f"--out={tmp_path / 'report'}")
     assert report.returncode == 0, report.stderr
     page = (tmp_path / "report" / "report.html").read_text()
     assert "digits, ownshop.nets:residual (" in page and " --model=ownshop.nets:residual --epochs=3" in page
-    assert main(nowhere, tmp_path, "verify", str(place / "ticket")).returncode == 0
-    measured = main(nowhere, tmp_path, "evaluate", str(place))
+    assert main_loaded(nowhere, tmp_path, "verify", str(place / "ticket")).returncode == 0
+    measured = main_loaded(nowhere, tmp_path, "evaluate", str(place))
     assert measured.returncode == 0, measured.stderr
     ticket = tt.Ticket.load(place / "ticket")
     images = np.random.default_rng(0).integers(0, 17, (4, 8, 8, 1), np.uint8)
@@ -95,7 +94,7 @@ def test_killed_on_the_command_line_it_goes_on_with_the_same_bits(run, tmp_path,
     given = [*words(), "--model=ownshop.nets:residual", f"--out={tmp_path / 'killed'}"]
     killed_in_its_second_round(shop, tmp_path, *given)
     (place,) = tmp_path.glob("killed/*/*")
-    continued = main(shop, tmp_path, f"--flagfile={place / 'config.cfg'}")  # by what the folder keeps
+    continued = main_loaded(shop, tmp_path, f"--flagfile={place / 'config.cfg'}")  # by what the folder keeps
     assert continued.returncode == 0, continued.stderr
     trees.assert_equal(trees.contents(place), trees.contents(run[0]))
 
@@ -121,7 +120,8 @@ def test_a_layer_of_the_users_own_is_masked_and_its_ticket_names_the_module(shop
     assert manifest["versions"]["layer ownshop.parts>Mixer"].startswith("source ")
     refused = main(shop, tmp_path, "evaluate", os.path.join(folder, "ticket"))
     assert refused.returncode == 2 and "add --plugins=ownshop.parts to the command" in refused.stderr
-    assert main(shop, tmp_path, "evaluate", os.path.join(folder, "ticket"), "--plugins=ownshop.parts").returncode == 0
+    evaluated = main_loaded(shop, tmp_path, "evaluate", os.path.join(folder, "ticket"), "--plugins=ownshop.parts")
+    assert evaluated.returncode == 0
 
 
 @pytest.mark.parametrize("change, said", [
@@ -166,10 +166,10 @@ def test_a_changed_architecture_is_refused_by_its_hash(run, tmp_path, shop):
 ])  # fmt: skip
 def test_killed_it_goes_on_with_the_same_bits_and_its_ticket_is_used(shop, tmp_path, network, changes, masked):
     given = [*words(**changes), f"--model={network}"]
-    ran = main(shop, tmp_path, *given, "--out=whole")
+    ran = main_loaded(shop, tmp_path, *given, "--out=whole")
     assert ran.returncode == 0, ran.stderr
     killed_in_its_second_round(shop, tmp_path, *given, "--out=killed")
-    continued = main(shop, tmp_path, *given, "--out=killed")
+    continued = main_loaded(shop, tmp_path, *given, "--out=killed")
     assert continued.returncode == 0, continued.stderr
     (whole,), (place,) = tmp_path.glob("whole/*/*"), tmp_path.glob("killed/*/*")
     trees.assert_equal(trees.contents(place), trees.contents(whole))
@@ -178,7 +178,7 @@ def test_killed_it_goes_on_with_the_same_bits_and_its_ticket_is_used(shop, tmp_p
     assert len(ticket.masks) == masked or list(ticket.masks) == masked
     plugins = ["--plugins=ownshop.parts"] if "parts" in network else []
     for words_of in (["verify", place / "ticket"], ["evaluate", place], ["report", place, "--out=report"]):
-        ended = main(shop, tmp_path, *map(str, words_of), *plugins)
+        ended = main_loaded(shop, tmp_path, *map(str, words_of), *plugins)
         assert ended.returncode == 0, ended.stderr
     assert network in (tmp_path / "report" / "report.html").read_text()
     images = np.random.default_rng(1).integers(0, 17, (4, 8, 8, 1), np.uint8)

@@ -3,11 +3,10 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from unittest import mock
 
+import command_server
 import numpy as np
 import pytest
 import stops
@@ -153,11 +152,8 @@ def test_attempts_tell_where_each_process_went_on(tmp_path):
         assert file.read().endswith(b",ticket,\n")  # only the ticket was
 
 
-def run_command(arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-m", "tf_tickets.main", *arguments], cwd=ROOT, stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True, **options,
-    )  # fmt: skip
+def run_command(arguments):
+    return command_server.loaded().start(ROOT, arguments)
 
 
 @pytest.mark.slow

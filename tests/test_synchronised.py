@@ -1,10 +1,8 @@
 """Batch normalisation over the global batch: two devices compute what one does."""
 
 import json
-import os
-import subprocess
-import sys
 
+import command_server
 import numpy as np
 import pytest
 
@@ -99,9 +97,8 @@ def test_two_devices_train_as_one(tmp_path):
     ]
     tt.imp(tt.Config.from_values(**values[0]))
     # A process has the devices that it started with.
-    environment = {**os.environ, "KERAS_HOME": str(tmp_path)}
-    words = [sys.executable, "-c", TWO_DEVICES, json.dumps(values[1:])]
-    subprocess.run(words, check=True, capture_output=True, env=environment)
+    done = command_server.loaded().run(tmp_path, [json.dumps(values[1:])], code=TWO_DEVICES)
+    assert done.returncode == 0, done.stderr
     folders = [next((tmp_path / str(number)).glob("*/seed_0")) for number in range(3)]
     one, *others = (storage.read_arrays(runs.RunFolder(str(folder)).round(0).weights) for folder in folders)
     alike, unlike = (max(float(np.abs(one[name] - other[name]).max()) for name in one) for other in others)

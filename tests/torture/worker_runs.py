@@ -6,19 +6,16 @@ cd tests; python -m torture.worker_runs FOLDER
 import contextlib
 import json
 import os
-import pathlib
-import signal
 import socket
-import subprocess
 import sys
 import time
 
+import command_server
 import numpy as np
 import trees
 
 from tf_tickets import runs, storage
 
-ROOT = pathlib.Path(__file__).parents[2]
 # Digits, 70 images, batches of 20 over all workers, five epochs; the second of two rounds at 80 % density.
 SETTINGS = {
     "dataset": "digits", "model": "vgg11", "images": 70, "width": 2, "epochs": 5, "rounds": 2, "rewind": "epoch:1",
@@ -26,14 +23,17 @@ SETTINGS = {
 }  # fmt: skip
 # vit_small normalises every image by itself, so nothing but the order of sums differs.
 VIT = {"model": "vit_small", "width": 64, "learning_rate": 0.01}
+# The first of its twelve blocks alone, for a test.
+ONE_BLOCK = "from tf_tickets.models.families import transformer; transformer._DEPTH = 1"
 # How far the weights of the two comparisons may be apart.
 BOUNDS = {"vit_small": 1e-5, "vgg11": 1e-3}
-# A checkpoint after every epoch.
+# The program, with a checkpoint after every epoch.
 _SAVING_ALWAYS = """
 from tf_tickets import main, stopping
 stopping.listen()
 from tf_tickets.training import checkpoints
 checkpoints._WRITING_SHARE = 1e9
+{change}
 main.entry_point()
 """
 
@@ -57,22 +57,21 @@ def config_of(addresses, index, kind="worker", **others):
     return json.dumps({"cluster": {"worker": addresses, **others}, "task": {"type": kind, "index": index}})
 
 
-def start(count, out, flags, limits=None):
-    """Starts the workers of a run; `limits`: {worker: bytes that a file of its may have}."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+def start(count, out, flags, limits=None, change=""):
+    """Starts the workers of a run.
 
-    def limited(index):
-        import resource
-
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limits[index], limits[index]))
-
+    Args:
+      count: of workers.
+      out: where runs are written.
+      flags: of the command line.
+      limits: {worker: bytes that a file of its may have}.
+      change: Python that each executes first.
+    """
+    addresses, code = [f"127.0.0.1:{port}" for port in free_ports(count)], _SAVING_ALWAYS.format(change=change)
     return [
-        subprocess.Popen(
-            [sys.executable, "-c", _SAVING_ALWAYS, *flags, "--strategy=multi_worker", f"--out={out}"], cwd=ROOT,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "TF_CONFIG": config_of(addresses, index)},
-            preexec_fn=(lambda index=index: limited(index)) if limits and index in limits else None,
+        command_server.loaded().start(
+            command_server.ROOT, [*flags, "--strategy=multi_worker", f"--out={out}"], code,
+            {**os.environ, "TF_CONFIG": config_of(addresses, index)}, (limits or {}).get(index),
         )
         for index in range(count)
     ]  # fmt: skip
@@ -107,16 +106,17 @@ def training(out):
     raise AssertionError("no checkpoint")
 
 
-def on_one(out, flags, strategy):
-    """The folder of a run in one process."""
-    words = [sys.executable, "-m", "tf_tickets.main", *flags, f"--strategy={strategy}", f"--out={out}"]
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+def on_one(out, flags, strategy, change=""):
+    """The folder of a run in one process, in which `change` is executed first."""
+    words = [*flags, f"--strategy={strategy}", f"--out={out}"]
+    done = command_server.loaded().run(command_server.ROOT, words, code=_SAVING_ALWAYS.format(change=change))
+    assert done.returncode == 0, done.stderr
     return runs.RunFolder(trees.only_run(out))
 
 
-def over_workers(count, out, flags):
+def over_workers(count, out, flags, change=""):
     """The folder of a run of `count` workers."""
-    finished(start(count, out, flags))
+    finished(start(count, out, flags, change=change))
     return runs.RunFolder(trees.only_run(out))
 
 
@@ -135,20 +135,20 @@ def differences(alone, shared):
     return row
 
 
-def like_one_device(out, counts=(2, 4)):
+def like_one_device(out, counts=(2, 4), change=""):
     """Yields, for each number of workers, how far ViT's run is from that of one device, and its folder."""
     flags = flags_of(**VIT)
-    alone = on_one(f"{out}/one", flags, "one_device")
+    alone = on_one(f"{out}/one", flags, "one_device", change)
     for count in counts:
-        shared = over_workers(count, f"{out}/{count}", flags)
+        shared = over_workers(count, f"{out}/{count}", flags, change)
         yield {"network": "vit_small", "workers": count, "with": "one_device"} | differences(alone, shared), shared
 
 
-def like_logical_devices(out):
-    """How far two workers' run of VGG-11, with BatchNorm, is from that of two logical devices, and its folder."""
-    alone = on_one(f"{out}/devices", flags_of(), "cpu:2")
-    shared = over_workers(2, f"{out}/workers", flags_of())
-    return {"network": "vgg11", "workers": 2, "with": "cpu:2"} | differences(alone, shared), shared
+def like_logical_devices(out, network="vgg11"):
+    """How far two workers' run of a network with BatchNorm is from that of two logical devices, and its folder."""
+    flags = flags_of(model=network)
+    alone, shared = on_one(f"{out}/devices", flags, "cpu:2"), over_workers(2, f"{out}/workers", flags)
+    return {"network": network, "workers": 2, "with": "cpu:2"} | differences(alone, shared), shared
 
 
 def main(folder):
