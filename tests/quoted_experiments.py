@@ -223,6 +223,11 @@ def own_pictures() -> Iterator[str]:
     yield f"and {100 * spread[1].min():.1f} to {percent(spread[1].max(), 1)} (round 1)"
     first = kept[kept["seed"] == 0].set_index("round")["test_accuracy"]
     yield f"of this very seed has {joined([f'{100 * first[index]:.2f}' for index in range(4)])}"
+    both = rows("own_pictures/rows.csv").pivot(index="round", columns="images", values="test_accuracy")
+    for images, words in {"tfds": "through TFDS", "folder": "as a folder"}.items():
+        yield f"| {words} | {' | '.join(map(percent, both[images]))} |"
+    behind = 100 * (both["tfds"] - both["folder"])
+    yield f"The folder's networks are {behind.min():.1f} to {behind.max():.1f} points behind."
 
 
 @quotes_of("results/advprop/README.md")
@@ -272,7 +277,7 @@ def backbones() -> Iterator[str]:
     for values, group in searches:
         of = dict(zip(settings, values))
         cells = [percent(share, 1) for share in group.sort_values("round")["test_accuracy"]]
-        if of["backbone_learning_rate"] == 0.0001 and of["epochs"] == 15:
+        if of["rewind"] == "reconstructed:2" or of["backbone_learning_rate"] == 0.0001 and of["epochs"] == 15:
             yield f"| {of['rewind']} | {' | '.join(cells)} |"
         if of["rewind"] == "learning_rate:2":
             shown = " | ".join([*cells, "", "", ""][: max(5, len(cells))])
@@ -292,6 +297,21 @@ def gradually_pruned() -> Iterator[str]:
     yield f"It has {percent(gradual['test_accuracy'])} with {percent(gradual['density'])} of the weights"
     behind = 100 * (dense["test_accuracy"] - gradual["test_accuracy"])
     yield f"but {behind:.1f} points behind its {percent(dense['test_accuracy'])}."
+
+
+@quotes_of("results/backbones/README.md")
+def reconstructed() -> Iterator[str]:
+    (search,) = rows("backbones/development.csv").query("rewind == 'reconstructed:2' and round == 4").to_dict("records")
+    assert search["criterion"] == "taylor"
+    yield f"The search has {search['backbone_learning_rate']} for the backbone, rounds of {search['epochs']} epochs,"
+    yield f"{search['distillation']} of its loss follows round 0, T = {search['distillation_temperature']:g}:"
+    yield f"The backbone's rate was {search['backbone_learning_rate']} in the one training that followed,"
+    dense = rows("backbones/gradual.csv").iloc[0]["test_accuracy"]
+    base, mixed = (row for _, row in rows("backbones/reconstructed.csv").iterrows())
+    yield f"With {percent(base['density'], 1)} of the weights it has {percent(base['test_accuracy'])}"
+    yield f"after {base['epochs']} epochs under `{base['augment']}`, with {base['distillation']} of the loss;"
+    yield f"{percent(mixed['test_accuracy'])} under `{mixed['augment']}`, with all of the loss."
+    yield f"{100 * (dense - mixed['test_accuracy']):.1f} points behind the dense network's {percent(dense)}."
 
 
 @quotes_of("README.md", "docs/own_pictures.md")
