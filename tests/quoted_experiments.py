@@ -256,6 +256,16 @@ OTHERWISE = {
 }  # fmt: skip
 
 
+@quotes_of("results/rivals/README.md")
+def best_of_the_screen() -> Iterator[str]:
+    kept = rows("rivals/rows.csv").query("density < 1")
+    taken = ["search, magnitude", "one_shot, random, erk", "one_shot, magnitude"]
+    means = kept[~kept["method"].isin(taken)].groupby("method")["test_accuracy"].mean().sort_values(ascending=False)
+    assert set(kept.groupby(["method", "density"])["pair"].nunique()) == {3}
+    (first, best), (second, next_best) = means.head(2).items()
+    yield f"These two are {first} (mean {percent(best)}) and {second} ({percent(next_best)})."
+
+
 @quotes_of("results/backbones/README.md")
 def backbones() -> Iterator[str]:
     kept = rows("backbones/rows.csv")
