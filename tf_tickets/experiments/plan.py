@@ -116,7 +116,8 @@ class Plan:
 
     def first_step(self, round_index: int) -> int:
         """The global step at which a round starts."""
-        return 0 if round_index == 0 else self.rewind_step - self._late
+        is_untrained = self.training_of(round_index).epochs == 0
+        return 0 if round_index == 0 or is_untrained else self.rewind_step - self._late
 
     def end_step(self, round_index: int) -> int:
         """The global step at which a round ends: where the dense one does, or, as the release counts, as long after.
@@ -243,8 +244,9 @@ def _with_official_validation(config, data_set):
 
 def _training(config, rewind_step, steps):
     pruning, full = config.pruning, config.training.epochs
-    epochs = [full if index in pruning.in_full else pruning.search_epochs or full for index in range(pruning.rounds)]
-    of_rounds = [length * steps - rewind_step * (index > 0) for index, length in enumerate(epochs)]
+    short = full if pruning.search_epochs is None else pruning.search_epochs
+    epochs = [full if index in pruning.in_full else short for index in range(pruning.rounds)]
+    of_rounds = [max(0, length * steps - rewind_step * (index > 0)) for index, length in enumerate(epochs)]
     return CONTROLS[pruning.control].training(config.training, of_rounds, steps)
 
 

@@ -116,8 +116,17 @@ def train_round(
             raise DivergedError(f"{training_round.name}: {error}") from None
         except tf.errors.OpError as error:
             raise session.unreadable or _not_compiled(plan, error) or error from None
+    rows = rows or [_untrained(session, evaluate)]
     seconds, trained = time.monotonic() - trained_from, rows[-1]["epoch"] * plan.steps_per_epoch - step
     session.finish(folder, training_round, rows, artefacts.timing(plan, began, seconds, trained))
+
+
+def _untrained(session, evaluate):
+    """The row of a round that has no steps: an epoch 0, with what the network answers to the training images."""
+    of_training = session.evaluate(session.train)
+    return {
+        "epoch": 0, "train_loss": of_training["loss"], "train_accuracy": of_training["accuracy"], **evaluate(0, True)
+    }  # fmt: skip
 
 
 def _of_masks(session, changes, epoch):

@@ -223,6 +223,11 @@ def check(config: Config, starts_sparse: bool) -> None:
             f"--criterion={name} scores weights as they are drawn and has a parameter movement, which is of training: "
             "take one of the two away"
         )
+    if config.pruning.search_epochs == 0 and wants(name, "movement"):
+        raise UsageError(
+            f"--criterion={name} sums over the steps of a round, and --search_epochs=0 leaves rounds without any: give "
+            "epochs, or another criterion"
+        )
     if config.run.precision == "mixed_float16" and wants(name, "movement"):
         raise UsageError(
             f"--criterion={name} sums the gradients of all steps, of which mixed_float16 leaves some out: use "

@@ -13,6 +13,7 @@ class Start:
       constant_rate: whether later rounds train at one learning rate.
       of_backbone: whether it goes back to a pretrained backbone.
       of_trained: whether it goes back to weights that a whole round has trained.
+      reconstructs: whether these are fitted to the dense network (`experiments.reconstructing`).
     """
 
     counts: str | None = None
@@ -20,6 +21,7 @@ class Start:
     constant_rate: bool = False
     of_backbone: bool = False
     of_trained: bool = False
+    reconstructs: bool = False
 
     def state(self, run: runs.RunFolder, round_index: int) -> str:
         """The path of the state that the mask of a round after the dense one is written over."""
@@ -66,6 +68,8 @@ class FineTune(LearningRate):
 @STARTS.register("reconstructed")
 class Reconstructed(LearningRate):
     """The weights left are fitted to give what the dense network's layers give, and the schedule goes back."""
+
+    reconstructs = True
 
     def state(self, run: runs.RunFolder, round_index: int) -> str:
         """What was fitted for the round."""

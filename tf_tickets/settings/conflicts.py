@@ -43,7 +43,13 @@ def _search_rules(config):
     return [
         (epochs is not None and epochs >= training.epochs,
          f"--search_epochs={epochs} must be below --epochs={training.epochs}"),
-        (epochs is not None and STARTS[kind].counts == "epochs" and amount >= epochs,
+        (epochs == 0 and not STARTS[kind].reconstructs,
+         f"--search_epochs=0 leaves rounds untrained, which --rewind=reconstructed allows, not {pruning.rewind}"),
+        (epochs == 0 and 0 not in full,
+         f"--full_rounds={pruning.full_rounds} leaves out the dense round, which --search_epochs=0 leaves untrained: add 0"),
+        (epochs == 0 and pruning.mask_distance is not None,
+         "--mask_distance ends a round, and --search_epochs=0 begins none: keep one"),
+        (epochs and STARTS[kind].counts == "epochs" and amount >= epochs,
          f"--rewind={pruning.rewind} must lie before the last epoch of a short round: --search_epochs={epochs}; give "
          "more, or --rewind=init"),
         (not pruning.searches and pruning.full_rounds is not None,
@@ -72,7 +78,7 @@ def _fine_tuning_rules(config):
     from_scratch = not trained and not of_ticket
     return [
         (head >= training.epochs, f"--head_epochs={head} must be below --epochs={training.epochs}"),
-        (pruning.search_epochs is not None and head >= pruning.search_epochs,
+        (pruning.search_epochs and head >= pruning.search_epochs,
          f"--head_epochs={head} must be below --search_epochs={pruning.search_epochs}, the epochs of a short round"),
         (head and training.milestones is not None and int(training.milestones.split(",")[0]) < head,
          f"--milestones={training.milestones} counts from a round's beginning, and the schedule begins after "

@@ -184,7 +184,7 @@ class Pruning:
     )
     search_epochs: int | None = option(
         None, "with imp: epochs of the rounds that only serve to find the next mask; the schedule is scaled to them; "
-        "unset: --epochs", low=1,
+        "0, with --rewind=reconstructed: they are not trained; unset: --epochs", low=0,
     )  # fmt: skip
     mask_distance: float | None = option(
         None, "with imp: end such a round once the set of weights to remove changes by at most this share from one "
