@@ -46,7 +46,7 @@ def _search_rules(config):
         (epochs == 0 and not STARTS[kind].reconstructs,
          f"--search_epochs=0 leaves rounds untrained, which --rewind=reconstructed allows, not {pruning.rewind}"),
         (epochs == 0 and 0 not in full,
-         f"--full_rounds={pruning.full_rounds} leaves out the dense round, which --search_epochs=0 leaves untrained: add 0"),
+         f"--full_rounds={pruning.full_rounds} leaves out the dense round: --search_epochs=0 needs it, add 0"),
         (epochs == 0 and pruning.mask_distance is not None,
          "--mask_distance ends a round, and --search_epochs=0 begins none: keep one"),
         (epochs and STARTS[kind].counts == "epochs" and amount >= epochs,
