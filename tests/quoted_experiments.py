@@ -324,6 +324,18 @@ def reconstructed() -> Iterator[str]:
     yield f"{100 * (dense - mixed['test_accuracy']):.1f} points behind the dense network's {percent(dense)}."
 
 
+@quotes_of("results/backbones/README.md")
+def untrained_rounds() -> Iterator[str]:
+    kept = rows("backbones/untrained.csv")
+    yield f"| {' | '.join(percent(density, 1) for density in kept['density'])} |"
+    yield f"| {' | '.join(percent(accuracy) for accuracy in kept['test_accuracy'])} |"
+    yield f"The last round has {kept['epochs'].iloc[-1]} epochs of training."
+    fitted = kept.query("epochs == 0 and density < 0.5").iloc[0]
+    behind = 100 * (kept["test_accuracy"].iloc[0] - fitted["test_accuracy"])
+    share = percent(fitted["density"], 0)
+    yield f"{share} of the weights, never trained after the pruning, are {behind:.1f} points behind"
+
+
 @quotes_of("README.md", "docs/own_pictures.md")
 def fine_tuned() -> Iterator[str]:
     paired = rows("backbones/probes.csv").iloc[0]
