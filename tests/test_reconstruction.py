@@ -82,6 +82,10 @@ def test_a_kernel_that_gives_the_outputs_is_the_one_that_is_fitted(name, monkeyp
     np.testing.assert_allclose(least_squares.refitted(layer, mask, inputs, outputs), wanted, atol=2e-3)
 
 
+def test_a_layer_with_an_activation_of_its_own_is_none_that_is_known():
+    assert not least_squares.is_known(keras.layers.Conv2D(3, 3, activation="relu"))
+
+
 def test_no_more_rows_are_looked_at_than_the_fit_wants():
     layer, inputs = keras.layers.Conv2D(3, 3, padding="same", use_bias=False), tf.constant(normal(33, 16, 16, 2))
     outputs = layer(inputs)

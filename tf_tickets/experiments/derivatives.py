@@ -49,7 +49,7 @@ class Derivatives:
     def synaptic_flow(self) -> dict[str, np.ndarray]:
         """The gradient of the flow through the absolute weights, by these."""
         arrays, masks = self._standing
-        self._networks.write(self._networks.exact, positive(arrays), masks)
+        write(self._networks.exact, positive(arrays), masks)
         return self._networks.flow()
 
     def movement(self) -> dict[str, np.ndarray]:
@@ -57,7 +57,7 @@ class Derivatives:
         return self._session.steps.movement if self._moved is None else self._moved()
 
     def _batch(self):
-        self._networks.write(self._networks.single, *self._standing)
+        write(self._networks.single, *self._standing)
         return self._networks.batch
 
     @property
@@ -66,15 +66,16 @@ class Derivatives:
         return self._at or (state.get_state(model), wrapping.read_masks(model))
 
 
+def write(model: keras.Model, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> None:
+    """Writes mask x state into a copy; normalisation that attacked images have for themselves is left out."""
+    wrapping.write_state(model, {name: arrays[name] for name in state.variables(model)}, masks)
+
+
 class _Networks:
     """Copies of the network on the first device, whose weights are no run's, built when they are wanted."""
 
     def __init__(self, session: Session):
         self._session = session
-
-    def write(self, model: keras.Model, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> None:
-        """Writes mask x state; normalisation that attacked images have for themselves is left out."""
-        wrapping.write_state(model, {name: arrays[name] for name in state.variables(model)}, masks)
 
     @functools.cached_property
     def single(self) -> keras.Model:

@@ -7,11 +7,11 @@ import numpy as np
 from tf_tickets import runs, seeds, storage
 from tf_tickets.backend import tf
 from tf_tickets.data import pipeline
+from tf_tickets.experiments.derivatives import write
 from tf_tickets.experiments.session import Session
-from tf_tickets.models import state
 from tf_tickets.notices import say
 from tf_tickets.pruning import masks as pruning_masks
-from tf_tickets.pruning import reconstruction, wrapping
+from tf_tickets.pruning import reconstruction
 
 
 def keep(session: Session, run: runs.RunFolder, index: int) -> None:
@@ -27,18 +27,13 @@ def keep(session: Session, run: runs.RunFolder, index: int) -> None:
         return
     before, masks = (storage.read_arrays(of) for of in (run.round(index - 1).weights, run.round(index).mask))
     dense, pruned = session.copied("float32"), session.copied("float32")
-    _write(dense, storage.read_arrays(run.round(0).weights), session.plan.dense_masks)
-    _write(pruned, before, masks)
+    write(dense, storage.read_arrays(run.round(0).weights), session.plan.dense_masks)
+    write(pruned, before, masks)
     images = _images(session, reconstruction.images_that_fit(dense))
     say(f"round {index}: each layer's weights are fitted to the dense network's outputs, of {len(images)} images")
     kernels = reconstruction.reconstruct(pruned, dense, images)
     fitted = {f"{name}/kernel": kernel for name, kernel in kernels.items()}
     storage.write_arrays(path, pruning_masks.masked_state(before, masks) | fitted)
-
-
-def _write(model, arrays, masks):
-    """Writes mask x state; normalisation that attacked images have for themselves is left out."""
-    wrapping.write_state(model, {name: arrays[name] for name in state.variables(model)}, masks)
 
 
 def _images(session, most):

@@ -16,6 +16,8 @@ from tf_tickets.pruning import masks as pruning_masks
 from tf_tickets.pruning.dynamic_training import DynamicTraining
 from tf_tickets.pruning.gradual import GradualPruning
 from tf_tickets.pruning.settling import Settling
+from tf_tickets.registry import STARTS
+from tf_tickets.settings.checks import rewind_parts
 from tf_tickets.workers import messages
 
 
@@ -87,10 +89,10 @@ def _start(session, run, index):
     """The state that mask x state trains from, by the kind of rewinding."""
     if index == 0:
         return session.initial
-    path = starts.state_of(run, index, session.plan.config.pruning.rewind)
-    if path == run.round(index).start:
+    rewind = session.plan.config.pruning.rewind
+    if STARTS[rewind_parts(rewind)[0]].reconstructs:
         reconstructing.keep(session, run, index)
-    return storage.read_arrays(path)
+    return storage.read_arrays(starts.state_of(run, index, rewind))
 
 
 def _settling(session, index, masks):

@@ -100,7 +100,8 @@ _MET: dict[type, Callable] = {
 
 def is_known(layer: keras.layers.Layer) -> bool:
     """Whether a layer is one whose outputs are its inputs times its kernel in a way that `refitted` knows."""
-    return isinstance(layer, tuple(_MET))
+    is_linear = getattr(layer, "activation", None) in (None, keras.activations.linear)
+    return is_linear and isinstance(layer, tuple(_MET))
 
 
 def refitted(layer: keras.layers.Layer, mask: np.ndarray, inputs: tf.Tensor, outputs: tf.Tensor) -> np.ndarray:
